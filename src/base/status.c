@@ -1,0 +1,84 @@
+/* status.c - thread-local message, hint and trace behind plm_fail and PLM_TRY. */
+#include "protlm/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local plm_error_record current;
+
+static void append_frame(const char *file, int line, const char *function) {
+  size_t used = strlen(current.trace);
+  const char *name = strstr(file, "src/");
+  snprintf(current.trace + used, sizeof current.trace - used, "%s:%d %s\n", name ? name : file, line, function);
+}
+
+plm_status plm_error_set(plm_status code, const char *file, int line, const char *function, const char *format, ...) {
+  char message[sizeof current.message]; /* the arguments may point into the current message */
+  va_list args;
+  va_start(args, format);
+  vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  plm_error_clear();
+  current.code = code;
+  memcpy(current.message, message, sizeof message);
+  append_frame(file, line, function);
+  return code;
+}
+
+void plm_error_push(const char *file, int line, const char *function) { append_frame(file, line, function); }
+
+plm_status plm_hint(plm_status code, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  vsnprintf(current.hint, sizeof current.hint, format, args);
+  va_end(args);
+  return code;
+}
+
+plm_status plm_error_prefix(plm_status code, const char *format, ...) {
+  char message[2 * sizeof current.message];
+  va_list args;
+  va_start(args, format);
+  int used = vsnprintf(message, sizeof current.message, format, args);
+  va_end(args);
+  if (used < 0) return code;
+  size_t prefix = strlen(message);
+  snprintf(message + prefix, sizeof message - prefix, "%s", current.message);
+  memcpy(current.message, message, sizeof current.message - 1);
+  return code;
+}
+
+const char *plm_error_message(void) { return current.message; }
+const char *plm_error_hint(void) { return current.hint; }
+const char *plm_error_trace(void) { return current.trace; }
+void plm_error_clear(void) { memset(&current, 0, sizeof current); }
+
+void plm_error_take(plm_status code, plm_error_record *record) {
+  *record = current;
+  record->code = code;
+  plm_error_clear();
+}
+
+plm_status plm_error_give(const plm_error_record *record) {
+  current = *record;
+  return record->code;
+}
+
+const char *plm_status_name(plm_status code) {
+  switch (code) {
+    case PLM_OK: return "ok";
+    case PLM_E_FAILURE: return "failure";
+    case PLM_E_USAGE: return "usage error";
+    case PLM_E_INPUT: return "input error";
+    case PLM_E_CHECKPOINT: return "checkpoint error";
+    case PLM_E_NUMERIC: return "numerical failure";
+    case PLM_E_RESOURCE: return "out of resources";
+    case PLM_E_BUG: return "internal error";
+    case PLM_STOPPED: return "stopped early";
+    case PLM_E_UNSUPPORTED: return "unsupported";
+  }
+  return "unknown status";
+}
+
+int plm_status_exit_code(plm_status code) { return code == PLM_E_UNSUPPORTED ? 1 : (int)code; }
