@@ -1,0 +1,2 @@
+/* alphabet.c - see alphabet.h */
+#include "data/alphabet.h"
