@@ -29,7 +29,6 @@ typedef struct plm_packed {
   plm_batch batch;
   const int32_t *labels;   /* [N] original id at selected rows, -100 elsewhere */
   const int32_t *original; /* [N] before masking */
-  float *row_scale;        /* [N] ESM-2's token dropout: 0 at <mask>, 0.88/(1-rho) elsewhere (model_spec 3.4) */
   int64_t residues;        /* tokens that are not special */
   struct plm_packed_memory *memory;
 } plm_packed;
