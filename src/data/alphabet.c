@@ -1,9 +1,9 @@
 /* alphabet.c - the ESM-2 token table and the reading of letters under a policy. Start at plm_alphabet_map. */
 #include "data/alphabet.h"
 
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "base/text.h"
 
 static const char *const esm2_tokens[] = {
     "<cls>", "<pad>", "<eos>", "<unk>", "L", "A", "G", "V", "S", "E", "R", "T", "I", "D", "P", "K", "Q",
@@ -50,48 +50,36 @@ void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *p
   }
 }
 
-/* 1234567 -> "1,234,567" */
-static const char *write_count(int64_t value, char buffer[32]) {
-  char digits[24];
-  int length = snprintf(digits, sizeof digits, "%lld", (long long)value), used = 0;
-  for (int i = 0; i < length; i++) {
-    if (i > 0 && (length - i) % 3 == 0) buffer[used++] = ',';
-    buffer[used++] = digits[i];
-  }
-  buffer[used] = '\0';
-  return buffer;
-}
-
 void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, const int64_t histogram[256],
                          void (*line)(void *user, const char *text), void *user) {
   int64_t lower = 0, stops = histogram['*'], gaps = histogram['.'] + histogram['-'], invalid = 0;
-  char count[32], text[160];
+  char count[PLM_NUMBER_TEXT], text[160];
   for (int c = 0; c < 256; c++) {
     if (is_lower(c)) lower += histogram[c];
     if (!plm_alphabet_is_letter(c)) invalid += histogram[c];
   }
   if (lower > 0) {
-    snprintf(text, sizeof text, "%s lower-case residues read as %s", write_count(lower, count),
+    snprintf(text, sizeof text, "%s lower-case residues read as %s", plm_count_text(lower, count),
              policy->lowercase == PLM_LOWERCASE_X ? "X" : "upper case");
     line(user, text);
   }
   if (stops > 0) {
-    snprintf(text, sizeof text, "%s '*' inside sequences read as X", write_count(stops, count));
+    snprintf(text, sizeof text, "%s '*' inside sequences read as X", plm_count_text(stops, count));
     line(user, text);
   }
   for (int c = 'A'; c <= 'Z'; c++) {
     int64_t n = histogram[c] + (policy->lowercase == PLM_LOWERCASE_UPPER ? histogram[c - 'A' + 'a'] : 0);
     if (n == 0 || token_of(alphabet, c) >= 0) continue;
-    snprintf(text, sizeof text, "%s '%c', which has no token, read as X", write_count(n, count), c);
+    snprintf(text, sizeof text, "%s '%c', which has no token, read as X", plm_count_text(n, count), c);
     line(user, text);
   }
   if (gaps > 0) {
     bool kept = token_of(alphabet, '-') >= 0;
-    snprintf(text, sizeof text, "%s gaps ('-' or '.') %s; is this an alignment?", write_count(gaps, count), kept ? "kept as tokens" : "read as X");
+    snprintf(text, sizeof text, "%s gaps ('-' or '.') %s; is this an alignment?", plm_count_text(gaps, count), kept ? "kept as tokens" : "read as X");
     line(user, text);
   }
   if (invalid > 0) {
-    snprintf(text, sizeof text, "%s characters that are no letters read as X", write_count(invalid, count));
+    snprintf(text, sizeof text, "%s characters that are no letters read as X", plm_count_text(invalid, count));
     line(user, text);
   }
 }
