@@ -110,6 +110,7 @@ static plm_status read_variable(hdf5_input *in) {
 static plm_status read_fixed(hdf5_input *in) {
   plm_status status = PLM_OK;
   size_t size = H5Tget_size(in->type);
+  if (size == 0) return damaged(in, "reading the type of 'sequences'");
   hsize_t rows_at_once = size < BYTES_AT_ONCE ? BYTES_AT_ONCE / size : 1;
   char *text = NULL;
   PLM_TRY(PLM_NEW(&text, rows_at_once * size));
