@@ -69,23 +69,25 @@ int64_t plm_writer_bytes(const plm_writer *writer);
 PLM_CHECKED plm_status plm_writer_close(plm_writer *writer, char *ret_hash);
 void plm_writer_abandon(plm_writer *writer); /* close and remove the file; accepts NULL */
 
-/* Replace `path` by these bytes or leave it as it was: temporary beside it, sync, rename, sync the directory. */
+/* Replace `path` by these bytes or leave it as it was: temporary beside it, sync, rename, sync the directory. Temporaries are named
+ * tmp-*, so that what a killed process left can be recognised. */
 PLM_CHECKED plm_status plm_file_replace(const char *path, const void *data, size_t bytes);
 
-/* A file that grows by whole lines (logs). Opened for append, made if absent; each append is one write call. */
+/* A file that grows by whole lines (logs). Opened for append, made if absent; each append is one write call, and
+ * what could not be written whole is taken back. Close syncs. */
 typedef struct plm_appender plm_appender;
 PLM_CHECKED plm_status plm_appender_open(const char *path, plm_appender **ret_appender);
 PLM_CHECKED plm_status plm_appender_write(plm_appender *appender, const void *data, size_t bytes);
 PLM_CHECKED plm_status plm_appender_close(plm_appender *appender); /* accepts NULL */
 
 /* ---- directories and names ---- */
-PLM_CHECKED plm_status plm_directory_make(const char *path);    /* with parents; existing is fine */
+PLM_CHECKED plm_status plm_directory_make(const char *path);    /* with parents, each synced; existing is fine */
 PLM_CHECKED plm_status plm_directory_create(const char *path);  /* must not exist */
 PLM_CHECKED plm_status plm_directory_sync(const char *path);
 PLM_CHECKED plm_status plm_file_rename(const char *from, const char *to); /* does not sync the parent */
 PLM_CHECKED plm_status plm_file_remove(const char *path);                 /* absent is fine */
 PLM_CHECKED plm_status plm_tree_remove(const char *path);                 /* absent is fine; never follows links */
-PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path); /* symbolic link by temporary + rename */
+PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path); /* symbolic link by temporary + rename; no sync */
 
 /* ---- lock ---- flock(2): gone with the process however it ends. */
 typedef struct plm_lock plm_lock;
