@@ -44,13 +44,15 @@ typedef struct plm_option {
   plm_option_type type;
   size_t offset;             /* in the options struct */
   const char *default_value; /* as typed on a command line; NULL = unset (0, NULL, empty); shown in help */
-  double min, max;           /* both 0 = no limit */
+  double min, max;           /* both 0 = no limit; max 0 above min > 0 = no upper limit; INFINITY = none on that side */
   bool exclusive_min;        /* value must be > min */
+  bool exclusive_max;        /* value must be < max */
   const char *choices;
   const char *group;    /* heading in help; NULL = hidden (accepted, not shown) */
   const char *argument; /* "FILE", "N"; NULL = none */
   const char *help;     /* one sentence, no full stop */
   plm_resume_class resume;
+  bool command_line_only; /* never in config files, environment or --print-config: --help, --config, --print-config */
 } plm_option;
 
 /* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that advice. */
