@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/file_internal.h"
+#include "base/hash.h"
 #include "base/text.h"
 
 /* ---- questions ---- */
@@ -25,6 +26,12 @@ bool plm_file_exists(const char *path) {
 bool plm_file_is_directory(const char *path) {
   struct stat facts;
   return plm_fs_current()->stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+plm_status plm_file_find(const char *path, bool *ret_exists) {
+  struct stat facts;
+  *ret_exists = plm_fs_current()->stat(path, &facts) == 0;
+  return *ret_exists || errno == ENOENT || errno == ENOTDIR ? PLM_OK : plm_file_cannot(PLM_E_INPUT, "read", path);
 }
 
 plm_status plm_file_size(const char *path, int64_t *ret_bytes) {
@@ -127,6 +134,37 @@ plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, s
 fail:
   plm_fs_current()->close(fd);
   plm_free(data);
+  return status;
+}
+
+enum { HASH_PIECE = 1 << 20 };
+
+static plm_status hash_to_end(int fd, const char *path, plm_hasher *hasher, char *piece, int64_t *ret_bytes) {
+  for (int64_t offset = 0;;) {
+    ssize_t got = read_some(fd, piece, HASH_PIECE, offset);
+    if (got < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
+    *ret_bytes = offset;
+    if (got == 0) return PLM_OK;
+    plm_hasher_update(hasher, piece, (size_t)got);
+    offset += got;
+  }
+}
+
+plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes) {
+  int fd = -1;
+  struct stat facts;
+  plm_hasher *hasher = NULL;
+  char *piece = NULL;
+  plm_status status;
+  PLM_TRY(open_for_reading(path, &fd, &facts));
+  PLM_TRY_GOTO(plm_hasher_create(&hasher), done);
+  PLM_TRY_GOTO(PLM_NEW(&piece, HASH_PIECE), done);
+  PLM_TRY_GOTO(hash_to_end(fd, path, hasher, piece, ret_bytes), done);
+  plm_hasher_hex(hasher, ret_hash);
+done:
+  plm_free(piece);
+  plm_hasher_destroy(hasher);
+  plm_fs_current()->close(fd);
   return status;
 }
 

@@ -37,12 +37,17 @@ const plm_fs *plm_fs_real(void);
 /* ---- questions ---- */
 bool plm_file_exists(const char *path);
 bool plm_file_is_directory(const char *path);
+/* Where absent and cannot-say must be told apart (a log taken for absent would be started afresh): fails on anything but "no such file". */
+PLM_CHECKED plm_status plm_file_find(const char *path, bool *ret_exists);
 PLM_CHECKED plm_status plm_file_size(const char *path, int64_t *ret_bytes);
 PLM_CHECKED plm_status plm_disk_free(const char *path, int64_t *ret_bytes); /* what this user may still write there */
 
 /* ---- reading ---- */
 /* The whole file, with a NUL after its last byte; refuses directories, unreadable files and more than `max_bytes` (PLM_E_INPUT). */
 PLM_CHECKED plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes);
+
+/* XXH3-128 (hex, 33 bytes) and size of a file's content, in bounded memory. */
+PLM_CHECKED plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes);
 
 /* A file as read-only memory. Empty files map to a valid pointer. */
 typedef struct plm_mapping {
@@ -78,6 +83,7 @@ PLM_CHECKED plm_status plm_file_replace(const char *path, const void *data, size
 typedef struct plm_appender plm_appender;
 PLM_CHECKED plm_status plm_appender_open(const char *path, plm_appender **ret_appender);
 PLM_CHECKED plm_status plm_appender_write(plm_appender *appender, const void *data, size_t bytes);
+PLM_CHECKED plm_status plm_appender_sync(plm_appender *appender);  /* all lines so far survive a power cut */
 PLM_CHECKED plm_status plm_appender_close(plm_appender *appender); /* accepts NULL */
 
 /* ---- directories and names ---- */

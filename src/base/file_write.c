@@ -215,6 +215,8 @@ plm_status plm_appender_write(plm_appender *appender, const void *data, size_t b
   return status;
 }
 
+plm_status plm_appender_sync(plm_appender *appender) { return plm_fs_sync(appender->fd, appender->path); }
+
 plm_status plm_appender_close(plm_appender *appender) {
   if (appender == NULL) return PLM_OK;
   plm_status status = plm_fs_sync(appender->fd, appender->path);

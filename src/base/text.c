@@ -130,3 +130,14 @@ const char *plm_bytes_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]) {
   uselocale(before);
   return ret_text;
 }
+
+const char *plm_count_text(int64_t value, char ret_text[PLM_NUMBER_TEXT]) {
+  char digits[PLM_NUMBER_TEXT];
+  size_t length = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)value), used = 0;
+  for (size_t i = 0; i < length; i++) {
+    if (i > 0 && digits[i - 1] != '-' && (length - i) % 3 == 0) ret_text[used++] = ',';
+    ret_text[used++] = digits[i];
+  }
+  ret_text[used] = '\0';
+  return ret_text;
+}

@@ -46,4 +46,7 @@ bool plm_number_parse(const char *text, const char **ret_end, double *ret_value)
 /* "512 B", "1.50 GiB": three digits and a binary unit. Returns `ret_text`. */
 const char *plm_bytes_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]);
 
+/* "1,234,567". Returns `ret_text`. */
+const char *plm_count_text(int64_t value, char ret_text[PLM_NUMBER_TEXT]);
+
 #endif

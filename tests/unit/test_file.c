@@ -413,6 +413,33 @@ static void any_failed_allocation_ends_in_a_status_without_a_leak(void **state) 
   assert_true(n > 20);
 }
 
+static void hash_of_a_file_is_the_one_taken_while_writing(void **state) {
+  (void)state;
+  plm_writer *writer;
+  char written[33], read[33];
+  int64_t bytes = 0;
+  assert_ok(plm_writer_open(scratch_path("hashed"), &writer));
+  for (int i = 0; i < 300000; i++) assert_ok(plm_writer_printf(writer, "line %d\n", i));
+  assert_ok(plm_writer_close(writer, written));
+  assert_ok(plm_file_hash(scratch_path("hashed"), read, &bytes));
+  assert_string_equal(written, read);
+  assert_true(bytes > 1 << 21);
+  assert_fails(plm_file_hash(scratch_path("nothing"), read, &bytes), PLM_E_INPUT, "nothing");
+}
+
+static void finding_tells_absent_from_unknown(void **state) {
+  (void)state;
+  bool exists = true;
+  assert_ok(plm_file_find(scratch_path("absent"), &exists));
+  assert_false(exists);
+  assert_ok(plm_file_find(scratch_path(""), &exists));
+  assert_true(exists);
+  char too_long[300]; /* more than a file name may have */
+  memset(too_long, 'x', sizeof too_long - 1);
+  too_long[sizeof too_long - 1] = '\0';
+  assert_fails(plm_file_find(scratch_path(too_long), &exists), PLM_E_INPUT, "name too long");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_file_is_read_whole_with_a_nul_behind_it),
@@ -436,6 +463,8 @@ int main(void) {
       cmocka_unit_test(free_space_is_known_also_for_what_is_still_to_be_made),
       cmocka_unit_test(a_second_process_finds_the_lock_held_until_the_first_dies),
       cmocka_unit_test(any_failed_allocation_ends_in_a_status_without_a_leak),
+      cmocka_unit_test(hash_of_a_file_is_the_one_taken_while_writing),
+      cmocka_unit_test(finding_tells_absent_from_unknown),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
