@@ -33,14 +33,16 @@ plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *r
       ret_key->cacheable = false;
       continue;
     }
-    if (stat(path, &info) != 0 || realpath(path, real) == NULL) {
+    if (stat(path, &info) != 0) {
       status = plm_fail(PLM_E_INPUT, "%s: %s", path, strerror(errno));
       goto done;
     }
-    if (S_ISREG(info.st_mode))
+    if (S_ISREG(info.st_mode) && realpath(path, real) != NULL) {
       ret_key->source_bytes += info.st_size;
-    else
+    } else {
       ret_key->cacheable = false;
+      continue;
+    }
     plm_text_printf(&names, "%s\n", real);
     plm_text_printf(&facts, "%lld %lld.%09ld\n", (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
   }

@@ -120,10 +120,21 @@ static plm_status check_end(const fasta *f, BGZF *file) {
 /* A file that starts with UTF-8's byte order mark, as some editors write it, is taken without it. */
 static size_t skip_mark(const char *text, size_t bytes) { return bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
 
+/* Damaged compressed data decompresses to nonsense until its checksum is reached: then the damage is the message, not the nonsense. */
+static plm_status blame(const fasta *f, BGZF *file, char *block, plm_status status) {
+  if (status != PLM_E_INPUT || bgzf_compression(file) == 0) return status;
+  ssize_t bytes = 1;
+  while (bytes > 0) bytes = bgzf_read(file, block, BLOCK_BYTES);
+  return bytes < 0 ? unreadable(f, file) : status;
+}
+
 static plm_status read_all(fasta *f, BGZF *file, char *block) {
   ssize_t bytes = bgzf_read(file, block, BLOCK_BYTES);
   size_t skip = bytes > 0 ? skip_mark(block, (size_t)bytes) : 0;
-  for (; bytes > 0; bytes = bgzf_read(file, block, BLOCK_BYTES), skip = 0) PLM_TRY(read_block(f, block + skip, (size_t)bytes - skip));
+  for (; bytes > 0; bytes = bgzf_read(file, block, BLOCK_BYTES), skip = 0) {
+    plm_status status = read_block(f, block + skip, (size_t)bytes - skip);
+    if (status != PLM_OK) return blame(f, file, block, status);
+  }
   if (bytes < 0) return unreadable(f, file);
   return f->begun ? plm_sequence_sink_end(f->sink) : PLM_OK;
 }

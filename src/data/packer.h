@@ -35,9 +35,14 @@ typedef struct plm_packed {
 PLM_CHECKED plm_status plm_packed_create(plm_packed **ret_packed);
 void plm_packed_destroy(plm_packed *packed); /* accepts NULL */
 
-/* Tokenise, crop, mask and pack these sequences, in the order given. `draw` = epoch in training, mask draw in evaluation. */
+/* Tokenise, crop, mask and pack these sequences, in the order given. `draw` = epoch in training, mask draw in evaluation. max_length is 0
+ * or at least 3, so that every window holds a residue. PLM_E_INPUT names a sequence with a character that the policy refuses. */
 PLM_CHECKED plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *options, uint32_t draw, const int64_t *ids,
                                 int64_t count, plm_packed *packed);
+
+/* Fails (PLM_E_INPUT) if the dataset holds characters that the policy refuses, as a packed file made under another policy may: what
+ * plm_pack would say at some later step. */
+PLM_CHECKED plm_status plm_packer_check(const plm_dataset *dataset, const plm_packer_options *options);
 
 /* The division of a global batch. Sequence i (i < count, lengths in tokens after cropping) goes to rank[i], micro[i];
  * *ret_micro_batches = number per rank (>= 1). rank and micro are caller's arrays. */
