@@ -9,7 +9,7 @@
 #include "app/tensor_stats.h"
 #include "base/alloc.h"
 #include "data/packer.h"
-#include "io/safetensors.h"
+#include "app/output_file.h"
 
 typedef struct forward_options {
   plm_session_options session;
@@ -210,7 +210,7 @@ static plm_status show(const forward_options *options, const results *r, const p
   for (size_t i = 0; i < list.count; i++) plm_print_tensor_row(output, &list.items[i]);
   for (size_t i = 0; i < options->slices.count; i++) PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
   if (options->output != NULL) {
-    PLM_TRY_GOTO(plm_safetensors_replace(options->output, list.entries, list.count, fill_tensor, &list), done);
+    PLM_TRY_GOTO(plm_output_file_tensors(options->output, list.entries, list.count, fill_tensor, &list), done);
     plm_print(output, "wrote %s: %lld sequences, %lld tokens\n", options->output, (long long)r->S, (long long)r->N);
   }
 done:
