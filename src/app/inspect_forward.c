@@ -165,7 +165,7 @@ done:
 /* ---- showing and writing ---- */
 
 typedef struct tensor_list {
-  plm_named_tensor *items;
+  plm_shown_tensor *items;
   plm_tensor_info *entries; /* the same, for the file */
   char (*names)[40];
   size_t count;
@@ -174,7 +174,7 @@ typedef struct tensor_list {
 static void add_tensor(tensor_list *list, const char *name, int dims, int64_t rows, int64_t columns, const float *f32, const int32_t *i32) {
   size_t i = list->count++;
   snprintf(list->names[i], sizeof list->names[i], "%s", name);
-  list->items[i] = (plm_named_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
+  list->items[i] = (plm_shown_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
   list->entries[i] = (plm_tensor_info){.name = list->names[i], .dtype = f32 != NULL ? "F32" : "I32", .dims = dims, .shape = {rows, columns},
                                        .bytes = rows * (dims > 1 ? columns : 1) * 4};
 }
