@@ -136,11 +136,9 @@ static void several_files_are_one_set_in_order(void **state) {
   plm_dataset_close(dataset);
 }
 
-static void *open_in_thread(void *path) {
+static void *open_in_thread(void *options) {
   plm_dataset *dataset = NULL;
-  const char *paths[] = {path};
-  plm_dataset_options options = {.paths = {.items = paths, .count = 1}, .cache_directory = scratch_path("crowd"), .threads = 1};
-  intptr_t right = plm_dataset_open(&options, &dataset) == PLM_OK && plm_dataset_count(dataset) == 500 && plm_dataset_verify(dataset) == PLM_OK;
+  intptr_t right = plm_dataset_open(options, &dataset) == PLM_OK && plm_dataset_count(dataset) == 500 && plm_dataset_verify(dataset) == PLM_OK;
   plm_dataset_close(dataset);
   return (void *)right;
 }
@@ -150,9 +148,9 @@ static void makers_at_the_same_time_do_no_harm(void **state) {
   enum { MAKERS = 6 };
   pthread_t threads[MAKERS];
   plm_dataset_close(open_made_up(11, 500, 50, 100)); /* writes the file */
-  char path[1024];
-  snprintf(path, sizeof path, "%s", scratch_path("made-up-11-500-50-100.fasta"));
-  for (int i = 0; i < MAKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_in_thread, path), 0);
+  const char *path = scratch_path("made-up-11-500-50-100.fasta");
+  plm_dataset_options options = {.paths = {.items = &path, .count = 1}, .cache_directory = scratch_path("crowd"), .threads = 1};
+  for (int i = 0; i < MAKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_in_thread, &options), 0);
   for (int i = 0; i < MAKERS; i++) {
     void *right;
     pthread_join(threads[i], &right);
