@@ -49,7 +49,7 @@ static void table_shapes(check *k, int variant) {
 
 /* ---- rotation ---- */
 
-enum { P = 512 };
+enum { P = 64 };
 
 typedef struct rope_case {
   int64_t N, H, D;
