@@ -262,6 +262,13 @@ static void put_fish_condition(plm_text *out, const char *command) {
   plm_text_append(out, "'");
 }
 
+/* " -d 'words'": fish escapes inside quotes with a backslash. */
+static void put_fish_description(plm_text *out, const char *words) {
+  plm_text_append(out, " -d '");
+  for (; *words != '\0'; words++) plm_text_printf(out, *words == '\'' || *words == '\\' ? "\\%c" : "%c", *words);
+  plm_text_append(out, "'\n");
+}
+
 static void put_fish_option(plm_text *out, const plm_option_table *table, const plm_option *option) {
   const char *rest = option->aliases, *word = option->name;
   size_t length = strlen(word);
@@ -276,9 +283,7 @@ static void put_fish_option(plm_text *out, const plm_option_table *table, const 
     put_choices(out, option);
     plm_text_append(out, "'");
   }
-  plm_text_append(out, " -d '");
-  for (const char *c = option->help; *c != '\0'; c++) plm_text_printf(out, *c == '\'' || *c == '\\' ? "\\%c" : "%c", *c);
-  plm_text_append(out, "'\n");
+  put_fish_description(out, option->help);
   if (!plm_option_is_on_by_default(option)) return;
   put_fish_condition(out, table->command);
   plm_text_printf(out, " -l no-%s\n", option->name);
@@ -290,9 +295,14 @@ static void put_fish(plm_text *out, const tables *t) {
   for (size_t i = 0; i < t->count; i++) {
     const plm_option_table *table = t->item[i];
     size_t length = split_command(table->command, &second);
-    if (is_first_with_word(t, i)) plm_text_printf(out, "complete -c protlm -n __fish_use_subcommand -a %.*s\n", (int)length, table->command);
-    if (*second != '\0')
-      plm_text_printf(out, "complete -c protlm -n '__fish_seen_subcommand_from %.*s' -a %s\n", (int)length, table->command, second);
+    if (is_first_with_word(t, i)) {
+      plm_text_printf(out, "complete -c protlm -n __fish_use_subcommand -a %.*s", (int)length, table->command);
+      put_fish_description(out, *second == '\0' ? table->summary : "several commands");
+    }
+    if (*second != '\0') {
+      plm_text_printf(out, "complete -c protlm -n '__fish_seen_subcommand_from %.*s' -a %s", (int)length, table->command, second);
+      put_fish_description(out, table->summary);
+    }
     for (size_t j = 0; j < table->count; j++)
       if (table->options[j].group != NULL) put_fish_option(out, table, &table->options[j]);
     if (table->positional != NULL) {
