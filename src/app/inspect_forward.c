@@ -9,7 +9,7 @@
 #include "app/tensor_stats.h"
 #include "base/alloc.h"
 #include "data/packer.h"
-#include "io/safetensors.h"
+#include "app/output_file.h"
 
 typedef struct forward_options {
   plm_session_options session;
@@ -165,7 +165,7 @@ done:
 /* ---- showing and writing ---- */
 
 typedef struct tensor_list {
-  plm_named_tensor *items;
+  plm_shown_tensor *items;
   plm_tensor_info *entries; /* the same, for the file */
   char (*names)[40];
   size_t count;
@@ -174,7 +174,7 @@ typedef struct tensor_list {
 static void add_tensor(tensor_list *list, const char *name, int dims, int64_t rows, int64_t columns, const float *f32, const int32_t *i32) {
   size_t i = list->count++;
   snprintf(list->names[i], sizeof list->names[i], "%s", name);
-  list->items[i] = (plm_named_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
+  list->items[i] = (plm_shown_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
   list->entries[i] = (plm_tensor_info){.name = list->names[i], .dtype = f32 != NULL ? "F32" : "I32", .dims = dims, .shape = {rows, columns},
                                        .bytes = rows * (dims > 1 ? columns : 1) * 4};
 }
@@ -210,7 +210,7 @@ static plm_status show(const forward_options *options, const results *r, const p
   for (size_t i = 0; i < list.count; i++) plm_print_tensor_row(output, &list.items[i]);
   for (size_t i = 0; i < options->slices.count; i++) PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
   if (options->output != NULL) {
-    PLM_TRY_GOTO(plm_safetensors_replace(options->output, list.entries, list.count, fill_tensor, &list), done);
+    PLM_TRY_GOTO(plm_output_file_tensors(options->output, list.entries, list.count, fill_tensor, &list), done);
     plm_print(output, "wrote %s: %lld sequences, %lld tokens\n", options->output, (long long)r->S, (long long)r->N);
   }
 done:

@@ -36,8 +36,8 @@ const plm_option_table *plm_inspect_params_option_table(void) {
   return &table;
 }
 
-static plm_named_tensor describe(const plm_param *p, const float *values) {
-  return (plm_named_tensor){.name = p->name, .dims = p->dims, .shape = {p->shape[0], p->shape[1]}, .f32 = values};
+static plm_shown_tensor describe(const plm_param *p, const float *values) {
+  return (plm_shown_tensor){.name = p->name, .dims = p->dims, .shape = {p->shape[0], p->shape[1]}, .f32 = values};
 }
 
 /* One parameter's values stay in memory at a time, so the table of a 15B model needs little. */
@@ -51,7 +51,7 @@ static plm_status print_table(const plm_model *model, const plm_output *output) 
   plm_status status = PLM_OK;
   for (int i = 0; i < params->count && status == PLM_OK; i++) {
     status = plm_model_get(model, i, values);
-    const plm_named_tensor tensor = describe(&params->items[i], values);
+    const plm_shown_tensor tensor = describe(&params->items[i], values);
     if (status == PLM_OK) plm_print_tensor_row(output, &tensor);
   }
   plm_free(values);
@@ -63,7 +63,7 @@ static plm_status print_table(const plm_model *model, const plm_output *output) 
 /* The slice's name decides which parameter is fetched; every other tensor is only a name to compare with. */
 static plm_status print_slice(const plm_model *model, const char *slice, const plm_output *output) {
   const plm_params *params = plm_model_get_params(model);
-  plm_named_tensor *tensors = NULL;
+  plm_shown_tensor *tensors = NULL;
   float *values = NULL;
   plm_status status;
   PLM_TRY_GOTO(PLM_NEW(&tensors, params->count), done);

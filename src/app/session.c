@@ -41,8 +41,9 @@ static plm_status open_data(const plm_session_options *options, plm_session *ses
 
 /* The longest sequence sets the room for activations: whole sequences are never cut here unless asked. */
 static void decide_lengths(const plm_session_options *options, plm_session *session) {
-  session->max_length = options->max_length;
-  if (session->max_length == 0) session->max_length = session->dataset == NULL ? 1024 : plm_dataset_get_info(session->dataset)->longest + 2;
+  enum { WITHOUT_DATA = 1024 };
+  int64_t longest = session->dataset == NULL ? WITHOUT_DATA : plm_dataset_get_info(session->dataset)->longest + 2;
+  session->max_length = options->max_length > 0 && options->max_length < longest ? options->max_length : longest;
   int64_t tokens = options->micro_batch_tokens > 0 ? options->micro_batch_tokens : DEFAULT_MICRO_BATCH_TOKENS;
   session->micro_batch_tokens = tokens > session->max_length ? tokens : session->max_length;
 }

@@ -11,11 +11,11 @@ typedef struct stats {
   int64_t finite, nan, infinite;
 } stats;
 
-static int64_t element_count(const plm_named_tensor *t) { return t->dims == 0 ? 1 : t->dims == 1 ? t->shape[0] : t->shape[0] * t->shape[1]; }
-static double element(const plm_named_tensor *t, int64_t i) { return t->f32 != NULL ? (double)t->f32[i] : (double)t->i32[i]; }
+static int64_t element_count(const plm_shown_tensor *t) { return t->dims == 0 ? 1 : t->dims == 1 ? t->shape[0] : t->shape[0] * t->shape[1]; }
+static double element(const plm_shown_tensor *t, int64_t i) { return t->f32 != NULL ? (double)t->f32[i] : (double)t->i32[i]; }
 
 /* Two passes: the mean first, so that the deviation of large values does not cancel. */
-static stats measure(const plm_named_tensor *t) {
+static stats measure(const plm_shown_tensor *t) {
   stats s = {.min = INFINITY, .max = -INFINITY};
   int64_t n = element_count(t);
   double sum = 0, squares = 0;
@@ -47,7 +47,7 @@ void plm_print_tensor_header(const plm_output *output) {
             plm_style(output, PLM_RESET));
 }
 
-void plm_print_tensor_row(const plm_output *output, const plm_named_tensor *t) {
+void plm_print_tensor_row(const plm_output *output, const plm_shown_tensor *t) {
   char shape[48];
   if (t->dims == 0)
     snprintf(shape, sizeof shape, "[]");
@@ -97,7 +97,7 @@ static plm_status parse_range(const char *slice, const char **cursor, int64_t n,
   return PLM_OK;
 }
 
-static plm_status parse_ranges(const char *slice, const char *bracket, const plm_named_tensor *t, range ranges[2]) {
+static plm_status parse_ranges(const char *slice, const char *bracket, const plm_shown_tensor *t, range ranges[2]) {
   const char *p = bracket + 1;
   for (int d = 0; d < 2; d++) ranges[d] = (range){0, d < t->dims ? t->shape[d] : 1};
   for (int d = 0; d < t->dims; d++) {
@@ -111,7 +111,7 @@ static plm_status parse_ranges(const char *slice, const char *bracket, const plm
   return PLM_OK;
 }
 
-static plm_status find_tensor(const char *slice, size_t length, const plm_named_tensor *tensors, size_t count, const plm_named_tensor **ret_tensor) {
+static plm_status find_tensor(const char *slice, size_t length, const plm_shown_tensor *tensors, size_t count, const plm_shown_tensor **ret_tensor) {
   const char *names[512];
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
@@ -128,10 +128,10 @@ static plm_status find_tensor(const char *slice, size_t length, const plm_named_
   return nearest == NULL ? status : plm_hint(status, "did you mean '%s'?", nearest);
 }
 
-plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_named_tensor *tensors, size_t count) {
+plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_shown_tensor *tensors, size_t count) {
   const char *bracket = strchr(slice, '[');
   size_t length = bracket == NULL ? strlen(slice) : (size_t)(bracket - slice);
-  const plm_named_tensor *t = NULL;
+  const plm_shown_tensor *t = NULL;
   PLM_TRY(find_tensor(slice, length, tensors, count, &t));
   range r[2] = {{0, t->dims > 0 ? t->shape[0] : 1}, {0, t->dims > 1 ? t->shape[1] : 1}};
   if (bracket != NULL) PLM_TRY(parse_ranges(slice, bracket, t, r));

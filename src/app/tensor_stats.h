@@ -6,19 +6,19 @@
 
 #include "app/print.h"
 
-typedef struct plm_named_tensor {
+typedef struct plm_shown_tensor {
   const char *name;
   int dims;
   int64_t shape[2];
   const float *f32;   /* one of the two */
   const int32_t *i32;
-} plm_named_tensor;
+} plm_shown_tensor;
 
 void plm_print_tensor_header(const plm_output *output);
-void plm_print_tensor_row(const plm_output *output, const plm_named_tensor *tensor);
+void plm_print_tensor_row(const plm_output *output, const plm_shown_tensor *tensor);
 
 /* `slice` is NAME, NAME[3], NAME[0:4] or NAME[0:4,0:8]; prints those values of the tensor so named. PLM_E_USAGE when it is malformed, out
  * of range, or names none of the tensors (with the nearest). */
-PLM_CHECKED plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_named_tensor *tensors, size_t count);
+PLM_CHECKED plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_shown_tensor *tensors, size_t count);
 
 #endif

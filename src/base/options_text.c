@@ -366,3 +366,5 @@ plm_status plm_options_config(const plm_option_values *values, bool with_sources
   }
   return plm_text_take(&out, ret_yaml);
 }
+
+void plm_string_free(char *text) { plm_free(text); }

@@ -12,14 +12,28 @@
 #include "protlm/options.h"
 #include "protlm/train.h"
 
-/* Options every command takes; read before the command's own table. */
+struct cli_terminal;
+
+/* ---- common.c: options every command takes ---- */
 typedef struct cli_common {
   bool help, version, quiet, no_color;
   int verbose; /* times -v was given */
 } cli_common;
 
-/* Take the common options out of argv (in place; *argc shrinks), leaving values of the command's own options alone. `table` may be NULL. */
-void cli_take_common(const plm_option_table *table, int *argc, char **argv, cli_common *ret_common);
+/* The command's table with the rows of --help, --quiet, --verbose and --no-color behind its own. */
+const plm_option_table *cli_full_table(const plm_command *command);
+
+/* Look for the common options before anything is parsed, so that help works beside mistakes and mistakes are shown as wished. */
+void cli_scan_common(int argc, char **argv, cli_common *ret_common);
+
+/* The common options as parsed with cli_full_table. */
+void cli_read_common(const plm_command *command, const plm_option_values *values, cli_common *common);
+
+/* ---- usage.c: the list of commands ---- */
+const plm_command *cli_find_command(int argc, char **argv, int *ret_words); /* at the front of argv, one word or two; NULL */
+bool cli_is_group(const char *word);                                        /* the first word of two-word commands */
+void cli_print_usage(FILE *out, const char *only, const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
+plm_status cli_unknown_command(int argc, char **argv);
 
 /* ---- terminal.c: what stderr and stdout can show ---- */
 typedef struct cli_terminal {

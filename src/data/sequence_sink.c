@@ -64,6 +64,7 @@ static plm_status add_with_care(plm_sequence_sink *sink, const char *text, size_
 }
 
 plm_status plm_sequence_sink_text(plm_sequence_sink *sink, const char *text, size_t bytes) {
+  if (bytes == 0) return PLM_OK;
   if (bytes > (size_t)PLMD_LONGEST - sink->length)
     return plm_fail(PLM_E_INPUT, "a sequence of more than %d letters is no protein", PLMD_LONGEST);
   PLM_TRY(PLM_GROW(&sink->residues, &sink->capacity, sink->length + bytes));

@@ -25,7 +25,7 @@ static plm_status expand_home(const char *path, const char *tail, char **ret_pat
   return plm_sprintf(ret_path, "%s%s", path, tail);
 }
 
-static plm_status find_root(char **ret_root) {
+plm_status plm_model_hub_root(char **ret_root) {
   if (environment("HF_HUB_CACHE") != NULL) return expand_home(environment("HF_HUB_CACHE"), "", ret_root);
   if (environment("HF_HOME") != NULL) return expand_home(environment("HF_HOME"), "/hub", ret_root);
   if (environment("XDG_CACHE_HOME") != NULL) return expand_home(environment("XDG_CACHE_HOME"), "/huggingface/hub", ret_root);
@@ -116,7 +116,7 @@ plm_status plm_hub_cache_find(const char *name, char **ret_directory) {
   char *root, *repository = NULL;
   plm_status status;
   if (!parse_id(name, &id)) return plm_fail(PLM_E_INPUT, "'%s' is not a hub id", name);
-  PLM_TRY(find_root(&root));
+  PLM_TRY(plm_model_hub_root(&root));
   PLM_TRY_GOTO(plm_sprintf(&repository, "%s/models--%s--%s", root, id.organisation, id.name), out);
   status = find_snapshot(&id, root, repository, ret_directory);
 out:
