@@ -19,6 +19,7 @@ typedef plm_status plm_command_fn(const plm_option_values *values, const plm_out
 
 typedef struct plm_command {
   const char *name;                          /* "eval", "inspect tokens" */
+  const char *heading;                       /* under which `protlm --help` lists it */
   const plm_option_table *(*options)(void);
   plm_command_fn *run;                       /* NULL for `train`, which has an API of its own */
 } plm_command;

@@ -112,6 +112,8 @@ PLM_CHECKED plm_status plm_options_config(const plm_option_values *values, bool 
 typedef enum plm_shell { PLM_SHELL_BASH, PLM_SHELL_ZSH, PLM_SHELL_FISH } plm_shell;
 PLM_CHECKED plm_status plm_options_completion(const plm_option_table *const *tables, size_t count, plm_shell shell, char **ret_text);
 
+void plm_string_free(char *text); /* for the allocated texts above; accepts NULL */
+
 /* Nearest of `names` to `word` (edit distance, at most a third of its length wrong), or NULL. */
 const char *plm_nearest_name(const char *word, const char *const *names, size_t count);
 

@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include <inttypes.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,17 +13,74 @@ enum { LARGEST_FILE = 64 << 20, FILE_DEPTH = 100 };
 
 /* ---- memory ---- */
 
-/* jansson ignores some failed allocations (a token then lacks a letter), so we note them ourselves. */
-static _Thread_local bool ran_out_of_memory;
+/* jansson 2.14 takes a failed growth of its token buffer for success, and then runs past the token's end. So the first allocation that
+ * fails while it parses leaves it by longjmp. What it holds at that moment we free ourselves: the blocks of a parse are a list, until
+ * the document is whole and lives on by its own rules. */
+typedef struct block {
+  struct block *previous, *next; /* NULL outside a parse */
+} block;
+enum { BLOCK_HEADER = 16 };
+_Static_assert(sizeof(block) <= BLOCK_HEADER, "what follows the header is aligned for any object");
+
+typedef struct parse {
+  block list; /* a ring through this head */
+  jmp_buf out_of_memory;
+} parse;
+static _Thread_local parse *current_parse;
 
 static void *allocate(size_t bytes) {
   void *memory = NULL;
-  if (plm_alloc_bytes(&memory, bytes, 1) != PLM_OK) ran_out_of_memory = true;
-  return memory;
+  parse *p = current_parse;
+  plm_status status = bytes > SIZE_MAX - BLOCK_HEADER ? PLM_E_RESOURCE : plm_alloc_bytes(&memory, BLOCK_HEADER + bytes, 1);
+  if (status != PLM_OK && p != NULL) longjmp(p->out_of_memory, 1);
+  if (status != PLM_OK) return NULL;
+  if (p != NULL) {
+    block *b = memory;
+    *b = (block){.previous = &p->list, .next = p->list.next};
+    b->next->previous = b;
+    p->list.next = b;
+  }
+  return (char *)memory + BLOCK_HEADER;
+}
+
+static void release(void *memory) {
+  if (memory == NULL) return;
+  block *b = (block *)(void *)((char *)memory - BLOCK_HEADER);
+  if (b->next != NULL) {
+    b->previous->next = b->next;
+    b->next->previous = b->previous;
+  }
+  plm_free(b);
 }
 
 /* Before main, since documents are also built by calling jansson itself, and what one allocator gave the other must not free. */
-__attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(allocate, plm_free); }
+__attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(allocate, release); }
+
+/* Take every block out of the list; free them too when there is no document that owns them. */
+static void end_parse(parse *p, bool keep) {
+  for (block *b = p->list.next, *next; b != &p->list; b = next) {
+    next = b->next;
+    *b = (block){0};
+    if (!keep) plm_free(b);
+  }
+  current_parse = NULL;
+}
+
+/* json_loadb, except that *ret_ran_out tells a lack of memory from a bad document. */
+static json_t *load(const char *text, size_t bytes, json_error_t *error, bool *ret_ran_out) {
+  parse p;
+  p.list = (block){&p.list, &p.list};
+  current_parse = &p;
+  if (setjmp(p.out_of_memory) != 0) {
+    end_parse(&p, false);
+    *ret_ran_out = true;
+    return NULL;
+  }
+  json_t *document = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, error);
+  end_parse(&p, true);
+  *ret_ran_out = false;
+  return document;
+}
 
 /* ---- parsing ---- */
 
@@ -53,12 +111,9 @@ static plm_status check_depth(const char *text, size_t bytes, int max_depth, con
 plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const char *what, json_t **ret_document) {
   PLM_TRY(check_depth(text, bytes, max_depth, what));
   json_error_t error;
-  ran_out_of_memory = false;
-  json_t *document = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-  if (ran_out_of_memory || (document == NULL && json_error_code(&error) == json_error_out_of_memory)) {
-    json_decref(document);
-    return plm_fail(PLM_E_RESOURCE, "out of memory while reading %s", what);
-  }
+  bool ran_out;
+  json_t *document = load(text, bytes, &error, &ran_out);
+  if (ran_out) return plm_fail(PLM_E_RESOURCE, "out of memory while reading %s", what);
   if (document != NULL) {
     *ret_document = document;
     return PLM_OK;

@@ -2,6 +2,7 @@
 #include "data/alphabet.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -24,6 +25,15 @@ static const plm_alphabet esm2 = {
 };
 
 const plm_alphabet *plm_alphabet_esm2(void) { return &esm2; }
+
+static bool is_word(const char *text, const char *word) { return text != NULL && strcmp(text, word) == 0; }
+
+plm_alphabet_policy plm_alphabet_policy_from_words(const char *lowercase, const char *on_invalid) {
+  return (plm_alphabet_policy){
+      .lowercase = is_word(lowercase, "x") ? PLM_LOWERCASE_X : PLM_LOWERCASE_UPPER,
+      .invalid = is_word(on_invalid, "x") ? PLM_INVALID_X : is_word(on_invalid, "skip") ? PLM_INVALID_SKIP : PLM_INVALID_ERROR,
+  };
+}
 
 static bool is_upper(int c) { return c >= 'A' && c <= 'Z'; }
 static bool is_lower(int c) { return c >= 'a' && c <= 'z'; }

@@ -36,6 +36,9 @@ typedef struct plm_alphabet_policy {
 /* Letters, gaps ('-', '.') and '*': what may stand in a sequence. Everything else is the business of `plm_invalid`. */
 bool plm_alphabet_is_letter(int c);
 
+/* From the words of --lowercase (upper, x) and --on-invalid (error, x, skip); NULL or another word is the default. */
+plm_alphabet_policy plm_alphabet_policy_from_words(const char *lowercase, const char *on_invalid);
+
 /* 256 entries: letter -> id under a policy. J, internal '*', and every letter without a token become X. -1: not allowed (error/skip). */
 void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, int32_t map[256]);
 

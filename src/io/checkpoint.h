@@ -28,8 +28,11 @@ typedef struct plm_checkpoint_content {
   const json_t *trainer_state, *protlm_state;
 } plm_checkpoint_content;
 
-/* Publish checkpoint-<step> in run_directory (whose lock the caller holds). An existing complete one of that step is left and is success.
- * On failure (PLM_E_RESOURCE with bytes needed and free) nothing of that name appears and the temporary directory is removed if it can be.
+/* Publish checkpoint-<step> in run_directory (whose lock the caller holds) and point the link `latest` at it. An existing complete one of
+ * that step is left and is success; a damaged one is moved out of the way and replaced. Less free disk than needed is a warning only.
+ * On failure (PLM_E_RESOURCE with bytes needed and free; PLM_E_NUMERIC when the optimiser's state is not finite) nothing of that name
+ * appears, older checkpoints are as they were and the temporary directory is removed if it can be. One failure is different, and its
+ * message says so: when only the last sync of run_directory fails, the checkpoint is complete and visible, but a power cut may undo it.
  * *ret_path (optional) is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path);
 
@@ -53,14 +56,26 @@ void plm_checkpoint_list_free(plm_checkpoint_info *list, size_t count);
 /* Verify one directory: sizes and checksums of every file, no file missing or added. A bad one is PLM_E_CHECKPOINT naming the file. */
 PLM_CHECKED plm_status plm_checkpoint_verify(const char *path);
 
-/* Load weights and moments; the caller refreshes the model. *ret_state is a new reference to protlm_state.json. PLM_E_CHECKPOINT. */
+/* Load weights and moments after verifying every file; the caller refreshes the model. *ret_state is a new reference to
+ * protlm_state.json. PLM_E_CHECKPOINT names the file that is damaged, the tensor that is missing, too many or of another shape, or the
+ * size in which the checkpoint's model differs; model and moments are then undefined. */
 PLM_CHECKED plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state);
 PLM_CHECKED plm_status plm_checkpoint_read_state(const char *path, json_t **ret_state);
 
-/* Remove old ones: keep the newest `keep` and any step in keep_steps. Rename to .trash-<step>-<uuid>, sync the parent, unlink. */
+/* Load the newest checkpoint of a run that can be loaded, passing over damaged ones with a warning. No checkpoint-* at all: PLM_OK and
+ * *ret_path NULL. None that can be loaded: PLM_E_CHECKPOINT. *ret_path is allocated. */
+PLM_CHECKED plm_status plm_checkpoint_load_newest(const char *run_directory, plm_model *model, plm_exec *exec, plm_moments moments,
+                                                  char **ret_path, json_t **ret_state);
+
+/* Point the link `name` of a run ("latest", "best") at checkpoint-<step>, relative, so that the run directory can be moved. */
+PLM_CHECKED plm_status plm_checkpoint_link(const char *run_directory, const char *name, int64_t step);
+
+/* Remove old ones: keep the newest `keep` (< 1: all) and any step in keep_steps. Damaged ones neither count nor go: what is left in them
+ * may matter to someone. Rename to .trash-<step>-<uuid>, sync the parent, unlink. */
 PLM_CHECKED plm_status plm_checkpoint_prune(const char *run_directory, int keep, const int64_t *keep_steps, size_t keep_step_count);
 
-/* Remove tmp-* and .trash-* left by a killed process. Only the holder of the run's lock. */
+/* Remove what killed processes left: tmp-<step>-<uuid>/, .trash-<step>-<uuid>/ and the file layer's tmp-<name>-<pid>-<n>. Only the holder
+ * of the run's lock may. What cannot be removed is a warning. */
 PLM_CHECKED plm_status plm_checkpoint_reclaim(const char *run_directory);
 
 /* A random 32-digit hex id. */

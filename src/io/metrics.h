@@ -36,11 +36,13 @@ typedef struct plm_eval_metrics {
 
 typedef struct plm_metrics plm_metrics;
 
-/* Open for appending in run_directory. from_step < 0: a new run; otherwise lines of steps > from_step are moved away first, and the new
- * events file starts with a SessionLog START at from_step + 1. */
+/* Open for appending in run_directory. from_step < 0: a new run, lines left by one that never came to a checkpoint are moved away;
+ * otherwise those of steps > from_step. The new events file then starts with a SessionLog START at from_step + 1. */
 PLM_CHECKED plm_status plm_metrics_open(const char *run_directory, int64_t from_step, plm_metrics **ret_metrics);
 PLM_CHECKED plm_status plm_metrics_train(plm_metrics *metrics, const plm_train_metrics *values);
 PLM_CHECKED plm_status plm_metrics_eval(plm_metrics *metrics, const plm_eval_metrics *values);
+/* Call before a checkpoint is saved: the lines it counts on are then on disk too, whatever happens to the power. */
+PLM_CHECKED plm_status plm_metrics_sync(plm_metrics *metrics);
 PLM_CHECKED plm_status plm_metrics_close(plm_metrics *metrics); /* frees in any case; accepts NULL */
 
 /* All lines of log.jsonl so far as an array, for trainer_state.json. New reference. */

@@ -12,6 +12,9 @@
 /* The directory that `name` means. A preset's name is PLM_E_USAGE here ("random weights"). Free with plm_free. */
 PLM_CHECKED plm_status plm_model_dir_resolve(const char *name, char **ret_directory);
 
+/* The Hugging Face cache, whether it exists or not. Free with plm_free. */
+PLM_CHECKED plm_status plm_model_hub_root(char **ret_root);
+
 /* config.json of a directory. */
 PLM_CHECKED plm_status plm_model_dir_read_config(const char *directory, plm_model_config *ret_config);
 

@@ -221,6 +221,23 @@ plm_status plm_model_config_write(const plm_model_config *config, json_t **ret_d
   return PLM_OK;
 }
 
+/* ---- rotary frequencies ---- */
+
+/* The nearest number that fp16 has, ties to even; |value| within fp16's range. */
+static double round_through_fp16(double value) {
+  int exponent;
+  frexp(value, &exponent);
+  double unit = ldexp(1.0, exponent - 11 > -24 ? exponent - 11 : -24); /* 11 significant bits; smallest subnormal 2^-24 */
+  return nearbyint(value / unit) * unit;
+}
+
+void plm_model_config_inv_freq(const plm_model_config *config, float *ret_values) {
+  for (int64_t j = 0; j < config->head_width / 2; j++) {
+    double nominal = pow(ROPE_THETA, -2.0 * (double)j / (double)config->head_width);
+    ret_values[j] = (float)(config->inv_freq_is_fp16 ? round_through_fp16(nominal) : nominal);
+  }
+}
+
 /* ---- FLOPs ---- */
 
 double plm_model_train_flops(const plm_model_config *config, double t_mean, double rows) {

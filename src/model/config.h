@@ -42,6 +42,9 @@ const char *const *plm_model_preset_names(int *ret_count);
 /* Check sizes against each other (C divisible by H, D even, all >= 1, no overflow). Messages use option names. PLM_E_USAGE. */
 PLM_CHECKED plm_status plm_model_config_check(const plm_model_config *config);
 
+/* Nominal inverse frequencies 10000^(-2j/D), j < D/2, rounded through fp16 first when the config says so (model_spec 3.5). */
+void plm_model_config_inv_freq(const plm_model_config *config, float *ret_values);
+
 /* Necessary FLOPs of one training token at mean attended length t_mean (bench/anchors formula), without and with what the last layer and
  * head don't need when a share `rows` of the tokens is read by the loss. */
 double plm_model_train_flops(const plm_model_config *config, double t_mean, double rows);

@@ -151,7 +151,8 @@ static void what_is_dumped_reads_as_a_person_would_write_it(void **state) {
 
 static void any_failed_allocation_is_a_status(void **state) {
   (void)state;
-  scratch_write_text("c.json", "{\"a\": [1, 2.5, \"some string that is longer than a few letters\", {\"b\": {}}], \"c\": \"\"}");
+  scratch_write_text("c.json", "{\"a\": [1, 2.5, \"some string that is longer than a few letters\", {\"b\": {}}], \"c\": \"\","
+                     " \"a_name_of_16_let\": 1, \"a_name_with_exactly_thirty_two_ch\": 123456789.123456789}");
   int64_t live = plm_alloc_live(), n = 1;
   for (;; n++) {
     json_t *document = NULL;

@@ -8,51 +8,51 @@
 #include "kernels/bf16.h"
 #include "kernels/ops.h"
 
-static inline double element_get(const void *tensor, plm_dtype type, int64_t i) {
+static inline double element_get(const void *data, plm_dtype type, int64_t i) {
   switch (type) {
-    case PLM_F64: return ((const double *)tensor)[i];
-    case PLM_BF16: return (double)plm_bf16_to_float(((const plm_bf16 *)tensor)[i]);
-    default: return (double)((const float *)tensor)[i];
+    case PLM_F64: return ((const double *)data)[i];
+    case PLM_BF16: return (double)plm_bf16_to_float(((const plm_bf16 *)data)[i]);
+    default: return (double)((const float *)data)[i];
   }
 }
 
-static inline void element_set(void *tensor, plm_dtype type, int64_t i, double value) {
+static inline void element_set(void *data, plm_dtype type, int64_t i, double value) {
   switch (type) {
-    case PLM_F64: ((double *)tensor)[i] = value; break;
-    case PLM_BF16: ((plm_bf16 *)tensor)[i] = plm_bf16_from_double(value); break;
-    default: ((float *)tensor)[i] = (float)value;
+    case PLM_F64: ((double *)data)[i] = value; break;
+    case PLM_BF16: ((plm_bf16 *)data)[i] = plm_bf16_from_double(value); break;
+    default: ((float *)data)[i] = (float)value;
   }
 }
 
-static inline void element_add(void *tensor, plm_dtype type, int64_t i, double value) {
-  element_set(tensor, type, i, element_get(tensor, type, i) + value);
+static inline void element_add(void *data, plm_dtype type, int64_t i, double value) {
+  element_set(data, type, i, element_get(data, type, i) + value);
 }
 
-/* to[0..n) = tensor[offset..offset+n) */
-static inline void row_load(double *restrict to, const void *restrict tensor, plm_dtype type, int64_t offset, int64_t n) {
+/* to[0..n) = data[offset..offset+n) */
+static inline void row_load(double *restrict to, const void *restrict data, plm_dtype type, int64_t offset, int64_t n) {
   switch (type) {
     case PLM_F64:
-      for (int64_t i = 0; i < n; i++) to[i] = ((const double *)tensor)[offset + i];
+      for (int64_t i = 0; i < n; i++) to[i] = ((const double *)data)[offset + i];
       break;
     case PLM_BF16:
-      for (int64_t i = 0; i < n; i++) to[i] = (double)plm_bf16_to_float(((const plm_bf16 *)tensor)[offset + i]);
+      for (int64_t i = 0; i < n; i++) to[i] = (double)plm_bf16_to_float(((const plm_bf16 *)data)[offset + i]);
       break;
     default:
-      for (int64_t i = 0; i < n; i++) to[i] = (double)((const float *)tensor)[offset + i];
+      for (int64_t i = 0; i < n; i++) to[i] = (double)((const float *)data)[offset + i];
   }
 }
 
-/* tensor[offset..offset+n) = from[0..n) */
-static inline void row_store(void *restrict tensor, plm_dtype type, int64_t offset, const double *restrict from, int64_t n) {
+/* data[offset..offset+n) = from[0..n) */
+static inline void row_store(void *restrict data, plm_dtype type, int64_t offset, const double *restrict from, int64_t n) {
   switch (type) {
     case PLM_F64:
-      for (int64_t i = 0; i < n; i++) ((double *)tensor)[offset + i] = from[i];
+      for (int64_t i = 0; i < n; i++) ((double *)data)[offset + i] = from[i];
       break;
     case PLM_BF16:
-      for (int64_t i = 0; i < n; i++) ((plm_bf16 *)tensor)[offset + i] = plm_bf16_from_double(from[i]);
+      for (int64_t i = 0; i < n; i++) ((plm_bf16 *)data)[offset + i] = plm_bf16_from_double(from[i]);
       break;
     default:
-      for (int64_t i = 0; i < n; i++) ((float *)tensor)[offset + i] = (float)from[i];
+      for (int64_t i = 0; i < n; i++) ((float *)data)[offset + i] = (float)from[i];
   }
 }
 

@@ -20,7 +20,7 @@ typedef struct ref_scratch {
 
 static inline plm_status ref_scratch_claim(plm_exec *x, int64_t doubles, ref_scratch *scratch) {
   void *base;
-  scratch->stride = (doubles + 7) / 8 * 8; /* whole cache lines, so that workers don't share one */
+  scratch->stride = (doubles / 8 + 1) * 8; /* whole cache lines, so that workers don't share one; never nothing */
   PLM_TRY(plm_exec_workspace(x, (size_t)(scratch->stride * plm_pool_threads(x->pool)) * sizeof(double), &base));
   scratch->base = base;
   return PLM_OK;
