@@ -59,8 +59,11 @@ plm_status plm_directory_create(const char *path) {
 
 /* What exists is asked first: mkdir of an existing directory on a read-only or automounted parent says other things than EEXIST. */
 plm_status plm_directory_make(const char *path) {
-  if (plm_file_is_directory(path)) return PLM_OK;
-  if (plm_file_exists(path)) return plm_fail(PLM_E_RESOURCE, "cannot make the directory %s: a file of that name exists", path);
+  struct stat facts;
+  if (plm_fs_current()->stat(path, &facts) == 0) {
+    if (S_ISDIR(facts.st_mode)) return PLM_OK;
+    return plm_fail(PLM_E_RESOURCE, "cannot make the directory %s: a file of that name exists", path);
+  }
   char *parent;
   plm_status status;
   PLM_TRY(plm_path_parent(path, &parent));
@@ -81,6 +84,7 @@ plm_status plm_directory_sync(const char *path) {
   plm_status status = PLM_OK;
   if (plm_fs_current()->fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
     status = plm_file_cannot(PLM_E_RESOURCE, "sync the directory", path);
+  if (status == PLM_OK) return plm_fs_close(fd, path);
   plm_fs_current()->close(fd);
   return status;
 }
