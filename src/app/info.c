@@ -30,7 +30,7 @@ static const plm_option option_list[] = {
 const plm_option_table *plm_info_option_table(void) {
   static const plm_option_table table = {
       .command = "info",
-      .summary = "This build, this machine, libraries found or missing, ranks, caches",
+      .summary = "show build, processor, libraries, ranks and caches",
       .usage = "protlm info [--json]",
       .description = "Says what protlm was built with and what it found here: processor level, memory, threads, libraries (and what it means when one is "
                      "missing), where each operator's code comes from, how the launcher started it, and where files are cached. Add its output to a "
@@ -134,7 +134,8 @@ static plm_status add_ranks(json_t *section) {
 
 /* The first directory that applies after the one beside the data. */
 static plm_status add_caches(json_t *section) {
-  const plm_dataset_options nowhere = {.threads = 1};
+  const char *no_file = "";
+  const plm_dataset_options nowhere = {.paths = {.items = &no_file, .count = 1}, .threads = 1};
   char *path = NULL;
   plm_status status = PLM_OK;
   for (int i = 1; status == PLM_OK; i++) {

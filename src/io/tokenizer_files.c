@@ -36,7 +36,8 @@ plm_status plm_tokenizer_files_write(const char *directory) {
   static const char tokenizer_config[] =
       "{\n  \"model_max_length\": 1000000000000000019884624838656,\n  \"tokenizer_class\": \"EsmTokenizer\"\n}\n";
   static const char special_tokens[] =
-      "{\"cls_token\": \"<cls>\", \"eos_token\": \"<eos>\", \"mask_token\": \"<mask>\", \"pad_token\": \"<pad>\", \"unk_token\": \"<unk>\"}";
+      "{\n  \"cls_token\": \"<cls>\",\n  \"eos_token\": \"<eos>\",\n  \"mask_token\": \"<mask>\",\n  \"pad_token\": \"<pad>\",\n"
+      "  \"unk_token\": \"<unk>\"\n}\n";
   PLM_TRY(write_vocabulary(directory, plm_alphabet_esm2()));
   PLM_TRY(plm_model_file_write(directory, "tokenizer_config.json", tokenizer_config));
   return plm_model_file_write(directory, "special_tokens_map.json", special_tokens);
