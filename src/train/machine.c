@@ -21,9 +21,11 @@ static const double memory_share = 0.7;
 /* ---- threads, kernels, number format ---- */
 
 static int64_t choose_threads(const plm_run *run) {
-  const int64_t cpus = plm_system_cpus(), saved = run->state.arithmetic.threads;
+  const int64_t saved = run->state.arithmetic.threads;
   if (plm_train_explicit(run->settings, "threads")) return run->settings->o->threads;
-  return run->resumed && saved <= cpus ? saved : cpus;
+  plm_system system;
+  plm_system_read(&system);
+  return run->resumed && saved <= system.cpus ? saved : system.cpus;
 }
 
 static void say_when_bits_may_differ(const plm_run *run) {

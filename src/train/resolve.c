@@ -191,6 +191,7 @@ static void fill_masking(plm_train_settings *s) {
 static plm_status resolve_options(plm_train_settings *s) {
   if (s->o->demo_compat) PLM_TRY(apply_demo(s->values));
   PLM_TRY(check_required(s));
+  if (plm_model_is_preset(s->o->model)) plm_info("--model %s is a preset: random weights, trained from scratch", s->o->model);
   PLM_TRY(check_batches(s));
   PLM_TRY(check_evaluation(s));
   PLM_TRY(check_optimisation(s));
