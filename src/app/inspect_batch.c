@@ -46,7 +46,7 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
   static plm_option rows[MOST_ROWS];
   static plm_option_table table = {
       .command = "inspect batch",
-      .summary = "show the batch of any training step, hidden residues marked",
+      .summary = "show any step's batch, hidden residues marked",
       .usage = "protlm inspect batch --model M --train FILE --step K [options of train]",
       .description = "Shows the whole global batch of a step: which sequences, which windows of them, and which residues are hidden. It depends on the "
                      "data, the seed and the step alone, not on what ran before, so any step of a run can be looked at in a moment. Give the options "
