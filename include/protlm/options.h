@@ -57,7 +57,7 @@ typedef struct plm_option {
   const char *argument; /* "FILE", "N"; NULL = none */
   const char *help;     /* one sentence, no full stop */
   plm_resume_class resume;
-  bool command_line_only; /* never in config files, environment or --print-config: --help, --config, --print-config */
+  bool command_line_only; /* things to do, not settings: --help, --config, --print-config. Not in config files or the environment, but PROTLM_CONFIG is */
 } plm_option;
 
 /* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that advice. */

@@ -9,10 +9,10 @@
 #include "app/batch_view.h"
 #include "app/commands.h"
 #include "app/output_file.h"
+#include "app/session.h"
 #include "base/alloc.h"
-#include "data/loader.h"
 #include "protlm/log.h"
-#include "train/resolve.h"
+#include "train/run.h"
 
 typedef struct batch_options {
   plm_train_options train; /* first: rows of train's table keep their offsets */
@@ -46,7 +46,7 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
   static plm_option rows[MOST_ROWS];
   static plm_option_table table = {
       .command = "inspect batch",
-      .summary = "show the batch of any training step, hidden residues marked",
+      .summary = "show any step's batch, hidden residues marked",
       .usage = "protlm inspect batch --model M --train FILE --step K [options of train]",
       .description = "Shows the whole global batch of a step: which sequences, which windows of them, and which residues are hidden. It depends on the "
                      "data, the seed and the step alone, not on what ran before, so any step of a run can be looked at in a moment. Give the options "
@@ -72,7 +72,7 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
 
 /* ---- train's settings ---- */
 
-/* The same values and origins under train's table. dry_run: no output directory is needed. */
+/* The same values and origins under train's table. dry_run: no output directory is needed. Nor are sequences from other files. */
 static plm_status as_train_values(const plm_option_values *values, plm_option_values **ret_train) {
   const plm_option_table *table = plm_train_option_table();
   plm_option_values *train;
@@ -82,19 +82,10 @@ static plm_status as_train_values(const plm_option_values *values, plm_option_va
   plm_train_options *options = train->options;
   *options = ((const batch_options *)values->options)->train;
   options->dry_run = true;
+  options->eval = (plm_string_list){0};
+  options->threads = plm_session_threads(options->threads);
   *ret_train = train;
   return PLM_OK;
-}
-
-static void describe_stream(const plm_train_settings *s, plm_loader_options *ret_loader) {
-  const plm_train_options *o = s->o;
-  *ret_loader = (plm_loader_options){
-      .sampler = {.seed = (uint64_t)o->seed, .batch_tokens = o->batch_tokens, .batch_sequences = o->per_device_train_batch_size * o->gradient_accumulation_steps,
-                  .max_length = o->max_length},
-      .packer = {.alphabet = plm_alphabet_esm2(), .policy = s->policy, .mask = s->mask, .masked = true, .seed = (uint64_t)o->seed, .max_length = o->max_length,
-                 .micro_batch_tokens = INT32_MAX},
-      .ranks = 1,
-  };
 }
 
 /* ---- the file ---- */
@@ -122,49 +113,38 @@ static plm_status write_batch(const char *path, plm_packed *packed) {
 
 /* ---- the command ---- */
 
-static plm_status show(const batch_options *options, const plm_view *view, const plm_train_settings *settings, const plm_output *output) {
+static plm_status show(const batch_options *options, const plm_run *run, const plm_output *output) {
   plm_loader_options loader;
   plm_packed *packed;
   int64_t epoch;
-  describe_stream(settings, &loader);
+  plm_run_loader_options(run, &loader);
   PLM_TRY(plm_packed_create(&packed));
-  plm_status status = plm_loader_inspect(view, &loader, options->step - 1, packed, &epoch);
+  plm_status status = plm_loader_inspect(&run->train, &loader, options->step - 1, packed, &epoch);
   if (status == PLM_OK && options->output != NULL) status = write_batch(options->output, packed);
-  if (status == PLM_OK) plm_print_batch(output, view->dataset, packed, options->step, epoch + 1, options->records);
+  if (status == PLM_OK) plm_print_batch(output, run->train_data, packed, options->step, epoch + 1, options->records);
   plm_packed_destroy(packed);
   return status;
 }
 
-static plm_status open_and_show(const batch_options *options, const plm_train_settings *settings, const plm_output *output) {
-  const plm_train_options *o = settings->o;
-  const plm_dataset_options data = {.paths = o->train, .cache_directory = o->cache_dir, .policy = settings->policy, .threads = 1};
-  plm_dataset *dataset;
-  plm_view view = {0}, rest = {0};
-  PLM_TRY(plm_dataset_open(&data, &dataset));
-  plm_status status = PLM_OK;
-  if (o->eval_fraction > 0)
-    status = plm_dataset_split(dataset, o->eval_fraction, (uint64_t)o->seed, &view, &rest);
-  else
-    plm_view_all(dataset, &view);
-  if (status == PLM_OK) status = show(options, &view, settings, output);
-  plm_view_free(&view);
-  plm_view_free(&rest);
-  plm_dataset_close(dataset);
-  return status;
-}
-
+/* A run that is opened as far as its data, and closed again. */
 plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_output *output) {
   const batch_options *options = values->options;
   plm_option_values *train = NULL;
-  plm_train_settings *settings = NULL;
+  plm_run *run = NULL;
   plm_status status;
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output));
   PLM_TRY(as_train_values(values, &train));
-  PLM_TRY_GOTO(plm_train_settings_create(train, &settings), done);
-  PLM_TRY_GOTO(plm_train_resolve_model(settings, NULL), done);
-  PLM_TRY_GOTO(open_and_show(options, settings, output), done);
+  PLM_TRY_GOTO(PLM_NEW(&run, 1), done);
+  PLM_TRY_GOTO(plm_comm_self_create(&run->comm), done);
+  PLM_TRY_GOTO(plm_train_settings_create(train, &run->settings), done);
+  PLM_TRY_GOTO(plm_train_resolve_model(run->settings, NULL), done);
+  PLM_TRY_GOTO(plm_run_open_sequences(run), done);
+  PLM_TRY_GOTO(show(options, run, output), done);
 done:
-  plm_train_settings_destroy(settings);
+  if (run != NULL) plm_run_close_sequences(run);
+  if (run != NULL) plm_train_settings_destroy(run->settings);
+  if (run != NULL) plm_comm_destroy(run->comm);
+  plm_free(run);
   plm_option_values_destroy(train);
   return status;
 }

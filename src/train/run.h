@@ -1,4 +1,5 @@
-/* run.h - a run of training in memory: everything between plm_train's first line and its last. Private to src/train.
+/* run.h - a run of training in memory: everything between plm_train's first line and its last. For src/train, and
+ * for `inspect batch`, which shows the stream that a run would read.
  *
  * Read in this order: run.c (from options to a result), loop.c (steps, evaluations, saves), step.c (one step).
  */
@@ -72,6 +73,7 @@ PLM_CHECKED plm_status plm_run_open_loader(plm_run *run);
 PLM_CHECKED plm_status plm_run_report_sequences(plm_run *run); /* what was read, for a person */
 void plm_run_close_sequences(plm_run *run);
 void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer);
+void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader);
 
 /* ---- machine.c ---- */
 PLM_CHECKED plm_status plm_run_open_machine(plm_run *run);   /* exec, dtype; reuses the state's choices */

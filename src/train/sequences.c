@@ -67,16 +67,21 @@ static int64_t global_batch_sequences(const plm_run *run) {
   return o->per_device_train_batch_size * o->gradient_accumulation_steps * run->comm->size;
 }
 
-plm_status plm_run_open_loader(plm_run *run) {
+void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader) {
   const plm_train_options *o = run->settings->o;
-  plm_loader_options options = {
+  *ret_loader = (plm_loader_options){
       .sampler = {.seed = (uint64_t)o->seed, .batch_tokens = o->batch_tokens, .batch_sequences = global_batch_sequences(run), .max_length = o->max_length},
       .rank = run->comm->rank,
       .ranks = run->comm->size,
       .workers = (int)o->loader_workers,
       .ahead = 4,
   };
-  plm_run_packer_options(run, &options.packer);
+  plm_run_packer_options(run, &ret_loader->packer);
+}
+
+plm_status plm_run_open_loader(plm_run *run) {
+  plm_loader_options options;
+  plm_run_loader_options(run, &options);
   run->state.global_batch_sequences = options.sampler.batch_sequences;
   return plm_loader_create(&run->train, &options, &run->loader);
 }
