@@ -6,7 +6,7 @@
 static const int widths[] = {1, 2, 3, 7, 8, 15, 16, 17, 30, 33, 64, 65, 77, 129, 320};
 static const int heights[] = {0, 1, 2, 5, 17, 64, 300};
 static const plm_dtype types[] = {PLM_F32, PLM_F64};
-enum { V = 33 };
+enum { V = 33, PADDING = 1 };
 
 typedef struct embed_case {
   int64_t N, C;
@@ -25,7 +25,7 @@ static plm_status call_backward(check *k, side s, void *context) {
   embed_case *c = context;
   plm_embed_backward_args a = {.N = c->N, .C = c->C, .V = V, .tokens = at(c->tokens, s), .d_out = at(c->d_out, s),
                                .dtype = type_of(c->d_out, s), .row_scale = at(c->scale, s), .has_padding_id = c->has_padding_id,
-                               .padding_id = 1, .d_table = at(c->d_table, s)};
+                               .padding_id = PADDING, .d_table = at(c->d_table, s)};
   return check_ops(k, s)->embed_backward(check_exec(k, s), &a);
 }
 
@@ -74,6 +74,8 @@ static void backward_shapes(check *k, int variant) {
   embed_case c = open_backward(k, type, N, C, scaled);
   c.has_padding_id = has_padding_id;
   check_call(k, call_backward, &c);
+  for (int64_t i = 0; has_padding_id && i < C; i++)
+    if (tensor_result(c.d_table, PADDING, i) != tensor_input(c.d_table, PADDING, i)) check_fail(k, "the padding row got a gradient");
 }
 
 static void bad_token_is_a_bug(check *k, int variant) {

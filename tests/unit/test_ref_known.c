@@ -108,6 +108,28 @@ static void adamw_takes_a_first_step_of_lr(void **state) {
   assert_true(fabsf(w[1] - 2.00f) < 1e-6f);
 }
 
+/* Two calls from 0 leave twice what one leaves. */
+static void parameter_gradients_are_added_to(void **state) {
+  (void)state;
+  const double x[] = {1, 3}, d_y[] = {2, 5}, ones[] = {1, 1}, mean[] = {2}, rstd[] = {1};
+  const int32_t tokens[] = {0};
+  double d_x[2], d_weight[2] = {0}, d_bias[2] = {0}, d_matrix[4] = {0}, d_vector[2] = {0}, d_table[2] = {0};
+  plm_norm_backward_args norm = {.N = 1, .C = 2, .d_y = d_y, .d_y_dtype = PLM_F64, .x = x, .x_dtype = PLM_F64, .weight = ones, .mean = mean,
+                                 .rstd = rstd, .d_x = d_x, .d_x_dtype = PLM_F64, .d_weight = d_weight, .d_bias = d_bias};
+  plm_linear_backward_weight_args linear = {.N = 1, .O = 2, .I = 2, .dtype = PLM_F64, .d_y = d_y, .x = x, .d_weight = d_matrix, .d_bias = d_vector};
+  plm_embed_backward_args embed = {.N = 1, .C = 2, .V = 1, .tokens = tokens, .d_out = d_y, .dtype = PLM_F64, .d_table = d_table};
+  for (int call = 0; call < 2; call++) {
+    assert_ok(exec->ops->norm_backward(exec, &norm));
+    assert_ok(exec->ops->linear_backward_weight(exec, &linear));
+    assert_ok(exec->ops->embed_backward(exec, &embed));
+  }
+  assert_near(d_weight, (const double[]){-4, 10}, 2);
+  assert_near(d_bias, (const double[]){4, 10}, 2);
+  assert_near(d_matrix, (const double[]){4, 12, 10, 30}, 4);
+  assert_near(d_vector, (const double[]){4, 10}, 2);
+  assert_near(d_table, (const double[]){4, 10}, 2);
+}
+
 #define WITH_EXEC(test) cmocka_unit_test_setup_teardown(test, open_exec, close_exec)
 
 int main(void) {
@@ -119,6 +141,7 @@ int main(void) {
       WITH_EXEC(gelu_is_the_one_with_erf),
       WITH_EXEC(cross_entropy_is_of_the_sum),
       WITH_EXEC(adamw_takes_a_first_step_of_lr),
+      WITH_EXEC(parameter_gradients_are_added_to),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
