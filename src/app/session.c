@@ -9,7 +9,12 @@
 
 enum { DEFAULT_MICRO_BATCH_TOKENS = 4096 };
 
-int plm_session_threads(int64_t asked) { return asked > 0 ? (int)asked : plm_system_cpus(); }
+int plm_session_threads(int64_t asked) {
+  plm_system system;
+  if (asked > 0) return (int)asked;
+  plm_system_read(&system);
+  return system.cpus;
+}
 
 plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session) {
   PLM_TRY(plm_device_cpu_create(&ret_session->device));

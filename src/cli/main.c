@@ -77,7 +77,7 @@ static plm_status run_without_command(int argc, char **argv, const cli_common *c
     printf("protlm %s\n", PLM_VERSION);
     return PLM_OK;
   }
-  if (argc == 2 && strcmp(argv[0], "generate-docs") == 0) return cli_generate_docs(argv[1]);
+  if (argc > 0 && strcmp(argv[0], "generate-docs") == 0) return cli_generate_docs(argc > 1 ? argv[1] : NULL);
   if (argc > 0 && strcmp(argv[0], "help") == 0) return explain(argc - 1, argv + 1, terminal);
   bool is_group = argc > 0 && cli_is_group(argv[0]);
   if (common->help && (argc == 0 || is_group || argv[0][0] == '-')) {

@@ -15,13 +15,34 @@ bool plm_train_explicit(const plm_train_settings *settings, const char *name) {
 
 /* ---- the copy ---- */
 
+/* Nobody asked for a default that a config file merely repeats, as a printed configuration does: it contradicts nothing. */
+static plm_status forget_repeated_default(plm_option_values *values, const plm_option_values *defaults, size_t i) {
+  const plm_option *option = &values->table->options[i];
+  char *value = NULL, *usual = NULL;
+  plm_status status;
+  if (values->source[i] != PLM_FROM_CONFIG || option->default_value == NULL) return PLM_OK;
+  PLM_TRY_GOTO(plm_option_text(values, option, &value), done);
+  PLM_TRY_GOTO(plm_option_text(defaults, option, &usual), done);
+  if (strcmp(value, usual) == 0) values->source[i] = PLM_FROM_DEFAULT;
+done:
+  plm_free(usual);
+  plm_free(value);
+  return status;
+}
+
 static plm_status copy_values(const plm_option_values *given, plm_option_values **ret_values) {
-  plm_option_values *copy;
+  plm_option_values *copy, *defaults = NULL;
+  plm_status status;
   PLM_TRY(plm_option_values_create(given->table, &copy));
+  PLM_TRY_GOTO(plm_option_values_create(given->table, &defaults), done);
   memcpy(copy->options, given->options, given->table->struct_size);
   memcpy(copy->source, given->source, given->table->count * sizeof *given->source);
+  for (size_t i = 0; i < given->table->count; i++) PLM_TRY_GOTO(forget_repeated_default(copy, defaults, i), done);
   *ret_values = copy;
-  return PLM_OK;
+done:
+  plm_option_values_destroy(defaults);
+  if (status != PLM_OK) plm_option_values_destroy(copy);
+  return status;
 }
 
 /* What the workshop's train_esm.py does (model_spec 7.2), for options that were not given. */
@@ -170,6 +191,7 @@ static void fill_masking(plm_train_settings *s) {
 static plm_status resolve_options(plm_train_settings *s) {
   if (s->o->demo_compat) PLM_TRY(apply_demo(s->values));
   PLM_TRY(check_required(s));
+  if (plm_model_is_preset(s->o->model)) plm_info("--model %s is a preset: random weights, trained from scratch", s->o->model);
   PLM_TRY(check_batches(s));
   PLM_TRY(check_evaluation(s));
   PLM_TRY(check_optimisation(s));

@@ -70,7 +70,6 @@ static void shapes(check *k, int variant) {
   const attention_batch *batch = &PICK(variant, attention_batches);
   if (!check_has_type(k, type)) return;
   attention_case c = attention_open(k, batch, type, shape[0], shape[1], layout, layout != IN_PLACE);
-  check_same_for_any_threads(k);
   check_call(k, attention_call_forward, &c);
 }
 

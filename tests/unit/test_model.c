@@ -397,7 +397,7 @@ static void plans_cost_nothing_and_stay_modest(void **state) {
   assert_true(plan.parameters > 60500000000 && plan.gradients > 60500000000 && plan.optimizer > 121000000000);
   assert_int_equal(device->bytes_peak, before);
   plm_model *model;
-  assert_fails(plm_model_create(&c, &options, x, &model), PLM_E_RESOURCE, "is free");
+  assert_fails(plm_model_create(&c, &options, x, &model), PLM_E_RESOURCE, "is available");
   assert_int_equal(device->bytes_peak, before);
 }
 

@@ -9,6 +9,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/text.h"
+#include "data/alphabet.h"
 #include "io/model_dir.h"
 #include "io/safetensors.h"
 #include "protlm/log.h"
@@ -426,9 +428,12 @@ static void tokenizer_files_are_as_published(void **state) {
   (void)state;
   save(&(plm_save_options){0});
   assert_false(plm_file_exists(scratch_path("saved/model.safetensors")));
-  const char *vocabulary = scratch_read("saved/vocab.txt");
-  assert_int_equal(strlen(vocabulary), 93);
-  assert_non_null(strstr(vocabulary, "<cls>\n<pad>\n<eos>\n<unk>\nL\nA\nG"));
+  const plm_alphabet *alphabet = plm_alphabet_esm2();
+  plm_text vocabulary = {0};
+  for (int32_t i = 0; i < alphabet->size; i++) plm_text_printf(&vocabulary, i == 0 ? "%s" : "\n%s", alphabet->tokens[i]);
+  assert_string_equal(scratch_read("saved/vocab.txt"), vocabulary.data);
+  assert_int_equal(vocabulary.length, 93);
+  plm_text_free(&vocabulary);
   assert_int_equal(strlen(scratch_read("saved/special_tokens_map.json")), 125);
   assert_int_equal(strlen(scratch_read("saved/tokenizer_config.json")), 95);
 }
