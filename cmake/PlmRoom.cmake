@@ -17,7 +17,11 @@ endif()
 
 function(plm_room name)
   file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.c")
-  add_library(plm_${name} OBJECT ${sources} ${ARGN})
+  list(APPEND sources ${ARGN})
+  if(NOT sources)
+    return() # declared, not yet furnished
+  endif()
+  add_library(plm_${name} OBJECT ${sources})
   target_link_libraries(plm_${name} PUBLIC plm_flags plm_deps)
   set_property(GLOBAL APPEND PROPERTY PLM_ROOMS plm_${name})
 endfunction()

@@ -2,12 +2,14 @@
 #define _GNU_SOURCE
 #include "base/alloc.h"
 
-#include <malloc.h>
+#include <assert.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/text.h"
 
 enum { ALIGNMENT = 64 };
 
@@ -24,18 +26,23 @@ static int is_failing(void) {
   return atomic_load(&fail_countdown) > 0 && atomic_fetch_sub(&fail_countdown, 1) == 1;
 }
 
+static plm_status fail_out_of_memory(size_t bytes) {
+  char text[PLM_NUMBER_TEXT];
+  return plm_fail(PLM_E_RESOURCE, "out of memory: %s could not be had", plm_bytes_text(bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes, text));
+}
+
 plm_status plm_alloc_bytes(void **ret_pointer, size_t count, size_t size) {
-  *ret_pointer = NULL;
+  memset(ret_pointer, 0, sizeof *ret_pointer);
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - ALIGNMENT)
     return plm_fail(PLM_E_RESOURCE, "out of memory: %zu elements of %zu bytes is more than this machine can address", count, size);
   atomic_fetch_add(&allocations, 1);
   size_t rounded = bytes == 0 ? ALIGNMENT : (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   void *pointer = is_failing() ? NULL : aligned_alloc(ALIGNMENT, rounded);
-  if (pointer == NULL) return plm_fail(PLM_E_RESOURCE, "out of memory: %zu bytes could not be had", bytes);
+  if (pointer == NULL) return fail_out_of_memory(bytes);
   memset(pointer, 0, rounded);
   atomic_fetch_add(&live, 1);
-  *ret_pointer = pointer;
+  memcpy(ret_pointer, &pointer, sizeof pointer); /* what lies there is a T *, not a void *: an assignment would break the aliasing rules */
   return PLM_OK;
 }
 
@@ -43,11 +50,12 @@ plm_status plm_grow_bytes(void **array, size_t *capacity, size_t needed, size_t 
   if (needed <= *capacity) return PLM_OK;
   size_t wanted = *capacity < 16 ? 16 : *capacity;
   while (wanted < needed) wanted = wanted > SIZE_MAX / 2 ? needed : wanted * 2;
-  void *bigger = NULL;
+  void *bigger, *smaller;
   PLM_TRY(plm_alloc_bytes(&bigger, wanted, size));
-  if (*capacity > 0) memcpy(bigger, *array, *capacity * size);
-  plm_free(*array);
-  *array = bigger;
+  memcpy(&smaller, array, sizeof smaller);
+  if (*capacity > 0) memcpy(bigger, smaller, *capacity * size);
+  plm_free(smaller);
+  memcpy(array, &bigger, sizeof bigger);
   *capacity = wanted;
   return PLM_OK;
 }
@@ -89,6 +97,7 @@ struct plm_arena {
 };
 
 enum { CHUNK_HEADER = 64, CHUNK_BYTES = 1 << 16 };
+static_assert(sizeof(chunk) <= CHUNK_HEADER, "what is handed out must not overlap the header");
 
 plm_status plm_arena_create(plm_arena **ret_arena) { return PLM_NEW(ret_arena, 1); }
 
@@ -104,11 +113,11 @@ void plm_arena_destroy(plm_arena *arena) {
 
 plm_status plm_arena_alloc(plm_arena *arena, size_t bytes, void **ret_pointer) {
   size_t rounded = (bytes + 15) / 16 * 16;
-  if (rounded < bytes) return plm_fail(PLM_E_RESOURCE, "out of memory: %zu bytes", bytes);
+  if (rounded < bytes || rounded > SIZE_MAX - CHUNK_HEADER) return fail_out_of_memory(bytes);
   chunk *c = arena->chunks;
   if (c == NULL || c->size - c->used < rounded) {
     size_t size = rounded > CHUNK_BYTES ? rounded : CHUNK_BYTES;
-    void *memory = NULL;
+    void *memory;
     PLM_TRY(plm_alloc_bytes(&memory, CHUNK_HEADER + size, 1));
     c = memory;
     *c = (chunk){.next = arena->chunks, .size = size};

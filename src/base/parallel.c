@@ -24,36 +24,40 @@ typedef struct job {
   _Atomic int64_t next; /* next task to hand out */
 } job;
 
-static _Thread_local bool inside_loop;
+/* The loop that this thread is in, if any. */
+static _Thread_local const plm_pool *active_pool;
+static _Thread_local int active_worker;
 
 /* What one worker does of a job. */
-static void work(job *j, int worker, int workers) {
-  inside_loop = true;
+static void work(const plm_pool *pool, job *j, int worker, int workers) {
+  active_pool = pool;
+  active_worker = worker;
   if (j->range != NULL) {
     int64_t begin = plm_range_begin(j->n, workers, worker), end = plm_range_begin(j->n, workers, worker + 1);
     if (begin < end) j->range(j->context, begin, end, worker);
   } else {
     for (int64_t task; (task = atomic_fetch_add(&j->next, 1)) < j->n;) j->task(j->context, task, worker);
   }
-  inside_loop = false;
+  active_pool = NULL;
 }
 
-/* A loop inside a loop runs whole on the worker that meets it. */
-static void run_nested(job *j) {
+/* A loop inside a loop runs whole on the worker that meets it, under that worker's number: scratch memory kept per worker stays its own. */
+static void run_nested(const plm_pool *pool, job *j) {
+  int worker = pool == active_pool ? active_worker : 0;
   if (j->range != NULL) {
-    if (j->n > 0) j->range(j->context, 0, j->n, 0);
+    if (j->n > 0) j->range(j->context, 0, j->n, worker);
   } else {
-    for (int64_t task = 0; task < j->n; task++) j->task(j->context, task, 0);
+    for (int64_t task = 0; task < j->n; task++) j->task(j->context, task, worker);
   }
 }
 
 static void dispatch(plm_pool *pool, job *j);
 
 static void run(plm_pool *pool, job *j) {
-  if (inside_loop)
-    run_nested(j);
+  if (active_pool != NULL)
+    run_nested(pool, j);
   else if (plm_pool_threads(pool) == 1)
-    work(j, 0, 1);
+    work(pool, j, 0, 1);
   else
     dispatch(pool, j);
 }
@@ -81,6 +85,14 @@ plm_status plm_pool_create(int threads, plm_pool **ret_pool) {
   PLM_TRY(PLM_NEW(ret_pool, 1));
   (*ret_pool)->threads = threads;
   omp_set_dynamic(0);
+  /* The first region starts the threads. They inherit our mask, so that signals come to the thread that waits for them. */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  atomic_int started = 0; /* an empty region would be optimised away */
+#pragma omp parallel num_threads(threads)
+  atomic_fetch_add(&started, 1);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   return PLM_OK;
 }
 
@@ -89,8 +101,9 @@ int plm_pool_threads(const plm_pool *pool) { return pool->threads; }
 
 static void dispatch(plm_pool *pool, job *j) {
   int workers = pool->threads;
+  /* OpenMP may give fewer threads than asked for (OMP_THREAD_LIMIT): every piece is done all the same. */
 #pragma omp parallel num_threads(workers)
-  work(j, omp_get_thread_num(), workers);
+  for (int worker = omp_get_thread_num(); worker < workers; worker += omp_get_num_threads()) work(pool, j, worker, workers);
 }
 
 #else
@@ -127,7 +140,7 @@ static void *worker_main(void *argument) {
     seen = pool->generation;
     job *j = pool->current;
     pthread_mutex_unlock(&pool->lock);
-    work(j, worker, pool->threads);
+    work(pool, j, worker, pool->threads);
     pthread_mutex_lock(&pool->lock);
     if (--pool->running == 0) pthread_cond_signal(&pool->done);
   }
@@ -142,7 +155,7 @@ static void dispatch(plm_pool *pool, job *j) {
   pool->generation++;
   pthread_cond_broadcast(&pool->wake);
   pthread_mutex_unlock(&pool->lock);
-  work(j, 0, pool->threads);
+  work(pool, j, 0, pool->threads);
   pthread_mutex_lock(&pool->lock);
   while (pool->running > 0) pthread_cond_wait(&pool->done, &pool->lock);
   pthread_mutex_unlock(&pool->lock);

@@ -5,7 +5,8 @@
  * where each task writes its own output only, so that who did it cannot matter.
  *
  * Release builds use OpenMP when the compiler has it; otherwise, and under the thread sanitizer, a pool of pthreads. Loops don't nest:
- * a loop started inside a loop runs on the calling worker. Signals are blocked in pool threads.
+ * a loop started inside a loop runs whole on the calling worker, under its number. One thread at a time starts loops on a pool; each has
+ * its own. Signals are blocked in pool threads.
  */
 #ifndef PLM_BASE_PARALLEL_H
 #define PLM_BASE_PARALLEL_H

@@ -9,8 +9,9 @@ static _Thread_local plm_error_record current;
 
 static void append_frame(const char *file, int line, const char *function) {
   size_t used = strlen(current.trace);
-  const char *name = strstr(file, "src/");
-  snprintf(current.trace + used, sizeof current.trace - used, "%s:%d %s\n", name ? name : file, line, function);
+  const char *name = file; /* from the last "src/" on: the repository may lie in a directory of that name */
+  for (const char *next = file; (next = strstr(next, "src/")) != NULL; next++) name = next;
+  snprintf(current.trace + used, sizeof current.trace - used, "%s:%d %s\n", name, line, function);
 }
 
 plm_status plm_error_set(plm_status code, const char *file, int line, const char *function, const char *format, ...) {
@@ -29,10 +30,12 @@ plm_status plm_error_set(plm_status code, const char *file, int line, const char
 void plm_error_push(const char *file, int line, const char *function) { append_frame(file, line, function); }
 
 plm_status plm_hint(plm_status code, const char *format, ...) {
+  char hint[sizeof current.hint]; /* the arguments may point into the current hint */
   va_list args;
   va_start(args, format);
-  vsnprintf(current.hint, sizeof current.hint, format, args);
+  vsnprintf(hint, sizeof hint, format, args);
   va_end(args);
+  memcpy(current.hint, hint, sizeof hint);
   return code;
 }
 

@@ -1,0 +1,43 @@
+# A thin front for CMake. `make help` lists the targets.
+BUILD   ?= build
+PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+CMAKE   ?= cmake
+
+.PHONY: all help demo check check-long bench parity pictures docs install clean deps
+
+all: ## build build/protlm
+	@tools/build.sh release $(BUILD)
+
+help: ## this list
+	@grep -hE '^[a-z-]+: ## ' $(MAKEFILE_LIST) | sed 's/: ## /\t/' | expand -t 14
+
+deps: ## install what building and testing need (Debian/Ubuntu; elsewhere says what)
+	@tools/install-deps.sh
+
+demo: ## install, build, train ESM-2 on real proteins, show the results (DATA=my.fasta for your own)
+	@tools/install-deps.sh && tools/build.sh release $(BUILD) && tools/demo.sh $(BUILD)/protlm $(DATA)
+
+check: ## install, build, run every test that needs no GPU
+	@tools/check.sh
+
+check-long: ## check with sanitizers for everything, other compilers, coverage, long kill loops
+	@tools/check_long.sh
+
+bench: all ## rates of operators and whole steps on this machine
+	@$(BUILD)/protlm bench gemm && $(BUILD)/protlm bench step
+
+parity: all ## compare with PyTorch and transformers, live (installs them outside the tree)
+	@tests/parity/run.sh $(BUILD)/protlm
+
+pictures: all ## screenshots of a report page (RUN=directory; default the demo's)
+	@tools/pictures.sh $(RUN)
+
+docs: all ## regenerate man pages, completions and docs/options.md from the option tables
+	@tools/generate_docs.sh $(BUILD)/protlm .
+
+install: all ## install program, man pages and completions under PREFIX
+	@$(CMAKE) --install $(BUILD) --prefix $(PREFIX)
+
+clean: ## remove build folders
+	rm -rf build build-*

@@ -1,0 +1,260 @@
+/* eval.c - `protlm eval`: how well a model predicts hidden residues of a file, as a table or sequence by sequence. */
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/output_file.h"
+#include "app/print.h"
+#include "app/session.h"
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "protlm/log.h"
+#include "train/evaluate.h"
+
+typedef struct eval_options {
+  plm_session_options session;
+  plm_string_list train;
+  const char *lowercase, *on_invalid, *protocol, *random_tokens, *output;
+  double mask_probability;
+  int64_t draws, eval_seed;
+  bool mask_nonstandard, per_sequence, json;
+} eval_options;
+
+static const plm_option option_list[] = {
+    PLM_OPTION_MODEL(eval_options, session.model),
+    PLM_OPTION_RANDOM_WEIGHTS(eval_options, session.random_weights),
+    PLM_OPTION_SEED(eval_options, session.seed),
+    {.name = "data", .aliases = "eval fasta f eval-file validation-file", .type = PLM_OPT_PATHS, .offset = offsetof(eval_options, session.data), .group = "Data",
+     .argument = "FILE...", .help = "sequences to score: FASTA (plain, gzip, bgzf, - for standard input), HDF5 or .plmd"},
+    {.name = "train", .aliases = "t train-file", .type = PLM_OPT_PATHS, .offset = offsetof(eval_options, train), .group = "Data", .argument = "FILE...",
+     .help = "sequences whose residue frequencies the baselines use (default: those of --data)"},
+    {.name = "max-length", .aliases = "max-seq-length", .type = PLM_OPT_COUNT, .offset = offsetof(eval_options, session.max_length), .default_value = "1024",
+     .min = 3, .max = 1e7, .group = "Data", .argument = "N", .help = "longest sequence in tokens; of longer ones a fixed window is scored"},
+    PLM_OPTION_CACHE(eval_options, session.cache_directory),
+    PLM_OPTION_LOWERCASE(eval_options, lowercase),
+    PLM_OPTION_ON_INVALID(eval_options, on_invalid),
+    {.name = "protocol", .type = PLM_OPT_CHOICE, .offset = offsetof(eval_options, protocol), .default_value = "protlm", .choices = "protlm|hf", .group = "Masking",
+     .argument = "NAME", .help = "hf: what Hugging Face's collator would score: every residue letter may be hidden, replacements come from all tokens"},
+    {.name = "mask-probability", .aliases = "mlm-probability", .type = PLM_OPT_NUMBER, .offset = offsetof(eval_options, mask_probability),
+     .default_value = "0.15", .max = 1, .exclusive_min = true, .exclusive_max = true, .group = "Masking", .argument = "P",
+     .help = "share of residues to predict; of these 80 % become <mask>, 10 % a random residue, 10 % stay"},
+    {.name = "random-tokens", .type = PLM_OPT_CHOICE, .offset = offsetof(eval_options, random_tokens), .default_value = "aa-other",
+     .choices = "aa-other|aa|vocab", .group = "Masking", .argument = "HOW", .help = "random replacements: another standard amino acid, any of the 20, or any token"},
+    {.name = "mask-nonstandard", .type = PLM_OPT_FLAG, .offset = offsetof(eval_options, mask_nonstandard), .group = "Masking",
+     .help = "also predict X, B, U, Z, O, '.' and '-'"},
+    {.name = "eval-draws", .type = PLM_OPT_INT, .offset = offsetof(eval_options, draws), .default_value = "1", .min = 1, .max = 10000, .group = "Masking",
+     .argument = "N", .help = "sets of masks each sequence is scored with"},
+    {.name = "eval-seed", .type = PLM_OPT_INT, .offset = offsetof(eval_options, eval_seed), .default_value = "0", .max = 9007199254740992.0, .group = "Masking",
+     .argument = "N", .help = "seed of the masks; the same seed asks every model the same questions"},
+    {.name = "per-sequence", .type = PLM_OPT_FLAG, .offset = offsetof(eval_options, per_sequence), .group = "Output",
+     .help = "a line a sequence, tab-separated: name, length, nll (mean over its rows), perplexity, accuracy, count"},
+    {.name = "json", .type = PLM_OPT_FLAG, .offset = offsetof(eval_options, json), .group = "Output", .help = "the table as a JSON object, with the names log.jsonl uses"},
+    {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(eval_options, output), .group = "Output", .argument = "FILE",
+     .help = "write to this file instead of standard output"},
+    PLM_OPTION_DTYPE(eval_options, session.dtype),
+    PLM_OPTION_THREADS(eval_options, session.threads),
+};
+
+const plm_option_table *plm_eval_option_table(void) {
+  static const plm_option_table table = {
+      .command = "eval",
+      .summary = "score a model on sequences: loss, perplexity, accuracy",
+      .usage = "protlm eval --model M --data FILE [options]",
+      .description =
+          "Hides residues as training does and asks the model for them. The masks depend on --eval-seed and on the residues alone, so every model "
+          "is asked the same questions, whatever the order of the file.\n\n"
+          "Beside the model stands what can be reached without any context: predicting the residue frequencies everywhere, and the same plus "
+          "copying what is still visible. Standard errors count a sequence as one observation. Perplexities compare only on the same "
+          "sequences with the same masks.",
+      .examples = "protlm eval --model run/final --data other.fasta\n"
+                  "# which proteins does the model know?\n"
+                  "protlm eval -m run/final --data other.fasta --per-sequence -o scores.tsv\n",
+      .options = option_list,
+      .count = sizeof option_list / sizeof *option_list,
+      .struct_size = sizeof(eval_options),
+  };
+  return &table;
+}
+
+/* ---- masks ---- */
+
+static plm_status choose_masks(const plm_option_values *values, plm_mask_options *mask) {
+  const eval_options *options = values->options;
+  const char *random = options->random_tokens;
+  bool is_hf = strcmp(options->protocol, "hf") == 0;
+  plm_mask_options_defaults(mask);
+  if (is_hf && plm_option_given(values, "random-tokens") && strcmp(random, "vocab") != 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--protocol hf and --random-tokens %s contradict each other", random), "leave one of them out");
+  mask->probability = options->mask_probability;
+  mask->random = is_hf || strcmp(random, "vocab") == 0 ? PLM_RANDOM_VOCAB : strcmp(random, "aa") == 0 ? PLM_RANDOM_AA : PLM_RANDOM_AA_OTHER;
+  mask->nonstandard = is_hf || options->mask_nonstandard;
+  return PLM_OK;
+}
+
+/* Residue frequencies of --train; *ret_frequency stays NULL without it. */
+static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, double **ret_frequency) {
+  if (options->train.count == 0) return PLM_OK;
+  const plm_dataset_options data = {.paths = options->train, .cache_directory = options->session.cache_directory, .policy = packer->policy,
+                                    .threads = plm_session_threads(options->session.threads)};
+  int64_t histogram[256];
+  plm_dataset *dataset;
+  plm_view view;
+  PLM_TRY(plm_dataset_open(&data, &dataset));
+  plm_view_all(dataset, &view);
+  plm_view_histogram(&view, histogram);
+  plm_dataset_close(dataset);
+  PLM_TRY(PLM_NEW(ret_frequency, packer->alphabet->size));
+  plm_residue_frequencies(packer, histogram, *ret_frequency);
+  return PLM_OK;
+}
+
+/* ---- one line a sequence ---- */
+
+/* Lines go to the writer when there is one, else to the output. */
+typedef struct score_lines {
+  const plm_output *output;
+  plm_writer *writer;
+  const plm_dataset *dataset;
+} score_lines;
+
+static plm_status put_line(const score_lines *lines, const char *text) {
+  if (lines->writer != NULL) return plm_writer_write(lines->writer, text, strlen(text));
+  plm_print(lines->output, "%s", text);
+  return PLM_OK;
+}
+
+static plm_status put_score(void *user, const plm_sequence_score *score) {
+  const score_lines *lines = user;
+  char name[4096], line[4400], loss[PLM_NUMBER_TEXT], perplexity[PLM_NUMBER_TEXT], accuracy[PLM_NUMBER_TEXT];
+  double n = (double)score->count, nll = score->nll / n;
+  plm_dataset_name(lines->dataset, score->id, name, sizeof name);
+  if (score->count == 0)
+    snprintf(line, sizeof line, "%s\t%lld\tNA\tNA\tNA\t0\n", name, (long long)score->residues);
+  else
+    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%lld\n", name, (long long)score->residues, plm_number_digits(nll, 6, loss),
+             plm_number_digits(exp(nll), 6, perplexity), plm_number_digits((double)score->correct / n, 4, accuracy), (long long)score->count);
+  return put_line(lines, line);
+}
+
+/* ---- the table ---- */
+
+static void print_row(plm_text *out, const char *what, double all, double all_error, double masked, double masked_error, int digits) {
+  const double value[2] = {all, masked}, error[2] = {all_error, masked_error};
+  plm_text_printf(out, "  %-28s", what);
+  for (int i = 0; i < 2; i++) {
+    char cell[64];
+    snprintf(cell, sizeof cell, isfinite(error[i]) ? "%.*f +- %.*f" : "%.*f", digits, value[i], digits, error[i]);
+    plm_text_printf(out, "  %20s", isfinite(value[i]) ? cell : "-");
+  }
+  plm_text_append(out, "\n");
+}
+
+static void write_table(const plm_eval_metrics *m, const plm_dataset_info *info, const plm_output *output, bool colour, plm_text *out) {
+  const char *bold = colour ? plm_style(output, PLM_BOLD) : "", *plain = colour ? plm_style(output, PLM_RESET) : "";
+  char count[PLM_NUMBER_TEXT], masked[PLM_NUMBER_TEXT];
+  plm_text_printf(out, "%s%s: %s sequences%s\n", bold, info->source, plm_count_text(info->count, count), plain);
+  plm_text_printf(out, "  %-28s  %20s  %20s\n", "", "all predicted", "shown as <mask>");
+  plm_text_printf(out, "  %-28s  %20s  %20s\n", "residues predicted", plm_count_text(m->eval_count, count), plm_count_text(m->eval_count_masked, masked));
+  print_row(out, "loss (nats)", m->eval_loss, m->eval_loss_se, m->eval_loss_masked, m->eval_loss_masked_se, 4);
+  print_row(out, "perplexity", m->eval_perplexity, NAN, m->eval_perplexity_masked, NAN, 3);
+  print_row(out, "accuracy (%)", 100 * m->eval_accuracy, NAN, 100 * m->eval_accuracy_masked, NAN, 2);
+  plm_text_printf(out, "%swithout any context, perplexity would be%s\n", bold, plain);
+  print_row(out, "by residue frequencies", m->baseline_frequency, NAN, m->baseline_frequency_masked, NAN, 3);
+  print_row(out, "... and copying what is seen", m->baseline_copy, NAN, m->baseline_copy_masked, NAN, 3);
+  if (!(m->gain_masked_se > 0)) return;
+  plm_text_printf(out, "%sThe model is %s than frequencies by %.4f +- %.4f nats on <mask> rows: %.1f standard errors%s\n", bold,
+                  m->gain_masked >= 0 ? "better" : "worse", fabs(m->gain_masked), m->gain_masked_se, fabs(m->gain_masked) / m->gain_masked_se, plain);
+}
+
+static plm_status write_json(const plm_eval_metrics *m, plm_text *out) {
+  const struct { const char *name; double value; } numbers[] = {
+      {"eval_loss", m->eval_loss}, {"eval_loss_se", m->eval_loss_se}, {"eval_perplexity", m->eval_perplexity}, {"eval_accuracy", m->eval_accuracy},
+      {"eval_loss_masked", m->eval_loss_masked}, {"eval_loss_masked_se", m->eval_loss_masked_se}, {"eval_perplexity_masked", m->eval_perplexity_masked},
+      {"eval_accuracy_masked", m->eval_accuracy_masked}, {"baseline_frequency", m->baseline_frequency}, {"baseline_copy", m->baseline_copy},
+      {"baseline_frequency_masked", m->baseline_frequency_masked}, {"baseline_copy_masked", m->baseline_copy_masked}, {"gain_masked", m->gain_masked},
+      {"gain_masked_se", m->gain_masked_se},
+  };
+  plm_json_line line;
+  plm_json_line_begin(&line);
+  plm_json_line_int(&line, "eval_count", m->eval_count);
+  plm_json_line_int(&line, "eval_count_masked", m->eval_count_masked);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) plm_json_line_number(&line, numbers[i].name, numbers[i].value);
+  PLM_TRY(plm_json_line_end(&line));
+  plm_text_append(out, line.text);
+  return PLM_OK;
+}
+
+/* ---- the command ---- */
+
+typedef struct evaluation {
+  const eval_options *options;
+  const plm_session *session;
+  const plm_output *output;
+  plm_packer_options packer;
+  double *frequency;
+} evaluation;
+
+static plm_status write_summary(const evaluation *e, const plm_eval_metrics *metrics, const score_lines *lines) {
+  plm_text text = {0};
+  char *words;
+  if (e->options->json)
+    PLM_TRY(write_json(metrics, &text));
+  else
+    write_table(metrics, plm_dataset_get_info(e->session->dataset), e->output, lines->writer == NULL, &text);
+  PLM_TRY(plm_text_take(&text, &words));
+  plm_status status = put_line(lines, words);
+  plm_free(words);
+  return status;
+}
+
+static plm_status evaluate(const evaluation *e, plm_writer *writer) {
+  score_lines lines = {.output = e->output, .writer = writer, .dataset = e->session->dataset};
+  const plm_evaluate_options how = {.packer = e->packer, .draws = e->options->draws, .frequency = e->frequency};
+  bool each = e->options->per_sequence;
+  plm_eval_metrics metrics;
+  plm_view view;
+  plm_view_all(e->session->dataset, &view);
+  if (each) PLM_TRY(put_line(&lines, "name\tlength\tnll\tperplexity\taccuracy\tcount\n"));
+  PLM_TRY(plm_evaluate(&view, e->session->model, e->session->exec, &how, each ? put_score : NULL, &lines, &metrics));
+  return each ? PLM_OK : write_summary(e, &metrics, &lines);
+}
+
+static plm_status evaluate_into(void *user, const char *path) {
+  plm_writer *writer;
+  PLM_TRY(plm_writer_open(path, &writer));
+  plm_status status = evaluate(user, writer);
+  if (status == PLM_OK) return plm_writer_close(writer, NULL);
+  plm_writer_abandon(writer);
+  return status;
+}
+
+static plm_status check(const eval_options *options) {
+  if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--data is missing: no sequences to score"), "--data my.fasta");
+  if (options->per_sequence && options->json)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--per-sequence and --json contradict each other"), "--per-sequence writes tab-separated lines, --json one summary");
+  return options->output != NULL ? plm_output_file_check(options->output) : PLM_OK;
+}
+
+plm_status plm_eval_run(const plm_option_values *values, const plm_output *output) {
+  eval_options *options = values->options;
+  plm_session session = {0};
+  evaluation e = {.options = options, .session = &session, .output = output};
+  plm_status status;
+  PLM_TRY(check(options));
+  e.packer = (plm_packer_options){.alphabet = plm_alphabet_esm2(), .policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid),
+                                  .seed = (uint64_t)options->eval_seed};
+  PLM_TRY(choose_masks(values, &e.packer.mask));
+  options->session.policy = e.packer.policy;
+  PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
+  e.packer.max_length = session.max_length;
+  e.packer.micro_batch_tokens = session.micro_batch_tokens;
+  PLM_TRY_GOTO(count_frequencies(options, &e.packer, &e.frequency), done);
+  PLM_TRY_GOTO(options->output != NULL ? plm_output_file_replace(options->output, evaluate_into, &e) : evaluate(&e, NULL), done);
+  if (options->output != NULL) plm_info("wrote %s", options->output);
+done:
+  plm_free(e.frequency);
+  plm_session_close(&session);
+  return status;
+}

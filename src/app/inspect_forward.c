@@ -1,0 +1,244 @@
+/* inspect_forward.c - `protlm inspect forward`: every record of a file, whole and unmasked, through the model; every tensor of the pass as
+ * a table, as slices, or as a safetensors file to hold against another implementation. */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/commands.h"
+#include "app/session.h"
+#include "app/tensor_stats.h"
+#include "base/alloc.h"
+#include "data/packer.h"
+#include "protlm/log.h"
+#include "app/output_file.h"
+
+typedef struct forward_options {
+  plm_session_options session;
+  const char *lowercase, *on_invalid;
+  const char *layers, *output;
+  plm_string_list slices;
+} forward_options;
+
+static const plm_option option_list[] = {
+    PLM_OPTION_MODEL(forward_options, session.model),
+    PLM_OPTION_RANDOM_WEIGHTS(forward_options, session.random_weights),
+    PLM_OPTION_SEED(forward_options, session.seed),
+    {.name = "fasta", .aliases = "data train f", .type = PLM_OPT_PATHS, .offset = offsetof(forward_options, session.data), .group = "Data", .argument = "FILE",
+     .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
+    PLM_OPTION_CACHE(forward_options, session.cache_directory),
+    PLM_OPTION_LOWERCASE(forward_options, lowercase),
+    PLM_OPTION_ON_INVALID(forward_options, on_invalid),
+    {.name = "max-length", .aliases = "max-seq-length", .type = PLM_OPT_COUNT, .offset = offsetof(forward_options, session.max_length), .min = 3, .max = 1e9,
+     .group = "Data", .argument = "N", .help = "cut longer sequences to N tokens (default: never cut)"},
+    {.name = "layers", .type = PLM_OPT_STRING, .offset = offsetof(forward_options, layers), .default_value = "all", .group = "Output", .argument = "LIST",
+     .help = "hidden states to keep: all, none, or numbers such as 0,3,-1 (0 = embedding, -1 = after the final norm)"},
+    {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(forward_options, output), .group = "Output", .argument = "X.safetensors",
+     .help = "write tokens, cu_seqlens, logits and hidden_states.* to this file"},
+    {.name = "slice", .type = PLM_OPT_PATHS, .offset = offsetof(forward_options, slices), .group = "Output", .argument = "NAME[a:b,c:d]",
+     .help = "print these values; may be given several times"},
+    PLM_OPTION_DTYPE(forward_options, session.dtype),
+    PLM_OPTION_THREADS(forward_options, session.threads),
+};
+
+const plm_option_table *plm_inspect_forward_option_table(void) {
+  static const plm_option_table table = {
+      .command = "inspect forward",
+      .summary = "show or save every tensor of a forward pass",
+      .usage = "protlm inspect forward --model M --fasta F [--layers all] [--output X.safetensors]",
+      .description =
+          "Runs every record of the file whole, in file order and without masking, and shows each tensor's shape, range, mean, standard deviation "
+          "and number of NaN.\n\nhidden_states.0 is the embedding, hidden_states.L the last layer after the final LayerNorm, as transformers "
+          "gives them. A sequence's numbers do not depend, bit for bit, on what else is in the file.",
+      .examples = "# hold a model against another implementation\nprotlm inspect forward --model run/final --fasta few.fasta --output forward.safetensors\n"
+                  "# logits of the first residues\nprotlm inspect forward --model run/final --fasta few.fasta --slice 'logits[0:3,4:24]'\n",
+      .options = option_list,
+      .count = sizeof option_list / sizeof *option_list,
+      .struct_size = sizeof(forward_options),
+  };
+  return &table;
+}
+
+/* All records' results, in file order. */
+typedef struct results {
+  int64_t N, S, C, V, L;
+  int32_t *tokens, *cu_seqlens; /* [N], [S+1] */
+  float *logits;                /* [N,V] */
+  float **hidden;               /* [L+1] of [N,C], NULL where not asked for */
+  int64_t done;                 /* rows filled */
+} results;
+
+static void free_results(results *r) {
+  plm_free(r->tokens);
+  plm_free(r->cu_seqlens);
+  plm_free(r->logits);
+  for (int64_t i = 0; r->hidden != NULL && i <= r->L; i++) plm_free(r->hidden[i]);
+  plm_free(r->hidden);
+}
+
+/* Which hidden states `layers` names: wanted[0..L]. */
+static plm_status parse_layers(const char *layers, int64_t L, bool *wanted) {
+  if (strcmp(layers, "none") == 0) return PLM_OK;
+  if (strcmp(layers, "all") == 0) {
+    for (int64_t i = 0; i <= L; i++) wanted[i] = true;
+    return PLM_OK;
+  }
+  for (const char *p = layers; *p != '\0';) {
+    int used = 0;
+    long long layer;
+    if (sscanf(p, "%lld%n", &layer, &used) != 1 || (p[used] != ',' && p[used] != '\0'))
+      return plm_hint(plm_fail(PLM_E_USAGE, "--layers %s: '%s' is no layer", layers, p), "all, none, or numbers separated by commas");
+    long long index = layer < 0 ? layer + L + 1 : layer;
+    if (index < 0 || index > L) return plm_fail(PLM_E_USAGE, "--layers %s: layer %lld is outside %lld..%lld", layers, layer, -(long long)L - 1, (long long)L);
+    wanted[index] = true;
+    p += used + (p[used] == ',');
+  }
+  return PLM_OK;
+}
+
+static plm_status allocate_results(const plm_session *session, const char *layers, results *r) {
+  const plm_model_config *config = plm_model_get_config(session->model);
+  r->S = plm_dataset_count(session->dataset);
+  r->C = config->hidden_size;
+  r->V = config->vocab_size;
+  r->L = config->num_hidden_layers;
+  bool *wanted = NULL;
+  plm_status status;
+  PLM_TRY_GOTO(PLM_NEW(&wanted, r->L + 1), done);
+  PLM_TRY_GOTO(parse_layers(layers, r->L, wanted), done);
+  PLM_TRY_GOTO(PLM_NEW(&r->cu_seqlens, r->S + 1), done);
+  for (int64_t s = 0; s < r->S; s++) r->N += plm_token_length(session->dataset, s, session->max_length);
+  if (r->N > INT32_MAX) {
+    status = plm_hint(plm_fail(PLM_E_USAGE, "%lld tokens are too many for one pass of inspect", (long long)r->N), "inspect a smaller file");
+    goto done;
+  }
+  PLM_TRY_GOTO(PLM_NEW(&r->tokens, r->N), done);
+  PLM_TRY_GOTO(PLM_NEW(&r->logits, r->N * r->V), done);
+  PLM_TRY_GOTO(PLM_NEW(&r->hidden, r->L + 1), done);
+  for (int64_t i = 0; i <= r->L; i++)
+    if (wanted[i]) PLM_TRY_GOTO(PLM_NEW(&r->hidden[i], r->N * r->C), done);
+done:
+  plm_free(wanted);
+  return status;
+}
+
+/* Records first..first+count-1 as one packed batch, into their place in the results. */
+static plm_status run_batch(plm_session *session, const plm_packer_options *packer, int64_t first, int64_t count, plm_packed *packed, float **hidden, results *r) {
+  int64_t *ids = NULL;
+  plm_status status;
+  PLM_TRY(PLM_NEW(&ids, count));
+  for (int64_t i = 0; i < count; i++) ids[i] = first + i;
+  PLM_TRY_GOTO(plm_pack(session->dataset, packer, 0, ids, count, packed), done);
+  const plm_tokens *tokens = &packed->batch.encoder;
+  memcpy(r->tokens + r->done, tokens->tokens, (size_t)tokens->N * sizeof *r->tokens);
+  for (int64_t i = 0; i < count; i++) r->cu_seqlens[first + i + 1] = (int32_t)(r->done + tokens->cu_seqlens[i + 1]);
+  for (int64_t i = 0; i <= r->L; i++) hidden[i] = r->hidden[i] == NULL ? NULL : r->hidden[i] + r->done * r->C;
+  const plm_forward_request request = {.hidden = hidden, .logits = r->logits + r->done * r->V};
+  PLM_TRY_GOTO(plm_model_forward(session->model, session->exec, tokens, &request), done);
+  r->done += tokens->N;
+done:
+  plm_free(ids);
+  return status;
+}
+
+static plm_status run_all(plm_session *session, const plm_packer_options *packer, results *r) {
+  plm_packed *packed = NULL;
+  float **hidden = NULL;
+  plm_status status;
+  PLM_TRY_GOTO(plm_packed_create(&packed), done);
+  PLM_TRY_GOTO(PLM_NEW(&hidden, r->L + 1), done);
+  for (int64_t first = 0; first < r->S;) {
+    int64_t count = 0, tokens = 0;
+    while (first + count < r->S) {
+      int64_t length = plm_token_length(session->dataset, first + count, session->max_length);
+      if (count > 0 && tokens + length > session->micro_batch_tokens) break;
+      tokens += length;
+      count++;
+    }
+    PLM_TRY_GOTO(run_batch(session, packer, first, count, packed, hidden, r), done);
+    first += count;
+  }
+done:
+  plm_free(hidden);
+  plm_packed_destroy(packed);
+  return status;
+}
+
+/* ---- showing and writing ---- */
+
+typedef struct tensor_list {
+  plm_shown_tensor *items;
+  plm_tensor_info *entries; /* the same, for the file */
+  char (*names)[40];
+  size_t count;
+} tensor_list;
+
+static void add_tensor(tensor_list *list, const char *name, int dims, int64_t rows, int64_t columns, const float *f32, const int32_t *i32) {
+  size_t i = list->count++;
+  snprintf(list->names[i], sizeof list->names[i], "%s", name);
+  list->items[i] = (plm_shown_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
+  list->entries[i] = (plm_tensor_info){.name = list->names[i], .dtype = f32 != NULL ? "F32" : "I32", .dims = dims, .shape = {rows, columns},
+                                       .bytes = rows * (dims > 1 ? columns : 1) * 4};
+}
+
+static plm_status list_tensors(const results *r, tensor_list *list) {
+  size_t most = (size_t)r->L + 4;
+  PLM_TRY(PLM_NEW(&list->items, most));
+  PLM_TRY(PLM_NEW(&list->entries, most));
+  PLM_TRY(PLM_NEW(&list->names, most));
+  add_tensor(list, "tokens", 1, r->N, 0, NULL, r->tokens);
+  add_tensor(list, "cu_seqlens", 1, r->S + 1, 0, NULL, r->cu_seqlens);
+  for (int64_t i = 0; i <= r->L; i++) {
+    char name[40];
+    snprintf(name, sizeof name, "hidden_states.%lld", (long long)i);
+    if (r->hidden[i] != NULL) add_tensor(list, name, 2, r->N, r->C, r->hidden[i], NULL);
+  }
+  add_tensor(list, "logits", 2, r->N, r->V, r->logits, NULL);
+  return PLM_OK;
+}
+
+static plm_status fill_tensor(void *user, size_t i, void *buffer) {
+  const tensor_list *list = user;
+  const void *from = list->items[i].f32 != NULL ? (const void *)list->items[i].f32 : (const void *)list->items[i].i32;
+  memcpy(buffer, from, (size_t)list->entries[i].bytes);
+  return PLM_OK;
+}
+
+enum { NAME_WIDTH = 16 }; /* "hidden_states.47" */
+
+static plm_status show(const forward_options *options, const results *r, const plm_output *output) {
+  tensor_list list = {0};
+  plm_status status;
+  PLM_TRY_GOTO(list_tensors(r, &list), done);
+  if (options->output != NULL) {
+    PLM_TRY_GOTO(plm_output_file_tensors(options->output, list.entries, list.count, fill_tensor, &list), done);
+    plm_info("wrote %s: %lld sequences, %lld tokens", options->output, (long long)r->S, (long long)r->N);
+  }
+  plm_print_tensor_header(output, NAME_WIDTH);
+  for (size_t i = 0; i < list.count; i++) plm_print_tensor_row(output, NAME_WIDTH, &list.items[i]);
+  for (size_t i = 0; i < options->slices.count; i++) PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
+done:
+  plm_free(list.items);
+  plm_free(list.entries);
+  plm_free(list.names);
+  return status;
+}
+
+plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_output *output) {
+  forward_options *options = values->options;
+  plm_session session = {0};
+  results r = {0};
+  plm_status status;
+  if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to run"), "--fasta few.fasta");
+  if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output));
+  options->session.all_rows = true;
+  options->session.policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
+  PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
+  PLM_TRY_GOTO(allocate_results(&session, options->layers, &r), done);
+  const plm_packer_options packer = {.alphabet = plm_alphabet_esm2(), .policy = options->session.policy, .max_length = session.max_length, .evaluation = true};
+  PLM_TRY_GOTO(run_all(&session, &packer, &r), done);
+  PLM_TRY_GOTO(show(options, &r, output), done);
+done:
+  free_results(&r);
+  plm_session_close(&session);
+  return status;
+}

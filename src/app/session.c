@@ -1,0 +1,98 @@
+/* session.c */
+#include "app/session.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/system.h"
+#include "protlm/log.h"
+
+enum { DEFAULT_MICRO_BATCH_TOKENS = 4096 };
+
+int plm_session_threads(int64_t asked) {
+  plm_system system;
+  if (asked > 0) return (int)asked;
+  plm_system_read(&system);
+  return system.cpus;
+}
+
+plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session) {
+  PLM_TRY(plm_device_cpu_create(&ret_session->device));
+  PLM_TRY(plm_exec_create_cpu(ret_session->device, plm_session_threads(threads), NULL, &ret_session->exec));
+  return PLM_OK;
+}
+
+plm_status plm_session_config(const char *model, bool random_weights, plm_model_config *ret_config, char **ret_directory) {
+  *ret_directory = NULL;
+  if (model == NULL) return plm_hint(plm_fail(PLM_E_USAGE, "--model is missing"), "--model DIRECTORY, a hub id, or a preset such as esm2_t6_8M");
+  if (plm_model_is_preset(model)) {
+    if (!random_weights)
+      return plm_hint(plm_fail(PLM_E_USAGE, "--model %s is a preset: it has a shape but no weights", model),
+                      "give a model directory or hub id (%s_UR50D), or --random-weights to look at untrained numbers", model);
+    return plm_model_config_preset(model, ret_config);
+  }
+  PLM_TRY(plm_model_dir_resolve(model, ret_directory));
+  return plm_model_dir_read_config(*ret_directory, ret_config);
+}
+
+static plm_status open_data(const plm_session_options *options, plm_session *session) {
+  if (options->data.count == 0) return PLM_OK;
+  const plm_dataset_options data = {.paths = options->data,
+                                    .cache_directory = options->cache_directory,
+                                    .policy = options->policy,
+                                    .threads = plm_pool_threads(session->exec->pool)};
+  return plm_dataset_open(&data, &session->dataset);
+}
+
+/* The longest sequence sets the room for activations: whole sequences are never cut here unless asked. */
+static void decide_lengths(const plm_session_options *options, plm_session *session) {
+  enum { WITHOUT_DATA = 1024 };
+  int64_t longest = session->dataset == NULL ? WITHOUT_DATA : plm_dataset_get_info(session->dataset)->longest + 2;
+  session->max_length = options->max_length > 0 && options->max_length < longest ? options->max_length : longest;
+  int64_t tokens = options->micro_batch_tokens > 0 ? options->micro_batch_tokens : DEFAULT_MICRO_BATCH_TOKENS;
+  session->micro_batch_tokens = tokens > session->max_length ? tokens : session->max_length;
+}
+
+static plm_status load_weights(const plm_session_options *options, const char *directory, plm_session *session) {
+  if (directory == NULL) {
+    plm_warn("%s: random weights; the numbers mean nothing biologically", options->model);
+    PLM_TRY(plm_model_initialise(session->model, (uint64_t)options->seed));
+  } else {
+    PLM_TRY(plm_model_dir_load(directory, session->model, &session->loaded));
+  }
+  return plm_model_refresh(session->model, session->exec, false);
+}
+
+static plm_status open_model(const plm_session_options *options, const plm_model_config *config, const char *directory, plm_session *session) {
+  const plm_model_options model = {.dtype = options->dtype != NULL && strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
+                                   .max_tokens = session->micro_batch_tokens,
+                                   .max_length = session->max_length,
+                                   .all_rows = options->all_rows};
+  PLM_TRY(plm_model_create(config, &model, session->exec, &session->model));
+  return load_weights(options, directory, session);
+}
+
+/* A mistake in the model's name is found before data is read. */
+plm_status plm_session_open(const plm_session_options *options, plm_session *ret_session) {
+  plm_model_config config;
+  char *directory = NULL;
+  plm_status status;
+  *ret_session = (plm_session){0};
+  PLM_TRY_GOTO(plm_session_config(options->model, options->random_weights, &config, &directory), done);
+  PLM_TRY_GOTO(plm_session_open_exec(options->threads, ret_session), done);
+  PLM_TRY_GOTO(open_data(options, ret_session), done);
+  decide_lengths(options, ret_session);
+  PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);
+done:
+  plm_free(directory);
+  if (status != PLM_OK) plm_session_close(ret_session);
+  return status;
+}
+
+void plm_session_close(plm_session *session) {
+  plm_dataset_close(session->dataset);
+  plm_model_destroy(session->model);
+  plm_exec_destroy(session->exec);
+  plm_device_destroy(session->device);
+  *session = (plm_session){0};
+}

@@ -1,0 +1,44 @@
+/* session.h - what the commands that run a model share: device, exec, the model's weights and the sequences, opened and closed together. */
+#ifndef PLM_APP_SESSION_H
+#define PLM_APP_SESSION_H
+
+#include "data/dataset.h"
+#include "io/model_dir.h"
+#include "model/model.h"
+
+typedef struct plm_session_options {
+  const char *model; /* directory, hub id, or preset with random_weights */
+  bool random_weights;
+  int64_t seed;      /* of random weights */
+  const char *dtype; /* "fp32", "bf16" */
+  int64_t threads;   /* 0 = all usable processors */
+  plm_string_list data; /* sequence files; count 0 = none */
+  const char *cache_directory;
+  plm_alphabet_policy policy;
+  int64_t max_length;         /* tokens, 0 = the longest sequence of the data */
+  int64_t micro_batch_tokens; /* 0 = a default */
+  bool all_rows;
+} plm_session_options;
+
+typedef struct plm_session {
+  plm_device *device;
+  plm_exec *exec;
+  plm_model *model;
+  plm_dataset *dataset;
+  plm_load_report loaded;
+  int64_t max_length, micro_batch_tokens;
+} plm_session;
+
+PLM_CHECKED plm_status plm_session_open(const plm_session_options *options, plm_session *ret_session);
+void plm_session_close(plm_session *session);
+
+/* The exec alone, for commands without a model. */
+PLM_CHECKED plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session);
+
+/* Fill only the shape: a directory's or a preset's config. */
+PLM_CHECKED plm_status plm_session_config(const char *model, bool random_weights, plm_model_config *ret_config, char **ret_directory);
+
+/* Threads to use when the user said `asked` (0 = all usable). */
+int plm_session_threads(int64_t asked);
+
+#endif

@@ -1,0 +1,191 @@
+/* file.c - questions about files, and reading them. Writing: file_write.c; directories: file_tree.c; lock: file_lock.c; the table of
+ * system calls: file_system.c; paths: file_path.c. */
+#define _GNU_SOURCE
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/file_internal.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+/* ---- questions ---- */
+
+bool plm_file_exists(const char *path) {
+  struct stat facts;
+  return plm_fs_current()->stat(path, &facts) == 0;
+}
+
+bool plm_file_is_directory(const char *path) {
+  struct stat facts;
+  return plm_fs_current()->stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
+}
+
+plm_status plm_file_find(const char *path, bool *ret_exists) {
+  struct stat facts;
+  *ret_exists = plm_fs_current()->stat(path, &facts) == 0;
+  return *ret_exists || errno == ENOENT || errno == ENOTDIR ? PLM_OK : plm_file_cannot(PLM_E_INPUT, "read", path);
+}
+
+plm_status plm_file_size(const char *path, int64_t *ret_bytes) {
+  struct stat facts;
+  if (plm_fs_current()->stat(path, &facts) != 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
+  *ret_bytes = facts.st_size;
+  return PLM_OK;
+}
+
+/* A path that is still to be made is asked about at its nearest parent that exists. */
+plm_status plm_disk_free(const char *path, int64_t *ret_bytes) {
+  struct statvfs facts;
+  if (statvfs(path, &facts) == 0) {
+    int64_t bytes;
+    if (__builtin_mul_overflow(facts.f_bavail, facts.f_frsize, &bytes)) bytes = INT64_MAX;
+    *ret_bytes = bytes;
+    return PLM_OK;
+  }
+  if (errno != ENOENT) return plm_file_cannot(PLM_E_RESOURCE, "ask for the free space at", path);
+  char *parent;
+  PLM_TRY(plm_path_parent(path, &parent));
+  plm_status status = strcmp(parent, path) == 0 ? plm_fail(PLM_E_RESOURCE, "cannot ask for the free space at %s", path)
+                                                : plm_disk_free(parent, ret_bytes);
+  plm_free(parent);
+  return status;
+}
+
+/* ---- reading ---- */
+
+enum { READ_RETRIES = 3 };
+
+/* pread, or read where there is no position (a pipe, <(command)). Retries what may pass; network file systems do recover from EIO. */
+static ssize_t read_some(int fd, void *data, size_t bytes, int64_t offset) {
+  struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+  for (int failures = 0;;) {
+    ssize_t got = plm_fs_current()->pread(fd, data, bytes, (off_t)offset);
+    if (got < 0 && errno == ESPIPE) got = read(fd, data, bytes);
+    if (got >= 0) return got;
+    if (errno == EINTR) continue;
+    if ((errno != EAGAIN && errno != EIO) || failures++ == READ_RETRIES) return -1;
+    nanosleep(&pause, NULL);
+    pause.tv_nsec *= 4;
+  }
+}
+
+/* Open for reading; directories are refused here, since opening them works. */
+static plm_status open_for_reading(const char *path, int *ret_fd, struct stat *ret_facts) {
+  int fd = plm_fs_open(path, O_RDONLY, 0);
+  if (fd < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
+  plm_status status = PLM_OK;
+  if (fstat(fd, ret_facts) != 0)
+    status = plm_file_cannot(PLM_E_INPUT, "read", path);
+  else if (S_ISDIR(ret_facts->st_mode))
+    status = plm_fail(PLM_E_INPUT, "cannot read %s: it is a directory", path);
+  if (status != PLM_OK) {
+    plm_fs_current()->close(fd);
+    return status;
+  }
+  *ret_fd = fd;
+  return PLM_OK;
+}
+
+static plm_status fail_too_large(const char *path, int64_t max_bytes) {
+  char limit[PLM_NUMBER_TEXT];
+  return plm_fail(PLM_E_INPUT, "cannot read %s: it is larger than %s", path, plm_bytes_text(max_bytes, limit));
+}
+
+/* Reads to the end, not to st_size: pipes and files under /proc have none. `*capacity` bytes are there to begin with. */
+static plm_status read_to_end(int fd, const char *path, int64_t max_bytes, char **data, size_t *capacity, size_t *ret_bytes) {
+  size_t length = 0;
+  for (;;) {
+    PLM_TRY(PLM_GROW(data, capacity, length + 2)); /* one byte to see the end by, and the NUL */
+    ssize_t got = read_some(fd, *data + length, *capacity - length - 1, (int64_t)length);
+    if (got < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
+    if (got == 0) break;
+    length += (size_t)got;
+    if ((int64_t)length > max_bytes) return fail_too_large(path, max_bytes);
+  }
+  (*data)[length] = '\0';
+  *ret_bytes = length;
+  return PLM_OK;
+}
+
+plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes) {
+  int fd;
+  struct stat facts;
+  plm_status status;
+  PLM_TRY(open_for_reading(path, &fd, &facts));
+  char *data = NULL;
+  size_t capacity = facts.st_size > 0 ? (size_t)facts.st_size + 2 : 1 << 16;
+  if (facts.st_size > max_bytes) {
+    status = fail_too_large(path, max_bytes);
+    goto fail;
+  }
+  PLM_TRY_GOTO(PLM_NEW(&data, capacity), fail);
+  PLM_TRY_GOTO(read_to_end(fd, path, max_bytes, &data, &capacity, ret_bytes), fail);
+  plm_fs_current()->close(fd);
+  *ret_data = data;
+  return PLM_OK;
+fail:
+  plm_fs_current()->close(fd);
+  plm_free(data);
+  return status;
+}
+
+enum { HASH_PIECE = 1 << 20 };
+
+static plm_status hash_to_end(int fd, const char *path, plm_hasher *hasher, char *piece, int64_t *ret_bytes) {
+  for (int64_t offset = 0;;) {
+    ssize_t got = read_some(fd, piece, HASH_PIECE, offset);
+    if (got < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
+    *ret_bytes = offset;
+    if (got == 0) return PLM_OK;
+    plm_hasher_update(hasher, piece, (size_t)got);
+    offset += got;
+  }
+}
+
+plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes) {
+  int fd = -1;
+  struct stat facts;
+  plm_hasher *hasher = NULL;
+  char *piece = NULL;
+  plm_status status;
+  PLM_TRY(open_for_reading(path, &fd, &facts));
+  PLM_TRY_GOTO(plm_hasher_create(&hasher), done);
+  PLM_TRY_GOTO(PLM_NEW(&piece, HASH_PIECE), done);
+  PLM_TRY_GOTO(hash_to_end(fd, path, hasher, piece, ret_bytes), done);
+  plm_hasher_hex(hasher, ret_hash);
+done:
+  plm_free(piece);
+  plm_hasher_destroy(hasher);
+  plm_fs_current()->close(fd);
+  return status;
+}
+
+plm_status plm_file_map(const char *path, plm_mapping *ret_mapping) {
+  int fd;
+  struct stat facts;
+  PLM_TRY(open_for_reading(path, &fd, &facts));
+  plm_status status = PLM_OK;
+  void *base = NULL;
+  if (!S_ISREG(facts.st_mode)) {
+    status = plm_fail(PLM_E_INPUT, "cannot read %s: it is not a regular file", path);
+  } else if (facts.st_size > 0) {
+    base = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (base == MAP_FAILED) status = plm_file_cannot(PLM_E_INPUT, "map", path);
+  }
+  plm_fs_current()->close(fd);
+  if (status == PLM_OK) *ret_mapping = (plm_mapping){.data = base != NULL ? base : "", .bytes = (size_t)facts.st_size, .base = base};
+  return status;
+}
+
+void plm_file_unmap(plm_mapping *mapping) {
+  if (mapping->base != NULL) munmap(mapping->base, mapping->bytes);
+  *mapping = (plm_mapping){0};
+}

@@ -1,0 +1,47 @@
+/* json.h - JSON: strict reading with messages a person can use (over jansson), and one-line writing.
+ *
+ * Documents are jansson's json_t; its allocations go through base/alloc, so allocation failures reach it too.
+ */
+#ifndef PLM_BASE_JSON_H
+#define PLM_BASE_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "protlm/status.h"
+
+/* Parse `bytes` bytes: UTF-8, no duplicate names, nothing after the document but white space, nesting at most `max_depth`.
+ * `what` names the source in messages ("config.json"), which give line and column. Free with json_decref. PLM_E_INPUT. */
+PLM_CHECKED plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const char *what, json_t **ret_document);
+PLM_CHECKED plm_status plm_json_load(const char *path, json_t **ret_document); /* a file, at most 64 MiB */
+
+/* Members of an object. `what` names the source. Absent or null: *ret_value is left as it is (set the default first) unless `required`.
+ * Wrong type or out of range is PLM_E_INPUT naming the member. Integers must be JSON integers (1.0 is not). */
+PLM_CHECKED plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min, int64_t max, int64_t *ret_value);
+PLM_CHECKED plm_status plm_json_get_double(const json_t *object, const char *what, const char *name, bool required, double *ret_value);
+PLM_CHECKED plm_status plm_json_get_bool(const json_t *object, const char *what, const char *name, bool required, bool *ret_value);
+PLM_CHECKED plm_status plm_json_get_string(const json_t *object, const char *what, const char *name, bool required, const char **ret_value); /* borrowed */
+
+/* A 64-bit number that must survive exactly (hashes, seeds, doubles by bits) is stored as a hex string. */
+PLM_CHECKED plm_status plm_json_set_u64(json_t *object, const char *name, uint64_t value);
+PLM_CHECKED plm_status plm_json_get_u64(const json_t *object, const char *what, const char *name, uint64_t *ret_value);
+PLM_CHECKED plm_status plm_json_set_exact(json_t *object, const char *name, double value); /* the double's bits */
+PLM_CHECKED plm_status plm_json_get_exact(const json_t *object, const char *what, const char *name, double *ret_value);
+
+/* Text of a document, indented by 2 and ending in a newline; keys in insertion order. Free with plm_free. */
+PLM_CHECKED plm_status plm_json_dump(const json_t *document, char **ret_text);
+
+/* ---- one line of log.jsonl: fixed buffer, 9 significant digits, non-finite numbers are null ---- */
+typedef struct plm_json_line {
+  char text[4096]; /* always a valid prefix; `{"step":1,"loss":2.5` */
+  size_t length;
+  bool truncated;
+} plm_json_line;
+void plm_json_line_begin(plm_json_line *line);
+void plm_json_line_int(plm_json_line *line, const char *name, int64_t value);
+void plm_json_line_number(plm_json_line *line, const char *name, double value);
+void plm_json_line_string(plm_json_line *line, const char *name, const char *value);
+PLM_CHECKED plm_status plm_json_line_end(plm_json_line *line); /* adds "}\n"; PLM_E_BUG if it did not fit */
+
+#endif

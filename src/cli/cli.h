@@ -1,0 +1,68 @@
+/* cli.h - what the files of the command line share. Only this room prints and exits.
+ *
+ * stdout carries results, stderr the log and the progress bar.
+ */
+#ifndef PLM_CLI_CLI_H
+#define PLM_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "protlm/commands.h"
+#include "protlm/options.h"
+#include "protlm/train.h"
+
+struct cli_terminal;
+
+/* ---- common.c: options every command takes ---- */
+typedef struct cli_common {
+  bool help, version, quiet, no_color;
+  int verbose; /* times -v was given */
+} cli_common;
+
+/* The command's table with the rows of --help, --quiet, --verbose and --no-color behind its own. */
+const plm_option_table *cli_full_table(const plm_command *command);
+
+/* Look for the common options before anything is parsed, so that help works beside mistakes and mistakes are shown as wished. */
+void cli_scan_common(int argc, char **argv, cli_common *ret_common);
+
+/* The common options as parsed with cli_full_table. */
+void cli_read_common(const plm_command *command, const plm_option_values *values, cli_common *common);
+
+/* ---- usage.c: the list of commands ---- */
+const plm_command *cli_find_command(int argc, char **argv, int *ret_words); /* at the front of argv, one word or two; NULL */
+bool cli_is_group(const char *word);                                        /* the first word of two-word commands */
+void cli_print_usage(FILE *out, const char *only, const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
+plm_status cli_unknown_command(int argc, char **argv);
+
+/* ---- terminal.c: what stderr and stdout can show ---- */
+typedef struct cli_terminal {
+  bool live;   /* stderr is a terminal: a progress bar can be redrawn */
+  bool colour; /* on stderr */
+  bool stdout_colour;
+  int width;   /* columns, 80 when unknown */
+} cli_terminal;
+void cli_terminal_open(const cli_common *common, cli_terminal *ret_terminal);
+const char *cli_style(const cli_terminal *terminal, const char *ansi); /* "" without colour */
+
+/* Send the library's log to stderr, around whatever progress line is showing. */
+void cli_log_open(const cli_terminal *terminal, const cli_common *common);
+
+/* Show `line` as the progress line (live terminals), or clear it with NULL. */
+void cli_status_line(const char *line);
+
+/* The current failure as message and hint (with a trace for our bugs and with -v), on stderr. */
+void cli_print_error(const cli_terminal *terminal, plm_status status);
+
+/* Numbers for people, into a caller's buffer of 32: 12.3k, 4m05s, 1.2 GiB. They return the buffer. */
+char *cli_count(double value, char text[32]);
+char *cli_duration(double seconds, char text[32]);
+char *cli_bytes(double bytes, char text[32]);
+
+/* ---- commands ---- */
+plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common);
+
+/* ---- cmd_docs.c: print a generated file by its name in the source tree, or the list of names (NULL) ---- */
+plm_status cli_generate_docs(const char *file);
+
+#endif

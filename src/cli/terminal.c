@@ -1,0 +1,123 @@
+/* terminal.c - colour, width, the log sink, the one progress line, error messages, numbers for people. */
+#define _GNU_SOURCE
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "protlm/log.h"
+
+/* The terminal as the log sink sees it: the sink gets no other context. `shown` is the progress line now on screen. */
+static struct {
+  cli_terminal terminal;
+  char shown[1024];
+} screen;
+
+static int terminal_width(int fd) {
+  struct winsize size;
+  if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col >= 20) return size.ws_col;
+  const char *columns = getenv("COLUMNS");
+  int width = columns == NULL ? 0 : atoi(columns);
+  return width >= 20 ? width : 80;
+}
+
+void cli_terminal_open(const cli_common *common, cli_terminal *ret_terminal) {
+  const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
+  bool plain = common->no_color || (no_color != NULL && *no_color != '\0') || (term != NULL && strcmp(term, "dumb") == 0);
+  bool live = isatty(STDERR_FILENO) && !(term != NULL && strcmp(term, "dumb") == 0);
+  *ret_terminal = (cli_terminal){
+      .live = live && !common->quiet,
+      .colour = isatty(STDERR_FILENO) && !plain,
+      .stdout_colour = isatty(STDOUT_FILENO) && !plain,
+      .width = terminal_width(isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO),
+  };
+  screen.terminal = *ret_terminal;
+}
+
+const char *cli_style(const cli_terminal *terminal, const char *ansi) { return terminal->colour ? ansi : ""; }
+
+void cli_status_line(const char *line) {
+  if (!screen.terminal.live) return;
+  if (line == NULL && screen.shown[0] == '\0') return;
+  fputs("\r\033[K", stderr);
+  screen.shown[0] = '\0';
+  if (line != NULL) {
+    snprintf(screen.shown, sizeof screen.shown, "%s", line);
+    fputs(screen.shown, stderr);
+  }
+  fflush(stderr);
+}
+
+static void sink(void *user, plm_log_level level, const char *line) {
+  (void)user;
+  const cli_terminal *t = &screen.terminal;
+  if (screen.shown[0] != '\0') fputs("\r\033[K", stderr);
+  const char *label = level == PLM_LOG_WARN ? "warning: " : level == PLM_LOG_ERROR ? "error: " : "";
+  const char *style = level == PLM_LOG_WARN ? "\033[33m" : level == PLM_LOG_ERROR ? "\033[31m" : level >= PLM_LOG_DEBUG ? "\033[2m" : "";
+  fprintf(stderr, "%s%s%s%s\n", *style ? cli_style(t, style) : "", label, line, *style ? cli_style(t, "\033[0m") : "");
+  if (screen.shown[0] != '\0') fputs(screen.shown, stderr);
+  fflush(stderr);
+}
+
+void cli_log_open(const cli_terminal *terminal, const cli_common *common) {
+  screen.terminal = *terminal;
+  plm_log_set_sink(sink, NULL);
+  plm_log_set_level(common->quiet ? PLM_LOG_WARN : common->verbose >= 2 ? PLM_LOG_TRACE : common->verbose == 1 ? PLM_LOG_DEBUG : PLM_LOG_INFO);
+}
+
+void cli_print_error(const cli_terminal *terminal, plm_status status) {
+  cli_status_line(NULL);
+  const char *message = plm_error_message(), *hint = plm_error_hint();
+  fprintf(stderr, "%sprotlm: %s:%s %s\n", cli_style(terminal, "\033[1;31m"), plm_status_name(status), cli_style(terminal, "\033[0m"),
+          *message ? message : "no message");
+  if (*hint) fprintf(stderr, "%s  try:%s %s\n", cli_style(terminal, "\033[1m"), cli_style(terminal, "\033[0m"), hint);
+  if (status == PLM_E_BUG)
+    fprintf(stderr, "This is a defect of protlm, not of your data. Please report it with these lines:\n%s", plm_error_trace());
+  else if (plm_log_get_level() >= PLM_LOG_DEBUG)
+    fprintf(stderr, "%s", plm_error_trace());
+}
+
+char *cli_count(double value, char text[32]) {
+  static const char suffix[] = {0, 'k', 'M', 'G', 'T'};
+  size_t s = 0;
+  double v = value;
+  while (fabs(v) >= 999.5 && s + 1 < sizeof suffix) {
+    v /= 1000;
+    s++;
+  }
+  if (!isfinite(value))
+    snprintf(text, 32, "-");
+  else if (s == 0)
+    snprintf(text, 32, "%.0f", v);
+  else
+    snprintf(text, 32, "%.*f%c", fabs(v) < 9.995 ? 2 : fabs(v) < 99.95 ? 1 : 0, v, suffix[s]);
+  return text;
+}
+
+char *cli_duration(double seconds, char text[32]) {
+  if (!isfinite(seconds) || seconds < 0) {
+    snprintf(text, 32, "-");
+  } else if (seconds < 59.95) {
+    snprintf(text, 32, seconds < 9.95 ? "%.1fs" : "%.0fs", seconds);
+  } else {
+    long long s = (long long)(seconds + 0.5);
+    if (s < 3600)
+      snprintf(text, 32, "%lldm%02llds", s / 60, s % 60);
+    else
+      snprintf(text, 32, "%lldh%02lldm", s / 3600, s % 3600 / 60);
+  }
+  return text;
+}
+
+char *cli_bytes(double bytes, char text[32]) {
+  static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  size_t u = 0;
+  while (bytes >= 1023.5 && u + 1 < sizeof unit / sizeof *unit) {
+    bytes /= 1024;
+    u++;
+  }
+  snprintf(text, 32, bytes < 9.95 && u > 0 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+  return text;
+}

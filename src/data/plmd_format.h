@@ -1,0 +1,41 @@
+/* plmd_format.h - the bytes of a .plmd file (overview in dataset.h).
+ *
+ *   0            magic, 64 bytes: "PLMDATA1" and zeros
+ *   64           residues, back to back
+ *   offsets_at   u64 [count+1] start of each sequence in `residues`; 8-aligned
+ *   names_at     names, back to back; absent (0) when no sequence has one
+ *   name_offsets_at u64 [count+1] start of each name in `names`; 8-aligned; absent with them
+ *   size - 4096  summary: counts, histogram, hash, and the places above
+ *
+ * The summary stands at the end because only then is it known: the file is written front to back in one go, and a file cut short has
+ * none. All numbers are little-endian, so on the machines we run on the file is used as it is.
+ */
+#ifndef PLM_DATA_PLMD_FORMAT_H
+#define PLM_DATA_PLMD_FORMAT_H
+
+#include <stdint.h>
+
+#define PLMD_MAGIC "PLMDATA1"
+enum { PLMD_MAGIC_BYTES = 8, PLMD_RESIDUES_AT = 64, PLMD_SUMMARY_BYTES = 4096 };
+
+/* Positions of tokens and of sequences in a batch are 32 bits wide; this leaves room for <cls> and <eos>. */
+enum { PLMD_LONGEST = INT32_MAX - 2 };
+
+typedef struct plmd_summary {
+  char magic[PLMD_MAGIC_BYTES];
+  uint64_t file_bytes;
+  uint64_t offsets_at, names_at, names_bytes, name_offsets_at;
+  uint64_t source_key; /* which files, of what size and time, this was made from; 0: not a cache (see dataset_cache.h) */
+  int64_t count, residues, longest;
+  int64_t empty_dropped, stops_dropped, skipped_invalid, duplicate_names;
+  char content_hash[40]; /* 32 hex digits, NUL */
+  int64_t histogram[256];
+  char reserved[PLMD_SUMMARY_BYTES - 14 * 8 - 40 - 256 * 8 - 8 - 8];
+  uint64_t version;  /* 1 */
+  uint64_t checksum; /* XXH3-64 of what stands before it in the summary */
+} plmd_summary;
+
+_Static_assert(sizeof(plmd_summary) == PLMD_SUMMARY_BYTES, "the summary is 4096 bytes");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, ".plmd files are mapped as they are, which needs a little-endian machine");
+
+#endif

@@ -1,0 +1,143 @@
+/* plmd_read.c - see plmd_read.h; layout in plmd_format.h. */
+#include "data/plmd_read.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/hash.h"
+#include "data/plmd_format.h"
+#include "data/sequence_sink.h"
+
+static plm_status damaged(const char *path, const char *why) {
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file is damaged: %s", path, why), "make it again from the original file, or copy it again");
+}
+
+/* There is one layout for given counts, so every place must be exactly where it belongs. Counts are bounded first: no sum overflows. */
+static bool is_layout_right(const plmd_summary *s, uint64_t bytes) {
+  uint64_t count = (uint64_t)s->count, residues = (uint64_t)s->residues, table = (count + 1) * 8;
+  if (s->count < 1 || s->residues < s->count || count > bytes / 8 || residues > bytes || s->names_bytes > bytes) return false;
+  if (s->longest < 1 || s->longest > PLMD_LONGEST || s->file_bytes != bytes) return false;
+  if (s->offsets_at != (PLMD_RESIDUES_AT + residues + 7) / 8 * 8) return false;
+  uint64_t end = s->offsets_at + table;
+  if (s->names_bytes == 0) return s->names_at == 0 && s->name_offsets_at == 0 && end == bytes - PLMD_SUMMARY_BYTES;
+  if (s->names_at != end || s->name_offsets_at != (end + s->names_bytes + 7) / 8 * 8) return false;
+  return s->name_offsets_at + table == bytes - PLMD_SUMMARY_BYTES;
+}
+
+/* Starts ascend from 0 to `total` by steps of least..most; *ret_longest is the longest step. */
+static bool do_ascend(const uint64_t *starts, int64_t count, uint64_t total, uint64_t least, uint64_t most, uint64_t *ret_longest) {
+  uint64_t longest = 0;
+  bool right = starts[0] == 0 && starts[count] == total;
+  for (int64_t i = 0; i < count; i++) {
+    uint64_t step = starts[i + 1] - starts[i]; /* a descent becomes a number greater than `most` */
+    right &= (step >= least) & (step <= most);
+    longest = step > longest ? step : longest;
+  }
+  *ret_longest = longest;
+  return right;
+}
+
+static plm_status verify(plm_dataset *dataset, plmd_summary *ret_summary) {
+  const char *path = dataset->path, *data = dataset->file.data;
+  size_t bytes = dataset->file.bytes;
+  if (bytes < PLMD_RESIDUES_AT || memcmp(data, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0) return damaged(path, "it does not begin as a .plmd file");
+  if (bytes < PLMD_RESIDUES_AT + PLMD_SUMMARY_BYTES) return damaged(path, "it is cut short");
+  plmd_summary *s = ret_summary;
+  memcpy(s, data + bytes - PLMD_SUMMARY_BYTES, sizeof *s); /* its place need not be aligned in a damaged file */
+  if (memcmp(s->magic, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0) return damaged(path, "its end is missing (cut short?)");
+  if (s->version != 1)
+    return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file has format version %" PRIu64 "; this program reads version 1", path, s->version),
+                    "use a newer protlm, or make it again from the original file");
+  if (s->checksum != plm_hash64(s, offsetof(plmd_summary, checksum))) return damaged(path, "the checksum of its summary is wrong");
+  if (!is_layout_right(s, bytes) || memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
+    return damaged(path, "its sizes contradict each other");
+
+  uint64_t longest;
+  dataset->residues = data + PLMD_RESIDUES_AT;
+  dataset->offsets = (const uint64_t *)(const void *)(data + s->offsets_at);
+  if (!do_ascend(dataset->offsets, s->count, (uint64_t)s->residues, 1, PLMD_LONGEST, &longest) || longest != (uint64_t)s->longest)
+    return damaged(path, "its sequence offsets are wrong");
+  if (s->names_bytes == 0) return PLM_OK;
+  dataset->names = data + s->names_at;
+  dataset->name_offsets = (const uint64_t *)(const void *)(data + s->name_offsets_at);
+  if (!do_ascend(dataset->name_offsets, s->count, s->names_bytes, 0, PLM_NAME_BYTES, &longest)) return damaged(path, "its name offsets are wrong");
+  return PLM_OK;
+}
+
+static void fill_info(plm_dataset *dataset, const plmd_summary *s) {
+  plm_dataset_info *info = &dataset->info;
+  *info = (plm_dataset_info){.count = s->count,
+                             .residues = s->residues,
+                             .longest = s->longest,
+                             .empty_dropped = s->empty_dropped,
+                             .stops_dropped = s->stops_dropped,
+                             .skipped_invalid = s->skipped_invalid,
+                             .duplicate_names = s->duplicate_names,
+                             .source = dataset->source,
+                             .path = dataset->path};
+  memcpy(info->histogram, s->histogram, sizeof info->histogram);
+  memcpy(info->content_hash, s->content_hash, sizeof info->content_hash);
+  dataset->source_key = s->source_key;
+}
+
+plm_status plmd_open(const char *path, const char *source, plm_dataset **ret_dataset) {
+  plm_status status = PLM_OK;
+  plm_dataset *dataset = NULL;
+  plmd_summary summary;
+  PLM_TRY(PLM_NEW(&dataset, 1));
+  PLM_TRY_GOTO(plm_strdup(path, &dataset->path), fail);
+  PLM_TRY_GOTO(plm_strdup(source, &dataset->source), fail);
+  PLM_TRY_GOTO(plm_file_map(path, &dataset->file), fail);
+  PLM_TRY_GOTO(verify(dataset, &summary), fail);
+  fill_info(dataset, &summary);
+  *ret_dataset = dataset;
+  return PLM_OK;
+fail:
+  plm_dataset_close(dataset);
+  return status;
+}
+
+void plm_dataset_close(plm_dataset *dataset) {
+  if (dataset == NULL) return;
+  if (dataset->file.base != NULL) plm_file_unmap(&dataset->file);
+  plm_free(dataset->path);
+  plm_free(dataset->source);
+  plm_free(dataset);
+}
+
+plm_status plm_dataset_verify(const plm_dataset *dataset) {
+  char hex[33];
+  plm_hasher *hasher = NULL;
+  PLM_TRY(plm_hasher_create(&hasher));
+  plm_hasher_update(hasher, dataset->residues, (size_t)dataset->info.residues);
+  plm_hasher_update(hasher, dataset->offsets, (size_t)(dataset->info.count + 1) * sizeof *dataset->offsets);
+  plm_hasher_hex(hasher, hex);
+  plm_hasher_destroy(hasher);
+  return strcmp(hex, dataset->info.content_hash) == 0 ? PLM_OK : damaged(dataset->path, "the hash of its content is wrong");
+}
+
+/* ---- access ---- */
+
+const plm_dataset_info *plm_dataset_get_info(const plm_dataset *dataset) { return &dataset->info; }
+int64_t plm_dataset_count(const plm_dataset *dataset) { return dataset->info.count; }
+
+int64_t plm_dataset_length(const plm_dataset *dataset, int64_t id) { return (int64_t)(dataset->offsets[id + 1] - dataset->offsets[id]); }
+
+const char *plm_dataset_residues(const plm_dataset *dataset, int64_t id, int64_t *ret_length) {
+  *ret_length = plm_dataset_length(dataset, id);
+  return dataset->residues + dataset->offsets[id];
+}
+
+void plm_dataset_name(const plm_dataset *dataset, int64_t id, char *buffer, size_t bytes) {
+  size_t length = dataset->name_offsets == NULL ? 0 : (size_t)(dataset->name_offsets[id + 1] - dataset->name_offsets[id]);
+  if (length == 0) {
+    snprintf(buffer, bytes, "%" PRId64, id);
+    return;
+  }
+  if (bytes == 0) return;
+  if (length > bytes - 1) length = bytes - 1;
+  memcpy(buffer, dataset->names + dataset->name_offsets[id], length);
+  buffer[length] = '\0';
+}

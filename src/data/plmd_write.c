@@ -1,0 +1,214 @@
+/* plmd_write.c - see plmd_write.h; layout in plmd_format.h. */
+#include "data/plmd_write.h"
+
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "data/plmd_format.h"
+#include "data/sort.h"
+
+enum { BUFFER_BYTES = 1 << 20, OFFSETS_AT_ONCE = 4096 };
+
+/* Small writes collected; histogram and hash are taken over whole buffers. */
+typedef struct buffer {
+  char *data;
+  size_t used;
+} buffer;
+
+struct plmd_writer {
+  plm_writer *file, *names_file;
+  char *names_path;
+  buffer residues, names;
+  plm_hasher *hasher;
+  uint32_t *lengths, *name_lengths;
+  uint64_t *name_hashes; /* of the sequences that have a name */
+  size_t lengths_capacity, name_lengths_capacity, name_hashes_capacity, named;
+  plmd_summary summary;
+};
+
+plm_status plmd_writer_open(const char *path, plmd_writer **ret_writer) {
+  plm_status status = PLM_OK;
+  plmd_writer *writer = NULL;
+  const char magic[PLMD_RESIDUES_AT] = PLMD_MAGIC;
+  PLM_TRY(PLM_NEW(&writer, 1));
+  PLM_TRY_GOTO(PLM_NEW(&writer->residues.data, BUFFER_BYTES), fail);
+  PLM_TRY_GOTO(PLM_NEW(&writer->names.data, BUFFER_BYTES), fail);
+  PLM_TRY_GOTO(plm_hasher_create(&writer->hasher), fail);
+  PLM_TRY_GOTO(plm_sprintf(&writer->names_path, "%s.names", path), fail);
+  PLM_TRY_GOTO(plm_writer_open(path, &writer->file), fail);
+  PLM_TRY_GOTO(plm_writer_open(writer->names_path, &writer->names_file), fail);
+  PLM_TRY_GOTO(plm_writer_write(writer->file, magic, sizeof magic), fail);
+  *ret_writer = writer;
+  return PLM_OK;
+fail:
+  plmd_writer_abandon(writer);
+  return status;
+}
+
+static void free_writer(plmd_writer *writer) {
+  plm_free(writer->residues.data);
+  plm_free(writer->names.data);
+  plm_hasher_destroy(writer->hasher);
+  plm_free(writer->names_path);
+  plm_free(writer->lengths);
+  plm_free(writer->name_lengths);
+  plm_free(writer->name_hashes);
+  plm_free(writer);
+}
+
+void plmd_writer_abandon(plmd_writer *writer) {
+  if (writer == NULL) return;
+  plm_writer_abandon(writer->names_file);
+  plm_writer_abandon(writer->file);
+  free_writer(writer);
+}
+
+int64_t plmd_writer_count(const plmd_writer *writer) { return writer->summary.count; }
+
+/* Four tables, so that runs of one letter don't wait for the count before. */
+static void count_letters(const char *text, size_t bytes, int64_t histogram[256]) {
+  uint32_t tables[4][256] = {0};
+  const unsigned char *p = (const unsigned char *)text;
+  size_t i = 0;
+  for (; i + 4 <= bytes; i += 4)
+    for (size_t k = 0; k < 4; k++) tables[k][p[i + k]]++;
+  for (; i < bytes; i++) tables[0][p[i]]++;
+  for (size_t c = 0; c < 256; c++) histogram[c] += (int64_t)tables[0][c] + tables[1][c] + tables[2][c] + tables[3][c];
+}
+
+static plm_status flush_residues(plmd_writer *writer) {
+  const buffer full = writer->residues;
+  writer->residues.used = 0;
+  count_letters(full.data, full.used, writer->summary.histogram);
+  plm_hasher_update(writer->hasher, full.data, full.used);
+  return plm_writer_write(writer->file, full.data, full.used);
+}
+
+static plm_status flush_names(plmd_writer *writer) {
+  const buffer full = writer->names;
+  writer->names.used = 0;
+  return plm_writer_write(writer->names_file, full.data, full.used);
+}
+
+static plm_status add_residues(plmd_writer *writer, const char *residues, size_t length) {
+  for (size_t done = 0; done < length;) {
+    size_t room = BUFFER_BYTES - writer->residues.used, piece = length - done < room ? length - done : room;
+    memcpy(writer->residues.data + writer->residues.used, residues + done, piece);
+    writer->residues.used += piece;
+    done += piece;
+    if (writer->residues.used == BUFFER_BYTES) PLM_TRY(flush_residues(writer));
+  }
+  return PLM_OK;
+}
+
+static plm_status add_name(plmd_writer *writer, const char *name, size_t bytes) {
+  PLM_ASSERT(bytes <= BUFFER_BYTES);
+  if (bytes == 0) return PLM_OK;
+  if (writer->names.used + bytes > BUFFER_BYTES) PLM_TRY(flush_names(writer));
+  memcpy(writer->names.data + writer->names.used, name, bytes);
+  writer->names.used += bytes;
+  PLM_TRY(PLM_GROW(&writer->name_hashes, &writer->name_hashes_capacity, writer->named + 1));
+  writer->name_hashes[writer->named++] = plm_hash64(name, bytes);
+  return PLM_OK;
+}
+
+plm_status plmd_writer_add(plmd_writer *writer, const char *name, size_t name_bytes, const char *residues, size_t length) {
+  PLM_ASSERT(length > 0 && length <= PLMD_LONGEST);
+  plmd_summary *summary = &writer->summary;
+  size_t index = (size_t)summary->count;
+  PLM_TRY(PLM_GROW(&writer->lengths, &writer->lengths_capacity, index + 1));
+  PLM_TRY(PLM_GROW(&writer->name_lengths, &writer->name_lengths_capacity, index + 1));
+  PLM_TRY(add_name(writer, name, name_bytes));
+  PLM_TRY(add_residues(writer, residues, length));
+  writer->lengths[index] = (uint32_t)length;
+  writer->name_lengths[index] = (uint32_t)name_bytes;
+  summary->count++;
+  summary->residues += (int64_t)length;
+  summary->names_bytes += name_bytes;
+  if ((int64_t)length > summary->longest) summary->longest = (int64_t)length;
+  return PLM_OK;
+}
+
+/* ---- the end of the file ---- */
+
+static plm_status pad_to_8(plmd_writer *writer) {
+  const char zeros[8] = {0};
+  return plm_writer_write(writer->file, zeros, (size_t)(-plm_writer_bytes(writer->file) & 7));
+}
+
+/* Cumulative sums of `lengths`, count + 1 of them, also into `hasher` if there is one. */
+static plm_status write_offsets(plmd_writer *writer, const uint32_t *lengths, plm_hasher *opt_hasher, uint64_t *ret_at) {
+  PLM_TRY(pad_to_8(writer));
+  *ret_at = (uint64_t)plm_writer_bytes(writer->file);
+  uint64_t piece[OFFSETS_AT_ONCE], sum = 0;
+  size_t used = 0, count = (size_t)writer->summary.count;
+  for (size_t i = 0; i <= count; i++) {
+    piece[used++] = sum;
+    if (i < count) sum += lengths[i];
+    if (used < OFFSETS_AT_ONCE && i < count) continue;
+    if (opt_hasher != NULL) plm_hasher_update(opt_hasher, piece, used * sizeof *piece);
+    PLM_TRY(plm_writer_write(writer->file, piece, used * sizeof *piece));
+    used = 0;
+  }
+  return PLM_OK;
+}
+
+static plm_status copy_names(plmd_writer *writer) {
+  plm_mapping names;
+  PLM_TRY(flush_names(writer));
+  plm_writer *names_file = writer->names_file;
+  writer->names_file = NULL;
+  PLM_TRY(plm_writer_close(names_file, NULL));
+  plm_status status = plm_file_map(writer->names_path, &names);
+  if (status == PLM_OK) {
+    status = plm_writer_write(writer->file, names.data, names.bytes);
+    plm_file_unmap(&names);
+  }
+  plm_status removed = plm_file_remove(writer->names_path);
+  return status != PLM_OK ? status : removed;
+}
+
+static int64_t count_repeats(uint64_t *hashes, size_t count) {
+  int64_t repeats = 0;
+  plm_sort_u64(hashes, count);
+  for (size_t i = 1; i < count; i++) repeats += hashes[i] == hashes[i - 1];
+  return repeats;
+}
+
+static plm_status write_tail(plmd_writer *writer, const plmd_dropped *dropped, uint64_t source_key) {
+  plmd_summary *summary = &writer->summary;
+  PLM_TRY(flush_residues(writer));
+  PLM_TRY(write_offsets(writer, writer->lengths, writer->hasher, &summary->offsets_at));
+  if (summary->names_bytes > 0) {
+    summary->names_at = (uint64_t)plm_writer_bytes(writer->file);
+    PLM_TRY(copy_names(writer));
+    PLM_TRY(write_offsets(writer, writer->name_lengths, NULL, &summary->name_offsets_at));
+  } else {
+    plm_writer_abandon(writer->names_file);
+    writer->names_file = NULL;
+  }
+  memcpy(summary->magic, PLMD_MAGIC, PLMD_MAGIC_BYTES);
+  summary->version = 1;
+  summary->file_bytes = (uint64_t)plm_writer_bytes(writer->file) + sizeof *summary;
+  summary->source_key = source_key;
+  summary->empty_dropped = dropped->empty;
+  summary->stops_dropped = dropped->stops;
+  summary->skipped_invalid = dropped->skipped_invalid;
+  summary->duplicate_names = count_repeats(writer->name_hashes, writer->named);
+  plm_hasher_hex(writer->hasher, summary->content_hash);
+  summary->checksum = plm_hash64(summary, offsetof(plmd_summary, checksum));
+  return plm_writer_write(writer->file, summary, sizeof *summary);
+}
+
+plm_status plmd_writer_close(plmd_writer *writer, const plmd_dropped *dropped, uint64_t source_key) {
+  plm_status status = write_tail(writer, dropped, source_key);
+  if (status == PLM_OK) {
+    plm_writer *file = writer->file;
+    writer->file = NULL;
+    status = plm_writer_close(file, NULL);
+  }
+  plmd_writer_abandon(writer);
+  return status;
+}

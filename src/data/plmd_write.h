@@ -1,0 +1,29 @@
+/* plmd_write.h - making a .plmd file, one sequence at a time.
+ *
+ * Memory: 16 bytes a sequence (lengths of residues and name, hash of the name) and a buffer; residues go to the file, names to a second
+ * file beside it that is appended at the end.
+ */
+#ifndef PLM_DATA_PLMD_WRITE_H
+#define PLM_DATA_PLMD_WRITE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "protlm/status.h"
+
+typedef struct plmd_writer plmd_writer;
+
+/* Counts that only the reader of the input knows. */
+typedef struct plmd_dropped {
+  int64_t empty, stops, skipped_invalid;
+} plmd_dropped;
+
+PLM_CHECKED plm_status plmd_writer_open(const char *path, plmd_writer **ret_writer);
+PLM_CHECKED plm_status plmd_writer_add(plmd_writer *writer, const char *name, size_t name_bytes, const char *residues, size_t length);
+int64_t plmd_writer_count(const plmd_writer *writer);
+
+/* Write the rest, sync and verify; frees the writer in any case, and on failure leaves no file. */
+PLM_CHECKED plm_status plmd_writer_close(plmd_writer *writer, const plmd_dropped *dropped, uint64_t source_key);
+void plmd_writer_abandon(plmd_writer *writer); /* accepts NULL */
+
+#endif

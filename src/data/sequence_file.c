@@ -1,0 +1,79 @@
+/* sequence_file.c - telling formats apart, and the messages for files that are none of them. */
+#include "data/sequence_file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "data/plmd_format.h"
+
+const char *plm_sequence_file_words(const char *path) { return strcmp(path, "-") == 0 ? "standard input" : path; }
+
+/* Compressed and other well-known files that people hand over. */
+static const struct foreign {
+  const char *magic;
+  size_t bytes;
+  const char *what, *advice;
+} foreign[] = {
+    {"\xfd" "7zXZ", 5, "xz-compressed", "decompress it with xz -d (gzip files are read as they are)"},
+    {"BZh", 3, "bzip2-compressed", "decompress it with bzip2 -d (gzip files are read as they are)"},
+    {"\x28\xb5\x2f\xfd", 4, "zstd-compressed", "decompress it with zstd -d (gzip files are read as they are)"},
+    {"PK\3\4", 4, "a zip archive", "unpack it with unzip"},
+    {"\xff\xfe", 2, "UTF-16 text", "convert it with iconv -f UTF-16 -t ASCII"},
+    {"\xfe\xff", 2, "UTF-16 text", "convert it with iconv -f UTF-16 -t ASCII"},
+};
+
+static bool starts_with(const plm_mapping *file, size_t at, const char *magic, size_t bytes) {
+  return at + bytes <= file->bytes && memcmp((const char *)file->data + at, magic, bytes) == 0;
+}
+
+/* HDF5 allows a block of the user's before its signature, which then stands at 512, 1024, 2048, ... */
+static bool is_hdf5(const plm_mapping *file) {
+  static const char signature[] = "\x89HDF\r\n\x1a\n";
+  if (starts_with(file, 0, signature, 8)) return true;
+  for (size_t at = 512; at <= 1 << 20; at *= 2)
+    if (starts_with(file, at, signature, 8)) return true;
+  return false;
+}
+
+static plm_status tell_format(const plm_mapping *file, const char *path, plm_sequence_format *ret_format) {
+  if (file->bytes == 0) return plm_fail(PLM_E_INPUT, "%s: the file is empty", path);
+  for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+    if (starts_with(file, 0, foreign[i].magic, foreign[i].bytes))
+      return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file is %s; FASTA (plain or gzip), HDF5 or .plmd is needed", path, foreign[i].what), "%s",
+                      foreign[i].advice);
+  if (starts_with(file, 0, PLMD_MAGIC, PLMD_MAGIC_BYTES))
+    *ret_format = PLM_FORMAT_PLMD;
+  else if (is_hdf5(file))
+    *ret_format = PLM_FORMAT_HDF5;
+  return PLM_OK;
+}
+
+plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_format) {
+  struct stat info;
+  *ret_format = PLM_FORMAT_TEXT;
+  if (strcmp(path, "-") == 0) return PLM_OK;
+  if (stat(path, &info) != 0) {
+    plm_fail(PLM_E_INPUT, "%s: %s", path, errno == ENOENT ? "there is no such file" : strerror(errno));
+    return errno == ENOENT ? plm_hint(PLM_E_INPUT, "check the spelling; relative paths start where the command is run") : PLM_E_INPUT;
+  }
+  if (S_ISDIR(info.st_mode)) return plm_hint(plm_fail(PLM_E_INPUT, "%s: this is a directory, not a sequence file", path), "name the files in it");
+  if (!S_ISREG(info.st_mode)) return PLM_OK;
+  plm_mapping file;
+  PLM_TRY(plm_file_map(path, &file));
+  plm_status status = tell_format(&file, path, ret_format);
+  plm_file_unmap(&file);
+  return status;
+}
+
+plm_status plm_sequence_file_read(const char *path, int threads, plm_sequence_sink *sink) {
+  plm_sequence_format format;
+  PLM_TRY(plm_sequence_file_format(path, &format));
+  switch (format) {
+    case PLM_FORMAT_TEXT: return plm_fasta_read(path, threads, sink);
+    case PLM_FORMAT_HDF5: return plm_hdf5_read(path, sink);
+    case PLM_FORMAT_PLMD: break;
+  }
+  return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", path), "give it alone");
+}

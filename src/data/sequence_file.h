@@ -1,0 +1,27 @@
+/* sequence_file.h - reading one input file, whatever its format, into a sink.
+ *
+ * FASTA: plain, gzip or bgzf; from a file, a pipe or standard input ("-"). HDF5: one dataset `sequences` of strings. Which it is is told
+ * by the content, never by the name.
+ */
+#ifndef PLM_DATA_SEQUENCE_FILE_H
+#define PLM_DATA_SEQUENCE_FILE_H
+
+#include "data/sequence_sink.h"
+
+typedef enum plm_sequence_format { PLM_FORMAT_TEXT, PLM_FORMAT_HDF5, PLM_FORMAT_PLMD } plm_sequence_format;
+
+/* "standard input" for "-", else the path: what messages call it. */
+const char *plm_sequence_file_words(const char *path);
+
+/* What the file is, by its first bytes. Fails for what is missing, unreadable, a directory, empty, or packed by a program that we do not
+ * read. Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
+PLM_CHECKED plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_format);
+
+/* Read all sequences into the sink. `threads` decompress bgzf. Errors name file and line (FASTA) or row (HDF5). */
+PLM_CHECKED plm_status plm_sequence_file_read(const char *path, int threads, plm_sequence_sink *sink);
+
+/* The two readers behind it. */
+PLM_CHECKED plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink);
+PLM_CHECKED plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink);
+
+#endif

@@ -1,0 +1,97 @@
+/* checkpoint_load.c - a checkpoint back into a model and its optimiser. Nothing is believed before every byte has been checked. */
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "io/checkpoint_internal.h"
+#include "io/manifest.h"
+#include "protlm/log.h"
+
+/* ---- is it this model's? ---- */
+
+static plm_status compare_size(const char *path, const char *name, int64_t saved, int64_t ours) {
+  if (saved == ours) return PLM_OK;
+  plm_status status = plm_fail(PLM_E_CHECKPOINT, "%s is of a model with %s %lld; this run's has %lld", path, name, (long long)saved, (long long)ours);
+  return plm_hint(status, "give the model that the run was started with, or another --output-dir");
+}
+
+static plm_status check_config(const char *path, const plm_model_config *ours) {
+  plm_model_config saved;
+  PLM_TRY(plm_model_dir_read_config(path, &saved));
+  PLM_TRY(compare_size(path, "vocab_size", saved.vocab_size, ours->vocab_size));
+  PLM_TRY(compare_size(path, "hidden_size", saved.hidden_size, ours->hidden_size));
+  PLM_TRY(compare_size(path, "num_hidden_layers", saved.num_hidden_layers, ours->num_hidden_layers));
+  PLM_TRY(compare_size(path, "num_attention_heads", saved.num_attention_heads, ours->num_attention_heads));
+  PLM_TRY(compare_size(path, "intermediate_size", saved.intermediate_size, ours->intermediate_size));
+  PLM_TRY(compare_size(path, "token_dropout", saved.token_dropout, ours->token_dropout));
+  if (saved.layer_norm_eps != ours->layer_norm_eps)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with layer_norm_eps %g; this run's has %g", path, saved.layer_norm_eps, ours->layer_norm_eps);
+  return PLM_OK;
+}
+
+/* ---- the files ---- */
+
+/* The loader of models passes over tensors it has no use for (heads, buffers of other versions). In a checkpoint of ours there are none. */
+static plm_status load_weights(const char *path, plm_model *model) {
+  plm_load_report report;
+  PLM_TRY(plm_model_dir_load(path, model, &report));
+  if (report.ignored == 0 && report.missing_optional == 0) return PLM_OK;
+  return plm_fail(PLM_E_CHECKPOINT, "%s/%s has %d tensors too many and lacks %d: it is not what this program writes", path,
+                  PLM_CHECKPOINT_WEIGHTS, report.ignored, report.missing_optional);
+}
+
+static plm_status load_optimizer(const char *path, const plm_model *model, plm_exec *exec, plm_moments moments) {
+  char *file;
+  PLM_TRY(plm_path_join(path, PLM_CHECKPOINT_OPTIMIZER, &file));
+  plm_status status = plm_optimizer_read(file, plm_model_get_params(model), exec, moments);
+  plm_free(file);
+  return status;
+}
+
+plm_status plm_checkpoint_read_state(const char *path, json_t **ret_state) {
+  char *file;
+  PLM_TRY(plm_path_join(path, PLM_CHECKPOINT_STATE, &file));
+  plm_status status = plm_json_load(file, ret_state);
+  plm_free(file);
+  return plm_as_checkpoint_failure(status);
+}
+
+static plm_status load_all(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state) {
+  plm_manifest manifest;
+  PLM_TRY(plm_manifest_read(path, &manifest));
+  if (strcmp(manifest.kind, "full") != 0)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is a checkpoint of kind '%s'; training goes on from kind 'full' only", path, manifest.kind);
+  PLM_TRY(plm_manifest_check(&manifest, path, true));
+  PLM_TRY(check_config(path, plm_model_get_config(model)));
+  PLM_TRY(load_weights(path, model));
+  PLM_TRY(load_optimizer(path, model, exec, moments));
+  return plm_checkpoint_read_state(path, ret_state);
+}
+
+plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state) {
+  return plm_as_checkpoint_failure(load_all(path, model, exec, moments, ret_state));
+}
+
+/* ---- the newest one that works ---- */
+
+plm_status plm_checkpoint_load_newest(const char *run_directory, plm_model *model, plm_exec *exec, plm_moments moments, char **ret_path,
+                                      json_t **ret_state) {
+  plm_checkpoint_info *list;
+  size_t count, i = 0;
+  PLM_TRY(plm_checkpoint_list(run_directory, false, &list, &count));
+  *ret_path = NULL;
+  plm_status status = PLM_OK;
+  for (; i < count; i++) {
+    status = plm_checkpoint_load(list[i].path, model, exec, moments, ret_state);
+    if (status != PLM_E_CHECKPOINT) break;
+    if (i + 1 < count) plm_warn("%s; going back to the checkpoint before it", plm_error_message());
+  }
+  if (status == PLM_OK && count > 0) {
+    *ret_path = list[i].path;
+    list[i].path = NULL;
+  } else if (status == PLM_E_CHECKPOINT) {
+    plm_error_prefix(status, "none of the %zu checkpoints of %s can be used; the oldest: ", count, run_directory);
+  }
+  plm_checkpoint_list_free(list, count);
+  return status;
+}

@@ -1,0 +1,34 @@
+/* tokenizer_files.c - what AutoTokenizer wants beside an ESM-2 (model_spec 11), in the published layout. */
+#include <string.h>
+
+#include "base/file.h"
+#include "io/model_dir_internal.h"
+
+plm_status plm_model_file_write(const char *directory, const char *name, const char *text) {
+  char *path;
+  plm_writer *writer = NULL;
+  plm_status status;
+  PLM_TRY(plm_path_join(directory, name, &path));
+  PLM_TRY_GOTO(plm_writer_open(path, &writer), out);
+  PLM_TRY_GOTO(plm_writer_write(writer, text, strlen(text)), out);
+  status = plm_writer_close(writer, NULL);
+  writer = NULL;
+out:
+  plm_writer_abandon(writer);
+  plm_free(path);
+  return status;
+}
+
+plm_status plm_tokenizer_files_write(const char *directory) {
+  /* One token a line, id = line number from 0, no newline after the last. */
+  static const char vocabulary[] =
+      "<cls>\n<pad>\n<eos>\n<unk>\nL\nA\nG\nV\nS\nE\nR\nT\nI\nD\nP\nK\nQ\nN\nF\nY\nM\nH\nW\nC\nX\nB\nU\nZ\nO\n.\n-\n<null_1>\n<mask>";
+  static const char tokenizer_config[] =
+      "{\n  \"model_max_length\": 1000000000000000019884624838656,\n  \"tokenizer_class\": \"EsmTokenizer\"\n}\n";
+  static const char special_tokens[] =
+      "{\n  \"cls_token\": \"<cls>\",\n  \"eos_token\": \"<eos>\",\n  \"mask_token\": \"<mask>\",\n  \"pad_token\": \"<pad>\",\n"
+      "  \"unk_token\": \"<unk>\"\n}\n";
+  PLM_TRY(plm_model_file_write(directory, "vocab.txt", vocabulary));
+  PLM_TRY(plm_model_file_write(directory, "tokenizer_config.json", tokenizer_config));
+  return plm_model_file_write(directory, "special_tokens_map.json", special_tokens);
+}

@@ -1,0 +1,189 @@
+/* state.c - the state to JSON and back, by one table of fields. */
+#include "train/state.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "data/sampler.h"
+
+enum { STATE_VERSION = 1 };
+
+typedef enum field_type { FIELD_INT, FIELD_EXACT, FIELD_BOOL, FIELD_TEXT, FIELD_WINDOW } field_type;
+
+typedef struct field {
+  const char *name;
+  field_type type;
+  size_t offset, size; /* size: of the buffer, FIELD_TEXT */
+} field;
+
+#define FIELD(type, member) {#member, type, offsetof(plm_train_state, member), sizeof((plm_train_state *)0)->member}
+
+static const field fields[] = {
+    FIELD(FIELD_TEXT, run_id),
+    FIELD(FIELD_INT, step),
+    FIELD(FIELD_INT, updates),
+    FIELD(FIELD_INT, tokens),
+    FIELD(FIELD_INT, residues),
+    FIELD(FIELD_EXACT, seconds),
+    FIELD(FIELD_INT, steps_per_epoch),
+    FIELD(FIELD_INT, global_batch_sequences),
+    FIELD(FIELD_INT, warmup),
+    FIELD(FIELD_EXACT, window.nll),
+    FIELD(FIELD_INT, window.count),
+    FIELD(FIELD_EXACT, window.grad_norm),
+    FIELD(FIELD_EXACT, window.learning_rate),
+    FIELD(FIELD_INT, window.residues),
+    FIELD(FIELD_EXACT, window.seconds),
+    FIELD(FIELD_EXACT, window.waited),
+    FIELD(FIELD_WINDOW, guard.window),
+    FIELD(FIELD_INT, guard.seen),
+    FIELD(FIELD_INT, guard.nonfinite_in_a_row),
+    FIELD(FIELD_INT, guard.skipped),
+    FIELD(FIELD_INT, guard.spikes),
+    FIELD(FIELD_EXACT, last_loss),
+    FIELD(FIELD_BOOL, evaluation_due),
+    FIELD(FIELD_EXACT, first_eval_loss),
+    FIELD(FIELD_EXACT, last_eval_loss),
+    FIELD(FIELD_EXACT, last_eval_perplexity),
+    FIELD(FIELD_EXACT, last_eval_perplexity_masked),
+    FIELD(FIELD_EXACT, last_baseline_masked),
+    FIELD(FIELD_EXACT, last_gain_masked),
+    FIELD(FIELD_EXACT, last_gain_masked_se),
+    FIELD(FIELD_EXACT, best_eval_loss),
+    FIELD(FIELD_INT, best_step),
+    FIELD(FIELD_EXACT, plateau_loss),
+    FIELD(FIELD_INT, plateau_count),
+    FIELD(FIELD_BOOL, forgetting_said),
+    FIELD(FIELD_TEXT, train_hash),
+    FIELD(FIELD_TEXT, eval_hash),
+    FIELD(FIELD_INT, arithmetic.threads),
+    FIELD(FIELD_INT, arithmetic.micro_batch_tokens),
+    FIELD(FIELD_TEXT, arithmetic.level),
+    FIELD(FIELD_TEXT, arithmetic.dtype),
+    FIELD(FIELD_TEXT, arithmetic.threading),
+    FIELD(FIELD_BOOL, arithmetic.onednn),
+};
+enum { FIELD_COUNT = sizeof fields / sizeof *fields };
+
+void plm_train_state_init(plm_train_state *state) {
+  memset(state, 0, sizeof *state);
+  state->best_step = -1;
+  state->last_loss = state->window.grad_norm = state->window.learning_rate = NAN;
+  state->first_eval_loss = state->best_eval_loss = state->plateau_loss = NAN;
+  state->last_eval_loss = state->last_eval_perplexity = state->last_eval_perplexity_masked = NAN;
+  state->last_baseline_masked = state->last_gain_masked = state->last_gain_masked_se = NAN;
+}
+
+void plm_train_state_free(plm_train_state *state) {
+  if (state == NULL) return;
+  json_decref(state->options);
+  state->options = NULL;
+}
+
+/* ---- the guard's window: 64 doubles as one string of hex digits ---- */
+
+static plm_status set_window(json_t *object, const char *name, const double *values) {
+  char digits[PLM_GUARD_WINDOW * 16 + 1];
+  for (int i = 0; i < PLM_GUARD_WINDOW; i++) {
+    uint64_t bits;
+    memcpy(&bits, &values[i], sizeof bits);
+    snprintf(digits + 16 * i, 17, "%016" PRIx64, bits);
+  }
+  if (json_object_set_new(object, name, json_string(digits)) == 0) return PLM_OK;
+  return plm_fail(PLM_E_RESOURCE, "out of memory while writing \"%s\"", name);
+}
+
+static plm_status get_window(const json_t *object, const char *what, const char *name, double *ret_values) {
+  const char *digits = "";
+  PLM_TRY(plm_json_get_string(object, what, name, true, &digits));
+  if (strlen(digits) != PLM_GUARD_WINDOW * 16 || strspn(digits, "0123456789abcdef") != PLM_GUARD_WINDOW * 16)
+    return plm_fail(PLM_E_INPUT, "%s: \"%s\" must be %d hexadecimal digits", what, name, PLM_GUARD_WINDOW * 16);
+  for (int i = 0; i < PLM_GUARD_WINDOW; i++) {
+    uint64_t bits = 0;
+    for (int j = 0; j < 16; j++) {
+      char digit = digits[16 * i + j];
+      bits = bits << 4 | (uint64_t)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
+    }
+    memcpy(&ret_values[i], &bits, sizeof bits);
+  }
+  return PLM_OK;
+}
+
+/* ---- fields ---- */
+
+static plm_status write_field(json_t *object, const field *f, const plm_train_state *state) {
+  const void *at = (const char *)state + f->offset;
+  int failed = 0;
+  switch (f->type) {
+    case FIELD_INT: failed = json_object_set_new(object, f->name, json_integer(*(const int64_t *)at)); break;
+    case FIELD_BOOL: failed = json_object_set_new(object, f->name, json_boolean(*(const bool *)at)); break;
+    case FIELD_TEXT: failed = json_object_set_new(object, f->name, json_string(at)); break;
+    case FIELD_EXACT: return plm_json_set_exact(object, f->name, *(const double *)at);
+    case FIELD_WINDOW: return set_window(object, f->name, at);
+  }
+  return failed == 0 ? PLM_OK : plm_fail(PLM_E_RESOURCE, "out of memory while writing \"%s\"", f->name);
+}
+
+static plm_status read_field(const json_t *object, const char *what, const field *f, plm_train_state *state) {
+  void *at = (char *)state + f->offset;
+  const char *text = NULL;
+  switch (f->type) {
+    case FIELD_INT: return plm_json_get_int(object, what, f->name, true, INT64_MIN, INT64_MAX, at);
+    case FIELD_BOOL: return plm_json_get_bool(object, what, f->name, true, at);
+    case FIELD_EXACT: return plm_json_get_exact(object, what, f->name, at);
+    case FIELD_WINDOW: return get_window(object, what, f->name, at);
+    case FIELD_TEXT:
+      PLM_TRY(plm_json_get_string(object, what, f->name, true, &text));
+      if (strlen(text) >= f->size) return plm_fail(PLM_E_INPUT, "%s: \"%s\" is too long", what, f->name);
+      memcpy(at, text, strlen(text) + 1);
+      return PLM_OK;
+  }
+  return PLM_OK;
+}
+
+plm_status plm_train_state_write(const plm_train_state *state, json_t **ret_document) {
+  plm_status status = PLM_OK;
+  json_t *object = json_object();
+  if (object == NULL || json_object_set_new(object, "version", json_integer(STATE_VERSION)) != 0 ||
+      json_object_set_new(object, "stream_version", json_integer(PLM_STREAM_VERSION)) != 0 ||
+      (state->options != NULL && json_object_set(object, "options", state->options) != 0))
+    status = plm_fail(PLM_E_RESOURCE, "out of memory while writing the state");
+  for (int i = 0; i < FIELD_COUNT && status == PLM_OK; i++) status = write_field(object, &fields[i], state);
+  if (status != PLM_OK) {
+    json_decref(object);
+    return status;
+  }
+  *ret_document = object;
+  return PLM_OK;
+}
+
+static plm_status read_document(const json_t *document, const char *what, plm_train_state *state) {
+  int64_t version = 0, stream_version = 0;
+  PLM_TRY(plm_json_get_int(document, what, "version", true, 1, STATE_VERSION, &version));
+  PLM_TRY(plm_json_get_int(document, what, "stream_version", true, 1, PLM_STREAM_VERSION, &stream_version));
+  for (int i = 0; i < FIELD_COUNT; i++) PLM_TRY(read_field(document, what, &fields[i], state));
+  json_t *options = json_object_get(document, "options");
+  if (!json_is_object(options)) return plm_fail(PLM_E_INPUT, "%s: \"options\" is missing", what);
+  if (state->step < 0 || state->updates < 0 || state->updates > state->step || state->guard.seen < 0)
+    return plm_fail(PLM_E_INPUT, "%s: counters contradict each other", what);
+  state->options = json_incref(options);
+  return PLM_OK;
+}
+
+plm_status plm_train_state_read(const json_t *document, const char *what, plm_train_state *ret_state) {
+  plm_train_state state;
+  plm_train_state_init(&state);
+  plm_status status = read_document(document, what, &state);
+  if (status == PLM_E_INPUT) {
+    plm_error_record record;
+    plm_error_take(status, &record);
+    record.code = PLM_E_CHECKPOINT;
+    return plm_error_give(&record);
+  }
+  if (status != PLM_OK) return status;
+  *ret_state = state;
+  return PLM_OK;
+}

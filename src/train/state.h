@@ -1,0 +1,67 @@
+/* state.h - protlm_state.json: everything about a run that the tensors don't hold and exact resume needs (reliability.md 2.4).
+ *
+ * Written with every checkpoint. Numbers that must survive exactly are stored by their bits. Position in the data is `step` alone: order,
+ * crops and masks are functions of it. Append fields; a field that is missing in an old file keeps its initial value unless required.
+ */
+#ifndef PLM_TRAIN_STATE_H
+#define PLM_TRAIN_STATE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/json.h"
+#include "train/guard.h"
+
+/* Resolved choices that change the order of sums, so the bits. Reused at resume. */
+typedef struct plm_arithmetic {
+  int64_t threads, micro_batch_tokens;
+  char level[16];   /* of the CPU kernels */
+  char dtype[8];
+  char threading[16]; /* "OpenMP", "pthreads" */
+  bool onednn;
+} plm_arithmetic;
+
+/* Sums since the last line of the log. */
+typedef struct plm_log_window {
+  double nll;
+  int64_t count; /* predicted rows behind nll */
+  double grad_norm, learning_rate; /* of the last step */
+  int64_t residues;
+  double seconds, waited;
+} plm_log_window;
+
+typedef struct plm_train_state {
+  char run_id[33];
+  int64_t step, updates;    /* global batches consumed; updates applied */
+  int64_t tokens, residues; /* since the start of the run */
+  double seconds;           /* since the run's first step began */
+  int64_t steps_per_epoch, global_batch_sequences, warmup; /* warmup: W of the schedule */
+  plm_log_window window;
+  plm_guard guard;
+  double last_loss; /* of the last log line */
+
+  bool evaluation_due;      /* at this step, not done yet */
+  double first_eval_loss;   /* before the first step; NAN = none */
+  double last_eval_loss, last_eval_perplexity, last_eval_perplexity_masked, last_baseline_masked, last_gain_masked, last_gain_masked_se;
+  double best_eval_loss;    /* of the checkpoints saved */
+  int64_t best_step;        /* -1 = none */
+  double plateau_loss;      /* lowest evaluation loss that counted for patience; NAN = none */
+  int64_t plateau_count;
+  bool forgetting_said;
+
+  char train_hash[33], eval_hash[33]; /* content of the data, whatever its path; "" = none */
+  plm_arithmetic arithmetic;
+  json_t *options; /* resolved value of every option, by name; owned */
+} plm_train_state;
+
+/* A run that has not begun. `options` stays NULL. */
+void plm_train_state_init(plm_train_state *state);
+void plm_train_state_free(plm_train_state *state);
+
+/* New reference to the document. */
+PLM_CHECKED plm_status plm_train_state_write(const plm_train_state *state, json_t **ret_document);
+
+/* `what` names the file in messages; PLM_E_CHECKPOINT. A stream_version this program doesn't know is refused. */
+PLM_CHECKED plm_status plm_train_state_read(const json_t *document, const char *what, plm_train_state *ret_state);
+
+#endif

@@ -1,0 +1,146 @@
+/* stop.c - signal handlers that set flags, and the clock's side of stopping. Contents: signals, deadlines. */
+#include "train/stop.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+/* ---- signals ---- */
+
+static const struct {
+  int signal;
+  uint32_t flag;
+  bool forceful; /* a second one ends the process */
+  const char *name;
+} watched[] = {
+    {SIGTERM, PLM_STOP_TERM, true, "SIGTERM"},
+    {SIGINT, PLM_STOP_INT, true, "SIGINT"},
+    {SIGUSR1, PLM_STOP_USR1, false, "SIGUSR1"},
+    {SIGUSR2, PLM_STOP_SAVE, false, "SIGUSR2"},
+};
+enum { WATCHED = sizeof watched / sizeof *watched };
+
+/* Written by the handler: lock-free atomics only. */
+static atomic_uint raised;
+static atomic_llong first_forceful_ms; /* 0 = none yet */
+static struct sigaction previous[WATCHED], previous_pipe;
+static bool installed;
+
+static const long long repeat_after_ms = 250;
+
+/* Async-signal-safe. */
+static long long now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (long long)now.tv_sec * 1000 + now.tv_nsec / 1000000 + 1;
+}
+
+/* The default action, once this handler returns and the signal is no longer blocked. */
+static void leave_by(int number) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = SIG_DFL;
+  sigaction(number, &action, NULL);
+  raise(number);
+}
+
+static void on_signal(int number) {
+  int saved_errno = errno;
+  for (int i = 0; i < WATCHED; i++) {
+    if (watched[i].signal != number) continue;
+    atomic_fetch_or(&raised, watched[i].flag);
+    if (!watched[i].forceful) continue;
+    long long first = atomic_load(&first_forceful_ms), now = now_ms();
+    if (first == 0)
+      atomic_store(&first_forceful_ms, now);
+    else if (now - first >= repeat_after_ms)
+      leave_by(number);
+  }
+  errno = saved_errno;
+}
+
+plm_status plm_stop_install(void) {
+  PLM_ASSERT(!installed);
+  atomic_store(&raised, 0);
+  atomic_store(&first_forceful_ms, 0);
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_signal;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  for (int i = 0; i < WATCHED; i++)
+    if (sigaction(watched[i].signal, &action, &previous[i]) != 0)
+      return plm_fail(PLM_E_FAILURE, "cannot handle %s: %s", watched[i].name, strerror(errno));
+  action.sa_handler = SIG_IGN;
+  if (sigaction(SIGPIPE, &action, &previous_pipe) != 0) return plm_fail(PLM_E_FAILURE, "cannot ignore SIGPIPE: %s", strerror(errno));
+  installed = true;
+  return PLM_OK;
+}
+
+void plm_stop_restore(void) {
+  if (!installed) return;
+  for (int i = 0; i < WATCHED; i++) sigaction(watched[i].signal, &previous[i], NULL);
+  sigaction(SIGPIPE, &previous_pipe, NULL);
+  installed = false;
+}
+
+uint32_t plm_stop_signals(void) { return atomic_load(&raised); }
+void plm_stop_clear(uint32_t flags) { atomic_fetch_and(&raised, ~flags); }
+
+const char *plm_stop_reason(uint32_t flags) {
+  for (int i = 0; i < WATCHED; i++)
+    if ((flags & watched[i].flag) != 0 && watched[i].flag != PLM_STOP_SAVE) return watched[i].name;
+  if ((flags & PLM_STOP_TIME_LIMIT) != 0) return "--time-limit";
+  if ((flags & PLM_STOP_JOB_END) != 0) return "the job's time limit";
+  if ((flags & PLM_STOP_PLATEAU) != 0) return "--early-stopping-patience";
+  return "";
+}
+
+/* ---- deadlines ---- */
+
+/* Slurm may signal up to a minute early, and kills without asking. */
+static const double job_margin = 60;
+/* What a save is assumed to reach until one has been timed. */
+static const double assumed_bytes_per_second = 100e6;
+
+static double slurm_job_end(void) {
+  const char *text = getenv("SLURM_JOB_END_TIME");
+  if (text == NULL || *text == '\0') return INFINITY;
+  char *end;
+  double value = strtod(text, &end);
+  return *end == '\0' && value > 0 ? value : INFINITY;
+}
+
+void plm_deadline_init(plm_deadline *deadline, double started, double time_limit, int64_t checkpoint_bytes) {
+  memset(deadline, 0, sizeof *deadline);
+  deadline->limit_end = time_limit > 0 ? started + time_limit : INFINITY;
+  deadline->job_end = slurm_job_end();
+  deadline->longest_save = (double)checkpoint_bytes / assumed_bytes_per_second;
+}
+
+void plm_deadline_step(plm_deadline *deadline, double seconds) { deadline->steps[deadline->step_count++ % PLM_DEADLINE_STEPS] = seconds; }
+
+void plm_deadline_save(plm_deadline *deadline, double seconds) {
+  if (seconds > deadline->longest_save) deadline->longest_save = seconds;
+}
+
+uint32_t plm_deadline_flags(const plm_deadline *deadline) {
+  if (deadline->step_count == 0) return 0;
+  double longest_step = 0;
+  for (int64_t i = 0; i < PLM_DEADLINE_STEPS && i < deadline->step_count; i++) longest_step = fmax(longest_step, deadline->steps[i]);
+  double needed = longest_step + 2 * deadline->longest_save;
+  if (plm_clock_monotonic() + needed >= deadline->limit_end) return PLM_STOP_TIME_LIMIT;
+  if (plm_clock_wall() + needed + job_margin >= deadline->job_end) return PLM_STOP_JOB_END;
+  return 0;
+}
+
+double plm_deadline_left(const plm_deadline *deadline) {
+  double left = fmin(deadline->limit_end - plm_clock_monotonic(), deadline->job_end - plm_clock_wall());
+  return isinf(left) ? NAN : left;
+}

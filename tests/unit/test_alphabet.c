@@ -1,0 +1,102 @@
+/* One letter is one token, odd letters become what the policy says, and the user is told how many. */
+#include "support/unit.h"
+
+#include <stdio.h>
+
+#include "data/alphabet.h"
+
+static void ids_are_the_lines_of_vocab_txt(void **state) {
+  (void)state;
+  const plm_alphabet *a = plm_alphabet_esm2();
+  const struct { int id; const char *token; } some[] = {{0, "<cls>"}, {1, "<pad>"}, {2, "<eos>"}, {3, "<unk>"}, {4, "L"}, {7, "V"}, {10, "R"}, {17, "N"},
+                                                        {20, "M"}, {23, "C"}, {24, "X"}, {28, "O"}, {29, "."}, {30, "-"}, {31, "<null_1>"}, {32, "<mask>"}};
+  assert_int_equal(a->size, 33);
+  for (size_t i = 0; i < sizeof some / sizeof *some; i++) assert_string_equal(a->tokens[some[i].id], some[i].token);
+  assert_int_equal(a->cls, 0);
+  assert_int_equal(a->pad, 1);
+  assert_int_equal(a->eos, 2);
+  assert_int_equal(a->mask, 32);
+}
+
+static void standard_amino_acids_are_contiguous(void **state) {
+  (void)state;
+  const plm_alphabet *a = plm_alphabet_esm2();
+  for (const char *c = "ACDEFGHIKLMNPQRSTVWY"; *c != '\0'; c++) {
+    int32_t map[256];
+    plm_alphabet_map(a, &(plm_alphabet_policy){0}, map);
+    assert_in_range(map[(unsigned char)*c], a->first_standard, a->last_standard);
+  }
+  assert_int_equal(a->last_standard - a->first_standard + 1, 20);
+}
+
+static void every_letter_is_one_token_under_the_default_policy(void **state) {
+  (void)state;
+  int32_t map[256];
+  plm_alphabet_map(plm_alphabet_esm2(), &(plm_alphabet_policy){0}, map);
+  for (int c = 'A'; c <= 'Z'; c++) {
+    assert_true(map[c] >= 4 && map[c] <= 28);
+    assert_int_equal(map[c], map[c - 'A' + 'a']);
+  }
+  assert_int_equal(map['J'], 24);
+  assert_int_equal(map['*'], 24);
+  assert_int_equal(map['U'], 26);
+  assert_int_equal(map['-'], 30);
+  for (const char *c = "0129 \t;>@|_"; *c != '\0'; c++) assert_int_equal(map[(unsigned char)*c], -1);
+  assert_int_equal(map[0], -1);
+  assert_int_equal(map[200], -1);
+}
+
+static void lower_case_becomes_x_on_request(void **state) {
+  (void)state;
+  int32_t map[256];
+  plm_alphabet_map(plm_alphabet_esm2(), &(plm_alphabet_policy){.lowercase = PLM_LOWERCASE_X}, map);
+  assert_int_equal(map['a'], 24);
+  assert_int_equal(map['A'], 5);
+}
+
+static void invalid_characters_become_x_on_request(void **state) {
+  (void)state;
+  int32_t map[256];
+  plm_alphabet_map(plm_alphabet_esm2(), &(plm_alphabet_policy){.invalid = PLM_INVALID_X}, map);
+  assert_int_equal(map['7'], 24);
+  assert_int_equal(map[200], 24);
+}
+
+static void collect(void *user, const char *text) {
+  strcat(user, text);
+  strcat(user, "\n");
+}
+
+static void report_names_each_substitution_with_its_count(void **state) {
+  (void)state;
+  char text[2048] = "";
+  int64_t histogram[256] = {['A'] = 10, ['a'] = 25507, ['*'] = 2, ['J'] = 3, ['-'] = 1234567, ['7'] = 1};
+  plm_alphabet_report(plm_alphabet_esm2(), &(plm_alphabet_policy){0}, histogram, collect, text);
+  assert_string_equal(text,
+                      "25,507 lower-case residues read as upper case\n"
+                      "2 '*' inside sequences read as X\n"
+                      "3 'J', which has no token, read as X\n"
+                      "1,234,567 gaps ('-' or '.') kept as tokens; is this an alignment?\n"
+                      "1 characters that are no letters read as X\n");
+}
+
+static void report_is_silent_when_nothing_was_changed(void **state) {
+  (void)state;
+  char text[2048] = "";
+  int64_t histogram[256] = {['A'] = 10, ['U'] = 3};
+  plm_alphabet_report(plm_alphabet_esm2(), &(plm_alphabet_policy){0}, histogram, collect, text);
+  assert_string_equal(text, "");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(ids_are_the_lines_of_vocab_txt),
+      cmocka_unit_test(standard_amino_acids_are_contiguous),
+      cmocka_unit_test(every_letter_is_one_token_under_the_default_policy),
+      cmocka_unit_test(lower_case_becomes_x_on_request),
+      cmocka_unit_test(invalid_characters_become_x_on_request),
+      cmocka_unit_test(report_names_each_substitution_with_its_count),
+      cmocka_unit_test(report_is_silent_when_nothing_was_changed),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,140 @@
+/* Signals set flags and no more; the clock stops a run in time for a last save. The clock is a fake one. */
+#include "support/unit.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "train/stop.h"
+
+static void signals_set_their_flags(void **state) {
+  (void)state;
+  assert_ok(plm_stop_install());
+  assert_int_equal(plm_stop_signals(), 0);
+  raise(SIGUSR2);
+  assert_int_equal(plm_stop_signals(), PLM_STOP_SAVE);
+  plm_stop_clear(PLM_STOP_SAVE);
+  raise(SIGUSR1);
+  raise(SIGUSR1);
+  raise(SIGPIPE);
+  assert_int_equal(plm_stop_signals(), PLM_STOP_USR1);
+  assert_string_equal(plm_stop_reason(plm_stop_signals()), "SIGUSR1");
+  plm_stop_restore();
+  assert_ok(plm_stop_install());
+  assert_int_equal(plm_stop_signals(), 0);
+  plm_stop_restore();
+}
+
+/* Runs `body` in a child; its wait status. */
+static int in_child(void (*body)(void)) {
+  pid_t child = fork();
+  if (child == 0) {
+    body();
+    _exit(0);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return status;
+}
+
+static void sleep_ms(long ms) {
+  struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+  nanosleep(&pause, NULL);
+}
+
+static void ask_twice(void) {
+  if (plm_stop_install() != PLM_OK) _exit(9);
+  raise(SIGTERM);
+  sleep_ms(400);
+  raise(SIGINT);
+}
+static void ask_once_but_doubled(void) {
+  if (plm_stop_install() != PLM_OK) _exit(9);
+  raise(SIGTERM);
+  raise(SIGTERM);
+  sleep_ms(400);
+  raise(SIGUSR1); /* the warning of a scheduler is never the last word */
+  if (plm_stop_signals() != (PLM_STOP_TERM | PLM_STOP_USR1)) _exit(8);
+}
+
+static void a_second_request_leaves_at_once(void **state) {
+  (void)state;
+  int status = in_child(ask_twice);
+  assert_true(WIFSIGNALED(status));
+  assert_int_equal(WTERMSIG(status), SIGINT);
+}
+
+static void a_doubled_signal_is_one_request(void **state) {
+  (void)state;
+  int status = in_child(ask_once_but_doubled);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void the_time_limit_leaves_room_for_a_step_and_two_saves(void **state) {
+  (void)state;
+  unsetenv("SLURM_JOB_END_TIME");
+  plm_deadline deadline;
+  plm_clock_set_fake(1000);
+  plm_deadline_init(&deadline, 1000, 100, 0);
+  plm_clock_set_fake(2000);
+  assert_int_equal(plm_deadline_flags(&deadline), 0); /* no step yet */
+  plm_deadline_step(&deadline, 4);
+  plm_deadline_step(&deadline, 2);
+  plm_deadline_save(&deadline, 3);
+  plm_clock_set_fake(1089.9); /* 1100 - 4 - 2 * 3 = 1090 */
+  assert_int_equal(plm_deadline_flags(&deadline), 0);
+  plm_clock_set_fake(1090.1);
+  assert_int_equal(plm_deadline_flags(&deadline), PLM_STOP_TIME_LIMIT);
+  assert_true(fabs(plm_deadline_left(&deadline) - 9.9) < 1e-6);
+  plm_clock_set_fake(-1);
+}
+
+static void slow_steps_are_forgotten(void **state) {
+  (void)state;
+  plm_deadline deadline;
+  plm_clock_set_fake(0);
+  plm_deadline_init(&deadline, 0, 100, 0);
+  plm_deadline_step(&deadline, 90);
+  plm_clock_set_fake(50);
+  assert_int_equal(plm_deadline_flags(&deadline), PLM_STOP_TIME_LIMIT);
+  for (int i = 0; i < 64; i++) plm_deadline_step(&deadline, 1);
+  assert_int_equal(plm_deadline_flags(&deadline), 0);
+  plm_clock_set_fake(-1);
+}
+
+static void a_slurm_job_stops_a_minute_before_its_end(void **state) {
+  (void)state;
+  setenv("SLURM_JOB_END_TIME", "5000", 1);
+  plm_deadline deadline;
+  plm_clock_set_fake(100);
+  plm_deadline_init(&deadline, 100, 0, 1000000000); /* 10 s a save, until measured */
+  plm_deadline_step(&deadline, 5);
+  plm_clock_set_fake(4914);
+  assert_int_equal(plm_deadline_flags(&deadline), 0);
+  plm_clock_set_fake(4916);
+  assert_int_equal(plm_deadline_flags(&deadline), PLM_STOP_JOB_END);
+  setenv("SLURM_JOB_END_TIME", "NONE", 1);
+  plm_deadline_init(&deadline, 100, 0, 0);
+  plm_deadline_step(&deadline, 5);
+  assert_int_equal(plm_deadline_flags(&deadline), 0);
+  assert_true(isnan(plm_deadline_left(&deadline)));
+  unsetenv("SLURM_JOB_END_TIME");
+  plm_clock_set_fake(-1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(signals_set_their_flags),
+      cmocka_unit_test(a_second_request_leaves_at_once),
+      cmocka_unit_test(a_doubled_signal_is_one_request),
+      cmocka_unit_test(the_time_limit_leaves_room_for_a_step_and_two_saves),
+      cmocka_unit_test(slow_steps_are_forgotten),
+      cmocka_unit_test(a_slurm_job_stops_a_minute_before_its_end),
+  };
+  return cmocka_run_group_tests_name("stop", tests, NULL, NULL);
+}

@@ -1,0 +1,37 @@
+#!/bin/sh
+# `make check-long`: what `make check` leaves out because it takes long. The whole suite under asan+ubsan and under tsan, long kill loops,
+# other compilers, a build without optional libraries, line coverage. Ends with "N passed, N failed, N skipped".
+set -u
+cd "$(dirname "$0")/.."
+tools/install-deps.sh --long || exit 1
+start=$(date +%s)
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+failed=0
+step() { echo "== $*"; }
+build() { tools/build.sh "$@" || { echo "build failed: $*"; failed=1; }; }
+
+build release build -DPROTLM_WERROR=ON
+build asan build-asan
+build tsan build-tsan
+build minimal build-minimal
+PROTLM_KILLS=200 tools/run_ctest.sh release build "$results"
+tools/run_ctest.sh asan build-asan "$results"
+tools/run_ctest.sh tsan build-tsan "$results"
+tools/run_ctest.sh minimal build-minimal "$results" -L sanitize
+
+for compiler in gcc-11 gcc-12 clang; do
+  step "compiles without a warning: $compiler"
+  build release "build-$compiler" -DCMAKE_C_COMPILER="$compiler" -DPROTLM_WERROR=ON
+done
+
+step coverage
+build coverage build-coverage
+tools/run_ctest.sh coverage build-coverage "$results"
+tools/coverage.sh build-coverage 85 || failed=1
+
+tools/summarise_tests.sh "$results" tests/expected_skips || failed=1
+echo "took $(($(date +%s) - start)) s"
+[ "$failed" = 0 ] || echo "check-long: something outside the tests failed, see above"
+tail -n 1 "$results/summary"
+exit $failed

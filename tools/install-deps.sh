@@ -1,0 +1,48 @@
+#!/bin/sh
+# Install what building, testing and the demo need. Debian and Ubuntu: by apt, with sudo when not root. Elsewhere: prints the list.
+# usage: tools/install-deps.sh [--long]     --long: also what `make check-long` and `make pictures` need
+# PROTLM_NO_INSTALL=1 skips it (offline machines, packages already there).
+set -eu
+
+base="gcc libc6-dev make cmake ninja-build pkg-config libhts-dev libjansson-dev libxxhash-dev libyaml-dev zlib1g-dev libdnnl-dev libhdf5-dev"
+test="libcmocka-dev tabix man-db groff-base"
+long="gcc-11 gcc-12 clang gcovr chromium"
+
+wanted="$base $test"
+[ "${1:-}" = --long ] && wanted="$wanted $long"
+
+[ -z "${PROTLM_NO_INSTALL:-}" ] || exit 0
+
+if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
+  cat <<T
+This system has no apt. protlm needs (Debian names; none of the lines below has been tried):
+  required: a C17 compiler, CMake 3.25 or newer, pkg-config, htslib, jansson, xxHash, libyaml, zlib
+  used when found: oneDNN (faster products), HDF5 (the workshop's data format), OpenMP; cmocka for the tests
+  Fedora (unverified): dnf install gcc cmake ninja-build htslib-devel jansson-devel xxhash-devel libyaml-devel zlib-devel onednn-devel hdf5-devel libcmocka-devel
+  conda  (unverified): conda install -c conda-forge -c bioconda cmake ninja htslib jansson xxhash yaml zlib onednn hdf5 cmocka
+Install them, then run the command again with PROTLM_NO_INSTALL=1.
+T
+  exit 0
+fi
+
+missing=
+for package in $wanted; do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then run=; elif command -v sudo >/dev/null 2>&1; then run=sudo; else
+  echo "These packages are missing and this user may not install them:$missing" >&2
+  echo "Ask your administrator for:  apt-get install$missing" >&2
+  exit 1
+fi
+echo "Installing:$missing"
+export DEBIAN_FRONTEND=noninteractive
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086
+if ! { $run apt-get update -qq && $run apt-get install -y -qq --no-install-recommends $missing; } >"$log" 2>&1; then
+  cat "$log" >&2
+  echo "apt-get failed: see above. With the packages installed some other way, set PROTLM_NO_INSTALL=1." >&2
+  exit 1
+fi

@@ -1,0 +1,11 @@
+#!/bin/sh
+# Run the tests of one build folder and keep their results. usage: tools/run_ctest.sh LABEL BUILD RESULTS [ctest arguments...]
+set -u
+label=$1 build=$2 results=$3
+shift 3
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive} # two tests on two cores: waiting threads must not spin
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
+export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}"
+echo "== $label"
+ctest --test-dir "$build" --parallel "${JOBS:-$(nproc 2>/dev/null || echo 2)}" --output-on-failure "$@" 2>&1 | tee "$results/$label.log" |
+  grep -vE '^ *Start|^Test project|^Internal ctest'
