@@ -46,7 +46,7 @@ static plm_status invalid_letter(unsigned char c) {
     plm_fail(PLM_E_INPUT, "'%c' is not an amino acid", c);
   else
     plm_fail(PLM_E_INPUT, "a byte of value %d inside a sequence is not an amino acid", c);
-  return plm_hint(PLM_E_INPUT, "correct the file, or choose --invalid-residues x to read such characters as X, or skip to leave those sequences out");
+  return plm_hint(PLM_E_INPUT, "correct the file, or choose --on-invalid x to read such characters as X, or skip to leave those sequences out");
 }
 
 /* Text with something in it that is no letter. Room for all of it has been made. */
