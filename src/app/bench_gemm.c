@@ -15,16 +15,16 @@ typedef struct gemm_options {
 
 static const plm_option option_list[] = {
     {.name = "rows", .type = PLM_OPT_COUNT, .offset = offsetof(gemm_options, rows), .default_value = "4096", .min = 1, .max = 1e7, .group = "What", .argument = "N",
-     .help = "Rows of the product: tokens of a micro-batch"},
+     .help = "rows of the product: tokens of a micro-batch"},
     {.name = "seconds", .type = PLM_OPT_DURATION, .offset = offsetof(gemm_options, seconds), .default_value = "0.5", .min = 0.01, .max = 60, .group = "What",
-     .argument = "S", .help = "Time spent on each product"},
+     .argument = "S", .help = "time spent on each product"},
     PLM_OPTION_THREADS(gemm_options, threads),
 };
 
 const plm_option_table *plm_bench_gemm_option_table(void) {
   static const plm_option_table table = {
       .command = "bench gemm",
-      .summary = "Rate of matrix products at the shapes of the published models",
+      .summary = "measure matrix products at the published models' shapes",
       .usage = "protlm bench gemm [--rows N] [--threads N]",
       .description = "Prints the best rate of [rows, in] x [in, out] in GFLOP/s, in fp32 and in bf16. Random data; the best of many repetitions.",
       .examples = "protlm bench gemm --threads 2\n",

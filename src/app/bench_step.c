@@ -18,13 +18,13 @@ typedef struct step_options {
 
 static const plm_option option_list[] = {
     {.name = "model", .aliases = "m", .type = PLM_OPT_STRING, .offset = offsetof(step_options, model), .default_value = "esm2_t6_8M", .group = "What",
-     .argument = "PRESET", .help = "Shape to run"},
+     .argument = "PRESET", .help = "shape to run"},
     {.name = "micro-batch-tokens", .aliases = "tokens", .type = PLM_OPT_COUNT, .offset = offsetof(step_options, tokens), .default_value = "4096", .min = 3,
-     .max = 1e8, .group = "What", .argument = "N", .help = "Tokens of the micro-batch"},
+     .max = 1e8, .group = "What", .argument = "N", .help = "tokens of the micro-batch"},
     {.name = "length", .type = PLM_OPT_COUNT, .offset = offsetof(step_options, length), .default_value = "256", .min = 3, .max = 1e6, .group = "What",
-     .argument = "N", .help = "Tokens of each sequence"},
+     .argument = "N", .help = "tokens of each sequence"},
     {.name = "steps", .type = PLM_OPT_COUNT, .offset = offsetof(step_options, steps), .default_value = "5", .min = 1, .max = 1e6, .group = "What",
-     .argument = "N", .help = "Repetitions; the median counts"},
+     .argument = "N", .help = "repetitions; the median counts"},
     PLM_OPTION_DTYPE(step_options, dtype),
     PLM_OPTION_THREADS(step_options, threads),
 };
@@ -32,7 +32,7 @@ static const plm_option option_list[] = {
 const plm_option_table *plm_bench_step_option_table(void) {
   static const plm_option_table table = {
       .command = "bench step",
-      .summary = "Rate of a whole forward and backward pass, beside the rate of products alone",
+      .summary = "measure a whole forward and backward pass",
       .usage = "protlm bench step [--model esm2_t6_8M] [--dtype bf16] [--threads N]",
       .description = "Random weights, random residues, 15 % of them masked; forward, loss and backward, without the update. The last column is the share of "
                      "`protlm bench gemm`'s rate that the necessary FLOPs reach.",

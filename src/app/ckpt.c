@@ -18,13 +18,13 @@ typedef struct ckpt_options {
 
 static const plm_option ls_options[] = {
     {.name = "deep", .type = PLM_OPT_FLAG, .offset = offsetof(ckpt_options, deep), .default_value = "false", .group = "Checks",
-     .help = "Read every byte and compare checksums, not only sizes"},
+     .help = "read every byte and compare checksums, not only sizes"},
 };
 
 const plm_option_table *plm_ckpt_ls_option_table(void) {
   static const plm_option_table table = {
       .command = "ckpt ls",
-      .summary = "List a run's checkpoints, newest first, and say which are good",
+      .summary = "list a run's checkpoints and say which are good",
       .usage = "protlm ckpt ls [--deep] RUN...",
       .description = "Lists checkpoint-<step> of each run directory with its size, its time, and whether it is complete. A damaged one is named with what "
                      "is wrong; the exit code is then 4.",
@@ -41,7 +41,7 @@ const plm_option_table *plm_ckpt_ls_option_table(void) {
 const plm_option_table *plm_ckpt_verify_option_table(void) {
   static const plm_option_table table = {
       .command = "ckpt verify",
-      .summary = "Check every byte of checkpoints against their manifests",
+      .summary = "check every byte of checkpoints against their manifests",
       .usage = "protlm ckpt verify RUN|CHECKPOINT...",
       .description = "Reads every file of each checkpoint (or of all checkpoints of each run directory) and compares size and xxh3 checksum with "
                      "MANIFEST.json. The exit code is 4 when one is damaged.",

@@ -25,8 +25,7 @@ typedef struct eval_options {
 static const plm_option option_list[] = {
     PLM_OPTION_MODEL(eval_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(eval_options, session.random_weights),
-    {.name = "seed", .type = PLM_OPT_INT, .offset = offsetof(eval_options, session.seed), .default_value = "42", .max = 9007199254740992.0, .group = "Model",
-     .argument = "N", .help = "seed of --random-weights"},
+    PLM_OPTION_SEED(eval_options, session.seed),
     {.name = "data", .aliases = "eval fasta f eval-file validation-file", .type = PLM_OPT_PATHS, .offset = offsetof(eval_options, session.data), .group = "Data",
      .argument = "FILE...", .help = "sequences to score: FASTA (plain, gzip, bgzf, - for standard input), HDF5 or .plmd"},
     {.name = "train", .aliases = "t train-file", .type = PLM_OPT_PATHS, .offset = offsetof(eval_options, train), .group = "Data", .argument = "FILE...",
@@ -61,7 +60,7 @@ static const plm_option option_list[] = {
 const plm_option_table *plm_eval_option_table(void) {
   static const plm_option_table table = {
       .command = "eval",
-      .summary = "Loss, perplexity and accuracy of a model on a sequence file",
+      .summary = "score a model on sequences: loss, perplexity, accuracy",
       .usage = "protlm eval --model M --data FILE [options]",
       .description =
           "Hides residues as training does and asks the model for them. The masks depend on --eval-seed and on the residues alone, so every model "
@@ -71,7 +70,7 @@ const plm_option_table *plm_eval_option_table(void) {
           "sequences with the same masks.",
       .examples = "protlm eval --model run/final --data other.fasta\n"
                   "# which proteins does the model know?\n"
-                  "protlm eval --model run/final --data other.fasta --per-sequence --output scores.tsv\n",
+                  "protlm eval -m run/final --data other.fasta --per-sequence -o scores.tsv\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .struct_size = sizeof(eval_options),

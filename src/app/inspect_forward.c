@@ -9,6 +9,7 @@
 #include "app/tensor_stats.h"
 #include "base/alloc.h"
 #include "data/packer.h"
+#include "protlm/log.h"
 #include "app/output_file.h"
 
 typedef struct forward_options {
@@ -21,20 +22,20 @@ typedef struct forward_options {
 static const plm_option option_list[] = {
     PLM_OPTION_MODEL(forward_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(forward_options, session.random_weights),
+    PLM_OPTION_SEED(forward_options, session.seed),
     {.name = "fasta", .aliases = "data train f", .type = PLM_OPT_PATHS, .offset = offsetof(forward_options, session.data), .group = "Data", .argument = "FILE",
-     .help = "Sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
-    PLM_OPTION_SEED(forward_options, session.seed, "Seed of --random-weights"),
+     .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
     PLM_OPTION_CACHE(forward_options, session.cache_directory),
     PLM_OPTION_LOWERCASE(forward_options, lowercase),
     PLM_OPTION_ON_INVALID(forward_options, on_invalid),
     {.name = "max-length", .aliases = "max-seq-length", .type = PLM_OPT_COUNT, .offset = offsetof(forward_options, session.max_length), .min = 3, .max = 1e9,
-     .group = "Data", .argument = "N", .help = "Cut longer sequences to N tokens (default: never cut)"},
+     .group = "Data", .argument = "N", .help = "cut longer sequences to N tokens (default: never cut)"},
     {.name = "layers", .type = PLM_OPT_STRING, .offset = offsetof(forward_options, layers), .default_value = "all", .group = "Output", .argument = "LIST",
-     .help = "Hidden states to keep: all, none, or numbers such as 0,3,-1 (0 = embedding, -1 = after the final norm)"},
+     .help = "hidden states to keep: all, none, or numbers such as 0,3,-1 (0 = embedding, -1 = after the final norm)"},
     {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(forward_options, output), .group = "Output", .argument = "X.safetensors",
-     .help = "Write tokens, cu_seqlens, logits and hidden_states.* to this file"},
+     .help = "write tokens, cu_seqlens, logits and hidden_states.* to this file"},
     {.name = "slice", .type = PLM_OPT_PATHS, .offset = offsetof(forward_options, slices), .group = "Output", .argument = "NAME[a:b,c:d]",
-     .help = "Print these values; may be given several times"},
+     .help = "print these values; may be given several times"},
     PLM_OPTION_DTYPE(forward_options, session.dtype),
     PLM_OPTION_THREADS(forward_options, session.threads),
 };
@@ -42,7 +43,7 @@ static const plm_option option_list[] = {
 const plm_option_table *plm_inspect_forward_option_table(void) {
   static const plm_option_table table = {
       .command = "inspect forward",
-      .summary = "Every tensor of a forward pass: statistics, slices, or all to safetensors",
+      .summary = "show or save every tensor of a forward pass",
       .usage = "protlm inspect forward --model M --fasta F [--layers all] [--output X.safetensors]",
       .description =
           "Runs every record of the file whole, in file order and without masking, and shows each tensor's shape, range, mean, standard deviation "
@@ -202,17 +203,19 @@ static plm_status fill_tensor(void *user, size_t i, void *buffer) {
   return PLM_OK;
 }
 
+enum { NAME_WIDTH = 16 }; /* "hidden_states.47" */
+
 static plm_status show(const forward_options *options, const results *r, const plm_output *output) {
   tensor_list list = {0};
   plm_status status;
   PLM_TRY_GOTO(list_tensors(r, &list), done);
-  plm_print_tensor_header(output);
-  for (size_t i = 0; i < list.count; i++) plm_print_tensor_row(output, &list.items[i]);
-  for (size_t i = 0; i < options->slices.count; i++) PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
   if (options->output != NULL) {
     PLM_TRY_GOTO(plm_output_file_tensors(options->output, list.entries, list.count, fill_tensor, &list), done);
-    plm_print(output, "wrote %s: %lld sequences, %lld tokens\n", options->output, (long long)r->S, (long long)r->N);
+    plm_info("wrote %s: %lld sequences, %lld tokens", options->output, (long long)r->S, (long long)r->N);
   }
+  plm_print_tensor_header(output, NAME_WIDTH);
+  for (size_t i = 0; i < list.count; i++) plm_print_tensor_row(output, NAME_WIDTH, &list.items[i]);
+  for (size_t i = 0; i < options->slices.count; i++) PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
 done:
   plm_free(list.items);
   plm_free(list.entries);
@@ -226,6 +229,7 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   results r = {0};
   plm_status status;
   if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to run"), "--fasta few.fasta");
+  if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output));
   options->session.all_rows = true;
   options->session.policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);

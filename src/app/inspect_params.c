@@ -16,16 +16,15 @@ typedef struct params_options {
 static const plm_option option_list[] = {
     PLM_OPTION_MODEL(params_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(params_options, session.random_weights),
-    {.name = "seed", .type = PLM_OPT_INT, .offset = offsetof(params_options, session.seed), .default_value = "42", .min = 0, .max = 9.0e15, .group = "Model",
-     .argument = "N", .help = "Seed of --random-weights"},
+    PLM_OPTION_SEED(params_options, session.seed),
     {.name = "slice", .type = PLM_OPT_PATHS, .offset = offsetof(params_options, slices), .group = "Output", .argument = "NAME[a:b,c:d]",
-     .help = "Print these values; may be given several times"},
+     .help = "print these values; may be given several times"},
 };
 
 const plm_option_table *plm_inspect_params_option_table(void) {
   static const plm_option_table table = {
       .command = "inspect params",
-      .summary = "Names, shapes and statistics of a model's parameters",
+      .summary = "list a model's parameters with statistics",
       .usage = "protlm inspect params --model M [--slice 'NAME[0:4,0:4]']",
       .description = "Lists every parameter under its Hugging Face name, in forward order, with shape, range, mean, standard deviation and number of NaN.",
       .examples = "protlm inspect params --model run/final\nprotlm inspect params --model esm2_t6_8M --random-weights\n",
@@ -44,15 +43,20 @@ static plm_shown_tensor describe(const plm_param *p, const float *values) {
 static plm_status print_table(const plm_model *model, const plm_output *output) {
   const plm_params *params = plm_model_get_params(model);
   int64_t largest = 0;
-  for (int i = 0; i < params->count; i++) largest = params->items[i].count > largest ? params->items[i].count : largest;
+  int width = 0;
+  for (int i = 0; i < params->count; i++) {
+    int length = (int)strlen(params->items[i].name);
+    if (length > width) width = length;
+    if (params->items[i].count > largest) largest = params->items[i].count;
+  }
   float *values;
   PLM_TRY(PLM_NEW(&values, largest));
-  plm_print_tensor_header(output);
+  plm_print_tensor_header(output, width);
   plm_status status = PLM_OK;
   for (int i = 0; i < params->count && status == PLM_OK; i++) {
     status = plm_model_get(model, i, values);
     const plm_shown_tensor tensor = describe(&params->items[i], values);
-    if (status == PLM_OK) plm_print_tensor_row(output, &tensor);
+    if (status == PLM_OK) plm_print_tensor_row(output, width, &tensor);
   }
   plm_free(values);
   char count[PLM_NUMBER_TEXT];

@@ -16,21 +16,21 @@ typedef struct tokens_options {
 
 static const plm_option option_list[] = {
     {.name = "fasta", .aliases = "data train f", .type = PLM_OPT_PATHS, .offset = offsetof(tokens_options, data), .group = "Data", .argument = "FILE",
-     .help = "Sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
+     .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
     {.name = "records", .aliases = "n", .type = PLM_OPT_COUNT, .offset = offsetof(tokens_options, records), .default_value = "5", .min = 1, .max = 1e12,
-     .group = "Data", .argument = "N", .help = "How many records to show"},
+     .group = "Data", .argument = "N", .help = "how many records to show"},
     {.name = "max-length", .aliases = "max-seq-length", .type = PLM_OPT_COUNT, .offset = offsetof(tokens_options, max_length), .min = 3, .max = 1e9,
-     .group = "Data", .argument = "N", .help = "Cut longer sequences to N tokens (default: never cut)"},
+     .group = "Data", .argument = "N", .help = "cut longer sequences to N tokens (default: never cut)"},
     PLM_OPTION_CACHE(tokens_options, cache_directory),
     PLM_OPTION_LOWERCASE(tokens_options, lowercase),
     PLM_OPTION_ON_INVALID(tokens_options, on_invalid),
-    {.name = "ids", .type = PLM_OPT_FLAG, .offset = offsetof(tokens_options, ids), .default_value = "true", .group = "Output", .help = "Print token ids too"},
+    {.name = "ids", .type = PLM_OPT_FLAG, .offset = offsetof(tokens_options, ids), .default_value = "true", .group = "Output", .help = "print token ids too"},
 };
 
 const plm_option_table *plm_inspect_tokens_option_table(void) {
   static const plm_option_table table = {
       .command = "inspect tokens",
-      .summary = "Tokens and ids of the records of a sequence file, and what was substituted",
+      .summary = "show the tokens of sequences, and what was substituted",
       .usage = "protlm inspect tokens --fasta F [--records N]",
       .description = "One letter is one token; <cls> and <eos> are added at the ends. Lines after the records say which letters of the whole file were "
                      "changed on the way (lower case, '*', J).",

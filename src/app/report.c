@@ -13,13 +13,13 @@ typedef struct report_options {
 
 static const plm_option option_list[] = {
     {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(report_options, output), .group = "Output", .argument = "FILE.html",
-     .help = "Where the page goes (default: RUN/report.html)"},
+     .help = "where the page goes (default: RUN/report.html)"},
 };
 
 const plm_option_table *plm_report_option_table(void) {
   static const plm_option_table table = {
       .command = "report",
-      .summary = "A run directory as one self-contained HTML page of curves, rates and settings",
+      .summary = "make a run's report page again (self-contained HTML)",
       .usage = "protlm report [--output FILE.html] RUN",
       .description = "Reads log.jsonl and the run's settings. Works while the run is still going. The page needs no network.",
       .examples = "protlm report run\n",

@@ -9,7 +9,12 @@
 
 enum { DEFAULT_MICRO_BATCH_TOKENS = 4096 };
 
-int plm_session_threads(int64_t asked) { return asked > 0 ? (int)asked : plm_system_cpus(); }
+int plm_session_threads(int64_t asked) {
+  plm_system system;
+  if (asked > 0) return (int)asked;
+  plm_system_read(&system);
+  return system.cpus;
+}
 
 plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session) {
   PLM_TRY(plm_device_cpu_create(&ret_session->device));
@@ -58,32 +63,29 @@ static plm_status load_weights(const plm_session_options *options, const char *d
   return plm_model_refresh(session->model, session->exec, false);
 }
 
-static plm_status open_model(const plm_session_options *options, plm_session *session) {
-  plm_model_config config;
-  char *directory = NULL;
-  plm_status status;
-  PLM_TRY_GOTO(plm_session_config(options->model, options->random_weights, &config, &directory), done);
+static plm_status open_model(const plm_session_options *options, const plm_model_config *config, const char *directory, plm_session *session) {
   const plm_model_options model = {.dtype = options->dtype != NULL && strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
                                    .max_tokens = session->micro_batch_tokens,
                                    .max_length = session->max_length,
                                    .all_rows = options->all_rows};
-  PLM_TRY_GOTO(plm_model_create(&config, &model, session->exec, &session->model), done);
-  PLM_TRY_GOTO(load_weights(options, directory, session), done);
-done:
-  plm_free(directory);
-  return status;
+  PLM_TRY(plm_model_create(config, &model, session->exec, &session->model));
+  return load_weights(options, directory, session);
 }
 
+/* A mistake in the model's name is found before data is read. */
 plm_status plm_session_open(const plm_session_options *options, plm_session *ret_session) {
-  *ret_session = (plm_session){0};
+  plm_model_config config;
+  char *directory = NULL;
   plm_status status;
-  PLM_TRY_GOTO(plm_session_open_exec(options->threads, ret_session), fail);
-  PLM_TRY_GOTO(open_data(options, ret_session), fail);
+  *ret_session = (plm_session){0};
+  PLM_TRY_GOTO(plm_session_config(options->model, options->random_weights, &config, &directory), done);
+  PLM_TRY_GOTO(plm_session_open_exec(options->threads, ret_session), done);
+  PLM_TRY_GOTO(open_data(options, ret_session), done);
   decide_lengths(options, ret_session);
-  PLM_TRY_GOTO(open_model(options, ret_session), fail);
-  return PLM_OK;
-fail:
-  plm_session_close(ret_session);
+  PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);
+done:
+  plm_free(directory);
+  if (status != PLM_OK) plm_session_close(ret_session);
   return status;
 }
 

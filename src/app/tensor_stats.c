@@ -42,12 +42,12 @@ static stats measure(const plm_shown_tensor *t) {
   return s;
 }
 
-void plm_print_tensor_header(const plm_output *output) {
-  plm_print(output, "%s%-56s %-16s %11s %11s %11s %11s %6s%s\n", plm_style(output, PLM_BOLD), "tensor", "shape", "min", "max", "mean", "std", "NaN",
+void plm_print_tensor_header(const plm_output *output, int width) {
+  plm_print(output, "%s%-*s %-13s %9s %9s %9s %9s %4s%s\n", plm_style(output, PLM_BOLD), width, "tensor", "shape", "min", "max", "mean", "std", "NaN",
             plm_style(output, PLM_RESET));
 }
 
-void plm_print_tensor_row(const plm_output *output, const plm_shown_tensor *t) {
+void plm_print_tensor_row(const plm_output *output, int width, const plm_shown_tensor *t) {
   char shape[48];
   if (t->dims == 0)
     snprintf(shape, sizeof shape, "[]");
@@ -57,8 +57,9 @@ void plm_print_tensor_row(const plm_output *output, const plm_shown_tensor *t) {
     snprintf(shape, sizeof shape, "[%lld,%lld]", (long long)t->shape[0], (long long)t->shape[1]);
   stats s = measure(t);
   const char *alarm = s.nan + s.infinite > 0 ? plm_style(output, PLM_RED) : "";
-  plm_print(output, "%-56s %-16s %11.4g %11.4g %11.4g %11.4g %s%6lld%s", t->name, shape, s.finite ? s.min : (double)NAN, s.finite ? s.max : (double)NAN,
-            s.finite ? s.mean : (double)NAN, s.finite ? s.deviation : (double)NAN, alarm, (long long)s.nan, *alarm ? plm_style(output, PLM_RESET) : "");
+  double none = (double)NAN;
+  plm_print(output, "%-*s %-13s %9.3g %9.3g %9.3g %9.3g %s%4lld%s", width, t->name, shape, s.finite ? s.min : none, s.finite ? s.max : none,
+            s.finite ? s.mean : none, s.finite ? s.deviation : none, alarm, (long long)s.nan, *alarm ? plm_style(output, PLM_RESET) : "");
   if (s.infinite > 0) plm_print(output, "  %lld infinite", (long long)s.infinite);
   plm_print(output, "\n");
 }

@@ -14,8 +14,9 @@ typedef struct plm_shown_tensor {
   const int32_t *i32;
 } plm_shown_tensor;
 
-void plm_print_tensor_header(const plm_output *output);
-void plm_print_tensor_row(const plm_output *output, const plm_shown_tensor *tensor);
+/* `width` of the column of names: the longest one's. With names up to 22 characters a line fits 80 columns. */
+void plm_print_tensor_header(const plm_output *output, int width);
+void plm_print_tensor_row(const plm_output *output, int width, const plm_shown_tensor *tensor);
 
 /* `slice` is NAME, NAME[3], NAME[0:4] or NAME[0:4,0:8]; prints those values of the tensor so named. PLM_E_USAGE when it is malformed, out
  * of range, or names none of the tensors (with the nearest). */

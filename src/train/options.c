@@ -154,12 +154,6 @@ static const plm_option options[] = {
      .help = "show every value and where it came from, then stop"},
     {OPTION("dry-run", FLAG, dry_run, general, FREE),
      .help = "check everything, plan memory, disk and steps, then stop"},
-    {OPTION("quiet", FLAG, quiet, hidden, FREE), .aliases = "q",
-     .help = "only warnings and errors"},
-    {OPTION("verbose", FLAG, verbose, hidden, FREE), .aliases = "v",
-     .help = "more detail"},
-    {OPTION("no-color", FLAG, no_color, hidden, FREE),
-     .help = "no colours"},
 };
 
 static const plm_foreign_option foreign[] = {
@@ -195,7 +189,7 @@ static const plm_foreign_option foreign[] = {
 
 static const plm_option_table table = {
     .command = "train",
-    .summary = "train a protein language model, or go on training a published one",
+    .summary = "train a model, or go on training a published one",
     .usage = "protlm train --model MODEL --train FILE --output-dir DIR [options]",
     .description =
         "Trains by masked language modelling: residues of each protein are hidden and the model learns to predict them.\n\n"
@@ -205,10 +199,12 @@ static const plm_option_table table = {
         "The output directory receives log.jsonl, metrics.csv, TensorBoard events, report.html, config.yaml, env.json, "
         "checkpoint-STEP/ directories that open in transformers, and at the end final/ with the model alone.",
     .examples = "# go on training a published model on your own proteins\n"
-                "protlm train --model facebook/esm2_t6_8M_UR50D --train proteins.fasta --eval-fraction 0.02 --output-dir run\n"
+                "protlm train --model facebook/esm2_t6_8M_UR50D --train proteins.fasta \\\n"
+                "    --eval-fraction 0.02 --output-dir run\n"
                 "# a small model from random weights\n"
-                "protlm train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 256 --num-attention-heads 8 --train proteins.fasta.gz "
-                "--output-dir run --learning-rate 1.5e-3 --batch-tokens 2K\n",
+                "protlm train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 256 \\\n"
+                "    --num-attention-heads 8 --train proteins.fasta.gz --eval-fraction 0.05 \\\n"
+                "    --learning-rate 1.5e-3 --batch-tokens 2K --output-dir run\n",
     .options = options,
     .count = sizeof options / sizeof *options,
     .foreign = foreign,

@@ -55,7 +55,7 @@ typedef struct plm_train_options {
   int64_t threads, loader_workers;
   /* General: for whoever calls plm_train */
   const char *config;
-  bool print_config, dry_run, quiet, verbose, no_color;
+  bool print_config, dry_run;
 } plm_train_options;
 
 /* Names in the table whose value is compared by the content of the files, not by what was typed. */

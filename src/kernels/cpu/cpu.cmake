@@ -5,7 +5,7 @@ include(CheckCSourceCompiles)
 set(PLM_CPU_DIR "${CMAKE_CURRENT_LIST_DIR}")
 set(PLM_CPU_SOURCES "${PLM_CPU_DIR}/ops_cpu.c" "${PLM_CPU_DIR}/gemm_own.c")
 if(PLM_HAVE_ONEDNN AND PLM_HAVE_OPENMP) # without OpenMP here, the library's threads and ours would be two teams on the same cores
-  list(APPEND PLM_CPU_SOURCES "${PLM_CPU_DIR}/onednn.c")
+  list(APPEND PLM_CPU_SOURCES "${PLM_CPU_DIR}/onednn.c" "${PLM_CPU_DIR}/linear_onednn.c")
   set(PLM_CPU_ONEDNN 1)
 else()
   set(PLM_CPU_ONEDNN 0)
@@ -33,5 +33,4 @@ set(PLM_AVX512_FLAGS ${PLM_AVX2_FLAGS} -mavx512f -mavx512bw -mavx512vl -mavx512d
 plm_cpu_level(avx2 "_mm256_extract_epi32(_mm256_setzero_si256(), 0)" ${PLM_AVX2_FLAGS})
 plm_cpu_level(avx512 "(int)_mm512_reduce_add_ps(_mm512_setzero_ps())" ${PLM_AVX512_FLAGS})
 plm_cpu_level(avx512bf16 "((__m256i)_mm512_cvtneps_pbh(_mm512_setzero_ps()))[0] != 0" ${PLM_AVX512_FLAGS} -mavx512bf16)
-set_source_files_properties("${PLM_CPU_DIR}/ops_cpu.c" "${PLM_CPU_DIR}/gemm_own.c" "${PLM_CPU_DIR}/onednn.c"
-  PROPERTIES COMPILE_DEFINITIONS "${PLM_CPU_DEFINITIONS}")
+set_source_files_properties("${PLM_CPU_DIR}/ops_cpu.c" PROPERTIES COMPILE_DEFINITIONS "${PLM_CPU_DEFINITIONS}")

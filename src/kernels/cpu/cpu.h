@@ -9,9 +9,9 @@
 
 extern const plm_ops plm_cpu_layer_avx2, plm_cpu_layer_avx512, plm_cpu_layer_avx512bf16; /* level_*.c: all but products */
 extern const plm_ops plm_cpu_layer_gemm;   /* gemm_own.c: products on the micro-kernels below */
-extern const plm_ops plm_cpu_layer_onednn; /* onednn.c: products by the library; hands to plm_cpu_layer_gemm what it cannot do */
+extern const plm_ops plm_cpu_layer_onednn; /* linear_onednn.c: products by the library; hands to plm_cpu_layer_gemm what it cannot do */
 
-/* What a level gives gemm_own.c and onednn.c, fp32 inside. */
+/* What a level gives gemm_own.c and linear_onednn.c, fp32 inside. */
 typedef struct plm_cpu_product_kernels {
   int rows, columns; /* of the register tile */
 
@@ -30,7 +30,7 @@ void plm_cpu_bias_gradient(plm_exec *x, const plm_linear_backward_weight_args *a
 
 /* onednn.c: the library's handles, one for each exec. *ret_library is NULL where the library may not be used. */
 typedef struct plm_onednn plm_onednn;
-PLM_CHECKED plm_status plm_onednn_create(plm_cpu_level level, int threads, plm_onednn **ret_library);
+PLM_CHECKED plm_status plm_onednn_create(plm_cpu_level level, plm_onednn **ret_library);
 void plm_onednn_destroy(plm_onednn *library); /* accepts NULL */
 
 struct plm_cpu_cache {

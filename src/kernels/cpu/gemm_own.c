@@ -114,21 +114,21 @@ static void rows_task(void *context, int64_t task, int worker) {
   }
 }
 
-/* Claim workspace, and multiply unless the exec is dry. */
+/* Claim workspace, and multiply unless the exec is dry or there is no c (a frozen weight). */
 static plm_status multiply(plm_exec *x, gemm_job *j) {
   j->kernels = plm_cpu_products(x->level);
   PLM_ASSERT(j->kernels != NULL && j->kernels->rows * j->kernels->columns <= MAX_TILE && TASK_ROWS % j->kernels->rows == 0);
-  int64_t width = j->kernels->columns, fitting = BLOCK_BYTES / (int64_t)sizeof(float) / (j->K + 1) / width * width;
-  int64_t all = round_up(j->N, width);
-  j->block = fitting < width ? width : fitting < all ? fitting : all;
-  int64_t floats = (j->block + TASK_ROWS * plm_pool_threads(x->pool)) * j->K;
-  if (floats < BLOCK_BYTES / (int64_t)sizeof(float)) floats = BLOCK_BYTES / (int64_t)sizeof(float) + TASK_ROWS * plm_pool_threads(x->pool) * j->K;
+  int64_t width = j->kernels->columns, all = round_up(j->N, width), most = BLOCK_BYTES / (int64_t)sizeof(float);
+  int64_t fitting = most / (j->K + 1) / width * width;
+  j->block = fitting > all ? all : fitting < width ? width : fitting;
+  int64_t b_floats = j->block == all ? all * j->K : most > width * j->K ? most : width * j->K; /* grows with K, as a plan must */
+  int64_t floats = b_floats + TASK_ROWS * plm_pool_threads(x->pool) * j->K;
   void *workspace = NULL;
-  x->flops += plm_flops_product(j->M, j->N, j->K);
+  if (j->c != NULL || x->dry) x->flops += plm_flops_product(j->M, j->N, j->K);
   PLM_TRY(plm_exec_workspace(x, (size_t)floats * sizeof(float), &workspace));
-  if (x->dry || j->M == 0) return PLM_OK;
+  if (x->dry || j->c == NULL || j->M == 0) return PLM_OK;
   j->b_panels = workspace;
-  j->a_panels = j->b_panels + j->block * j->K;
+  j->a_panels = j->b_panels + b_floats;
   for (j->first = 0; j->first < j->N; j->first += j->block) {
     j->columns = j->N - j->first < j->block ? j->N - j->first : j->block;
     plm_parallel_for(x->pool, (j->columns + width - 1) / width, pack_b_range, j);
@@ -164,7 +164,7 @@ static plm_status linear_backward_weight(plm_exec *x, const plm_linear_backward_
   gemm_job j = {.M = a->O, .N = a->I, .K = a->N, .c = a->d_weight, .c_type = PLM_F32, .c_stride = a->I, .add = a->d_weight};
   j.a = (operand){.data = a->d_y, .type = a->dtype, .outer = 1, .inner = plm_row_stride(a->d_y_stride, a->O)};
   j.b = (operand){.data = a->x, .type = a->dtype, .outer = 1, .inner = plm_row_stride(a->x_stride, a->I)};
-  if (a->d_weight != NULL || x->dry) PLM_TRY(multiply(x, &j));
+  PLM_TRY(multiply(x, &j));
   if (a->d_bias != NULL && !x->dry) plm_cpu_bias_gradient(x, a);
   return PLM_OK;
 }

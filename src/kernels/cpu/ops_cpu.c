@@ -102,15 +102,16 @@ const char *plm_ops_cpu_origin(plm_cpu_level level, const char *op) {
 
 plm_status plm_cpu_cache_create(plm_cpu_level level, int threads, plm_cpu_cache **ret_cache) {
   plm_cpu_cache *cache;
+  (void)threads; /* each call names its team */
   PLM_TRY(PLM_NEW(&cache, 1));
 #if PLM_CPU_ONEDNN
-  plm_status status = plm_onednn_create(level, threads, &cache->onednn);
+  plm_status status = plm_onednn_create(level, &cache->onednn);
   if (status != PLM_OK) {
     plm_free(cache);
     return status;
   }
 #else
-  (void)level, (void)threads;
+  (void)level;
 #endif
   *ret_cache = cache;
   return PLM_OK;

@@ -1,0 +1,317 @@
+/* resolve.c - see resolve.h. Contents: the copy, contradictions, adapted defaults, model, horizon. */
+#include "train/resolve.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/file.h"
+#include "io/model_dir.h"
+#include "protlm/log.h"
+
+bool plm_train_explicit(const plm_train_settings *settings, const char *name) {
+  return plm_option_origin(settings->values, name) > PLM_FROM_PRESET;
+}
+
+/* Typed for this start, or set in the environment: a config file may simply list every value, as a run's own config.yaml does. */
+static bool typed(const plm_train_settings *settings, const char *name) { return plm_option_origin(settings->values, name) >= PLM_FROM_ENVIRONMENT; }
+
+/* ---- the copy ---- */
+
+/* Nobody asked for a default that a config file merely repeats, as a printed configuration does: it contradicts nothing. */
+static plm_status forget_repeated_default(plm_option_values *values, const plm_option_values *defaults, size_t i) {
+  const plm_option *option = &values->table->options[i];
+  char *value = NULL, *usual = NULL;
+  plm_status status;
+  if (values->source[i] != PLM_FROM_CONFIG || option->default_value == NULL) return PLM_OK;
+  PLM_TRY_GOTO(plm_option_text(values, option, &value), done);
+  PLM_TRY_GOTO(plm_option_text(defaults, option, &usual), done);
+  if (strcmp(value, usual) == 0) values->source[i] = PLM_FROM_DEFAULT;
+done:
+  plm_free(usual);
+  plm_free(value);
+  return status;
+}
+
+static plm_status copy_values(const plm_option_values *given, plm_option_values **ret_values) {
+  plm_option_values *copy, *defaults = NULL;
+  plm_status status;
+  PLM_TRY(plm_option_values_create(given->table, &copy));
+  PLM_TRY_GOTO(plm_option_values_create(given->table, &defaults), done);
+  memcpy(copy->options, given->options, given->table->struct_size);
+  memcpy(copy->source, given->source, given->table->count * sizeof *given->source);
+  for (size_t i = 0; i < given->table->count; i++) PLM_TRY_GOTO(forget_repeated_default(copy, defaults, i), done);
+  *ret_values = copy;
+done:
+  plm_option_values_destroy(defaults);
+  if (status != PLM_OK) plm_option_values_destroy(copy);
+  return status;
+}
+
+/* What the workshop's train_esm.py does (model_spec 7.2), for options that were not given. */
+static plm_status apply_demo(plm_option_values *values) {
+  static const struct {
+    const char *name, *text;
+  } demo[] = {
+      {"learning-rate", "3e-4"}, {"lr-scheduler-type", "cosine_max"}, {"warmup-steps", "1000"}, {"min-lr-ratio", "0.1"},
+      {"adam-beta2", "0.95"},    {"weight-decay", "0.1"},             {"decay-all", "true"},    {"max-grad-norm", "0"},
+      {"max-length", "512"},     {"random-tokens", "aa"},             {"mask-nonstandard", "true"},
+  };
+  for (size_t i = 0; i < sizeof demo / sizeof *demo; i++)
+    PLM_TRY(plm_option_set(values, demo[i].name, demo[i].text, PLM_FROM_PRESET, "--demo-compat"));
+  return PLM_OK;
+}
+
+/* ---- words separated by commas ---- */
+
+/* The next word of a comma-separated list; moves *list past it. False at the end. */
+static bool next_word(const char **list, char *word, size_t room) {
+  const char *from = *list;
+  while (*from == ',' || *from == ' ') from++;
+  size_t length = strcspn(from, ", ");
+  if (length == 0) return false;
+  if (length >= room) length = room - 1;
+  memcpy(word, from, length);
+  word[length] = '\0';
+  *list = from + strcspn(from, ", ");
+  return true;
+}
+
+bool plm_train_allows(const plm_train_settings *settings, const char *name) {
+  const char *list = settings->o->allow_change;
+  char word[64];
+  while (list != NULL && next_word(&list, word, sizeof word)) {
+    const plm_option *option = plm_option_find(settings->values->table, word);
+    if (option != NULL && strcmp(option->name, name) == 0) return true;
+  }
+  return false;
+}
+
+static plm_status check_allow_change(const plm_train_settings *s) {
+  const char *list = s->o->allow_change;
+  char word[64];
+  while (list != NULL && next_word(&list, word, sizeof word)) {
+    const plm_option *option = plm_option_find(s->values->table, word);
+    if (option == NULL) return plm_fail(PLM_E_USAGE, "--allow-change: there is no option --%s", word);
+    if (option->resume == PLM_RESUME_NEVER)
+      return plm_hint(plm_fail(PLM_E_USAGE, "--%s can't change within a run", option->name), "start a new run in another --output-dir");
+  }
+  return PLM_OK;
+}
+
+static plm_status read_save_at(plm_train_settings *s) {
+  const char *list = s->o->save_at;
+  char word[64];
+  while (list != NULL && next_word(&list, word, sizeof word)) {
+    if (strcmp(word, "start") == 0)
+      s->save_at_start = true;
+    else if (strcmp(word, "epoch") == 0)
+      s->save_at_epoch = true;
+    else
+      return plm_fail(PLM_E_USAGE, "--save-at: '%s' is not start or epoch", word);
+  }
+  return PLM_OK;
+}
+
+/* ---- contradictions between options that were both typed ---- */
+
+static plm_status check_required(const plm_train_settings *s) {
+  if (s->o->model == NULL)
+    return plm_hint(plm_fail(PLM_E_USAGE, "no --model was given"),
+                    "--model facebook/esm2_t6_8M_UR50D trains a published model further, --model esm2_t6_8M starts from random weights");
+  if (s->o->train.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "no training data was given"), "use --train FILE");
+  if (s->o->output_dir == NULL && !s->o->dry_run)
+    return plm_hint(plm_fail(PLM_E_USAGE, "no --output-dir was given"), "use --output-dir DIR, a directory for this run");
+  return PLM_OK;
+}
+
+static plm_status check_batches(plm_train_settings *s) {
+  plm_train_options *o = s->o;
+  const bool tokens = typed(s, "batch-tokens"), sequences = typed(s, "per-device-train-batch-size");
+  if (tokens && sequences)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens and --per-device-train-batch-size both set the size of a batch"), "give one of them");
+  if (tokens) o->per_device_train_batch_size = 0;
+  if (o->per_device_train_batch_size == 0 && (typed(s, "gradient-accumulation-steps") || o->gradient_accumulation_steps > 1))
+    return plm_hint(plm_fail(PLM_E_USAGE, "--gradient-accumulation-steps counts batches of --per-device-train-batch-size, but batches are set by --batch-tokens"),
+                    "leave it out: --batch-tokens is the whole global batch, computed in pieces of --micro-batch-tokens");
+  if (o->per_device_train_batch_size == 0 && plm_train_explicit(s, "batch-tokens") && plm_train_explicit(s, "max-length") && o->batch_tokens < o->max_length)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld is less than --max-length %lld: the longest sequence would not fit into a batch",
+                             (long long)o->batch_tokens, (long long)o->max_length),
+                    "raise --batch-tokens or lower --max-length");
+  if (o->per_device_train_batch_size > 0 && o->gradient_accumulation_steps > INT64_MAX / 4 / o->per_device_train_batch_size)
+    return plm_fail(PLM_E_USAGE, "--per-device-train-batch-size times --gradient-accumulation-steps is too large");
+  return PLM_OK;
+}
+
+static plm_status check_evaluation(const plm_train_settings *s) {
+  const plm_train_options *o = s->o;
+  if (o->eval.count > 0 && o->eval_fraction > 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--eval and --eval-fraction both set the evaluation sequences"), "give one of them");
+  if (o->eval.count > 0 || o->eval_fraction > 0) return PLM_OK;
+  const char *needs = o->early_stopping_patience > 0 ? "--early-stopping-patience" : o->load_best_model_at_end ? "--load-best-model-at-end" : NULL;
+  if (needs != NULL)
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s needs evaluation sequences", needs), "add --eval FILE or --eval-fraction F");
+  if (typed(s, "eval-steps")) plm_warn("--eval-steps has no effect without --eval FILE or --eval-fraction F");
+  return PLM_OK;
+}
+
+static plm_status check_optimisation(const plm_train_settings *s) {
+  const plm_train_options *o = s->o;
+  if (o->bf16 && o->dtype != NULL && strcmp(o->dtype, "bf16") != 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--bf16 and --dtype %s contradict each other", o->dtype), "give one of them");
+  if (o->early_stopping_threshold > 0 && o->early_stopping_patience == 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--early-stopping-threshold needs --early-stopping-patience"), "add --early-stopping-patience N");
+  if (o->lr_scheduler_type != NULL && !plm_schedule_has_warmup(o->lr_scheduler_type) && o->warmup_steps > 0)
+    plm_warn("--lr-scheduler-type constant has no warm-up: --warmup-steps is ignored (constant_with_warmup has one)");
+  return PLM_OK;
+}
+
+/* ---- defaults that another option makes impossible are adapted, and said ---- */
+
+static void adapt_lengths(plm_train_settings *s) {
+  plm_train_options *o = s->o;
+  if (o->per_device_train_batch_size > 0 || o->batch_tokens >= o->max_length) return;
+  if (plm_train_explicit(s, "batch-tokens")) {
+    plm_info("--max-length is lowered from %lld to %lld tokens, the size of a batch", (long long)o->max_length, (long long)o->batch_tokens);
+    o->max_length = o->batch_tokens;
+  } else {
+    plm_info("--batch-tokens is raised from %lld to %lld, so that the longest sequence fits into a batch", (long long)o->batch_tokens, (long long)o->max_length);
+    o->batch_tokens = o->max_length;
+  }
+}
+
+static void fill_masking(plm_train_settings *s) {
+  const plm_train_options *o = s->o;
+  plm_mask_options_defaults(&s->mask);
+  s->mask.probability = o->mask_probability;
+  s->mask.nonstandard = o->mask_nonstandard;
+  s->mask.random = strcmp(o->random_tokens, "vocab") == 0 ? PLM_RANDOM_VOCAB : strcmp(o->random_tokens, "aa") == 0 ? PLM_RANDOM_AA : PLM_RANDOM_AA_OTHER;
+  s->policy.lowercase = strcmp(o->lowercase, "x") == 0 ? PLM_LOWERCASE_X : PLM_LOWERCASE_UPPER;
+  s->policy.invalid = strcmp(o->on_invalid, "x") == 0      ? PLM_INVALID_X
+                      : strcmp(o->on_invalid, "skip") == 0 ? PLM_INVALID_SKIP
+                                                           : PLM_INVALID_ERROR;
+}
+
+static plm_status resolve_options(plm_train_settings *s) {
+  if (s->o->demo_compat) PLM_TRY(apply_demo(s->values));
+  PLM_TRY(check_required(s));
+  if (plm_model_is_preset(s->o->model)) plm_info("--model %s is a preset: random weights, trained from scratch", s->o->model);
+  PLM_TRY(check_batches(s));
+  PLM_TRY(check_evaluation(s));
+  PLM_TRY(check_optimisation(s));
+  PLM_TRY(check_allow_change(s));
+  PLM_TRY(read_save_at(s));
+  if (s->o->bf16) s->o->dtype = "bf16";
+  if (s->o->batch_tokens < 3)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld holds no residue between <cls> and <eos>", (long long)s->o->batch_tokens),
+                    "use 3 or more; 2K to 64K are usual");
+  adapt_lengths(s);
+  fill_masking(s);
+  return PLM_OK;
+}
+
+plm_status plm_train_settings_create(const plm_option_values *given, plm_train_settings **ret_settings) {
+  plm_train_settings *s;
+  PLM_TRY(PLM_NEW(&s, 1));
+  plm_status status = copy_values(given, &s->values);
+  if (status == PLM_OK) {
+    s->o = s->values->options;
+    status = resolve_options(s);
+  }
+  if (status != PLM_OK) {
+    plm_train_settings_destroy(s);
+    return status;
+  }
+  *ret_settings = s;
+  return PLM_OK;
+}
+
+void plm_train_settings_destroy(plm_train_settings *settings) {
+  if (settings == NULL) return;
+  plm_option_values_destroy(settings->values);
+  plm_free(settings->model_directory);
+  plm_free(settings);
+}
+
+/* ---- model ---- */
+
+static const struct {
+  const char *option;
+  size_t wish, shape;
+} sizes[] = {
+    {"num-hidden-layers", offsetof(plm_train_options, num_hidden_layers), offsetof(plm_model_config, num_hidden_layers)},
+    {"hidden-size", offsetof(plm_train_options, hidden_size), offsetof(plm_model_config, hidden_size)},
+    {"num-attention-heads", offsetof(plm_train_options, num_attention_heads), offsetof(plm_model_config, num_attention_heads)},
+    {"intermediate-size", offsetof(plm_train_options, intermediate_size), offsetof(plm_model_config, intermediate_size)},
+};
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+static int64_t *wish(plm_train_settings *s, int i) { return (int64_t *)((char *)s->o + sizes[i].wish); }
+static int64_t *shape(plm_train_settings *s, int i) { return (int64_t *)((char *)&s->config + sizes[i].shape); }
+
+static plm_status shape_preset(plm_train_settings *s) {
+  PLM_TRY(plm_model_config_preset(s->o->model, &s->config));
+  if (s->o->hidden_size > 0) s->config.intermediate_size = 4 * s->o->hidden_size;
+  for (int i = 0; i < SIZES; i++)
+    if (*wish(s, i) > 0) *shape(s, i) = *wish(s, i);
+  if (s->config.hidden_size % s->config.num_attention_heads == 0) s->config.head_width = s->config.hidden_size / s->config.num_attention_heads;
+  return plm_model_config_check(&s->config);
+}
+
+/* A word that is no directory, no hub id and no preset: the nearest preset is the likeliest meaning. */
+static bool looks_like_preset(const char *name) {
+  return strchr(name, '/') == NULL && strstr(name, "_UR50") == NULL && !plm_file_exists(name);
+}
+
+static plm_status shape_trained(plm_train_settings *s, const char *checkpoint) {
+  if (checkpoint == NULL) {
+    if (looks_like_preset(s->o->model)) PLM_TRY(plm_model_config_preset(s->o->model, &s->config));
+    PLM_TRY(plm_model_dir_resolve(s->o->model, &s->model_directory));
+  }
+  PLM_TRY(plm_model_dir_read_config(checkpoint != NULL ? checkpoint : s->model_directory, &s->config));
+  for (int i = 0; i < SIZES; i++)
+    if (*wish(s, i) > 0 && *wish(s, i) != *shape(s, i))
+      return plm_hint(plm_fail(PLM_E_USAGE, "--%s %lld: %s has trained weights of size %lld", sizes[i].option, (long long)*wish(s, i),
+                               s->o->model, (long long)*shape(s, i)),
+                      "sizes can be chosen for presets (esm2_t6_8M ... esm2_t48_15B), which start from random weights");
+  return PLM_OK;
+}
+
+plm_status plm_train_resolve_model(plm_train_settings *s, const char *checkpoint) {
+  s->from_scratch = plm_model_is_preset(s->o->model);
+  if (s->from_scratch)
+    PLM_TRY(shape_preset(s));
+  else
+    PLM_TRY(shape_trained(s, checkpoint));
+  for (int i = 0; i < SIZES; i++) *wish(s, i) = *shape(s, i);
+  if (!plm_option_given(s->values, "learning-rate")) s->o->learning_rate = s->from_scratch ? 4e-4 : 5e-5;
+  return PLM_OK;
+}
+
+/* ---- horizon ---- */
+
+plm_status plm_train_resolve_horizon(plm_train_settings *s, int64_t steps_per_epoch, int64_t saved_warmup) {
+  plm_train_options *o = s->o;
+  if (!plm_train_explicit(s, "max-steps")) {
+    double steps = ceil(o->num_train_epochs * (double)steps_per_epoch - 1e-9);
+    if (!(steps < 1e15)) return plm_fail(PLM_E_USAGE, "--num-train-epochs %g of %lld steps each are too many", o->num_train_epochs, (long long)steps_per_epoch);
+    o->max_steps = steps < 1 ? 1 : (int64_t)steps;
+  }
+  s->steps_per_epoch = steps_per_epoch;
+  s->max_steps = o->max_steps;
+  const bool warmup_given = plm_option_given(s->values, "warmup-steps");
+  plm_schedule_request request = {
+      .name = o->lr_scheduler_type,
+      .peak = o->learning_rate,
+      .warmup = warmup_given ? o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN,
+      .min_lr_ratio = plm_option_given(s->values, "min-lr-ratio") ? o->min_lr_ratio : NAN,
+      .from_scratch = s->from_scratch,
+      .warmup_from_zero = o->demo_compat,
+      .T = o->max_steps,
+  };
+  PLM_TRY(plm_schedule_resolve(&request, &s->schedule));
+  o->lr_scheduler_type = plm_schedule_name(&s->schedule);
+  o->warmup_steps = (double)s->schedule.W;
+  o->min_lr_ratio = s->schedule.r;
+  return PLM_OK;
+}

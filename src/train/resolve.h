@@ -1,0 +1,46 @@
+/* resolve.h - options to settings: every default that depends on something else is decided here, once, and every contradiction found.
+ *
+ * In stages, because what is needed becomes known in stages: options alone; the model; the data. After each the resolved values stand in
+ * `values`, a private copy in which defaults are filled in. That copy is config.yaml, the state's options, and what the next start of
+ * the run is compared with.
+ */
+#ifndef PLM_TRAIN_RESOLVE_H
+#define PLM_TRAIN_RESOLVE_H
+
+#include "data/packer.h"
+#include "model/model.h"
+#include "train/options.h"
+#include "train/schedule.h"
+
+typedef struct plm_train_settings {
+  plm_option_values *values; /* owned */
+  plm_train_options *o;      /* values->options */
+  plm_alphabet_policy policy;
+  plm_mask_options mask;
+  bool save_at_start, save_at_epoch;
+  /* with the model */
+  bool from_scratch;     /* a preset: random weights */
+  char *model_directory; /* where trained weights are; NULL from scratch. Owned */
+  plm_model_config config;
+  /* with the data */
+  int64_t steps_per_epoch, max_steps;
+  plm_schedule schedule;
+} plm_train_settings;
+
+/* Stage 1. `given` must outlive the settings (strings are shared). PLM_E_USAGE in the user's option names. */
+PLM_CHECKED plm_status plm_train_settings_create(const plm_option_values *given, plm_train_settings **ret_settings);
+void plm_train_settings_destroy(plm_train_settings *settings); /* accepts NULL */
+
+/* Stage 2: the model's shape, learning rate and schedule name. `checkpoint` (a directory) has the shape when a run is resumed. */
+PLM_CHECKED plm_status plm_train_resolve_model(plm_train_settings *settings, const char *checkpoint);
+
+/* Stage 3: horizon and schedule. saved_warmup >= 0: that of the run resumed, kept unless --warmup-steps is given. */
+PLM_CHECKED plm_status plm_train_resolve_horizon(plm_train_settings *settings, int64_t steps_per_epoch, int64_t saved_warmup);
+
+/* A value typed by the user: not a default, not of --demo-compat. */
+bool plm_train_explicit(const plm_train_settings *settings, const char *name);
+
+/* Is `name` in the comma-separated --allow-change? */
+bool plm_train_allows(const plm_train_settings *settings, const char *name);
+
+#endif
