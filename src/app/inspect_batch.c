@@ -27,7 +27,7 @@ static const char *const shown_names[] = {
     "gradient-accumulation-steps", "seed", "mask-probability", "random-tokens", "mask-nonstandard", "demo-compat", "config", "print-config",
 };
 static const plm_option own_options[] = {
-    {.name = "step", .aliases = "k", .type = PLM_OPT_COUNT, .offset = offsetof(batch_options, step), .default_value = "1", .min = 1, .max = 1e15,
+    {.name = "step", .aliases = "k", .type = PLM_OPT_COUNT, .offset = offsetof(batch_options, step), .default_value = "1", .min = 1,
      .group = "What to show", .argument = "K", .help = "the step, as log.jsonl counts it: the first is 1", .command_line_only = true},
     {.name = "records", .aliases = "n", .type = PLM_OPT_COUNT, .offset = offsetof(batch_options, records), .default_value = "5", .max = 1e12,
      .group = "What to show", .argument = "N", .help = "how many sequences to print", .command_line_only = true},
