@@ -196,7 +196,7 @@ static plm_status step_once(plm_run *run) {
     plm_fail(PLM_E_NUMERIC, "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
              (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1, path != NULL ? path : "no file");
     plm_free(path);
-    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate), or look at those sequences; earlier checkpoints are good");
+    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate where a checkpoint is continued), or look at those sequences");
   }
   return plm_run_count_step(run, &outcome, plm_clock_monotonic() - started);
 }

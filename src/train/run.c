@@ -70,6 +70,7 @@ static plm_status settle_state(plm_run *run) {
   const char *eval_hash = run->eval_data != NULL ? plm_dataset_get_info(run->eval_data)->content_hash : "";
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
   json_t *options;
+  run->settings->o->resume_from_checkpoint = "auto"; /* what the run's config.yaml is to say: it is this run from now on */
   PLM_TRY(plm_resume_options(run->settings, &options));
   json_decref(s->options);
   s->options = options;
