@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/clock.h"
 #include "protlm/log.h"
 #include "train/run.h"
 
@@ -47,23 +47,18 @@ static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
 
 /* ---- agreement ---- */
 
-static uint64_t config_hash(const plm_run *run) {
-  uint64_t hash = 0;
-  const char *name;
-  json_t *value;
-  json_object_foreach(run->state.options, name, value) {
-    const uint64_t parts[3] = {hash, plm_hash64_text(name), plm_hash64_text(json_string_value(value))};
-    hash = plm_hash64(parts, sizeof parts);
-  }
-  return hash;
+/* This rank's wish for a save by the clock; with the others' it becomes all ranks'. */
+static uint32_t save_by_clock(const plm_run *run) {
+  double minutes = run->settings->o->save_minutes;
+  return minutes > 0 && plm_clock_monotonic() - run->last_save_at >= 60 * minutes ? PLM_STOP_SAVE : 0;
 }
 
 static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, plm_control *control) {
   *control = (plm_control){
       .data_wait = waited,
-      .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->deadline),
+      .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->deadline) | save_by_clock(run),
       .error_flag = mine != PLM_OK,
-      .config_hash = config_hash(run),
+      .config_hash = run->config_hash,
   };
   for (int64_t i = 0; i < batch->micro_count; i++) {
     control->residues += batch->micro[i]->residues;
