@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "data/plmd_format.h"
 
-void plm_sequence_sink_init(plm_sequence_sink *sink, plmd_writer *writer, plm_invalid invalid) {
+void plm_sequence_sink_init(plm_sequence_sink *sink, plm_packed_file_writer *writer, plm_invalid invalid) {
   *sink = (plm_sequence_sink){.writer = writer, .invalid = invalid};
 }
 
@@ -88,5 +88,5 @@ plm_status plm_sequence_sink_end(plm_sequence_sink *sink) {
     sink->dropped.empty++;
     return PLM_OK;
   }
-  return plmd_writer_add(sink->writer, sink->name, name_bytes, sink->residues, kept);
+  return plm_packed_file_writer_add(sink->writer, sink->name, name_bytes, sink->residues, kept);
 }

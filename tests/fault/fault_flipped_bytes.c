@@ -1,4 +1,5 @@
 /* Every byte of every file of a checkpoint changed in turn: verifying finds each. Files cut short, emptied, missing, added, swapped: too. */
+#define _GNU_SOURCE
 #include "support/tiny_run.h"
 
 #include <fcntl.h>

@@ -15,9 +15,9 @@
 #include "base/rng.h"
 #include "internal.h"
 
-static const check_group *const groups[] = {&embed_group, &norm_group, &linear_group, &linear_backward_group, &rope_group, &attention_group,
-                                            &attention_backward_group, &activation_group, &loss_group, &optimiser_group, &reduce_group,
-                                            &copy_group};
+static const check_group *const groups[] = {
+    &embed_group,      &norm_group, &linear_group,    &linear_backward_group, &rope_group, &attention_group, &attention_backward_group,
+    &activation_group, &loss_group, &optimiser_group, &reduce_group,          &copy_group};
 
 #define OP_NAME(op) #op,
 static const char *const op_names[] = {PLM_OPS(OP_NAME)};

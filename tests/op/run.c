@@ -185,8 +185,7 @@ void check_call(check *k, check_call_fn *call, void *context) {
     check_call_truth(k, call, context);
     for (int i = 0; i < count; i++)
       if (k->tensors[i]->spec.role == OUTPUT || k->tensors[i]->spec.role == ACCUMULATED) tensor_compare(k, k->tensors[i]);
-    if (flops != k->truth->flops - truth_flops)
-      check_fail(k, "counts %g flops, not %g", flops, k->truth->flops - truth_flops);
+    if (flops != k->truth->flops - truth_flops) check_fail(k, "counts %g flops, not %g", flops, k->truth->flops - truth_flops);
     if (check_is_reference(k)) run_on_one_thread(k, call, context, kept, count);
   }
   for (int i = 0; i < count; i++) plm_free(kept[i]);

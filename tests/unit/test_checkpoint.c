@@ -1,5 +1,6 @@
 /* Checkpoints without faults: what is saved comes back, equal runs give equal files, and what is not this run's is refused by name.
  * Faults: tests/fault. */
+#define _GNU_SOURCE
 #include "support/tiny_run.h"
 
 #include <math.h>
