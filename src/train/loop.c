@@ -41,12 +41,6 @@ static bool save_is_due(const plm_run *run) {
          (run->stop & PLM_STOP_SAVE) != 0;
 }
 
-/* This rank's wish for a save by the clock, folded into the next step's agreement like a signal. */
-static uint32_t save_by_clock(const plm_run *run) {
-  double minutes = run->settings->o->save_minutes;
-  return minutes > 0 && plm_clock_monotonic() - run->last_save_at >= 60 * minutes ? PLM_STOP_SAVE : 0;
-}
-
 /* ---- evaluation ---- */
 
 static bool cancelled(void *user) {
@@ -189,14 +183,14 @@ static plm_status step_once(plm_run *run) {
   double waited, started = plm_clock_monotonic();
   PLM_TRY(plm_loader_get(run->loader, run->state.step, &batch, &waited));
   PLM_TRY(plm_run_step(run, batch, waited, &outcome));
-  run->stop = outcome.control.stop_flags | save_by_clock(run);
+  run->stop = outcome.control.stop_flags;
   if (outcome.verdict == PLM_GUARD_STOP) {
     char *path = NULL;
     if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
     plm_fail(PLM_E_NUMERIC, "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
              (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1, path != NULL ? path : "no file");
     plm_free(path);
-    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate), or look at those sequences; earlier checkpoints are good");
+    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate where a checkpoint is continued), or look at those sequences");
   }
   return plm_run_count_step(run, &outcome, plm_clock_monotonic() - started);
 }
