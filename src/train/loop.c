@@ -184,6 +184,8 @@ static plm_status step_once(plm_run *run) {
   PLM_TRY(plm_loader_get(run->loader, run->state.step, &batch, &waited));
   PLM_TRY(plm_run_step(run, batch, waited, &outcome));
   run->stop = outcome.control.stop_flags;
+  /* Asked to stop before the first step was done: it does not count, is not logged, and leaves nothing. */
+  if (run->state.step == 0 && (run->stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start) return stop_here(run);
   if (outcome.verdict == PLM_GUARD_STOP) {
     char *path = NULL;
     if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
@@ -224,9 +226,7 @@ plm_status plm_run_loop(plm_run *run) {
   PLM_TRY(after_step(run));
   plm_run_begin_interval(run);
   while (!plm_run_is_over(run)) {
-    const bool first_of_all = s->step == 0;
     PLM_TRY(step_once(run));
-    if (first_of_all && (run->stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start) return stop_here(run);
     s->evaluation_due = evaluation_is_due(run);
     PLM_TRY(after_step(run));
   }

@@ -263,6 +263,7 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
     plm_stop_restore();
   }
   fill_result(run);
+  run->directory.fruitless = status == PLM_STOPPED && run->state.step == 0 && ret_result->checkpoint[0] == '\0';
   status = close_run(run, status);
   plm_free(run);
   return status;
