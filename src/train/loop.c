@@ -213,7 +213,8 @@ static plm_status after_step(plm_run *run) {
   }
   const bool keep_best = evaluated && run->settings->o->load_best_model_at_end && s->step > 0 && is_new_best(run);
   const bool start = s->step == 0 && run->settings->save_at_start && !run->resumed;
-  const bool saves = s->step == 0 ? start : save_is_due(run) || keep_best;
+  const bool nothing_new = run->resumed && s->step == run->first_step && !evaluated;
+  const bool saves = !nothing_new && (s->step == 0 ? start : save_is_due(run) || keep_best);
   if (saves) PLM_TRY(save(run, evaluated));
   PLM_TRY(agree_on_stop(run, evaluated || saves));
   if ((run->stop & PLM_STOP_EARLY) == 0 || plm_run_is_over(run)) return PLM_OK;

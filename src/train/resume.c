@@ -124,27 +124,57 @@ static plm_status find_named(const char *name, char **ret_path, int64_t *ret_ste
   return plm_strdup(name, ret_path);
 }
 
+/* run_id of a checkpoint into `id`; "" when it cannot be read. */
+static void read_run_id(const char *checkpoint, char id[33]) {
+  json_t *state = NULL;
+  const char *text = "";
+  id[0] = '\0';
+  if (plm_checkpoint_read_state(checkpoint, &state) != PLM_OK || plm_json_get_string(state, checkpoint, "run_id", true, &text) != PLM_OK) plm_error_clear();
+  snprintf(id, 33, "%s", text);
+  json_decref(state);
+}
+
+/* A run that branched off from the named checkpoint of another directory goes on by itself when the same command is given again. */
+static bool has_branched_off(const char *run, const char *newest, const char *named) {
+  char mine[33], its[33], *parent = NULL;
+  if (plm_sprintf(&parent, "%s/..", named) != PLM_OK) return false;
+  bool inside = same_file(parent, run);
+  plm_free(parent);
+  read_run_id(newest, mine);
+  read_run_id(named, its);
+  return !inside && mine[0] != '\0' && strcmp(mine, its) == 0;
+}
+
+/* The checkpoint called `how`, unless this directory has gone on from it already; never one that would be mixed with another run's. */
+static plm_status choose_named(const char *how, plm_run_directory *d, char **newest, int64_t newest_step) {
+  PLM_TRY(find_named(how, &d->checkpoint, &d->step));
+  if (*newest == NULL || same_file(*newest, d->checkpoint)) return PLM_OK;
+  if (!has_branched_off(d->path, *newest, d->checkpoint) || newest_step < d->step)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how, d->path,
+                             (long long)newest_step),
+                    "choose a new --output-dir to branch off from that checkpoint");
+  plm_free(d->checkpoint);
+  d->checkpoint = *newest;
+  d->step = newest_step;
+  *newest = NULL;
+  return PLM_OK;
+}
+
 static plm_status choose_checkpoint(const char *how, plm_run_directory *d, bool is_run) {
   char *newest = NULL;
   int64_t newest_step = -1;
+  plm_status status = PLM_OK;
   if (is_run) PLM_TRY(find_newest_good(d->path, &newest, &newest_step));
   if (strcmp(how, "auto") == 0) {
     d->checkpoint = newest;
     d->step = newest_step;
     return PLM_OK;
   }
-  plm_status status = PLM_OK;
-  if (strcmp(how, "never") == 0) {
-    if (newest != NULL)
-      status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
-                        "choose a new --output-dir");
-  } else {
-    status = find_named(how, &d->checkpoint, &d->step);
-    if (status == PLM_OK && newest != NULL && !same_file(newest, d->checkpoint))
-      status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how, d->path,
-                                 (long long)newest_step),
-                        "choose a new --output-dir to branch off from that checkpoint");
-  }
+  if (strcmp(how, "never") != 0)
+    status = choose_named(how, d, &newest, newest_step);
+  else if (newest != NULL)
+    status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
+                      "choose a new --output-dir");
   plm_free(newest);
   return status;
 }

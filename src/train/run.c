@@ -114,8 +114,7 @@ static plm_status fill_weights(plm_run *run) {
   }
   if (s->from_scratch) return plm_model_initialise(run->model, (uint64_t)s->o->seed);
   PLM_TRY(plm_model_dir_load(s->model_directory, run->model, &report));
-  plm_info("%s: %lld tensors, rotary frequencies from %s%s", s->model_directory, (long long)report.tensors, report.inv_freq_source,
-           report.renamed > 0 ? "; older names understood" : "");
+  plm_info("%s: %lld tensors, rotary frequencies from %s", s->model_directory, (long long)report.tensors, report.inv_freq_source);
   return PLM_OK;
 }
 

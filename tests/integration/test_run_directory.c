@@ -16,7 +16,7 @@
 static const char checkpoint_files[] =
     "MANIFEST.json config.json model.safetensors optimizer.safetensors protlm_state.json special_tokens_map.json tokenizer_config.json "
     "trainer_state.json vocab.txt";
-static const char model_files[] = "config.json model.safetensors special_tokens_map.json tokenizer_config.json vocab.txt";
+static const char model_files[] = "config.json model.safetensors special_tokens_map.json tokenizer_config.json trainer_state.json vocab.txt";
 
 static void make_directory(const char *name) {
   if (mkdir(file_path("%s", name), 0755) != 0) fail_msg("%s can't be made", name);
