@@ -43,9 +43,10 @@ static bool save_is_due(const plm_run *run) {
 
 /* ---- evaluation ---- */
 
+/* Asked to stop, or time is nearly up; not before this start's first step, so that every start gets somewhere. */
 static bool cancelled(void *user) {
-  (void)user;
-  return plm_run_interrupted();
+  const plm_run *run = user;
+  return plm_run_interrupted() || plm_deadline_flags(&run->deadline) != 0;
 }
 
 /* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency plateau. */
@@ -110,6 +111,7 @@ static plm_status evaluate(plm_run *run) {
       .frequency = run->frequency,
       .comm = run->comm,
       .cancelled = run->comm->size == 1 ? cancelled : NULL,
+      .user = run,
   };
   double started = plm_clock_monotonic();
   plm_run_phase(run, "evaluating");
@@ -205,7 +207,7 @@ static plm_status after_step(plm_run *run) {
   if (s->evaluation_due) {
     plm_status status = evaluate(run);
     if (status == PLM_STOPPED) {
-      run->stop |= plm_stop_signals();
+      run->stop |= plm_stop_signals() | plm_deadline_flags(&run->deadline);
       return s->step == 0 ? stop_here(run) : save_and_stop(run);
     }
     PLM_TRY(status);
