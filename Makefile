@@ -33,8 +33,8 @@ parity: all ## compare with PyTorch and transformers, live (installs them outsid
 pictures: all ## screenshots of a report page (RUN=directory; default the demo's)
 	@tools/pictures.sh $(RUN)
 
-docs: all ## regenerate man pages and completions under share/
-	@tools/generate_docs.sh $(BUILD)/protlm share
+docs: all ## regenerate man pages, completions and docs/options.md from the option tables
+	@tools/generate_docs.sh $(BUILD)/protlm .
 
 install: all ## install program, man pages and completions under PREFIX
 	@$(CMAKE) --install $(BUILD) --prefix $(PREFIX)

@@ -3,6 +3,7 @@
 set -u
 label=$1 build=$2 results=$3
 shift 3
+export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive} # two tests on two cores: waiting threads must not spin
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}" UBSAN_OPTIONS="${UBSAN_OPTIONS:-print_stacktrace=1}"
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}"
 echo "== $label"

@@ -30,11 +30,14 @@ typedef enum plm_status {
 #define PLM_CHECKED __attribute__((warn_unused_result))
 #define PLM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
-/* Start a failure: record code, place and message; the previous message of this thread is replaced. Returns `code`. */
-#define plm_fail(code, ...) (plm_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__), plm_error_code(code))
+/* `code`, in a way that the compiler sees through: after `if (plm_fail(...) != PLM_OK)` it must not warn of outputs that are not set. */
+static inline plm_status plm_same_status(plm_status code, plm_status recorded) {
+  (void)recorded;
+  return code;
+}
 
-/* Lets the compiler see that plm_fail(PLM_E_X, ...) is not PLM_OK, so that it can tell set results from unset ones. */
-static inline plm_status plm_error_code(plm_status code) { return code; }
+/* Start a failure: record code, place and message; the previous message of this thread is replaced. Returns `code`. */
+#define plm_fail(code, ...) plm_same_status((code), plm_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__))
 
 /* Add what to do about the current failure ("use --batch-tokens 2K"). Returns `code`, so `return plm_hint(plm_fail(...), ...)` reads well. */
 plm_status plm_hint(plm_status code, const char *format, ...) PLM_PRINTF(2, 3);

@@ -11,8 +11,8 @@
 #include "app/print.h"
 #include "app/session.h"
 #include "base/alloc.h"
-#include "base/file.h"
 #include "base/json.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "data/dataset_cache.h"
 #include "dist/comm.h"
@@ -70,26 +70,20 @@ static plm_status add_number(json_t *section, const char *name, int64_t number) 
 #endif
 
 static plm_status add_program(json_t *section) {
+  plm_system system;
+  plm_system_read(&system);
   PLM_TRY(add_text(section, "version", PLM_VERSION));
   PLM_TRY(add_text(section, "compiler", COMPILER));
-  return add_text(section, "build", BUILD);
-}
-
-/* "model name : AMD EPYC ..." of /proc/cpuinfo; "unknown" elsewhere. */
-static plm_status add_processor_name(json_t *section) {
-  char *text = NULL, name[128] = "unknown";
-  size_t bytes;
-  if (plm_file_read("/proc/cpuinfo", 1 << 24, &text, &bytes) != PLM_OK) plm_error_clear();
-  const char *line = text == NULL ? NULL : strstr(text, "model name");
-  const char *colon = line == NULL ? NULL : strchr(line, ':');
-  if (colon != NULL) snprintf(name, sizeof name, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
-  plm_free(text);
-  return add_text(section, "name", name);
+  PLM_TRY(add_text(section, "build", BUILD));
+  return add_text(section, "system", system.os);
 }
 
 static plm_status add_processor(json_t *section, const plm_exec *exec) {
   const char *mask = getenv("PROTLM_CPU");
-  PLM_TRY(add_processor_name(section));
+  plm_system system;
+  plm_system_read(&system);
+  PLM_TRY(add_text(section, "name", system.cpu));
+  PLM_TRY(add_number(section, "usable", system.cpus));
   PLM_TRY(add_number(section, "threads", plm_pool_threads(exec->pool)));
   PLM_TRY(add_text(section, "threads_from", plm_pool_kind()));
   PLM_TRY(add_text(section, "level_found", plm_cpu_level_name(plm_cpu_level_detect())));

@@ -139,9 +139,9 @@ fail:
 
 enum { HASH_PIECE = 1 << 20 };
 
-static plm_status hash_to_end(int fd, const char *path, plm_hasher *hasher, char *piece, int64_t *ret_bytes) {
+static plm_status hash_to_end(int fd, const char *path, plm_hasher *hasher, char *piece, size_t piece_bytes, int64_t *ret_bytes) {
   for (int64_t offset = 0;;) {
-    ssize_t got = read_some(fd, piece, HASH_PIECE, offset);
+    ssize_t got = read_some(fd, piece, piece_bytes, offset);
     if (got < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
     *ret_bytes = offset;
     if (got == 0) return PLM_OK;
@@ -158,8 +158,9 @@ plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes) {
   plm_status status;
   PLM_TRY(open_for_reading(path, &fd, &facts));
   PLM_TRY_GOTO(plm_hasher_create(&hasher), done);
-  PLM_TRY_GOTO(PLM_NEW(&piece, HASH_PIECE), done);
-  PLM_TRY_GOTO(hash_to_end(fd, path, hasher, piece, ret_bytes), done);
+  size_t piece_bytes = facts.st_size > 0 && facts.st_size < HASH_PIECE ? (size_t)facts.st_size : HASH_PIECE;
+  PLM_TRY_GOTO(PLM_NEW(&piece, piece_bytes), done);
+  PLM_TRY_GOTO(hash_to_end(fd, path, hasher, piece, piece_bytes, ret_bytes), done);
   plm_hasher_hex(hasher, ret_hash);
 done:
   plm_free(piece);

@@ -95,7 +95,7 @@ PLM_CHECKED plm_status plm_file_remove(const char *path);                 /* abs
 PLM_CHECKED plm_status plm_tree_remove(const char *path);                 /* absent is fine; never follows links */
 PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path); /* symbolic link by temporary + rename; no sync */
 
-/* ---- lock ---- flock(2): gone with the process however it ends. */
+/* ---- lock ---- flock(2): gone with the process however it ends. Where the file system has none, a warning says so and the lock is had. */
 typedef struct plm_lock plm_lock;
 /* Takes the lock or says at once that another holds it (*ret_held_elsewhere, PLM_OK, *ret_lock NULL). `note` is written into the file
  * ("host pid"), for the other's message; *ret_holder (optional) is the note found when held elsewhere, to be freed. */

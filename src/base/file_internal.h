@@ -15,7 +15,8 @@ PLM_CHECKED plm_status plm_fs_sync(int fd, const char *path);
 PLM_CHECKED plm_status plm_fs_close(int fd, const char *path); /* the descriptor is gone in any case */
 
 /* "cannot <verb> <path>: <what errno says>", with a hint for the errors that have a usual remedy. Returns `code`. */
-plm_status plm_file_cannot(plm_status code, const char *verb, const char *path);
+#define plm_file_cannot(code, verb, path) plm_same_status((code), plm_file_report((code), (verb), (path)))
+plm_status plm_file_report(plm_status code, const char *verb, const char *path);
 
 /* The n-th name for a temporary beside `path`: "tmp-<name>-<pid>-<n>". */
 PLM_CHECKED plm_status plm_path_temporary(const char *path, int n, char **ret_path);

@@ -81,7 +81,7 @@ static plm_status hint_for_full_disk(plm_status code, const char *path) {
   return plm_hint(code, "%s are free there: make room or write to another file system", plm_bytes_text(available, text));
 }
 
-plm_status plm_file_cannot(plm_status code, const char *verb, const char *path) {
+plm_status plm_file_report(plm_status code, const char *verb, const char *path) {
   int error = errno;
   plm_fail(code, "cannot %s %s: %s", verb, path, strerror(error));
   switch (error) {

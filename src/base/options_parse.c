@@ -128,7 +128,7 @@ plm_status plm_options_parse(plm_option_values *values, int argc, char *const *a
       options_ended = true;
     } else {
       spelling spelled;
-      const plm_option *option;
+      const plm_option *option = NULL;
       PLM_TRY(find_spelled(&s, word, &spelled, &option));
       PLM_TRY(option->type == PLM_OPT_FLAG ? take_flag(&s, option, &spelled) : take_value(&s, option, &spelled));
     }

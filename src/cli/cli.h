@@ -62,7 +62,7 @@ char *cli_bytes(double bytes, char text[32]);
 /* ---- commands ---- */
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common);
 
-/* Write man pages and completions under `directory`: protlm generate-docs DIR. */
-plm_status cli_generate_docs(const char *directory);
+/* ---- cmd_docs.c: print a generated file by its name in the source tree, or the list of names (NULL) ---- */
+plm_status cli_generate_docs(const char *file);
 
 #endif

@@ -1,6 +1,9 @@
 /* cmd_train.c - `protlm train`: the progress bar, one line an interval when there is no terminal, and the closing block. */
+#define _GNU_SOURCE
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "protlm/log.h"
@@ -8,8 +11,17 @@
 typedef struct view {
   const cli_terminal *terminal;
   bool quiet;
+  double shown_at; /* when the bar was last drawn */
   char phase[160];
 } view;
+
+enum { DRAWS_PER_SECOND = 12 };
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
 
 /* "[#####>         ]" of `width` characters. */
 static void draw_bar(char *text, size_t bytes, int width, double share) {
@@ -64,6 +76,9 @@ static void on_step(void *user, const plm_progress *progress) {
   view *v = user;
   if (v->terminal->live) {
     char line[512] = "";
+    double time = now();
+    if (time - v->shown_at < 1.0 / DRAWS_PER_SECOND && progress->step < progress->max_steps) return;
+    v->shown_at = time;
     compose(progress, v->terminal->width, line, sizeof line);
     cli_status_line(line);
   } else if (progress->logged && !v->quiet) {
@@ -82,7 +97,7 @@ static const char *headline(const plm_train_result *r) {
   switch (r->outcome) {
     case PLM_TRAIN_FINISHED: return "Finished";
     case PLM_TRAIN_STOPPED: return "Stopped early, nothing lost";
-    case PLM_TRAIN_DRY_RUN: return "Dry run: nothing was written";
+    case PLM_TRAIN_DRY_RUN: return "Dry run, nothing was written";
     case PLM_TRAIN_ALREADY_FINISHED: return "Already finished";
   }
   return "";
@@ -95,19 +110,22 @@ static void print_quality(const plm_train_result *r) {
   if (!isfinite(r->final_eval_perplexity_masked)) return;
   printf("  on <mask> rows       perplexity %.2f; amino-acid frequencies alone give %.2f\n", r->final_eval_perplexity_masked, r->baseline_frequency_masked);
   if (r->gain_masked_se > 0)
-    printf("                       better by %.4f nats, %.1f standard errors\n", r->gain_masked, r->gain_masked / r->gain_masked_se);
+    printf("                       %s by %.4f nats, %.1f standard errors\n", r->gain_masked >= 0 ? "better" : "worse", fabs(r->gain_masked),
+           fabs(r->gain_masked) / r->gain_masked_se);
   if (r->best_step >= 0 && isfinite(r->best_eval_loss)) printf("  best evaluation      %.4f at step %lld\n", r->best_eval_loss, (long long)r->best_step);
 }
 
 static void print_work(const plm_train_result *r) {
-  char residues[32], rate[32], time[32];
+  char residues[32], rate[32], time[32], memory[32];
+  struct rusage usage;
   printf("  steps                %lld of %lld", (long long)r->step, (long long)r->max_steps);
   if (r->first_step > 0) printf(" (this start from %lld)", (long long)r->first_step);
   printf("\n");
-  if (r->skipped_updates > 0) printf("  skipped updates      %lld (non-finite gradients)\n", (long long)r->skipped_updates);
+  if (r->skipped_updates > 0) printf("  skipped updates      %lld (loss or gradients not finite)\n", (long long)r->skipped_updates);
   if (r->residues > 0)
-    printf("  residues trained on  %s at %s/s, %s; %.1f%% of the time waiting for data\n", cli_count((double)r->residues, residues),
+    printf("  residues trained on  %s at %s/s, in %s; %.1f%% of it waiting for data\n", cli_count((double)r->residues, residues),
            cli_count(r->residues_per_s, rate), cli_duration(r->seconds, time), 100 * r->data_wait);
+  if (getrusage(RUSAGE_SELF, &usage) == 0) printf("  peak memory          %s\n", cli_bytes((double)usage.ru_maxrss * 1024, memory));
 }
 
 /* Paths as a shell would want them typed. */
@@ -127,26 +145,32 @@ static void print_next(const char *words, const char *command, const char *path,
   printf("%s\n", rest);
 }
 
+/* What to type after a run that is over. */
+static void print_results(const plm_train_result *r) {
+  char model[sizeof r->output_directory + 16];
+  snprintf(model, sizeof model, "%s/final", r->output_directory);
+  printf("  model                %s (opens with AutoModelForMaskedLM.from_pretrained)\n", model);
+  printf("  report               %s/report.html\n", r->output_directory);
+  printf("\nNext:\n");
+  print_next("score other proteins", "protlm eval --model", model, " --data other.fasta --per-sequence");
+  print_next("see what it computes", "protlm inspect forward --model", model, " --fasta other.fasta");
+  print_next("list checkpoints", "protlm ckpt ls", r->output_directory, "");
+}
+
 static void print_closing(const plm_train_result *r) {
   printf("\n%s: %s\n", headline(r), r->reason);
-  if (r->outcome == PLM_TRAIN_DRY_RUN) return;
-  print_work(r);
+  if (r->outcome == PLM_TRAIN_DRY_RUN) {
+    printf("  to start             the same command without --dry-run\n");
+    return;
+  }
+  if (r->step > 0) print_work(r);
   print_quality(r);
   printf("\n");
   if (r->checkpoint[0] != '\0') printf("  checkpoint           %s\n", r->checkpoint);
-  if (r->outcome == PLM_TRAIN_STOPPED) {
-    printf("  go on                run the same command again; it continues from this checkpoint\n");
-    return;
-  }
-  char model[sizeof r->output_directory + 16], report[sizeof r->output_directory + 16];
-  snprintf(model, sizeof model, "%s/final", r->output_directory);
-  snprintf(report, sizeof report, "%s/report.html", r->output_directory);
-  printf("  model                %s  (AutoModelForMaskedLM.from_pretrained opens it)\n", model);
-  printf("  report               %s\n", report);
-  printf("\nNext:\n");
-  print_next("score other proteins", "protlm eval --model", model, " --data other.fasta --per-sequence");
-  print_next("look at a forward", "protlm inspect forward --model", model, " --fasta other.fasta");
-  print_next("list checkpoints", "protlm ckpt ls", r->output_directory, "");
+  if (r->outcome == PLM_TRAIN_STOPPED)
+    printf("  to go on             the same command again%s\n", r->checkpoint[0] != '\0' ? ": it continues from this checkpoint" : "");
+  else
+    print_results(r);
 }
 
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common) {

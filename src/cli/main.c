@@ -21,7 +21,7 @@ static void write_stdout(void *user, const char *text) {
 static plm_status print_help(const plm_command *command, const cli_terminal *terminal) {
   char *text;
   PLM_TRY(plm_options_help(cli_full_table(command), terminal->width, terminal->stdout_colour, &text));
-  fputs(text, stdout);
+  write_stdout(NULL, text);
   plm_string_free(text);
   return PLM_OK;
 }
@@ -29,7 +29,7 @@ static plm_status print_help(const plm_command *command, const cli_terminal *ter
 static plm_status print_config(const plm_option_values *values) {
   char *text;
   PLM_TRY(plm_options_config(values, true, &text));
-  fputs(text, stdout);
+  write_stdout(NULL, text);
   plm_string_free(text);
   return PLM_OK;
 }
@@ -77,7 +77,7 @@ static plm_status run_without_command(int argc, char **argv, const cli_common *c
     printf("protlm %s\n", PLM_VERSION);
     return PLM_OK;
   }
-  if (argc == 2 && strcmp(argv[0], "generate-docs") == 0) return cli_generate_docs(argv[1]);
+  if (argc > 0 && strcmp(argv[0], "generate-docs") == 0) return cli_generate_docs(argc > 1 ? argv[1] : NULL);
   if (argc > 0 && strcmp(argv[0], "help") == 0) return explain(argc - 1, argv + 1, terminal);
   bool is_group = argc > 0 && cli_is_group(argv[0]);
   if (common->help && (argc == 0 || is_group || argv[0][0] == '-')) {
@@ -94,6 +94,7 @@ static plm_status run_without_command(int argc, char **argv, const cli_common *c
 /* Results that did not reach stdout are a failure too (full disk), except into a closed pipe, which was the reader's wish. */
 static plm_status finish_stdout(plm_status status) {
   if (fflush(stdout) != 0 && stdout_failure == 0) stdout_failure = errno;
+  if (ferror(stdout) && stdout_failure == 0) stdout_failure = EIO;
   if (stdout_failure == 0 || stdout_failure == EPIPE || status != PLM_OK) return status;
   return plm_fail(PLM_E_RESOURCE, "results could not be written to standard output: %s", strerror(stdout_failure));
 }

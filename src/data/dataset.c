@@ -26,7 +26,7 @@ typedef struct opening {
 
 /* ---- making ---- */
 
-static plm_status nothing_left(const opening *o, const plmd_dropped *dropped) {
+static plm_status nothing_left(const opening *o, const plm_packed_file_dropped *dropped) {
   char count[PLM_NUMBER_TEXT];
   if (dropped->skipped_invalid > 0)
     return plm_fail(PLM_E_INPUT, "%s: no sequence is left: %s were left out for characters that are no amino acids", o->words,
@@ -37,7 +37,7 @@ static plm_status nothing_left(const opening *o, const plmd_dropped *dropped) {
   return plm_fail(PLM_E_INPUT, "%s: no sequence: there is nothing in it", o->words);
 }
 
-static plm_status read_sources(const opening *o, plmd_writer *writer, plmd_dropped *ret_dropped) {
+static plm_status read_sources(const opening *o, plm_packed_file_writer *writer, plm_packed_file_dropped *ret_dropped) {
   plm_status status = PLM_OK;
   plm_sequence_sink *sink = NULL;
   PLM_TRY(PLM_NEW(&sink, 1));
@@ -45,7 +45,7 @@ static plm_status read_sources(const opening *o, plmd_writer *writer, plmd_dropp
   for (size_t i = 0; i < o->options->paths.count; i++)
     PLM_TRY_GOTO(plm_sequence_file_read(o->options->paths.items[i], o->options->threads, sink), done);
   *ret_dropped = sink->dropped;
-  if (plmd_writer_count(writer) == 0) status = nothing_left(o, &sink->dropped);
+  if (plm_packed_file_writer_count(writer) == 0) status = nothing_left(o, &sink->dropped);
 done:
   plm_sequence_sink_clear(sink);
   plm_free(sink);
@@ -61,17 +61,17 @@ static plm_status check_unchanged(const opening *o) {
 }
 
 /* Fill the packed file at `temporary`, whose writer is open, and give it its name; without a cache it is opened and loses its name. */
-static plm_status make(const opening *o, plmd_writer *writer, const char *temporary, const char *path, plm_dataset **ret_dataset) {
-  plmd_dropped dropped;
+static plm_status make(const opening *o, plm_packed_file_writer *writer, const char *temporary, const char *path, plm_dataset **ret_dataset) {
+  plm_packed_file_dropped dropped;
   double start = plm_clock_monotonic();
   plm_info("reading %s", o->words);
   plm_status status = read_sources(o, writer, &dropped);
   if (status == PLM_OK) status = check_unchanged(o);
   if (status != PLM_OK) {
-    plmd_writer_abandon(writer);
+    plm_packed_file_writer_abandon(writer);
     return status;
   }
-  PLM_TRY(plmd_writer_close(writer, &dropped, o->key.cacheable ? o->key.key : 0));
+  PLM_TRY(plm_packed_file_writer_close(writer, &dropped, o->key.cacheable ? o->key.key : 0));
   const char *made = o->key.cacheable ? path : temporary;
   if (o->key.cacheable) {
     status = plm_file_rename(temporary, path);
@@ -82,7 +82,7 @@ static plm_status make(const opening *o, plmd_writer *writer, const char *tempor
       return plm_error_give(&first);
     }
   }
-  PLM_TRY_GOTO(plmd_open(made, o->words, ret_dataset), done);
+  PLM_TRY_GOTO(plm_packed_file_open(made, o->words, ret_dataset), done);
   plm_debug("packed form made in %.1f s: %s", plm_clock_monotonic() - start, made);
 done:
   if (!o->key.cacheable && plm_file_remove(temporary) != PLM_OK) plm_debug("%s", plm_error_message());
@@ -92,14 +92,14 @@ done:
 /* *ret_made: a packed file could be begun in this directory, so this is where it is or fails. */
 static plm_status make_in(const opening *o, const char *directory, bool *ret_made, plm_dataset **ret_dataset) {
   plm_status status = PLM_OK;
-  plmd_writer *writer = NULL;
+  plm_packed_file_writer *writer = NULL;
   char *path = NULL, *temporary = NULL;
   *ret_made = false;
   PLM_TRY_GOTO(plm_cache_prepare(directory, o->key.source_bytes), done);
   PLM_TRY_GOTO(plm_path_join(directory, o->key.name, &path), done);
   PLM_TRY_GOTO(plm_cache_temporary(path, &temporary), done);
   plm_cache_sweep(directory, o->key.name);
-  PLM_TRY_GOTO(plmd_writer_open(temporary, &writer), done);
+  PLM_TRY_GOTO(plm_packed_file_writer_open(temporary, &writer), done);
   *ret_made = true;
   PLM_TRY_GOTO(make(o, writer, temporary, path, ret_dataset), done);
 done:
@@ -143,7 +143,7 @@ static plm_status find_in(const opening *o, const char *directory, plm_dataset *
   plm_dataset *found = NULL;
   PLM_TRY(plm_path_join(directory, o->key.name, &path));
   if (plm_file_exists(path)) {
-    plm_status status = plmd_open(path, o->words, &found);
+    plm_status status = plm_packed_file_open(path, o->words, &found);
     if (status != PLM_OK) {
       plm_debug("not using %s: %s", path, plm_error_message());
     } else if (found->source_key != o->key.key) {
@@ -209,7 +209,7 @@ plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **re
   if (options->paths.count == 0) return plm_fail(PLM_E_USAGE, "no sequence file is given");
   PLM_TRY(look_at_sources(&options->paths, &packed));
   PLM_TRY(join_words(&options->paths, &o.words));
-  plm_status status = packed ? plmd_open(options->paths.items[0], o.words, &dataset) : open_or_make(&o, &dataset);
+  plm_status status = packed ? plm_packed_file_open(options->paths.items[0], o.words, &dataset) : open_or_make(&o, &dataset);
   plm_free(o.words);
   if (status == PLM_OK) *ret_dataset = dataset;
   return status;

@@ -79,8 +79,9 @@ static plm_status temporary_directory(char **ret_path) {
   return PLM_OK;
 }
 
-static bool is_stream_path(const char *path) {
-  return strcmp(path, "-") == 0 || strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+static bool is_regular(const char *path) {
+  struct stat info;
+  return strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
 plm_status plm_cache_directory(const plm_dataset_options *options, int index, char **ret_path) {
@@ -88,7 +89,7 @@ plm_status plm_cache_directory(const plm_dataset_options *options, int index, ch
   if (options->cache_directory != NULL) return index == 0 ? plm_strdup(options->cache_directory, ret_path) : PLM_OK;
   const char *first = options->paths.items[0];
   switch (index) {
-    case 0: return is_stream_path(first) ? plm_strdup("", ret_path) : plm_path_parent(first, ret_path);
+    case 0: return is_regular(first) ? plm_path_parent(first, ret_path) : plm_strdup("", ret_path);
     case 1: return from_environment("PROTLM_CACHE", "", ret_path);
     case 2: return from_environment("XDG_CACHE_HOME", "/protlm", ret_path);
     case 3: return from_environment("HOME", "/.cache/protlm", ret_path);

@@ -36,6 +36,7 @@ int64_t plm_loader_steps_per_epoch(const plm_loader *loader);
 PLM_CHECKED plm_status plm_loader_get(plm_loader *loader, int64_t step, const plm_step_batch **ret_batch, double *ret_waited);
 
 /* Global batch of one step as a single packed batch in the epoch's order, all ranks together: for `inspect batch`. */
-PLM_CHECKED plm_status plm_loader_inspect(const plm_view *view, const plm_loader_options *options, int64_t step, plm_packed *packed, int64_t *ret_epoch);
+PLM_CHECKED plm_status plm_loader_inspect(const plm_view *view, const plm_loader_options *options, int64_t step, plm_packed *packed,
+                                          int64_t *ret_epoch);
 
 #endif

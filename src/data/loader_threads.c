@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/alloc.h"
 
@@ -72,7 +73,8 @@ static plm_status start_threads(plm_loader_threads *t, int count) {
     if (error == 0) t->thread_count++;
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return error == 0 ? PLM_OK : plm_fail(PLM_E_RESOURCE, "thread %d of %d for loading data could not be started (error %d)", t->thread_count + 1, count, error);
+  if (error == 0) return PLM_OK;
+  return plm_fail(PLM_E_RESOURCE, "thread %d of %d for loading data could not be started: %s", t->thread_count + 1, count, strerror(error));
 }
 
 plm_status plm_loader_threads_create(const plm_view *view, const plm_loader_options *options, plm_sampler *sampler,

@@ -65,7 +65,7 @@ int64_t plm_token_length(const plm_dataset *dataset, int64_t id, int64_t max_len
 static plm_status refused(const plm_dataset *dataset, const char *name, unsigned char letter) {
   plm_fail(PLM_E_INPUT, "%s:%s%s: the character '%c' (byte %d) is not an amino acid", plm_dataset_get_info(dataset)->source,
            name[0] != '\0' ? " sequence " : "", name, letter >= ' ' && letter < 127 ? letter : '?', letter);
-  return plm_hint(PLM_E_INPUT, "choose --invalid-residues x to read such characters as X, or make the packed file again without them");
+  return plm_hint(PLM_E_INPUT, "choose --on-invalid x to read such characters as X, or make the packed file again without them");
 }
 
 plm_status plm_packer_check(const plm_dataset *dataset, const plm_packer_options *options) {

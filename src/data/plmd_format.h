@@ -21,7 +21,7 @@ enum { PLMD_MAGIC_BYTES = 8, PLMD_RESIDUES_AT = 64, PLMD_SUMMARY_BYTES = 4096 };
 /* Positions of tokens and of sequences in a batch are 32 bits wide; this leaves room for <cls> and <eos>. */
 enum { PLMD_LONGEST = INT32_MAX - 2 };
 
-typedef struct plmd_summary {
+typedef struct plm_packed_file_summary {
   char magic[PLMD_MAGIC_BYTES];
   uint64_t file_bytes;
   uint64_t offsets_at, names_at, names_bytes, name_offsets_at;
@@ -33,9 +33,9 @@ typedef struct plmd_summary {
   char reserved[PLMD_SUMMARY_BYTES - 14 * 8 - 40 - 256 * 8 - 8 - 8];
   uint64_t version;  /* 1 */
   uint64_t checksum; /* XXH3-64 of what stands before it in the summary */
-} plmd_summary;
+} plm_packed_file_summary;
 
-_Static_assert(sizeof(plmd_summary) == PLMD_SUMMARY_BYTES, "the summary is 4096 bytes");
+_Static_assert(sizeof(plm_packed_file_summary) == PLMD_SUMMARY_BYTES, "the summary is 4096 bytes");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, ".plmd files are mapped as they are, which needs a little-endian machine");
 
 #endif

@@ -15,7 +15,7 @@ static plm_status damaged(const char *path, const char *why) {
 }
 
 /* There is one layout for given counts, so every place must be exactly where it belongs. Counts are bounded first: no sum overflows. */
-static bool is_layout_right(const plmd_summary *s, uint64_t bytes) {
+static bool is_layout_right(const plm_packed_file_summary *s, uint64_t bytes) {
   uint64_t count = (uint64_t)s->count, residues = (uint64_t)s->residues, table = (count + 1) * 8;
   if (s->count < 1 || s->residues < s->count || count > bytes / 8 || residues > bytes || s->names_bytes > bytes) return false;
   if (s->longest < 1 || s->longest > PLMD_LONGEST || s->file_bytes != bytes) return false;
@@ -39,18 +39,18 @@ static bool do_ascend(const uint64_t *starts, int64_t count, uint64_t total, uin
   return right;
 }
 
-static plm_status verify(plm_dataset *dataset, plmd_summary *ret_summary) {
+static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summary) {
   const char *path = dataset->path, *data = dataset->file.data;
   size_t bytes = dataset->file.bytes;
   if (bytes < PLMD_RESIDUES_AT || memcmp(data, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0) return damaged(path, "it does not begin as a .plmd file");
   if (bytes < PLMD_RESIDUES_AT + PLMD_SUMMARY_BYTES) return damaged(path, "it is cut short");
-  plmd_summary *s = ret_summary;
+  plm_packed_file_summary *s = ret_summary;
   memcpy(s, data + bytes - PLMD_SUMMARY_BYTES, sizeof *s); /* its place need not be aligned in a damaged file */
   if (memcmp(s->magic, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0) return damaged(path, "its end is missing (cut short?)");
   if (s->version != 1)
     return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file has format version %" PRIu64 "; this program reads version 1", path, s->version),
                     "use a newer protlm, or make it again from the original file");
-  if (s->checksum != plm_hash64(s, offsetof(plmd_summary, checksum))) return damaged(path, "the checksum of its summary is wrong");
+  if (s->checksum != plm_hash64(s, offsetof(plm_packed_file_summary, checksum))) return damaged(path, "the checksum of its summary is wrong");
   if (!is_layout_right(s, bytes) || memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
     return damaged(path, "its sizes contradict each other");
 
@@ -66,7 +66,7 @@ static plm_status verify(plm_dataset *dataset, plmd_summary *ret_summary) {
   return PLM_OK;
 }
 
-static void fill_info(plm_dataset *dataset, const plmd_summary *s) {
+static void fill_info(plm_dataset *dataset, const plm_packed_file_summary *s) {
   plm_dataset_info *info = &dataset->info;
   *info = (plm_dataset_info){.count = s->count,
                              .residues = s->residues,
@@ -82,10 +82,10 @@ static void fill_info(plm_dataset *dataset, const plmd_summary *s) {
   dataset->source_key = s->source_key;
 }
 
-plm_status plmd_open(const char *path, const char *source, plm_dataset **ret_dataset) {
+plm_status plm_packed_file_open(const char *path, const char *source, plm_dataset **ret_dataset) {
   plm_status status = PLM_OK;
   plm_dataset *dataset = NULL;
-  plmd_summary summary;
+  plm_packed_file_summary summary;
   PLM_TRY(PLM_NEW(&dataset, 1));
   PLM_TRY_GOTO(plm_strdup(path, &dataset->path), fail);
   PLM_TRY_GOTO(plm_strdup(source, &dataset->source), fail);

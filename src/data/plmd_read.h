@@ -18,6 +18,6 @@ struct plm_dataset {
 
 /* Map and verify: sizes, the summary's checksum, and that all offsets ascend inside the file, so that no later access can leave it. The
  * content hash is not taken here (plm_dataset_verify), as that means reading everything. `source` is what the user calls it. */
-PLM_CHECKED plm_status plmd_open(const char *path, const char *source, plm_dataset **ret_dataset);
+PLM_CHECKED plm_status plm_packed_file_open(const char *path, const char *source, plm_dataset **ret_dataset);
 
 #endif

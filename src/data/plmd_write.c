@@ -17,7 +17,7 @@ typedef struct buffer {
   size_t used;
 } buffer;
 
-struct plmd_writer {
+struct plm_packed_file_writer {
   plm_writer *file, *names_file;
   char *names_path;
   buffer residues, names;
@@ -25,12 +25,12 @@ struct plmd_writer {
   uint32_t *lengths, *name_lengths;
   uint64_t *name_hashes; /* of the sequences that have a name */
   size_t lengths_capacity, name_lengths_capacity, name_hashes_capacity, named;
-  plmd_summary summary;
+  plm_packed_file_summary summary;
 };
 
-plm_status plmd_writer_open(const char *path, plmd_writer **ret_writer) {
+plm_status plm_packed_file_writer_open(const char *path, plm_packed_file_writer **ret_writer) {
   plm_status status = PLM_OK;
-  plmd_writer *writer = NULL;
+  plm_packed_file_writer *writer = NULL;
   const char magic[PLMD_RESIDUES_AT] = PLMD_MAGIC;
   PLM_TRY(PLM_NEW(&writer, 1));
   PLM_TRY_GOTO(PLM_NEW(&writer->residues.data, BUFFER_BYTES), fail);
@@ -43,11 +43,11 @@ plm_status plmd_writer_open(const char *path, plmd_writer **ret_writer) {
   *ret_writer = writer;
   return PLM_OK;
 fail:
-  plmd_writer_abandon(writer);
+  plm_packed_file_writer_abandon(writer);
   return status;
 }
 
-static void free_writer(plmd_writer *writer) {
+static void free_writer(plm_packed_file_writer *writer) {
   plm_free(writer->residues.data);
   plm_free(writer->names.data);
   plm_hasher_destroy(writer->hasher);
@@ -58,14 +58,14 @@ static void free_writer(plmd_writer *writer) {
   plm_free(writer);
 }
 
-void plmd_writer_abandon(plmd_writer *writer) {
+void plm_packed_file_writer_abandon(plm_packed_file_writer *writer) {
   if (writer == NULL) return;
   plm_writer_abandon(writer->names_file);
   plm_writer_abandon(writer->file);
   free_writer(writer);
 }
 
-int64_t plmd_writer_count(const plmd_writer *writer) { return writer->summary.count; }
+int64_t plm_packed_file_writer_count(const plm_packed_file_writer *writer) { return writer->summary.count; }
 
 /* Four tables, so that runs of one letter don't wait for the count before. */
 static void count_letters(const char *text, size_t bytes, int64_t histogram[256]) {
@@ -78,7 +78,7 @@ static void count_letters(const char *text, size_t bytes, int64_t histogram[256]
   for (size_t c = 0; c < 256; c++) histogram[c] += (int64_t)tables[0][c] + tables[1][c] + tables[2][c] + tables[3][c];
 }
 
-static plm_status flush_residues(plmd_writer *writer) {
+static plm_status flush_residues(plm_packed_file_writer *writer) {
   const buffer full = writer->residues;
   writer->residues.used = 0;
   count_letters(full.data, full.used, writer->summary.histogram);
@@ -86,13 +86,13 @@ static plm_status flush_residues(plmd_writer *writer) {
   return plm_writer_write(writer->file, full.data, full.used);
 }
 
-static plm_status flush_names(plmd_writer *writer) {
+static plm_status flush_names(plm_packed_file_writer *writer) {
   const buffer full = writer->names;
   writer->names.used = 0;
   return plm_writer_write(writer->names_file, full.data, full.used);
 }
 
-static plm_status add_residues(plmd_writer *writer, const char *residues, size_t length) {
+static plm_status add_residues(plm_packed_file_writer *writer, const char *residues, size_t length) {
   for (size_t done = 0; done < length;) {
     size_t room = BUFFER_BYTES - writer->residues.used, piece = length - done < room ? length - done : room;
     memcpy(writer->residues.data + writer->residues.used, residues + done, piece);
@@ -103,7 +103,7 @@ static plm_status add_residues(plmd_writer *writer, const char *residues, size_t
   return PLM_OK;
 }
 
-static plm_status add_name(plmd_writer *writer, const char *name, size_t bytes) {
+static plm_status add_name(plm_packed_file_writer *writer, const char *name, size_t bytes) {
   PLM_ASSERT(bytes <= BUFFER_BYTES);
   if (bytes == 0) return PLM_OK;
   if (writer->names.used + bytes > BUFFER_BYTES) PLM_TRY(flush_names(writer));
@@ -114,9 +114,9 @@ static plm_status add_name(plmd_writer *writer, const char *name, size_t bytes) 
   return PLM_OK;
 }
 
-plm_status plmd_writer_add(plmd_writer *writer, const char *name, size_t name_bytes, const char *residues, size_t length) {
+plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes, const char *residues, size_t length) {
   PLM_ASSERT(length > 0 && length <= PLMD_LONGEST);
-  plmd_summary *summary = &writer->summary;
+  plm_packed_file_summary *summary = &writer->summary;
   size_t index = (size_t)summary->count;
   PLM_TRY(PLM_GROW(&writer->lengths, &writer->lengths_capacity, index + 1));
   PLM_TRY(PLM_GROW(&writer->name_lengths, &writer->name_lengths_capacity, index + 1));
@@ -133,13 +133,13 @@ plm_status plmd_writer_add(plmd_writer *writer, const char *name, size_t name_by
 
 /* ---- the end of the file ---- */
 
-static plm_status pad_to_8(plmd_writer *writer) {
+static plm_status pad_to_8(plm_packed_file_writer *writer) {
   const char zeros[8] = {0};
   return plm_writer_write(writer->file, zeros, (size_t)(-plm_writer_bytes(writer->file) & 7));
 }
 
 /* Cumulative sums of `lengths`, count + 1 of them, also into `hasher` if there is one. */
-static plm_status write_offsets(plmd_writer *writer, const uint32_t *lengths, plm_hasher *opt_hasher, uint64_t *ret_at) {
+static plm_status write_offsets(plm_packed_file_writer *writer, const uint32_t *lengths, plm_hasher *opt_hasher, uint64_t *ret_at) {
   PLM_TRY(pad_to_8(writer));
   *ret_at = (uint64_t)plm_writer_bytes(writer->file);
   uint64_t piece[OFFSETS_AT_ONCE], sum = 0;
@@ -155,7 +155,7 @@ static plm_status write_offsets(plmd_writer *writer, const uint32_t *lengths, pl
   return PLM_OK;
 }
 
-static plm_status copy_names(plmd_writer *writer) {
+static plm_status copy_names(plm_packed_file_writer *writer) {
   plm_mapping names;
   PLM_TRY(flush_names(writer));
   plm_writer *names_file = writer->names_file;
@@ -177,8 +177,8 @@ static int64_t count_repeats(uint64_t *hashes, size_t count) {
   return repeats;
 }
 
-static plm_status write_tail(plmd_writer *writer, const plmd_dropped *dropped, uint64_t source_key) {
-  plmd_summary *summary = &writer->summary;
+static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped, uint64_t source_key) {
+  plm_packed_file_summary *summary = &writer->summary;
   PLM_TRY(flush_residues(writer));
   PLM_TRY(write_offsets(writer, writer->lengths, writer->hasher, &summary->offsets_at));
   if (summary->names_bytes > 0) {
@@ -198,17 +198,17 @@ static plm_status write_tail(plmd_writer *writer, const plmd_dropped *dropped, u
   summary->skipped_invalid = dropped->skipped_invalid;
   summary->duplicate_names = count_repeats(writer->name_hashes, writer->named);
   plm_hasher_hex(writer->hasher, summary->content_hash);
-  summary->checksum = plm_hash64(summary, offsetof(plmd_summary, checksum));
+  summary->checksum = plm_hash64(summary, offsetof(plm_packed_file_summary, checksum));
   return plm_writer_write(writer->file, summary, sizeof *summary);
 }
 
-plm_status plmd_writer_close(plmd_writer *writer, const plmd_dropped *dropped, uint64_t source_key) {
+plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped, uint64_t source_key) {
   plm_status status = write_tail(writer, dropped, source_key);
   if (status == PLM_OK) {
     plm_writer *file = writer->file;
     writer->file = NULL;
     status = plm_writer_close(file, NULL);
   }
-  plmd_writer_abandon(writer);
+  plm_packed_file_writer_abandon(writer);
   return status;
 }

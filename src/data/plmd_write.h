@@ -11,19 +11,19 @@
 
 #include "protlm/status.h"
 
-typedef struct plmd_writer plmd_writer;
+typedef struct plm_packed_file_writer plm_packed_file_writer;
 
 /* Counts that only the reader of the input knows. */
-typedef struct plmd_dropped {
+typedef struct plm_packed_file_dropped {
   int64_t empty, stops, skipped_invalid;
-} plmd_dropped;
+} plm_packed_file_dropped;
 
-PLM_CHECKED plm_status plmd_writer_open(const char *path, plmd_writer **ret_writer);
-PLM_CHECKED plm_status plmd_writer_add(plmd_writer *writer, const char *name, size_t name_bytes, const char *residues, size_t length);
-int64_t plmd_writer_count(const plmd_writer *writer);
+PLM_CHECKED plm_status plm_packed_file_writer_open(const char *path, plm_packed_file_writer **ret_writer);
+PLM_CHECKED plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes, const char *residues, size_t length);
+int64_t plm_packed_file_writer_count(const plm_packed_file_writer *writer);
 
 /* Write the rest, sync and verify; frees the writer in any case, and on failure leaves no file. */
-PLM_CHECKED plm_status plmd_writer_close(plmd_writer *writer, const plmd_dropped *dropped, uint64_t source_key);
-void plmd_writer_abandon(plmd_writer *writer); /* accepts NULL */
+PLM_CHECKED plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped, uint64_t source_key);
+void plm_packed_file_writer_abandon(plm_packed_file_writer *writer); /* accepts NULL */
 
 #endif

@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "data/plmd_format.h"
 
-void plm_sequence_sink_init(plm_sequence_sink *sink, plmd_writer *writer, plm_invalid invalid) {
+void plm_sequence_sink_init(plm_sequence_sink *sink, plm_packed_file_writer *writer, plm_invalid invalid) {
   *sink = (plm_sequence_sink){.writer = writer, .invalid = invalid};
 }
 
@@ -46,7 +46,7 @@ static plm_status invalid_letter(unsigned char c) {
     plm_fail(PLM_E_INPUT, "'%c' is not an amino acid", c);
   else
     plm_fail(PLM_E_INPUT, "a byte of value %d inside a sequence is not an amino acid", c);
-  return plm_hint(PLM_E_INPUT, "correct the file, or choose --invalid-residues x to read such characters as X, or skip to leave those sequences out");
+  return plm_hint(PLM_E_INPUT, "correct the file, or choose --on-invalid x to read such characters as X, or skip to leave those sequences out");
 }
 
 /* Text with something in it that is no letter. Room for all of it has been made. */
@@ -88,5 +88,5 @@ plm_status plm_sequence_sink_end(plm_sequence_sink *sink) {
     sink->dropped.empty++;
     return PLM_OK;
   }
-  return plmd_writer_add(sink->writer, sink->name, name_bytes, sink->residues, kept);
+  return plm_packed_file_writer_add(sink->writer, sink->name, name_bytes, sink->residues, kept);
 }

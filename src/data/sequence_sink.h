@@ -14,9 +14,9 @@
 enum { PLM_NAME_BYTES = 4096 }; /* longer names are cut */
 
 typedef struct plm_sequence_sink {
-  plmd_writer *writer; /* borrowed */
+  plm_packed_file_writer *writer; /* borrowed */
   plm_invalid invalid;
-  plmd_dropped dropped;
+  plm_packed_file_dropped dropped;
   char name[PLM_NAME_BYTES];
   size_t name_bytes;
   char *residues;
@@ -24,7 +24,7 @@ typedef struct plm_sequence_sink {
   bool skipping; /* this sequence holds an invalid letter and is left out */
 } plm_sequence_sink;
 
-void plm_sequence_sink_init(plm_sequence_sink *sink, plmd_writer *writer, plm_invalid invalid);
+void plm_sequence_sink_init(plm_sequence_sink *sink, plm_packed_file_writer *writer, plm_invalid invalid);
 void plm_sequence_sink_clear(plm_sequence_sink *sink);
 
 /* More of the name of the sequence to come; more of its text; its end. */

@@ -29,6 +29,10 @@ PLM_CHECKED plm_status plm_checkpoint_staging_path(const char *run_directory, co
 /* Take a directory out of sight for good: rename to .trash-<step>-<uuid>, sync the parent. Its removal may then fail harmlessly. */
 PLM_CHECKED plm_status plm_checkpoint_discard(const char *run_directory, int64_t step);
 
+/* PLM_E_NUMERIC when a tensor about to be saved holds NaN or an infinity: the run is broken in a way its guard has not seen, and such a
+ * state must not become a checkpoint. */
+PLM_CHECKED plm_status plm_checkpoint_check_finite(const char *tensor, const float *values, int64_t count);
+
 /* The optimiser's moments as a safetensors file, and back (checkpoint_optimizer.c). */
 PLM_CHECKED plm_status plm_optimizer_write(const char *path, const plm_params *params, plm_exec *exec, plm_moments moments, char *ret_hash,
                                            int64_t *ret_bytes);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "io/checkpoint_internal.h"
 #include "io/manifest.h"
+#include "io/model_dir_internal.h"
 #include "protlm/log.h"
 
 /* ---- is it this model's? ---- */
@@ -31,13 +32,37 @@ static plm_status check_config(const char *path, const plm_model_config *ours) {
 
 /* ---- the files ---- */
 
-/* The loader of models passes over tensors it has no use for (heads, buffers of other versions). In a checkpoint of ours there are none. */
+/* The loader of models passes over tensors it has no use for, and makes up some it lacks (heads, buffers of other versions). A checkpoint
+ * of ours has exactly the tensors that we write. */
+static plm_status check_tensors(const plm_safetensors *file, const plm_model_tensors *expected) {
+  for (size_t i = 0; i < expected->count; i++)
+    if (plm_safetensors_find(file, expected->entries[i].name) == NULL)
+      return plm_fail(PLM_E_CHECKPOINT, "%s lacks %s", plm_safetensors_path(file), expected->entries[i].name);
+  for (size_t i = 0; i < plm_safetensors_count(file); i++) {
+    const char *name = plm_safetensors_at(file, i)->name;
+    size_t k = 0;
+    while (k < expected->count && strcmp(expected->entries[k].name, name) != 0) k++;
+    if (k == expected->count) return plm_fail(PLM_E_CHECKPOINT, "%s holds %s, which this model has not", plm_safetensors_path(file), name);
+  }
+  return PLM_OK;
+}
+
 static plm_status load_weights(const char *path, plm_model *model) {
+  char *weights = NULL;
+  plm_safetensors *file = NULL;
+  plm_model_tensors *expected = NULL;
   plm_load_report report;
-  PLM_TRY(plm_model_dir_load(path, model, &report));
-  if (report.ignored == 0 && report.missing_optional == 0) return PLM_OK;
-  return plm_fail(PLM_E_CHECKPOINT, "%s/%s has %d tensors too many and lacks %d: it is not what this program writes", path,
-                  PLM_CHECKPOINT_WEIGHTS, report.ignored, report.missing_optional);
+  plm_status status;
+  PLM_TRY_GOTO(plm_path_join(path, PLM_CHECKPOINT_WEIGHTS, &weights), done);
+  PLM_TRY_GOTO(plm_safetensors_open(weights, &file), done);
+  PLM_TRY_GOTO(plm_model_tensors_create(model, false, &expected), done);
+  PLM_TRY_GOTO(check_tensors(file, expected), done);
+  PLM_TRY_GOTO(plm_model_dir_load(path, model, &report), done);
+done:
+  plm_model_tensors_destroy(expected);
+  plm_safetensors_close(file);
+  plm_free(weights);
+  return status;
 }
 
 static plm_status load_optimizer(const char *path, const plm_model *model, plm_exec *exec, plm_moments moments) {

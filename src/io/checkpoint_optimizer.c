@@ -60,16 +60,18 @@ static plm_status describe_tensors(source *s, const plm_params *params) {
   return PLM_OK;
 }
 
-/* Not finite here means that the run is broken in a way its guard has not seen: such a state must not become a checkpoint. */
+plm_status plm_checkpoint_check_finite(const char *tensor, const float *values, int64_t count) {
+  for (int64_t i = 0; i < count; i++)
+    if (!isfinite(values[i])) return plm_fail(PLM_E_NUMERIC, "%s is not finite at element %lld", tensor, (long long)i);
+  return PLM_OK;
+}
+
 static plm_status fill_tensor(void *user, size_t i, void *buffer) {
   const source *s = user;
   const plm_param *param = s->trained[i / MOMENTS];
   const float *block = moment_block(s->moments, (int)(i % MOMENTS));
   PLM_TRY(copy_pieces(s->exec->device, buffer, block + param->train_offset, (size_t)param->count * sizeof(float), PLM_COPY_TO_HOST));
-  const float *values = buffer;
-  for (int64_t k = 0; k < param->count; k++)
-    if (!isfinite(values[k])) return plm_fail(PLM_E_NUMERIC, "the optimiser's state %s is not finite at element %lld", s->entries[i].name, (long long)k);
-  return PLM_OK;
+  return plm_checkpoint_check_finite(s->entries[i].name, buffer, param->count);
 }
 
 plm_status plm_optimizer_write(const char *path, const plm_params *params, plm_exec *exec, plm_moments moments, char *ret_hash,

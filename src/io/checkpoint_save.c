@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "io/checkpoint_internal.h"
 #include "io/manifest.h"
+#include "io/model_dir_internal.h"
 #include "protlm/log.h"
 
 /* ---- the files ---- */
@@ -33,6 +34,13 @@ static plm_status write_description(const char *directory, const plm_model *mode
   return status;
 }
 
+static plm_status fill_checked(void *user, size_t i, void *buffer) {
+  const plm_model_tensors *tensors = user;
+  const plm_tensor_info *entry = &tensors->entries[i];
+  PLM_TRY(plm_model_tensors_fill(user, i, buffer));
+  return plm_checkpoint_check_finite(entry->name, buffer, entry->bytes / (int64_t)sizeof(float));
+}
+
 static plm_status write_weights(const char *directory, const plm_model *model, plm_manifest *manifest) {
   plm_model_tensors *tensors = NULL;
   char *path = NULL, hash[33];
@@ -40,7 +48,7 @@ static plm_status write_weights(const char *directory, const plm_model *model, p
   plm_status status;
   PLM_TRY_GOTO(plm_path_join(directory, PLM_CHECKPOINT_WEIGHTS, &path), done);
   PLM_TRY_GOTO(plm_model_tensors_create(model, false, &tensors), done);
-  PLM_TRY_GOTO(plm_model_tensors_write(tensors, path, hash, &bytes), done);
+  PLM_TRY_GOTO(plm_safetensors_write(path, tensors->entries, tensors->count, fill_checked, tensors, hash, &bytes), done);
   PLM_TRY_GOTO(plm_manifest_add(manifest, PLM_CHECKPOINT_WEIGHTS, bytes, hash), done);
 done:
   plm_model_tensors_destroy(tensors);

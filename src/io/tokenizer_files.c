@@ -2,8 +2,6 @@
 #include <string.h>
 
 #include "base/file.h"
-#include "base/text.h"
-#include "data/alphabet.h"
 #include "io/model_dir_internal.h"
 
 plm_status plm_model_file_write(const char *directory, const char *name, const char *text) {
@@ -21,24 +19,16 @@ out:
   return status;
 }
 
-/* One token a line, no newline after the last. */
-static plm_status write_vocabulary(const char *directory, const plm_alphabet *alphabet) {
-  plm_text text = {0};
-  char *lines;
-  for (int32_t i = 0; i < alphabet->size; i++) plm_text_printf(&text, i == 0 ? "%s" : "\n%s", alphabet->tokens[i]);
-  PLM_TRY(plm_text_take(&text, &lines));
-  plm_status status = plm_model_file_write(directory, "vocab.txt", lines);
-  plm_free(lines);
-  return status;
-}
-
 plm_status plm_tokenizer_files_write(const char *directory) {
+  /* One token a line, id = line number from 0, no newline after the last. */
+  static const char vocabulary[] =
+      "<cls>\n<pad>\n<eos>\n<unk>\nL\nA\nG\nV\nS\nE\nR\nT\nI\nD\nP\nK\nQ\nN\nF\nY\nM\nH\nW\nC\nX\nB\nU\nZ\nO\n.\n-\n<null_1>\n<mask>";
   static const char tokenizer_config[] =
       "{\n  \"model_max_length\": 1000000000000000019884624838656,\n  \"tokenizer_class\": \"EsmTokenizer\"\n}\n";
   static const char special_tokens[] =
       "{\n  \"cls_token\": \"<cls>\",\n  \"eos_token\": \"<eos>\",\n  \"mask_token\": \"<mask>\",\n  \"pad_token\": \"<pad>\",\n"
       "  \"unk_token\": \"<unk>\"\n}\n";
-  PLM_TRY(write_vocabulary(directory, plm_alphabet_esm2()));
+  PLM_TRY(plm_model_file_write(directory, "vocab.txt", vocabulary));
   PLM_TRY(plm_model_file_write(directory, "tokenizer_config.json", tokenizer_config));
   return plm_model_file_write(directory, "special_tokens_map.json", special_tokens);
 }

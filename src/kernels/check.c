@@ -5,11 +5,16 @@ enum { F32 = 1 << PLM_F32, F64 = 1 << PLM_F64, BF16 = 1 << PLM_BF16, FLOATS = F3
 
 const char *plm_dtype_name(plm_dtype t) {
   switch (t) {
-    case PLM_F32: return "fp32";
-    case PLM_F64: return "fp64";
-    case PLM_BF16: return "bf16";
-    case PLM_I32: return "int32";
-    case PLM_I64: return "int64";
+    case PLM_F32:
+      return "fp32";
+    case PLM_F64:
+      return "fp64";
+    case PLM_BF16:
+      return "bf16";
+    case PLM_I32:
+      return "int32";
+    case PLM_I64:
+      return "int64";
   }
   return "unknown type";
 }

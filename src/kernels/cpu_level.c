@@ -15,11 +15,16 @@
 
 const char *plm_cpu_level_name(plm_cpu_level level) {
   switch (level) {
-    case PLM_CPU_REF: return "ref";
-    case PLM_CPU_AVX2: return "avx2";
-    case PLM_CPU_AVX512: return "avx512";
-    case PLM_CPU_AVX512_BF16: return "avx512bf16";
-    case PLM_CPU_AMX: return "amx";
+    case PLM_CPU_REF:
+      return "ref";
+    case PLM_CPU_AVX2:
+      return "avx2";
+    case PLM_CPU_AVX512:
+      return "avx512";
+    case PLM_CPU_AVX512_BF16:
+      return "avx512bf16";
+    case PLM_CPU_AMX:
+      return "amx";
   }
   return "unknown level";
 }

@@ -28,9 +28,7 @@ typedef struct guarded_device {
 
 static void guarded_destroy(plm_device *device);
 
-static guarded_device *guarded(plm_device *device) {
-  return device->destroy == guarded_destroy ? (guarded_device *)(void *)device : NULL;
-}
+static guarded_device *guarded(plm_device *device) { return device->destroy == guarded_destroy ? (guarded_device *)(void *)device : NULL; }
 
 static size_t page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 

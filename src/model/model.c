@@ -189,8 +189,8 @@ static plm_status check_room(const plm_memory_plan *plan, const plm_exec *x) {
   int64_t need = plan->total - (plan->workspace < (int64_t)x->workspace_bytes ? plan->workspace : (int64_t)x->workspace_bytes);
   if ((size_t)need <= available) return PLM_OK;
   char text[7][PLM_NUMBER_TEXT];
-  return plm_hint(plm_fail(PLM_E_RESOURCE, "the model needs %s of memory and %s of %s is free (parameters %s, gradients %s, optimizer %s, activations %s)",
-                           plm_bytes_text(need, text[0]), plm_bytes_text((int64_t)available, text[1]), plm_bytes_text((int64_t)total, text[2]),
+  return plm_hint(plm_fail(PLM_E_RESOURCE, "the model needs %s of memory, but of %s only %s is available: parameters %s, gradients %s, optimizer %s, activations %s",
+                           plm_bytes_text(need, text[0]), plm_bytes_text((int64_t)total, text[1]), plm_bytes_text((int64_t)available, text[2]),
                            plm_bytes_text(plan->parameters, text[3]), plm_bytes_text(plan->gradients, text[4]),
                            plm_bytes_text(plan->optimizer, text[5]), plm_bytes_text(plan->activations, text[6])),
                   "activations shrink with --micro-batch-tokens, the rest with a smaller model");

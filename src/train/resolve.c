@@ -13,15 +13,39 @@ bool plm_train_explicit(const plm_train_settings *settings, const char *name) {
   return plm_option_origin(settings->values, name) > PLM_FROM_PRESET;
 }
 
+/* Typed for this start, or set in the environment: a config file may simply list every value, as a run's own config.yaml does. */
+static bool typed(const plm_train_settings *settings, const char *name) { return plm_option_origin(settings->values, name) >= PLM_FROM_ENVIRONMENT; }
+
 /* ---- the copy ---- */
 
+/* Nobody asked for a default that a config file merely repeats, as a printed configuration does: it contradicts nothing. */
+static plm_status forget_repeated_default(plm_option_values *values, const plm_option_values *defaults, size_t i) {
+  const plm_option *option = &values->table->options[i];
+  char *value = NULL, *usual = NULL;
+  plm_status status;
+  if (values->source[i] != PLM_FROM_CONFIG || option->default_value == NULL) return PLM_OK;
+  PLM_TRY_GOTO(plm_option_text(values, option, &value), done);
+  PLM_TRY_GOTO(plm_option_text(defaults, option, &usual), done);
+  if (strcmp(value, usual) == 0) values->source[i] = PLM_FROM_DEFAULT;
+done:
+  plm_free(usual);
+  plm_free(value);
+  return status;
+}
+
 static plm_status copy_values(const plm_option_values *given, plm_option_values **ret_values) {
-  plm_option_values *copy;
+  plm_option_values *copy, *defaults = NULL;
+  plm_status status;
   PLM_TRY(plm_option_values_create(given->table, &copy));
+  PLM_TRY_GOTO(plm_option_values_create(given->table, &defaults), done);
   memcpy(copy->options, given->options, given->table->struct_size);
   memcpy(copy->source, given->source, given->table->count * sizeof *given->source);
+  for (size_t i = 0; i < given->table->count; i++) PLM_TRY_GOTO(forget_repeated_default(copy, defaults, i), done);
   *ret_values = copy;
-  return PLM_OK;
+done:
+  plm_option_values_destroy(defaults);
+  if (status != PLM_OK) plm_option_values_destroy(copy);
+  return status;
 }
 
 /* What the workshop's train_esm.py does (model_spec 7.2), for options that were not given. */
@@ -101,15 +125,16 @@ static plm_status check_required(const plm_train_settings *s) {
   return PLM_OK;
 }
 
-static plm_status check_batches(const plm_train_settings *s) {
-  const plm_train_options *o = s->o;
-  const bool tokens = plm_train_explicit(s, "batch-tokens"), sequences = plm_train_explicit(s, "per-device-train-batch-size");
+static plm_status check_batches(plm_train_settings *s) {
+  plm_train_options *o = s->o;
+  const bool tokens = typed(s, "batch-tokens"), sequences = typed(s, "per-device-train-batch-size");
   if (tokens && sequences)
     return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens and --per-device-train-batch-size both set the size of a batch"), "give one of them");
-  if (plm_train_explicit(s, "gradient-accumulation-steps") && !sequences)
+  if (tokens) o->per_device_train_batch_size = 0;
+  if (o->per_device_train_batch_size == 0 && (typed(s, "gradient-accumulation-steps") || o->gradient_accumulation_steps > 1))
     return plm_hint(plm_fail(PLM_E_USAGE, "--gradient-accumulation-steps counts batches of --per-device-train-batch-size, but batches are set by --batch-tokens"),
                     "leave it out: --batch-tokens is the whole global batch, computed in pieces of --micro-batch-tokens");
-  if (tokens && plm_train_explicit(s, "max-length") && o->batch_tokens < o->max_length)
+  if (o->per_device_train_batch_size == 0 && plm_train_explicit(s, "batch-tokens") && plm_train_explicit(s, "max-length") && o->batch_tokens < o->max_length)
     return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld is less than --max-length %lld: the longest sequence would not fit into a batch",
                              (long long)o->batch_tokens, (long long)o->max_length),
                     "raise --batch-tokens or lower --max-length");
@@ -126,7 +151,7 @@ static plm_status check_evaluation(const plm_train_settings *s) {
   const char *needs = o->early_stopping_patience > 0 ? "--early-stopping-patience" : o->load_best_model_at_end ? "--load-best-model-at-end" : NULL;
   if (needs != NULL)
     return plm_hint(plm_fail(PLM_E_USAGE, "%s needs evaluation sequences", needs), "add --eval FILE or --eval-fraction F");
-  if (plm_train_explicit(s, "eval-steps")) plm_warn("--eval-steps has no effect without --eval FILE or --eval-fraction F");
+  if (typed(s, "eval-steps")) plm_warn("--eval-steps has no effect without --eval FILE or --eval-fraction F");
   return PLM_OK;
 }
 
@@ -134,9 +159,9 @@ static plm_status check_optimisation(const plm_train_settings *s) {
   const plm_train_options *o = s->o;
   if (o->bf16 && o->dtype != NULL && strcmp(o->dtype, "bf16") != 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--bf16 and --dtype %s contradict each other", o->dtype), "give one of them");
-  if (plm_train_explicit(s, "early-stopping-threshold") && o->early_stopping_patience == 0)
+  if (o->early_stopping_threshold > 0 && o->early_stopping_patience == 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--early-stopping-threshold needs --early-stopping-patience"), "add --early-stopping-patience N");
-  if (o->lr_scheduler_type != NULL && !plm_schedule_has_warmup(o->lr_scheduler_type) && plm_train_explicit(s, "warmup-steps") && o->warmup_steps > 0)
+  if (o->lr_scheduler_type != NULL && !plm_schedule_has_warmup(o->lr_scheduler_type) && o->warmup_steps > 0)
     plm_warn("--lr-scheduler-type constant has no warm-up: --warmup-steps is ignored (constant_with_warmup has one)");
   return PLM_OK;
 }
@@ -170,6 +195,7 @@ static void fill_masking(plm_train_settings *s) {
 static plm_status resolve_options(plm_train_settings *s) {
   if (s->o->demo_compat) PLM_TRY(apply_demo(s->values));
   PLM_TRY(check_required(s));
+  if (plm_model_is_preset(s->o->model)) plm_info("--model %s is a preset: random weights, trained from scratch", s->o->model);
   PLM_TRY(check_batches(s));
   PLM_TRY(check_evaluation(s));
   PLM_TRY(check_optimisation(s));

@@ -35,7 +35,7 @@ typedef struct plm_train_state {
   int64_t step, updates;    /* global batches consumed; updates applied */
   int64_t tokens, residues; /* since the start of the run */
   double seconds;           /* since the run's first step began */
-  int64_t steps_per_epoch, global_batch_sequences;
+  int64_t steps_per_epoch, global_batch_sequences, warmup; /* warmup: W of the schedule */
   plm_log_window window;
   plm_guard guard;
   double last_loss; /* of the last log line */
@@ -48,7 +48,6 @@ typedef struct plm_train_state {
   double plateau_loss;      /* lowest evaluation loss that counted for patience; NAN = none */
   int64_t plateau_count;
   bool forgetting_said;
-  char finished[160]; /* why the run is over; "" = it isn't */
 
   char train_hash[33], eval_hash[33]; /* content of the data, whatever its path; "" = none */
   plm_arithmetic arithmetic;

@@ -124,9 +124,7 @@ void plm_deadline_init(plm_deadline *deadline, double started, double time_limit
   deadline->longest_save = (double)checkpoint_bytes / assumed_bytes_per_second;
 }
 
-enum { RING = sizeof((plm_deadline *)0)->steps / sizeof(double) };
-
-void plm_deadline_step(plm_deadline *deadline, double seconds) { deadline->steps[deadline->step_count++ % RING] = seconds; }
+void plm_deadline_step(plm_deadline *deadline, double seconds) { deadline->steps[deadline->step_count++ % PLM_DEADLINE_STEPS] = seconds; }
 
 void plm_deadline_save(plm_deadline *deadline, double seconds) {
   if (seconds > deadline->longest_save) deadline->longest_save = seconds;
@@ -135,7 +133,7 @@ void plm_deadline_save(plm_deadline *deadline, double seconds) {
 uint32_t plm_deadline_flags(const plm_deadline *deadline) {
   if (deadline->step_count == 0) return 0;
   double longest_step = 0;
-  for (int64_t i = 0; i < RING && i < deadline->step_count; i++) longest_step = fmax(longest_step, deadline->steps[i]);
+  for (int64_t i = 0; i < PLM_DEADLINE_STEPS && i < deadline->step_count; i++) longest_step = fmax(longest_step, deadline->steps[i]);
   double needed = longest_step + 2 * deadline->longest_save;
   if (plm_clock_monotonic() + needed >= deadline->limit_end) return PLM_STOP_TIME_LIMIT;
   if (plm_clock_wall() + needed + job_margin >= deadline->job_end) return PLM_STOP_JOB_END;

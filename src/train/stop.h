@@ -42,10 +42,12 @@ const char *plm_stop_reason(uint32_t flags); /* "SIGTERM", "--time-limit", for a
 /* ---- deadlines -----------------------------------------------------------------------------------------------------------------------
  * Stop when      now + longest recent step + 2 x longest save + margin >= end.
  * The longest save is a guess from the bytes until one has been measured. */
+enum { PLM_DEADLINE_STEPS = 64 };
+
 typedef struct plm_deadline {
   double limit_end; /* monotonic clock, --time-limit; INFINITY = none */
   double job_end;   /* wall clock, SLURM_JOB_END_TIME; INFINITY = none */
-  double steps[64]; /* seconds of the last steps, a ring */
+  double steps[PLM_DEADLINE_STEPS]; /* seconds of the last ones, a ring */
   int64_t step_count;
   double longest_save;
 } plm_deadline;

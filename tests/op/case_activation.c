@@ -32,11 +32,13 @@ static activation_case open_case(check *k, plm_activation kind, plm_dtype type, 
   c.x = check_tensor(k, (tensor_spec){.name = "x", .role = INPUT, .type = type, .rows = 1, .width = n, .scale = 2});
   if (backward) {
     c.d_y = check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type, .rows = 1, .width = n});
-    c.d_x = check_tensor(k, (tensor_spec){.name = "d_x", .role = OUTPUT, .type = type, .rows = 1, .width = n, .magnitude = 0.5,
-                                          .alias = in_place ? c.d_y : NULL});
+    c.d_x = check_tensor(
+        k, (tensor_spec){
+               .name = "d_x", .role = OUTPUT, .type = type, .rows = 1, .width = n, .magnitude = 0.5, .alias = in_place ? c.d_y : NULL});
   } else {
-    c.y = check_tensor(k, (tensor_spec){.name = "y", .role = OUTPUT, .type = type, .rows = 1, .width = n, .magnitude = 0.5,
-                                        .alias = in_place ? c.x : NULL});
+    c.y = check_tensor(
+        k,
+        (tensor_spec){.name = "y", .role = OUTPUT, .type = type, .rows = 1, .width = n, .magnitude = 0.5, .alias = in_place ? c.x : NULL});
   }
   check_describe(k, "%s %s n=%lld%s", kind == PLM_RELU ? "relu" : "gelu", plm_dtype_name(type), (long long)n, in_place ? " in place" : "");
   return c;
@@ -61,7 +63,8 @@ static void backward_shapes(check *k, int variant) {
 }
 
 /* Tails, zeros, the slope's far ends. Each value is a tensor of its own size class, so it is checked against its own neighbourhood. */
-static const double hard_values[] = {0, -0.0, 1e-30, -1e-30, 1e-8, 0.5, -0.5, 3, -3, 5.5, -5.5, 9, -9, 13.5, -13.5, 40, -40, 1e4, -1e4, 1e30, -1e30};
+static const double hard_values[] = {0, -0.0, 1e-30, -1e-30, 1e-8, 0.5, -0.5, 3,    -3,   5.5,  -5.5,
+                                     9, -9,   13.5,  -13.5,  40,   -40, 1e4,  -1e4, 1e30, -1e30};
 
 static void hard(check *k, int variant) {
   plm_activation kind = PICK(variant, kinds);
@@ -83,6 +86,7 @@ static void nan_survives(check *k, int variant) {
   tensor_set(c.x, 0, 5, NAN);
   tensor_set(c.x, 0, 36, NAN);
   check_call(k, call_forward, &c);
+  if (!isnan(tensor_result(c.y, 0, 5)) || !isnan(tensor_result(c.y, 0, 36))) check_fail(k, "a NaN was lost");
 }
 
 /* An element's value does not depend on where it stands: a sequence's rows land anywhere in a batch. */

@@ -5,9 +5,15 @@
 
 static plm_status call_backward(check *k, side s, void *context) {
   attention_case *c = context;
-  plm_attention_backward_args a = {.forward = attention_args(c, s), .d_o = at(c->d_o, s), .d_o_stride = stride_of(c->d_o, s),
-                                   .d_q = at(c->d_q, s), .d_k = at(c->d_k, s), .d_v = at(c->d_v, s), .d_q_stride = stride_of(c->d_q, s),
-                                   .d_k_stride = stride_of(c->d_k, s), .d_v_stride = stride_of(c->d_v, s)};
+  plm_attention_backward_args a = {.forward = attention_args(c, s),
+                                   .d_o = at(c->d_o, s),
+                                   .d_o_stride = stride_of(c->d_o, s),
+                                   .d_q = at(c->d_q, s),
+                                   .d_k = at(c->d_k, s),
+                                   .d_v = at(c->d_v, s),
+                                   .d_q_stride = stride_of(c->d_q, s),
+                                   .d_k_stride = stride_of(c->d_k, s),
+                                   .d_v_stride = stride_of(c->d_v, s)};
   return check_ops(k, s)->attention_backward(check_exec(k, s), &a);
 }
 
@@ -18,9 +24,12 @@ static void add_backward(check *k, attention_case *c, plm_dtype type, int64_t ga
   tensor_freeze(c->o);
   tensor_freeze(c->lse);
   c->d_o = check_tensor(k, (tensor_spec){.name = "d_o", .role = INPUT, .type = type, .rows = c->Nq, .width = width, .gap = gap});
-  c->d_q = check_tensor(k, (tensor_spec){.name = "d_q", .role = OUTPUT, .type = type, .rows = c->Nq, .width = width, .gap = gap, .magnitude = 0.3});
-  c->d_k = check_tensor(k, (tensor_spec){.name = "d_k", .role = OUTPUT, .type = type, .rows = c->Nk, .width = width, .gap = gap, .magnitude = 0.3});
-  c->d_v = check_tensor(k, (tensor_spec){.name = "d_v", .role = OUTPUT, .type = type, .rows = c->Nk, .width = width, .gap = gap, .magnitude = 0.3});
+  c->d_q = check_tensor(
+      k, (tensor_spec){.name = "d_q", .role = OUTPUT, .type = type, .rows = c->Nq, .width = width, .gap = gap, .magnitude = 0.3});
+  c->d_k = check_tensor(
+      k, (tensor_spec){.name = "d_k", .role = OUTPUT, .type = type, .rows = c->Nk, .width = width, .gap = gap, .magnitude = 0.3});
+  c->d_v = check_tensor(
+      k, (tensor_spec){.name = "d_v", .role = OUTPUT, .type = type, .rows = c->Nk, .width = width, .gap = gap, .magnitude = 0.3});
 }
 
 static void shapes(check *k, int variant) {
@@ -65,9 +74,22 @@ typedef struct gradient_case {
 static const int32_t gradient_cu_q[] = {0, 2, GQ}, gradient_cu_k[] = {0, 4, GK};
 
 static plm_attention_forward_args gradient_args(gradient_case *g) {
-  return (plm_attention_forward_args){.S = GS, .H = GH, .D = GD, .Nq = GQ, .Nk = GK, .cu_seqlens_q = gradient_cu_q,
-                                      .cu_seqlens_k = gradient_cu_k, .host_cu_seqlens_q = gradient_cu_q, .host_cu_seqlens_k = gradient_cu_k,
-                                      .q = g->q, .k = g->key, .v = g->v, .dtype = PLM_F64, .scale = 0.7, .o = g->o, .lse = g->lse};
+  return (plm_attention_forward_args){.S = GS,
+                                      .H = GH,
+                                      .D = GD,
+                                      .Nq = GQ,
+                                      .Nk = GK,
+                                      .cu_seqlens_q = gradient_cu_q,
+                                      .cu_seqlens_k = gradient_cu_k,
+                                      .host_cu_seqlens_q = gradient_cu_q,
+                                      .host_cu_seqlens_k = gradient_cu_k,
+                                      .q = g->q,
+                                      .k = g->key,
+                                      .v = g->v,
+                                      .dtype = PLM_F64,
+                                      .scale = 0.7,
+                                      .o = g->o,
+                                      .lse = g->lse};
 }
 
 static double gradient_loss(void *context) {
@@ -95,7 +117,8 @@ static void gradient(check *k, int variant) {
 }
 
 static void bench(check *k, int variant) {
-  static const attention_batch batches[] = {{4, {1024, 1024, 1024, 1024}, {1024, 1024, 1024, 1024}}, {6, {250, 250, 250, 250, 250, 250}, {250, 250, 250, 250, 250, 250}}};
+  static const attention_batch batches[] = {{4, {1024, 1024, 1024, 1024}, {1024, 1024, 1024, 1024}},
+                                            {6, {250, 250, 250, 250, 250, 250}, {250, 250, 250, 250, 250, 250}}};
   plm_dtype type = attention_types[pick(&variant, 2)];
   const attention_batch *batch = &PICK(variant, batches);
   attention_case c = attention_open(k, batch, type, 20, pick(&variant, 2) == 0 ? 16 : 64, APART, true);

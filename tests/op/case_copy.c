@@ -45,14 +45,16 @@ typedef struct convert_case {
 
 static plm_status call_convert(check *k, side s, void *context) {
   convert_case *c = context;
-  plm_convert_args a = {.n = c->n, .from = at(c->from, s), .from_dtype = type_of(c->from, s), .to = at(c->to, s), .to_dtype = type_of(c->to, s)};
+  plm_convert_args a = {
+      .n = c->n, .from = at(c->from, s), .from_dtype = type_of(c->from, s), .to = at(c->to, s), .to_dtype = type_of(c->to, s)};
   return check_ops(k, s)->convert(check_exec(k, s), &a);
 }
 
 static convert_case open_convert(check *k, plm_dtype from, plm_dtype to, int64_t n, bool in_place) {
   convert_case c = {.n = n};
   c.from = check_tensor(k, (tensor_spec){.name = "from", .role = INPUT, .type = from, .fixed = true, .rows = 1, .width = n});
-  c.to = check_tensor(k, (tensor_spec){.name = "to", .role = OUTPUT, .type = to, .fixed = true, .rows = 1, .width = n, .alias = in_place ? c.from : NULL});
+  c.to = check_tensor(
+      k, (tensor_spec){.name = "to", .role = OUTPUT, .type = to, .fixed = true, .rows = 1, .width = n, .alias = in_place ? c.from : NULL});
   check_describe(k, "%s -> %s n=%lld%s", plm_dtype_name(from), plm_dtype_name(to), (long long)n, in_place ? " in place" : "");
   return c;
 }
@@ -82,9 +84,32 @@ static void convert_shapes(check *k, int variant) {
 }
 
 /* Ties to even both ways, a tie that a first rounding to fp32 would spoil, both ends of the ranges, subnormals, and what isn't a number. */
-static const double hard_values[] = {
-    0, -0.0, 1, 1 + 0x1p-8, 1 + 0x3p-8, 1 + 0x1p-8 + 0x1p-40, 1 + 0x1p-8 - 0x1p-40, -1 - 0x1p-8, 0x1.fffp127, 0x1.fep127, 0x1.ffp127,
-    FLT_MAX, -FLT_MAX, 1e300, FLT_MIN, FLT_MIN / 2, -FLT_MIN / 3, 1e-40, -1e-40, 0x1p-149, 0x1p-133, 0x1.8p-134, 1e-300, INFINITY, -INFINITY, NAN};
+static const double hard_values[] = {0,
+                                     -0.0,
+                                     1,
+                                     1 + 0x1p-8,
+                                     1 + 0x3p-8,
+                                     1 + 0x1p-8 + 0x1p-40,
+                                     1 + 0x1p-8 - 0x1p-40,
+                                     -1 - 0x1p-8,
+                                     0x1.fffp127,
+                                     0x1.fep127,
+                                     0x1.ffp127,
+                                     FLT_MAX,
+                                     -FLT_MAX,
+                                     1e300,
+                                     FLT_MIN,
+                                     FLT_MIN / 2,
+                                     -FLT_MIN / 3,
+                                     1e-40,
+                                     -1e-40,
+                                     0x1p-149,
+                                     0x1p-133,
+                                     0x1.8p-134,
+                                     1e-300,
+                                     INFINITY,
+                                     -INFINITY,
+                                     NAN};
 
 static void convert_hard(check *k, int variant) {
   plm_dtype from = PICK(variant, types), to = PICK(variant, types);
@@ -119,16 +144,29 @@ typedef struct rows_case {
 
 static plm_status call_gather(check *k, side s, void *context) {
   rows_case *c = context;
-  plm_gather_rows_args a = {.M = c->M, .C = c->C, .rows = at(c->rows, s), .from = at(c->from, s), .from_stride = stride_of(c->from, s),
-                            .to = at(c->to, s), .to_stride = stride_of(c->to, s), .dtype = type_of(c->from, s)};
+  plm_gather_rows_args a = {.M = c->M,
+                            .C = c->C,
+                            .rows = at(c->rows, s),
+                            .from = at(c->from, s),
+                            .from_stride = stride_of(c->from, s),
+                            .to = at(c->to, s),
+                            .to_stride = stride_of(c->to, s),
+                            .dtype = type_of(c->from, s)};
   return check_ops(k, s)->gather_rows(check_exec(k, s), &a);
 }
 
 static plm_status call_scatter(check *k, side s, void *context) {
   rows_case *c = context;
-  plm_scatter_rows_args a = {.M = c->M, .N = c->N, .C = c->C, .rows = at(c->rows, s), .from = at(c->from, s),
-                             .from_stride = stride_of(c->from, s), .to = at(c->to, s), .to_stride = stride_of(c->to, s),
-                             .dtype = type_of(c->from, s), .accumulate = c->accumulate};
+  plm_scatter_rows_args a = {.M = c->M,
+                             .N = c->N,
+                             .C = c->C,
+                             .rows = at(c->rows, s),
+                             .from = at(c->from, s),
+                             .from_stride = stride_of(c->from, s),
+                             .to = at(c->to, s),
+                             .to_stride = stride_of(c->to, s),
+                             .dtype = type_of(c->from, s),
+                             .accumulate = c->accumulate};
   return check_ops(k, s)->scatter_rows(check_exec(k, s), &a);
 }
 
@@ -141,8 +179,12 @@ static rows_case open_rows(check *k, plm_dtype type, int64_t M, int64_t N, int64
   c.rows = check_tensor(k, (tensor_spec){.name = "rows", .role = INPUT, .type = PLM_I32, .rows = 1, .width = M});
   for (int64_t m = 0; m < M; m++) tensor_set(c.rows, 0, m, (double)((m + 1) * N / M - 1));
   c.from = check_tensor(k, (tensor_spec){.name = "from", .role = INPUT, .type = type, .rows = scatter ? M : N, .width = C, .gap = gap});
-  c.to = check_tensor(k, (tensor_spec){.name = "to", .role = accumulate ? ACCUMULATED : OUTPUT, .type = type, .rows = scatter ? N : M,
-                                       .width = C, .gap = gap == 0 ? 0 : gap + 1});
+  c.to = check_tensor(k, (tensor_spec){.name = "to",
+                                       .role = accumulate ? ACCUMULATED : OUTPUT,
+                                       .type = type,
+                                       .rows = scatter ? N : M,
+                                       .width = C,
+                                       .gap = gap == 0 ? 0 : gap + 1});
   check_describe(k, "%s M=%lld N=%lld C=%lld gap=%lld%s", plm_dtype_name(type), (long long)M, (long long)N, (long long)C, (long long)gap,
                  accumulate ? " accumulate" : "");
   return c;

@@ -6,7 +6,7 @@
 static const int widths[] = {1, 2, 3, 7, 8, 15, 16, 17, 30, 33, 64, 65, 77, 129, 320};
 static const int heights[] = {0, 1, 2, 5, 17, 64, 300};
 static const plm_dtype types[] = {PLM_F32, PLM_F64};
-enum { V = 33 };
+enum { V = 33, PADDING = 1 };
 
 typedef struct embed_case {
   int64_t N, C;
@@ -16,16 +16,29 @@ typedef struct embed_case {
 
 static plm_status call_forward(check *k, side s, void *context) {
   embed_case *c = context;
-  plm_embed_forward_args a = {.N = c->N, .C = c->C, .V = V, .tokens = at(c->tokens, s), .table = at(c->table, s),
-                              .table_dtype = type_of(c->table, s), .row_scale = at(c->scale, s), .out = at(c->out, s)};
+  plm_embed_forward_args a = {.N = c->N,
+                              .C = c->C,
+                              .V = V,
+                              .tokens = at(c->tokens, s),
+                              .table = at(c->table, s),
+                              .table_dtype = type_of(c->table, s),
+                              .row_scale = at(c->scale, s),
+                              .out = at(c->out, s)};
   return check_ops(k, s)->embed_forward(check_exec(k, s), &a);
 }
 
 static plm_status call_backward(check *k, side s, void *context) {
   embed_case *c = context;
-  plm_embed_backward_args a = {.N = c->N, .C = c->C, .V = V, .tokens = at(c->tokens, s), .d_out = at(c->d_out, s),
-                               .dtype = type_of(c->d_out, s), .row_scale = at(c->scale, s), .has_padding_id = c->has_padding_id,
-                               .padding_id = 1, .d_table = at(c->d_table, s)};
+  plm_embed_backward_args a = {.N = c->N,
+                               .C = c->C,
+                               .V = V,
+                               .tokens = at(c->tokens, s),
+                               .d_out = at(c->d_out, s),
+                               .dtype = type_of(c->d_out, s),
+                               .row_scale = at(c->scale, s),
+                               .has_padding_id = c->has_padding_id,
+                               .padding_id = PADDING,
+                               .d_table = at(c->d_table, s)};
   return check_ops(k, s)->embed_backward(check_exec(k, s), &a);
 }
 
@@ -34,7 +47,8 @@ static embed_case open_case(check *k, plm_dtype type, int64_t N, int64_t C, bool
   embed_case c = {.N = N, .C = C};
   c.tokens = check_tensor(k, (tensor_spec){.name = "tokens", .role = INPUT, .type = PLM_I32, .rows = 1, .width = N});
   for (int64_t n = 0; n < N; n++) tensor_set(c.tokens, 0, n, n == 0 ? V - 1 : n == 1 ? 0 : (double)check_below(k, V));
-  if (scaled) c.scale = check_tensor(k, (tensor_spec){.name = "row_scale", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = N});
+  if (scaled)
+    c.scale = check_tensor(k, (tensor_spec){.name = "row_scale", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = N});
   for (int64_t n = 0; scaled && n < N; n += 3) tensor_set(c.scale, 0, n, 0);
   check_describe(k, "%s N=%lld C=%lld%s", plm_dtype_name(type), (long long)N, (long long)C, scaled ? " scaled" : "");
   return c;
@@ -74,6 +88,8 @@ static void backward_shapes(check *k, int variant) {
   embed_case c = open_backward(k, type, N, C, scaled);
   c.has_padding_id = has_padding_id;
   check_call(k, call_backward, &c);
+  for (int64_t i = 0; has_padding_id && i < C; i++)
+    if (tensor_result(c.d_table, PADDING, i) != tensor_input(c.d_table, PADDING, i)) check_fail(k, "the padding row got a gradient");
 }
 
 static void bad_token_is_a_bug(check *k, int variant) {
@@ -82,7 +98,8 @@ static void bad_token_is_a_bug(check *k, int variant) {
   embed_case c = open_forward(k, PLM_F32, 4, 3, false);
   tensor_set(c.tokens, 0, 2, V);
   plm_exec *exec = check_exec(k, TRUTH);
-  plm_embed_forward_args a = {.N = 4, .C = 3, .V = V, .tokens = tensor_host(c.tokens), .table = tensor_host(c.table), .out = at(c.out, TRUTH)};
+  plm_embed_forward_args a = {
+      .N = 4, .C = 3, .V = V, .tokens = tensor_host(c.tokens), .table = tensor_host(c.table), .out = at(c.out, TRUTH)};
   if (check_ops(k, TRUTH)->embed_forward(exec, &a) != PLM_E_BUG) check_fail(k, "token %d of a vocabulary of %d was taken", V, V);
 }
 
@@ -97,7 +114,8 @@ typedef struct gradient_case {
 
 static double gradient_loss(void *context) {
   gradient_case *g = context;
-  plm_embed_forward_args a = {.N = GN, .C = GC, .V = V, .tokens = g->tokens, .table = g->table, .table_dtype = PLM_F64, .row_scale = g->scale, .out = g->out};
+  plm_embed_forward_args a = {
+      .N = GN, .C = GC, .V = V, .tokens = g->tokens, .table = g->table, .table_dtype = PLM_F64, .row_scale = g->scale, .out = g->out};
   if (check_ops(g->k, TRUTH)->embed_forward(check_exec(g->k, TRUTH), &a) != PLM_OK) return NAN;
   double sum = 0;
   for (int i = 0; i < GN * GC; i++) sum += g->out[i] * g->d_out[i];
@@ -111,7 +129,8 @@ static void gradient(check *k, int variant) {
   double d_table[V * GC] = {0};
   for (int i = 0; i < V * GC; i++) g.table[i] = check_normal(k);
   for (int i = 0; i < GN * GC; i++) g.d_out[i] = check_normal(k);
-  plm_embed_backward_args a = {.N = GN, .C = GC, .V = V, .tokens = g.tokens, .d_out = g.d_out, .dtype = PLM_F64, .row_scale = g.scale, .d_table = d_table};
+  plm_embed_backward_args a = {
+      .N = GN, .C = GC, .V = V, .tokens = g.tokens, .d_out = g.d_out, .dtype = PLM_F64, .row_scale = g.scale, .d_table = d_table};
   if (check_ops(k, TRUTH)->embed_backward(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());
   check_gradient(k, "d_table", g.table, d_table, 6 * GC, gradient_loss, &g);
 }

@@ -17,9 +17,15 @@ typedef struct loss_case {
 
 static plm_status call_loss(check *k, side s, void *context) {
   loss_case *c = context;
-  plm_cross_entropy_args a = {.M = c->M, .V = c->V, .logits = at(c->logits, s), .dtype = type_of(c->logits, s), .targets = at(c->targets, s),
-                              .sums = at(c->sums, s), .d_logits = at(c->d_logits, s),
-                              .d_dtype = c->d_logits == NULL ? PLM_F32 : type_of(c->d_logits, s), .row_nll = at(c->row_nll, s),
+  plm_cross_entropy_args a = {.M = c->M,
+                              .V = c->V,
+                              .logits = at(c->logits, s),
+                              .dtype = type_of(c->logits, s),
+                              .targets = at(c->targets, s),
+                              .sums = at(c->sums, s),
+                              .d_logits = at(c->d_logits, s),
+                              .d_dtype = c->d_logits == NULL ? PLM_F32 : type_of(c->d_logits, s),
+                              .row_nll = at(c->row_nll, s),
                               .row_prediction = at(c->row_prediction, s)};
   return check_ops(k, s)->cross_entropy(check_exec(k, s), &a);
 }
@@ -37,10 +43,16 @@ static loss_case open_case(check *k, const plm_dtype type[2], int64_t M, int64_t
   c.sums = check_tensor(k, (tensor_spec){.name = "sums", .role = SCRATCH, .type = PLM_I64, .rows = 1, .width = 4});
   for (int i = 0; i < 4; i++) tensor_set(c.sums, 0, i, i == 0 ? 0 : 100 * i);
   if (outputs != LOSS_ONLY)
-    c.d_logits = check_tensor(k, (tensor_spec){.name = "d_logits", .role = OUTPUT, .type = type[1], .rows = M, .width = V, .magnitude = 0.5,
+    c.d_logits = check_tensor(k, (tensor_spec){.name = "d_logits",
+                                               .role = OUTPUT,
+                                               .type = type[1],
+                                               .rows = M,
+                                               .width = V,
+                                               .magnitude = 0.5,
                                                .alias = outputs == GRADIENT_IN_PLACE ? c.logits : NULL});
   if (outputs == EVERYTHING) {
-    c.row_nll = check_tensor(k, (tensor_spec){.name = "row_nll", .role = OUTPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = M, .magnitude = 1});
+    c.row_nll = check_tensor(
+        k, (tensor_spec){.name = "row_nll", .role = OUTPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = M, .magnitude = 1});
     c.row_prediction = check_tensor(k, (tensor_spec){.name = "row_prediction", .role = OUTPUT, .type = PLM_I32, .rows = 1, .width = M});
   }
   check_describe(k, "%s, gradient %s M=%lld V=%lld%s", plm_dtype_name(type[0]), c.d_logits == NULL ? "none" : plm_dtype_name(type[1]),
@@ -88,7 +100,8 @@ static void huge_and_tied(check *k, int variant) {
   if (!check_has_type(k, type[0])) return;
   loss_case c = open_case(k, type, 33, V, EVERYTHING);
   for (int64_t m = 0; m < c.M; m++)
-    for (int64_t v = 0; v < V; v++) tensor_set(c.logits, m, v, tied ? (double)check_below(k, 3) : 1e4 * (double)(check_below(k, 3) - 1) + (double)v);
+    for (int64_t v = 0; v < V; v++)
+      tensor_set(c.logits, m, v, tied ? (double)check_below(k, 3) : 1e4 * (double)(check_below(k, 3) - 1) + (double)v);
   check_call(k, call_loss, &c);
   compare_sums(k, &c, 2e-6);
 }
@@ -151,7 +164,8 @@ static void gradient(check *k, int variant) {
   gradient_case g = {.k = k, .targets = {0, 4, 2, 2}};
   double d_logits[GM * GV];
   for (int i = 0; i < GM * GV; i++) g.logits[i] = check_normal(k);
-  plm_cross_entropy_args a = {.M = GM, .V = GV, .logits = g.logits, .dtype = PLM_F64, .targets = g.targets, .d_logits = d_logits, .d_dtype = PLM_F64};
+  plm_cross_entropy_args a = {
+      .M = GM, .V = GV, .logits = g.logits, .dtype = PLM_F64, .targets = g.targets, .d_logits = d_logits, .d_dtype = PLM_F64};
   if (check_ops(k, TRUTH)->cross_entropy(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "cross_entropy: %s", plm_error_message());
   check_gradient(k, "d_logits", g.logits, d_logits, GM * GV, gradient_loss, &g);
 }

@@ -7,30 +7,53 @@
 static const int widths[] = {1, 2, 3, 5, 7, 8, 15, 16, 17, 30, 31, 33, 63, 64, 65, 77, 100, 129, 320};
 static const int heights[] = {0, 1, 2, 3, 5, 17, 33};
 /* x (and d_x) and y (and d_y) */
-static const plm_dtype types[][2] = {{PLM_F32, PLM_F32}, {PLM_F32, PLM_BF16}, {PLM_BF16, PLM_BF16}, {PLM_BF16, PLM_F32}, {PLM_F64, PLM_F64}};
+static const plm_dtype types[][2] = {
+    {PLM_F32, PLM_F32}, {PLM_F32, PLM_BF16}, {PLM_BF16, PLM_BF16}, {PLM_BF16, PLM_F32}, {PLM_F64, PLM_F64}};
 
 typedef struct norm_case {
   int64_t N, C;
   double eps;
-  tensor *x, *weight, *bias, *y, *mean, *rstd;         /* forward */
-  tensor *d_y, *add, *d_x, *d_weight, *d_bias;             /* backward */
+  tensor *x, *weight, *bias, *y, *mean, *rstd; /* forward */
+  tensor *d_y, *add, *d_x, *d_weight, *d_bias; /* backward */
 } norm_case;
 
 static plm_status call_forward(check *k, side s, void *context) {
   norm_case *c = context;
-  plm_norm_forward_args a = {.N = c->N, .C = c->C, .x = at(c->x, s), .x_dtype = type_of(c->x, s), .x_stride = stride_of(c->x, s),
-                             .weight = at(c->weight, s), .bias = at(c->bias, s), .eps = c->eps, .y = at(c->y, s),
-                             .y_dtype = type_of(c->y, s), .y_stride = stride_of(c->y, s), .mean = at(c->mean, s), .rstd = at(c->rstd, s)};
+  plm_norm_forward_args a = {.N = c->N,
+                             .C = c->C,
+                             .x = at(c->x, s),
+                             .x_dtype = type_of(c->x, s),
+                             .x_stride = stride_of(c->x, s),
+                             .weight = at(c->weight, s),
+                             .bias = at(c->bias, s),
+                             .eps = c->eps,
+                             .y = at(c->y, s),
+                             .y_dtype = type_of(c->y, s),
+                             .y_stride = stride_of(c->y, s),
+                             .mean = at(c->mean, s),
+                             .rstd = at(c->rstd, s)};
   return check_ops(k, s)->norm_forward(check_exec(k, s), &a);
 }
 
 static plm_status call_backward(check *k, side s, void *context) {
   norm_case *c = context;
-  plm_norm_backward_args a = {.N = c->N, .C = c->C, .d_y = at(c->d_y, s), .d_y_dtype = type_of(c->d_y, s),
-                              .d_y_stride = stride_of(c->d_y, s), .x = at(c->x, s), .x_dtype = type_of(c->x, s),
-                              .x_stride = stride_of(c->x, s), .weight = at(c->weight, s), .mean = at(c->mean, s), .rstd = at(c->rstd, s),
-                              .add = at(c->add, s), .d_x = at(c->d_x, s), .d_x_dtype = type_of(c->d_x, s),
-                              .d_x_stride = stride_of(c->d_x, s), .d_weight = at(c->d_weight, s), .d_bias = at(c->d_bias, s)};
+  plm_norm_backward_args a = {.N = c->N,
+                              .C = c->C,
+                              .d_y = at(c->d_y, s),
+                              .d_y_dtype = type_of(c->d_y, s),
+                              .d_y_stride = stride_of(c->d_y, s),
+                              .x = at(c->x, s),
+                              .x_dtype = type_of(c->x, s),
+                              .x_stride = stride_of(c->x, s),
+                              .weight = at(c->weight, s),
+                              .mean = at(c->mean, s),
+                              .rstd = at(c->rstd, s),
+                              .add = at(c->add, s),
+                              .d_x = at(c->d_x, s),
+                              .d_x_dtype = type_of(c->d_x, s),
+                              .d_x_stride = stride_of(c->d_x, s),
+                              .d_weight = at(c->d_weight, s),
+                              .d_bias = at(c->d_bias, s)};
   return check_ops(k, s)->norm_backward(check_exec(k, s), &a);
 }
 
@@ -39,9 +62,11 @@ static plm_dtype wide(plm_dtype type) { return plm_wide_type(type); }
 static norm_case open_inputs(check *k, const plm_dtype type[2], int64_t N, int64_t C, int64_t gap) {
   norm_case c = {.N = N, .C = C, .eps = 1e-5};
   c.x = check_tensor(k, (tensor_spec){.name = "x", .role = INPUT, .type = type[0], .rows = N, .width = C, .gap = gap, .offset = 0.3});
-  c.weight = check_tensor(k, (tensor_spec){.name = "weight", .role = INPUT, .type = wide(type[0]), .rows = 1, .width = C, .offset = 1, .scale = 0.3});
+  c.weight = check_tensor(
+      k, (tensor_spec){.name = "weight", .role = INPUT, .type = wide(type[0]), .rows = 1, .width = C, .offset = 1, .scale = 0.3});
   c.bias = check_tensor(k, (tensor_spec){.name = "bias", .role = INPUT, .type = wide(type[0]), .rows = 1, .width = C});
-  check_describe(k, "x %s y %s N=%lld C=%lld gap=%lld", plm_dtype_name(type[0]), plm_dtype_name(type[1]), (long long)N, (long long)C, (long long)gap);
+  check_describe(k, "x %s y %s N=%lld C=%lld gap=%lld", plm_dtype_name(type[0]), plm_dtype_name(type[1]), (long long)N, (long long)C,
+                 (long long)gap);
   return c;
 }
 
@@ -53,8 +78,10 @@ static void add_statistics(check *k, norm_case *c) {
 
 static norm_case open_forward(check *k, const plm_dtype type[2], int64_t N, int64_t C, int64_t gap, bool statistics, bool in_place) {
   norm_case c = open_inputs(k, type, N, C, gap);
-  c.y = check_tensor(k, (tensor_spec){.name = "y", .role = OUTPUT, .type = type[1], .rows = N, .width = C, .gap = gap, .magnitude = 1,
-                                      .alias = in_place ? c.x : NULL});
+  c.y = check_tensor(
+      k,
+      (tensor_spec){
+          .name = "y", .role = OUTPUT, .type = type[1], .rows = N, .width = C, .gap = gap, .magnitude = 1, .alias = in_place ? c.x : NULL});
   if (statistics) add_statistics(k, &c);
   return c;
 }
@@ -122,12 +149,22 @@ static norm_case open_backward(check *k, const plm_dtype type[2], int64_t N, int
   c.d_y = check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type[1], .rows = N, .width = C, .gap = gap});
   if (shares == WITH_ADD || shares == IN_ADD)
     c.add = check_tensor(k, (tensor_spec){.name = "add", .role = INPUT, .type = type[0], .rows = N, .width = C, .gap = gap});
-  c.d_x = check_tensor(k, (tensor_spec){.name = "d_x", .role = OUTPUT, .type = type[0], .rows = N, .width = C, .gap = gap, .magnitude = 1,
-                                        .alias = shares == IN_ADD ? c.add : shares == IN_D_Y ? c.d_y : NULL});
+  c.d_x = check_tensor(k, (tensor_spec){.name = "d_x",
+                                        .role = OUTPUT,
+                                        .type = type[0],
+                                        .rows = N,
+                                        .width = C,
+                                        .gap = gap,
+                                        .magnitude = 1,
+                                        .alias = shares == IN_ADD   ? c.add
+                                                 : shares == IN_D_Y ? c.d_y
+                                                                    : NULL});
   double magnitude = sqrt((double)(N + 1));
   if (frozen) return c;
-  c.d_weight = check_tensor(k, (tensor_spec){.name = "d_weight", .role = ACCUMULATED, .type = wide(type[0]), .rows = 1, .width = C, .magnitude = magnitude});
-  c.d_bias = check_tensor(k, (tensor_spec){.name = "d_bias", .role = ACCUMULATED, .type = wide(type[0]), .rows = 1, .width = C, .magnitude = magnitude});
+  c.d_weight = check_tensor(
+      k, (tensor_spec){.name = "d_weight", .role = ACCUMULATED, .type = wide(type[0]), .rows = 1, .width = C, .magnitude = magnitude});
+  c.d_bias = check_tensor(
+      k, (tensor_spec){.name = "d_bias", .role = ACCUMULATED, .type = wide(type[0]), .rows = 1, .width = C, .magnitude = magnitude});
   return c;
 }
 
@@ -160,8 +197,17 @@ typedef struct gradient_case {
 
 static double gradient_loss(void *context) {
   gradient_case *g = context;
-  plm_norm_forward_args a = {.N = GN, .C = GC, .x = g->x, .x_dtype = PLM_F64, .weight = g->weight, .bias = g->bias, .eps = 1e-5,
-                             .y = g->y, .y_dtype = PLM_F64, .mean = g->mean, .rstd = g->rstd};
+  plm_norm_forward_args a = {.N = GN,
+                             .C = GC,
+                             .x = g->x,
+                             .x_dtype = PLM_F64,
+                             .weight = g->weight,
+                             .bias = g->bias,
+                             .eps = 1e-5,
+                             .y = g->y,
+                             .y_dtype = PLM_F64,
+                             .mean = g->mean,
+                             .rstd = g->rstd};
   if (check_ops(g->k, TRUTH)->norm_forward(check_exec(g->k, TRUTH), &a) != PLM_OK) return NAN;
   double sum = 0;
   for (int i = 0; i < GN * GC; i++) sum += g->y[i] * g->d_y[i];
@@ -175,8 +221,19 @@ static void gradient(check *k, int variant) {
   double d_x[GN * GC], d_weight[GC] = {0}, d_bias[GC] = {0};
   for (int i = 0; i < GN * GC; i++) g.x[i] = check_normal(k), g.d_y[i] = check_normal(k);
   for (int i = 0; i < GC; i++) g.weight[i] = 1 + check_normal(k), g.bias[i] = check_normal(k);
-  plm_norm_backward_args a = {.N = GN, .C = GC, .d_y = g.d_y, .d_y_dtype = PLM_F64, .x = g.x, .x_dtype = PLM_F64, .weight = g.weight,
-                              .mean = g.mean, .rstd = g.rstd, .d_x = d_x, .d_x_dtype = PLM_F64, .d_weight = d_weight, .d_bias = d_bias};
+  plm_norm_backward_args a = {.N = GN,
+                              .C = GC,
+                              .d_y = g.d_y,
+                              .d_y_dtype = PLM_F64,
+                              .x = g.x,
+                              .x_dtype = PLM_F64,
+                              .weight = g.weight,
+                              .mean = g.mean,
+                              .rstd = g.rstd,
+                              .d_x = d_x,
+                              .d_x_dtype = PLM_F64,
+                              .d_weight = d_weight,
+                              .d_bias = d_bias};
   plm_exec *exec = check_exec(k, TRUTH);
   gradient_loss(&g);
   if (check_ops(k, TRUTH)->norm_backward(exec, &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());

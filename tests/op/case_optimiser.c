@@ -35,9 +35,20 @@ static plm_status call_adamw(check *k, side s, void *context) {
     if (!check_exec(k, s)->dry) update_truth(c);
     return PLM_OK;
   }
-  plm_adamw_args a = {.n = c->n, .w = at(c->w, s), .grad = at(c->grad, s), .m = at(c->m, s), .v = at(c->v, s), .copy = at(c->copy, s),
-                      .lr = lr, .beta1 = beta1, .beta2 = beta2, .eps = eps, .decay = c->decay, .bias1 = 1 - pow(beta1, (double)c->step),
-                      .bias2 = 1 - pow(beta2, (double)c->step), .grad_scale = c->grad_scale};
+  plm_adamw_args a = {.n = c->n,
+                      .w = at(c->w, s),
+                      .grad = at(c->grad, s),
+                      .m = at(c->m, s),
+                      .v = at(c->v, s),
+                      .copy = at(c->copy, s),
+                      .lr = lr,
+                      .beta1 = beta1,
+                      .beta2 = beta2,
+                      .eps = eps,
+                      .decay = c->decay,
+                      .bias1 = 1 - pow(beta1, (double)c->step),
+                      .bias2 = 1 - pow(beta2, (double)c->step),
+                      .grad_scale = c->grad_scale};
   return check_ops(k, s)->adamw(check_exec(k, s), &a);
 }
 
@@ -66,7 +77,8 @@ static void shapes(check *k, int variant) {
   if (!copy || check_is_bench(k)) return;
   const plm_bf16 *copied = tensor_result_row(c.copy, 0);
   for (int64_t i = 0; i < c.n; i++)
-    if (copied[i] != plm_bf16_from_float((float)tensor_result(c.w, 0, i))) check_fail(k, "copy[%lld] is not w rounded to bf16", (long long)i);
+    if (copied[i] != plm_bf16_from_float((float)tensor_result(c.w, 0, i)))
+      check_fail(k, "copy[%lld] is not w rounded to bf16", (long long)i);
 }
 
 /* An element's update does not depend on where its range begins: ranges are cut by rank and by thread. */
@@ -84,7 +96,8 @@ static void ranges_do_not_matter(check *k, int variant) {
   }
   check_call_tested(k, call_adamw, &part);
   const float *whole = tensor_result_row(all.w, 0);
-  if (memcmp(whole + first, tensor_result_row(part.w, 0), (size_t)part.n * sizeof(float)) != 0) check_fail(k, "a range has other bits alone");
+  if (memcmp(whole + first, tensor_result_row(part.w, 0), (size_t)part.n * sizeof(float)) != 0)
+    check_fail(k, "a range has other bits alone");
 }
 
 static void bench(check *k, int variant) {

@@ -72,7 +72,6 @@ void check_refused(check *k, check_call_fn *call, void *context, plm_status code
 void check_describe(check *k, const char *format, ...) PLM_PRINTF(2, 3); /* shapes, for the failure line */
 void check_fail(check *k, const char *format, ...) PLM_PRINTF(2, 3);
 void check_slack(check *k, double factor);        /* multiply the tolerance: badly conditioned on purpose */
-void check_same_for_any_threads(check *k);        /* promised by the contract, not only by the reference */
 bool check_is_reference(const check *k);
 bool check_has_type(const check *k, plm_dtype type); /* fp64 belongs to the reference */
 bool check_is_bench(const check *k);

@@ -15,9 +15,9 @@
 #include "base/rng.h"
 #include "internal.h"
 
-static const check_group *const groups[] = {&embed_group, &norm_group, &linear_group, &linear_backward_group, &rope_group, &attention_group,
-                                            &attention_backward_group, &activation_group, &loss_group, &optimiser_group, &reduce_group,
-                                            &copy_group};
+static const check_group *const groups[] = {
+    &embed_group,      &norm_group, &linear_group,    &linear_backward_group, &rope_group, &attention_group, &attention_backward_group,
+    &activation_group, &loss_group, &optimiser_group, &reduce_group,          &copy_group};
 
 #define OP_NAME(op) #op,
 static const char *const op_names[] = {PLM_OPS(OP_NAME)};
@@ -59,7 +59,6 @@ void check_fail(check *k, const char *format, ...) {
 }
 
 void check_slack(check *k, double factor) { k->slack = factor; }
-void check_same_for_any_threads(check *k) { k->any_threads = true; }
 bool check_is_reference(const check *k) { return strcmp(k->backend, "ref") == 0; }
 bool check_has_type(const check *k, plm_dtype type) { return type != PLM_F64 || check_is_reference(k); }
 bool check_is_bench(const check *k) { return k->bench; }
@@ -96,7 +95,7 @@ int pick(int *variant, int choices) {
 static void run_case(check *k, const check_family *family, int variant, int number) {
   k->family = family;
   k->number = number;
-  k->has_failed = k->any_threads = false;
+  k->has_failed = false;
   k->slack = 1;
   k->random_count = 0;
   k->description[0] = '\0';
@@ -174,6 +173,7 @@ static void open_backend(check *k, const options *o) {
 }
 
 static void close_backend(check *k) {
+  check_free_workspace(k);
   plm_exec_destroy(k->tested);
   plm_exec_destroy(k->single);
   plm_exec_destroy(k->truth);

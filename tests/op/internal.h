@@ -25,6 +25,8 @@ struct check {
   plm_device *device, *truth_device;
   plm_exec *tested, *single, *truth; /* `single` is the backend on one thread */
   plm_exec *current;                 /* tested or single */
+  unsigned char *workspace, *workspace_pattern; /* in device memory; in host memory */
+  size_t workspace_capacity;
   /* the run */
   uint64_t seed;
   bool bench, has_failed;
@@ -34,11 +36,14 @@ struct check {
   int number;
   char description[256];
   double slack;
-  bool any_threads;
   tensor *tensors[MAX_TENSORS];
   int tensor_count;
   uint64_t random_count;
 };
+
+/* Canary bytes read as NaN in every float type (odd ones are 0xff, even ones 0x81..0xff), so a kernel that reads them spoils its result,
+ * and are not constant, so one that writes NaN over them is caught as well. */
+static inline unsigned char canary_byte(size_t i) { return i % 2 == 1 ? 0xff : (unsigned char)(0x81 + i * 37 % 0x7f); }
 
 /* Nothing works without memory and threads: print why and exit. */
 void must(plm_status status);
@@ -53,6 +58,7 @@ const char *tensor_find_damage(const tensor *t);
 /* Compare result and truth of an output; false after check_fail. */
 void tensor_compare(check *k, const tensor *t);
 
+void check_free_workspace(check *k);
 void bench_call(check *k, check_call_fn *call, void *context);
 
 #endif

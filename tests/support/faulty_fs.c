@@ -76,9 +76,10 @@ static ssize_t faulty_pread(int fd, void *data, size_t bytes, off_t offset) {
   return result;
 }
 
+/* Nothing is really synced: the only power that goes is ours, and the loops over all operations would take minutes. */
 static int faulty_fsync(int fd) {
   pthread_mutex_lock(&lock);
-  int result = is_failing("fsync", name_of(fd)) ? -1 : plm_fs_real()->fsync(fd);
+  int result = is_failing("fsync", name_of(fd)) ? -1 : 0;
   if (result == 0) power_synced(fd);
   pthread_mutex_unlock(&lock);
   return result;

@@ -214,8 +214,8 @@ static plm_status open_damaged(size_t offset, uint64_t word, size_t bytes, bool 
   fclose(file);
   plm_dataset_close(made);
   memcpy(data + offset, &word, 8);
-  plmd_summary *summary = (plmd_summary *)(void *)(data + length - sizeof *summary);
-  if (with_checksum) summary->checksum = plm_hash64(summary, offsetof(plmd_summary, checksum));
+  plm_packed_file_summary *summary = (plm_packed_file_summary *)(void *)(data + length - sizeof *summary);
+  if (with_checksum) summary->checksum = plm_hash64(summary, offsetof(plm_packed_file_summary, checksum));
   scratch_write("damaged.plmd", data, bytes > 0 ? bytes : length);
   plm_status status = open_at(scratch_path("damaged.plmd"), &opened);
   if (status == PLM_OK) status = plm_dataset_verify(opened);
@@ -231,19 +231,19 @@ static void damage_is_noticed(void **state) {
   assert_fails(open_damaged(PLMD_RESIDUES_AT, 0x5050505050505050, 0, false), PLM_E_INPUT, "hash of its content");
   assert_fails(open_damaged(8, 0, summary + 4000, false), PLM_E_INPUT, "damaged");
   assert_fails(open_damaged(8, 0, 100, false), PLM_E_INPUT, "cut short");
-  assert_fails(open_damaged(summary + offsetof(plmd_summary, count), 3, 0, false), PLM_E_INPUT, "checksum of its summary");
+  assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, count), 3, 0, false), PLM_E_INPUT, "checksum of its summary");
   /* with a right checksum, as an evil file would have it */
   assert_fails(open_damaged(residues_end + 8, huge, 0, true), PLM_E_INPUT, "sequence offsets");
   assert_fails(open_damaged(residues_end + 8, 0, 0, true), PLM_E_INPUT, "sequence offsets");
   assert_fails(open_damaged(name_offsets + 8, huge, 0, true), PLM_E_INPUT, "name offsets");
-  assert_fails(open_damaged(summary + offsetof(plmd_summary, version), 2, 0, true), PLM_E_INPUT, "version 2");
-  const size_t fields[] = {offsetof(plmd_summary, file_bytes), offsetof(plmd_summary, offsets_at), offsetof(plmd_summary, names_at),
-                           offsetof(plmd_summary, names_bytes), offsetof(plmd_summary, name_offsets_at), offsetof(plmd_summary, count),
-                           offsetof(plmd_summary, residues), offsetof(plmd_summary, longest), offsetof(plmd_summary, content_hash) + 32};
+  assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, version), 2, 0, true), PLM_E_INPUT, "version 2");
+  const size_t fields[] = {offsetof(plm_packed_file_summary, file_bytes), offsetof(plm_packed_file_summary, offsets_at), offsetof(plm_packed_file_summary, names_at),
+                           offsetof(plm_packed_file_summary, names_bytes), offsetof(plm_packed_file_summary, name_offsets_at), offsetof(plm_packed_file_summary, count),
+                           offsetof(plm_packed_file_summary, residues), offsetof(plm_packed_file_summary, longest), offsetof(plm_packed_file_summary, content_hash) + 32};
   const uint64_t words[] = {0, 1, 0x123456, huge, UINT64_MAX, UINT64_MAX - 7};
   for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
     for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
-      if (fields[f] == offsetof(plmd_summary, content_hash) + 32 && words[w] == 0) continue;
+      if (fields[f] == offsetof(plm_packed_file_summary, content_hash) + 32 && words[w] == 0) continue;
       plm_status status = open_damaged(summary + fields[f], words[w], 0, true);
       if (status != PLM_E_INPUT) fail_msg("field at %zu set to %llx: %s", fields[f], (unsigned long long)words[w], plm_status_name(status));
     }

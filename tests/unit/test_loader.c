@@ -16,7 +16,12 @@ enum { SEQUENCES = 200, LONGEST = 150, MAX_LENGTH = 100 };
 static plm_loader_options options_of(int rank, int ranks, int workers, int ahead) {
   plm_loader_options options = {
       .sampler = {.seed = 9, .batch_tokens = 1000, .max_length = MAX_LENGTH},
-      .packer = {.alphabet = plm_alphabet_esm2(), .masked = true, .seed = 9, .max_length = MAX_LENGTH, .micro_batch_tokens = 300, .quadratic_cost = 1e-3},
+      .packer = {.alphabet = plm_alphabet_esm2(),
+                 .masked = true,
+                 .seed = 9,
+                 .max_length = MAX_LENGTH,
+                 .micro_batch_tokens = 300,
+                 .quadratic_cost = 1e-3},
       .rank = rank,
       .ranks = ranks,
       .workers = workers,

@@ -79,7 +79,7 @@ static void long_lists_keep_their_order(void **state) {
   plm_option_values *values;
   assert_ok(plm_option_values_create(&sample_table, &values));
   for (int i = 0; i < 1000; i++) {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "%d.fasta", i);
     assert_ok(plm_option_set(values, "train", name, PLM_FROM_COMMAND_LINE, NULL));
   }
@@ -271,7 +271,7 @@ static plm_status read_config(const char *text, plm_option_values **ret_values) 
 
 static void a_config_file_may_be_written_in_the_ways_of_yaml(void **state) {
   (void)state;
-  plm_option_values *values;
+  plm_option_values *values = NULL;
   assert_ok(read_config("# a comment\n---\nseed: 7   # seven\nlearning_rate: 5e-5\nbf16: yes\ntrain:\n  - a.fasta\n  - 'b c.fasta'\n"
                         "note: \"two\\nlines\"\nmodel: ~\nmax-steps:\noutput-dir: run\nbatch-tokens: 16K\n...\n", &values));
   const sample *o = options_of(values);

@@ -206,21 +206,21 @@ static void write_completion(plm_shell shell, const char *name) {
 static void bash_completes_commands_options_choices_and_files(void **state) {
   (void)state;
   const struct { const char *words; int cursor; const char *completed; } cases[] = {
-      {"protlm ''", 1, "--help --version train ckpt"},
-      {"protlm t", 1, "train"},
-      {"protlm ckpt ''", 2, "ls verify"},
-      {"protlm train --lr-", 2, "--lr-scheduler-type"},
-      {"protlm train --no-", 2, "--no-flash-attention"},
-      {"protlm train --lr-scheduler-type co", 3, "cosine constant constant_with_warmup"},
-      {"protlm train --lr-scheduler-type = in", 4, "inverse_sqrt"},
-      {"protlm train --lr-scheduler-type =", 3, "esm2 linear cosine constant constant_with_warmup inverse_sqrt"},
-      {"protlm train --seed ''", 3, ""},
-      {"protlm train --output-dir fi", 3, "file.fasta file.yaml"},
-      {"protlm train -o file.y", 3, "file.yaml"},
-      {"protlm train --train file.fasta fi", 4, "file.fasta file.yaml"},
-      {"protlm train --bf16 --tr", 3, "--train"},
-      {"protlm ckpt ls fi", 3, "file.fasta file.yaml"},
-      {"protlm ckpt verify --b", 3, "--batch-tokens"},
+      {"protlm ''", 1, "--help --version ckpt train "},
+      {"protlm t", 1, "train "},
+      {"protlm ckpt ''", 2, "ls verify "},
+      {"protlm train --lr-", 2, "--lr-scheduler-type "},
+      {"protlm train --no-", 2, "--no-flash-attention "},
+      {"protlm train --lr-scheduler-type co", 3, "constant constant_with_warmup cosine "},
+      {"protlm train --lr-scheduler-type = in", 4, "inverse_sqrt "},
+      {"protlm train --lr-scheduler-type =", 3, "constant constant_with_warmup cosine esm2 inverse_sqrt linear "},
+      {"protlm train --seed ''", 3, " "},
+      {"protlm train --output-dir fi", 3, "file.fasta file.yaml "},
+      {"protlm train -o file.y", 3, "file.yaml "},
+      {"protlm train --train file.fasta fi", 4, "file.fasta file.yaml "},
+      {"protlm train --bf16 --tr", 3, "--train "},
+      {"protlm ckpt ls fi", 3, "file.fasta file.yaml "},
+      {"protlm ckpt verify --b", 3, "--batch-tokens "},
   };
   write_completion(PLM_SHELL_BASH, "protlm.bash");
   scratch_write_text("file.fasta", "");
@@ -230,7 +230,7 @@ static void bash_completes_commands_options_choices_and_files(void **state) {
   snprintf(command, sizeof command, "bash -n %s 2>&1", scratch_path("protlm.bash"));
   assert_string_equal(output_of("bash", command), "");
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    snprintf(command, sizeof command, "cd %s; bash -c \"source ./protlm.bash; COMP_WORDS=(%s) COMP_CWORD=%d; _protlm; echo -n \\\"\\${COMPREPLY[*]}\\\"\" 2>&1",
+    snprintf(command, sizeof command, "cd %s; bash -c \"source ./protlm.bash; COMP_WORDS=(%s) COMP_CWORD=%d; _protlm; printf %%s'\\n' \\\"\\${COMPREPLY[@]}\\\"\" 2>&1 | LC_ALL=C sort | tr '\\n' ' '",
              scratch_path(""), cases[i].words, cases[i].cursor);
     const char *completed = output_of("bash", command);
     if (strcmp(completed, cases[i].completed) != 0) fail_msg("%s: completed '%s', expected '%s'", cases[i].words, completed, cases[i].completed);

@@ -116,6 +116,16 @@ static void byte_counts_read_well(void **state) {
   assert_string_equal(plm_bytes_text(-5000000, text), "-4.77 MiB");
 }
 
+static void counts_read_well(void **state) {
+  (void)state;
+  char text[PLM_NUMBER_TEXT];
+  assert_string_equal(plm_count_text(0, text), "0");
+  assert_string_equal(plm_count_text(999, text), "999");
+  assert_string_equal(plm_count_text(-1000, text), "-1,000");
+  assert_string_equal(plm_count_text(-999, text), "-999");
+  assert_string_equal(plm_count_text(1234567, text), "1,234,567");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(appends_add_up),
@@ -125,6 +135,7 @@ int main(void) {
       cmocka_unit_test(what_is_no_number_is_refused),
       cmocka_unit_test(a_comma_locale_changes_nothing),
       cmocka_unit_test(byte_counts_read_well),
+      cmocka_unit_test(counts_read_well),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

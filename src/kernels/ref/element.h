@@ -10,17 +10,25 @@
 
 static inline double element_get(const void *data, plm_dtype type, int64_t i) {
   switch (type) {
-    case PLM_F64: return ((const double *)data)[i];
-    case PLM_BF16: return (double)plm_bf16_to_float(((const plm_bf16 *)data)[i]);
-    default: return (double)((const float *)data)[i];
+    case PLM_F64:
+      return ((const double *)data)[i];
+    case PLM_BF16:
+      return (double)plm_bf16_to_float(((const plm_bf16 *)data)[i]);
+    default:
+      return (double)((const float *)data)[i];
   }
 }
 
 static inline void element_set(void *data, plm_dtype type, int64_t i, double value) {
   switch (type) {
-    case PLM_F64: ((double *)data)[i] = value; break;
-    case PLM_BF16: ((plm_bf16 *)data)[i] = plm_bf16_from_double(value); break;
-    default: ((float *)data)[i] = (float)value;
+    case PLM_F64:
+      ((double *)data)[i] = value;
+      break;
+    case PLM_BF16:
+      ((plm_bf16 *)data)[i] = plm_bf16_from_double(value);
+      break;
+    default:
+      ((float *)data)[i] = (float)value;
   }
 }
 

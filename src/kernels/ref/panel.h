@@ -31,8 +31,8 @@ static inline void panel_dot(const double *restrict panel, const double *restric
 }
 
 /* sums[r][j] += factor[r] * vector[j], for the first `rows` rows. */
-static inline void panel_add_outer(double *restrict sums, const double factor[restrict PANEL], const double *restrict vector,
-                                   int64_t rows, int64_t width) {
+static inline void panel_add_outer(double *restrict sums, const double factor[restrict PANEL], const double *restrict vector, int64_t rows,
+                                   int64_t width) {
   for (int64_t r = 0; r < rows; r++)
     for (int64_t j = 0; j < width; j++) sums[r * width + j] += factor[r] * vector[j];
 }

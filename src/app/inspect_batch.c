@@ -1,0 +1,150 @@
+/* inspect_batch.c - `protlm inspect batch`: the global batch of any step of a run, without running it.
+ *
+ * The options that decide the stream are rows of train's own table, resolved by train's own code, so what is shown is what train does.
+ */
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/batch_view.h"
+#include "app/commands.h"
+#include "app/output_file.h"
+#include "app/session.h"
+#include "base/alloc.h"
+#include "protlm/log.h"
+#include "train/run.h"
+
+typedef struct batch_options {
+  plm_train_options train; /* first: rows of train's table keep their offsets */
+  int64_t step, records;
+  const char *output;
+} batch_options;
+
+/* What the batches of a run depend on, for help. Train's other options are accepted as well, so that a run's config.yaml and its command
+ * line can be used as they are. */
+static const char *const shown_names[] = {
+    "model", "train", "eval-fraction", "max-length", "lowercase", "on-invalid", "cache-dir", "batch-tokens", "per-device-train-batch-size",
+    "gradient-accumulation-steps", "seed", "mask-probability", "random-tokens", "mask-nonstandard", "demo-compat", "config", "print-config",
+};
+static const plm_option own_options[] = {
+    {.name = "step", .aliases = "k", .type = PLM_OPT_COUNT, .offset = offsetof(batch_options, step), .default_value = "1", .min = 1,
+     .group = "What to show", .argument = "K", .help = "the step, as log.jsonl counts it: the first is 1", .command_line_only = true},
+    {.name = "records", .aliases = "n", .type = PLM_OPT_COUNT, .offset = offsetof(batch_options, records), .default_value = "5", .max = 1e12,
+     .group = "What to show", .argument = "N", .help = "how many sequences to print", .command_line_only = true},
+    {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(batch_options, output), .group = "What to show", .argument = "X.safetensors",
+     .help = "write the whole batch to this file", .command_line_only = true},
+};
+enum { OWN = sizeof own_options / sizeof *own_options, MOST_ROWS = 120 };
+
+static bool is_shown(const char *name) {
+  for (size_t i = 0; i < sizeof shown_names / sizeof *shown_names; i++)
+    if (strcmp(name, shown_names[i]) == 0) return true;
+  return false;
+}
+
+const plm_option_table *plm_inspect_batch_option_table(void) {
+  static plm_option rows[MOST_ROWS];
+  static plm_option_table table = {
+      .command = "inspect batch",
+      .summary = "show any step's batch, hidden residues marked",
+      .usage = "protlm inspect batch --model M --train FILE --step K [options of train]",
+      .description = "Shows the whole global batch of a step: which sequences, which windows of them, and which residues are hidden. It depends on the "
+                     "data, the seed and the step alone, not on what ran before, so any step of a run can be looked at in a moment. Give the options "
+                     "the run was given, or its config.yaml.\n\n"
+                     "--output writes tokens, original, labels (-100: not predicted), cu_seqlens, sequence_id and crop_offset.",
+      .examples = "protlm inspect batch --model esm2_t6_8M --train my.fasta --step 1234\n"
+                  "# of a run, with its own settings\n"
+                  "protlm inspect batch --config run/config.yaml --step 1234 --output batch.safetensors\n",
+      .options = rows,
+      .struct_size = sizeof(batch_options),
+  };
+  if (table.count > 0) return &table;
+  const plm_option_table *train = plm_train_option_table();
+  memcpy(rows, own_options, sizeof own_options);
+  for (table.count = OWN; table.count < OWN + train->count && table.count < MOST_ROWS; table.count++) {
+    rows[table.count] = train->options[table.count - OWN];
+    if (!is_shown(rows[table.count].name)) rows[table.count].group = NULL;
+  }
+  table.foreign = train->foreign;
+  table.foreign_count = train->foreign_count;
+  return &table;
+}
+
+/* ---- train's settings ---- */
+
+/* The same values and origins under train's table. dry_run: no output directory is needed. Nor are sequences from other files. */
+static plm_status as_train_values(const plm_option_values *values, plm_option_values **ret_train) {
+  const plm_option_table *table = plm_train_option_table();
+  plm_option_values *train;
+  PLM_ASSERT(OWN + table->count <= MOST_ROWS);
+  PLM_TRY(plm_option_values_create(table, &train));
+  memcpy(train->source, values->source + OWN, table->count * sizeof *train->source);
+  plm_train_options *options = train->options;
+  *options = ((const batch_options *)values->options)->train;
+  options->dry_run = true;
+  options->eval = (plm_string_list){0};
+  options->threads = plm_session_threads(options->threads);
+  *ret_train = train;
+  return PLM_OK;
+}
+
+/* ---- the file ---- */
+
+static plm_status fill_tensor(void *user, size_t i, void *buffer) {
+  const plm_packed *packed = user;
+  const plm_tokens *t = &packed->batch.encoder;
+  const void *const data[] = {t->tokens, packed->original, packed->labels, t->cu_seqlens, t->crop_offset, t->sequence_id};
+  const int64_t bytes[] = {4 * t->N, 4 * t->N, 4 * t->N, 4 * (t->S + 1), 4 * t->S, 8 * t->S};
+  memcpy(buffer, data[i], (size_t)bytes[i]);
+  return PLM_OK;
+}
+
+static plm_status write_batch(const char *path, plm_packed *packed) {
+  const int64_t N = packed->batch.encoder.N, S = packed->batch.encoder.S;
+  const plm_tensor_info entries[] = {
+      {.name = "tokens", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},      {.name = "original", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
+      {.name = "labels", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},      {.name = "cu_seqlens", .dtype = "I32", .dims = 1, .shape = {S + 1}, .bytes = 4 * (S + 1)},
+      {.name = "crop_offset", .dtype = "I32", .dims = 1, .shape = {S}, .bytes = 4 * S}, {.name = "sequence_id", .dtype = "I64", .dims = 1, .shape = {S}, .bytes = 8 * S},
+  };
+  PLM_TRY(plm_output_file_tensors(path, entries, sizeof entries / sizeof *entries, fill_tensor, packed));
+  plm_info("wrote %s", path);
+  return PLM_OK;
+}
+
+/* ---- the command ---- */
+
+static plm_status show(const batch_options *options, const plm_run *run, const plm_output *output) {
+  plm_loader_options loader;
+  plm_packed *packed;
+  int64_t epoch;
+  plm_run_loader_options(run, &loader);
+  PLM_TRY(plm_packed_create(&packed));
+  plm_status status = plm_loader_inspect(&run->train, &loader, options->step - 1, packed, &epoch);
+  if (status == PLM_OK && options->output != NULL) status = write_batch(options->output, packed);
+  if (status == PLM_OK) plm_print_batch(output, run->train_data, packed, options->step, epoch + 1, options->records);
+  plm_packed_destroy(packed);
+  return status;
+}
+
+/* A run that is opened as far as its data, and closed again. */
+plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_output *output) {
+  const batch_options *options = values->options;
+  plm_option_values *train = NULL;
+  plm_run *run = NULL;
+  plm_status status;
+  if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output));
+  PLM_TRY(as_train_values(values, &train));
+  PLM_TRY_GOTO(PLM_NEW(&run, 1), done);
+  PLM_TRY_GOTO(plm_comm_self_create(&run->comm), done);
+  PLM_TRY_GOTO(plm_train_settings_create(train, &run->settings), done);
+  PLM_TRY_GOTO(plm_train_resolve_model(run->settings, NULL), done);
+  PLM_TRY_GOTO(plm_run_open_sequences(run), done);
+  PLM_TRY_GOTO(show(options, run, output), done);
+done:
+  if (run != NULL) plm_run_close_sequences(run);
+  if (run != NULL) plm_train_settings_destroy(run->settings);
+  if (run != NULL) plm_comm_destroy(run->comm);
+  plm_free(run);
+  plm_option_values_destroy(train);
+  return status;
+}

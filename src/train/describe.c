@@ -1,0 +1,110 @@
+/* describe.c - what is needed to understand a run later: config.yaml, env.json, and the batch that broke it. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/system.h"
+#include "train/run.h"
+
+static plm_status replace_text(const plm_run *run, const char *name, const char *text) {
+  char *path;
+  PLM_TRY(plm_path_join(run->directory.path, name, &path));
+  plm_status status = plm_file_replace(path, text, strlen(text));
+  plm_free(path);
+  return status;
+}
+
+static plm_status replace_json(const plm_run *run, const char *name, json_t *document) {
+  char *text;
+  if (document == NULL) return plm_fail(PLM_E_RESOURCE, "out of memory while writing %s", name);
+  PLM_TRY(plm_json_dump(document, &text));
+  plm_status status = replace_text(run, name, text);
+  plm_free(text);
+  return status;
+}
+
+/* The words of the command line, from the kernel. New reference; an empty list where it cannot be had. */
+static json_t *command_line(void) {
+  json_t *words = json_array();
+  char *data = NULL;
+  size_t bytes = 0;
+  if (plm_file_read("/proc/self/cmdline", 1 << 20, &data, &bytes) != PLM_OK) {
+    plm_error_clear();
+    return words;
+  }
+  for (size_t i = 0; i < bytes; i += strlen(data + i) + 1) json_array_append_new(words, json_string(data + i));
+  plm_free(data);
+  return words;
+}
+
+static json_t *environment(void) {
+  static const char *const names[] = {"PROTLM_CPU",  "OMP_NUM_THREADS",  "OMP_PROC_BIND", "SLURM_JOB_ID",       "SLURM_JOB_NAME",
+                                      "SLURM_NTASKS", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT", "SLURM_CPUS_PER_TASK"};
+  json_t *object = json_object();
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (getenv(names[i]) != NULL) json_object_set_new(object, names[i], json_string(getenv(names[i])));
+  return object;
+}
+
+static plm_status write_environment(const plm_run *run) {
+  plm_system system;
+  char directory[4096] = "", when[64] = "";
+  time_t now = (time_t)plm_clock_wall();
+  struct tm utc;
+  plm_system_read(&system);
+  if (getcwd(directory, sizeof directory) == NULL) directory[0] = '\0';
+  if (gmtime_r(&now, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+  json_t *document = json_pack(
+      "{s:s, s:s, s:s, s:i, s:I, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:i, s:i, s:o}", "protlm", PLM_VERSION, "started", when,
+      "run_id", run->state.run_id, "process", (int)getpid(), "first_step", (json_int_t)run->first_step + 1, "command", command_line(), "directory",
+      directory, "host", system.hostname, "os", system.os, "cpu", system.cpu, "cpus", system.cpus, "memory_bytes", (json_int_t)system.memory, "threads",
+      (json_int_t)run->settings->o->threads, "kernels", plm_cpu_level_name(run->x->level), "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN,
+      "dtype", run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->micro_batch_tokens, "rank", run->comm->rank, "ranks", run->comm->size,
+      "environment", environment());
+  plm_status status = replace_json(run, "env.json", document);
+  json_decref(document);
+  return status;
+}
+
+plm_status plm_run_write_description(plm_run *run) {
+  char *yaml;
+  if (run->comm->rank != 0) return PLM_OK;
+  PLM_TRY(plm_options_config(run->settings->values, true, &yaml));
+  plm_status status = replace_text(run, "config.yaml", yaml);
+  plm_free(yaml);
+  PLM_TRY(status);
+  return write_environment(run);
+}
+
+/* ---- the batch of a step that was not finite ---- */
+
+static json_t *list_sequences(const plm_run *run, const plm_step_batch *batch) {
+  json_t *list = json_array();
+  for (int64_t i = 0; i < batch->micro_count; i++) {
+    const plm_tokens *tokens = &batch->micro[i]->batch.encoder;
+    for (int64_t s = 0; s < tokens->S; s++) {
+      char name[256];
+      plm_dataset_name(run->train_data, tokens->sequence_id[s], name, sizeof name);
+      json_array_append_new(list, json_pack("{s:I, s:s, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name", name, "crop_offset",
+                                            (int)tokens->crop_offset[s], "micro_batch", (json_int_t)i));
+    }
+  }
+  return list;
+}
+
+plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome, char **ret_path) {
+  char *name;
+  PLM_TRY(plm_sprintf(&name, "nonfinite-%lld.json", (long long)batch->step + 1));
+  json_t *document = json_pack("{s:I, s:I, s:I, s:I, s:o}", "step", (json_int_t)batch->step + 1, "epoch", (json_int_t)batch->epoch, "rows",
+                               (json_int_t)outcome->control.count, "nonfinite", (json_int_t)outcome->control.nonfinite, "sequences",
+                               list_sequences(run, batch));
+  plm_status status = replace_json(run, name, document);
+  if (status == PLM_OK) status = plm_path_join(run->directory.path, name, ret_path);
+  json_decref(document);
+  plm_free(name);
+  return status;
+}

@@ -1,0 +1,110 @@
+/* interval.c - what is measured between two lines of the log, and the lines. All clocks run from end of step to end of step: reading,
+ * update, logging, evaluation and saving are inside. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/system.h"
+#include "train/run.h"
+
+void plm_run_begin_interval(plm_run *run) {
+  double now = plm_clock_monotonic();
+  run->first_step_at = run->interval_at = now;
+  run->seconds_before = run->state.seconds;
+  run->interval_before = run->state.window.seconds;
+  run->interval_flops = run->x->flops;
+}
+
+static void bring_clocks_up_to_date(plm_run *run, double now) {
+  run->state.seconds = run->seconds_before + now - run->first_step_at;
+  run->state.window.seconds = run->interval_before + now - run->interval_at;
+}
+
+void plm_run_close_interval_for_save(plm_run *run) {
+  if (!isnan(run->first_step_at)) bring_clocks_up_to_date(run, plm_clock_monotonic());
+}
+
+/* ---- counters ---- */
+
+static void add_step(plm_run *run, const plm_step_outcome *o, double step_seconds) {
+  plm_train_state *s = &run->state;
+  s->step++;
+  s->tokens += o->control.tokens;
+  s->residues += o->control.residues;
+  if (o->verdict == PLM_GUARD_APPLY) {
+    s->window.nll += o->control.nll;
+    s->window.count += o->control.count;
+  }
+  s->window.grad_norm = o->grad_norm;
+  s->window.learning_rate = o->learning_rate;
+  s->window.residues += o->control.residues;
+  s->window.waited += o->control.data_wait;
+  run->waited += o->control.data_wait;
+  run->start_residues += o->control.residues;
+  run->start_tokens += o->control.tokens;
+  run->steps_seconds += step_seconds;
+  plm_deadline_step(&run->deadline, step_seconds);
+}
+
+/* ---- the line of the log ---- */
+
+static plm_status write_line(plm_run *run, double now) {
+  plm_train_state *s = &run->state;
+  const double seconds = s->window.seconds;
+  s->last_loss = s->window.count > 0 ? s->window.nll / (double)s->window.count : NAN;
+  const plm_train_metrics line = {
+      .step = s->step,
+      .epoch = (double)s->step / (double)run->settings->steps_per_epoch,
+      .loss = s->last_loss,
+      .grad_norm = s->window.grad_norm,
+      .learning_rate = s->window.learning_rate,
+      .tokens = s->tokens,
+      .residues = s->residues,
+      .seconds = s->seconds,
+      .residues_per_s = seconds > 0 ? (double)s->window.residues / seconds : NAN,
+      .data_wait = seconds > 0 ? fmin(1, s->window.waited / seconds) : 0,
+  };
+  plm_progress *p = &run->progress;
+  p->loss = line.loss;
+  p->perplexity = exp(line.loss);
+  p->residues_per_s = line.residues_per_s;
+  p->data_wait = line.data_wait;
+  p->gflops_per_s = now > run->interval_at ? (run->x->flops - run->interval_flops) / (now - run->interval_at) / 1e9 : 0;
+  s->window = (plm_log_window){.grad_norm = s->window.grad_norm, .learning_rate = s->window.learning_rate};
+  run->interval_at = now;
+  run->interval_before = 0;
+  run->interval_flops = run->x->flops;
+  return run->metrics != NULL ? plm_metrics_train(run->metrics, &line) : PLM_OK;
+}
+
+/* ---- for the progress bar ---- */
+
+static void report_progress(plm_run *run, const plm_step_outcome *o, bool logged) {
+  const plm_train_state *s = &run->state;
+  plm_progress *p = &run->progress;
+  const int64_t done = s->step - run->first_step;
+  p->step = s->step;
+  p->max_steps = run->settings->max_steps;
+  p->epoch = (double)s->step / (double)run->settings->steps_per_epoch;
+  p->epochs = (double)p->max_steps / (double)run->settings->steps_per_epoch;
+  p->learning_rate = o->learning_rate;
+  p->grad_norm = o->grad_norm;
+  p->real_share = s->tokens > 0 ? (double)s->residues / (double)s->tokens : 0;
+  p->seconds = s->seconds;
+  p->eta = done > 0 ? (s->seconds - run->seconds_before) / (double)done * (double)(p->max_steps - s->step) : NAN;
+  p->time_limit_left = plm_deadline_left(&run->deadline);
+  p->memory_bytes = plm_peak_memory();
+  p->logged = logged;
+  if (run->observer != NULL && run->observer->step != NULL) run->observer->step(run->observer->user, p);
+}
+
+plm_status plm_run_count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds) {
+  add_step(run, outcome, step_seconds);
+  const double now = plm_clock_monotonic();
+  bring_clocks_up_to_date(run, now);
+  const bool last = run->state.step >= run->settings->max_steps;
+  const bool logged = run->state.step % run->settings->o->logging_steps == 0 || last;
+  if (logged) PLM_TRY(write_line(run, now));
+  report_progress(run, outcome, logged);
+  return PLM_OK;
+}

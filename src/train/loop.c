@@ -1,0 +1,237 @@
+/* loop.c - step after step: when to log, evaluate, save and stop (design 4.8, 10.8).
+ *
+ * The order at the end of step s is fixed: log, evaluate, save. An evaluation that is asked to stop is not done: the state says it is
+ * due, and the next start does it first. So whatever the moment of a stop, each line is written once, with the same numbers. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "protlm/log.h"
+#include "train/run.h"
+
+/* ---- when ---- */
+
+static bool on_plateau(const plm_run *run) {
+  int64_t patience = run->settings->o->early_stopping_patience;
+  return patience > 0 && run->state.plateau_count >= patience;
+}
+
+bool plm_run_is_over(const plm_run *run) { return run->state.step >= run->settings->max_steps || on_plateau(run); }
+
+const char *plm_run_end_reason(const plm_run *run, char *buffer, size_t bytes) {
+  const plm_train_options *o = run->settings->o;
+  if (run->state.step >= run->settings->max_steps && plm_train_explicit(run->settings, "max-steps"))
+    snprintf(buffer, bytes, "reached --max-steps %lld", (long long)run->settings->max_steps);
+  else if (run->state.step >= run->settings->max_steps)
+    snprintf(buffer, bytes, "reached step %lld, the end of %g epochs", (long long)run->settings->max_steps, o->num_train_epochs);
+  else
+    snprintf(buffer, bytes, "no lower evaluation loss in %lld evaluations", (long long)run->state.plateau_count);
+  return buffer;
+}
+
+static bool is_epoch_end(const plm_run *run) { return run->state.step % run->settings->steps_per_epoch == 0; }
+
+static bool evaluation_is_due(const plm_run *run) {
+  return run->has_eval && (run->state.step % run->settings->o->eval_steps == 0 || run->state.step >= run->settings->max_steps);
+}
+
+static bool save_is_due(const plm_run *run) {
+  return run->state.step % run->settings->o->save_steps == 0 || plm_run_is_over(run) || (run->settings->save_at_epoch && is_epoch_end(run)) ||
+         (run->stop & PLM_STOP_SAVE) != 0;
+}
+
+/* ---- evaluation ---- */
+
+/* Asked to stop, or time is nearly up; not before this start's first step, so that every start gets somewhere. */
+static bool cancelled(void *user) {
+  const plm_run *run = user;
+  return plm_run_interrupted() || plm_deadline_flags(&run->deadline) != 0;
+}
+
+/* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency plateau. */
+static void count_patience(plm_run *run, double loss) {
+  plm_train_state *s = &run->state;
+  const int64_t warmup = run->settings->schedule.W;
+  if (s->updates < warmup || s->step < 500) return;
+  if (isnan(s->plateau_loss) || loss < s->plateau_loss - run->settings->o->early_stopping_threshold) {
+    s->plateau_loss = loss;
+    s->plateau_count = 0;
+  } else {
+    s->plateau_count++;
+  }
+}
+
+static void watch_forgetting(plm_run *run, double loss) {
+  plm_train_state *s = &run->state;
+  if (s->step == 0) s->first_eval_loss = loss;
+  if (s->forgetting_said || s->updates < run->settings->schedule.W || !(loss > s->first_eval_loss) || s->step == 0) return;
+  s->forgetting_said = true;
+  plm_warn("step %lld: the evaluation loss %.4f is above its value before training, %.4f: the model may be forgetting; a lower --learning-rate is gentler",
+           (long long)s->step, loss, s->first_eval_loss);
+}
+
+static void keep_results(plm_run *run, const plm_eval_metrics *m) {
+  plm_train_state *s = &run->state;
+  s->last_eval_loss = run->progress.eval_loss = m->eval_loss;
+  s->last_eval_perplexity = m->eval_perplexity;
+  s->last_eval_perplexity_masked = run->progress.eval_perplexity_masked = m->eval_perplexity_masked;
+  s->last_baseline_masked = m->baseline_frequency_masked;
+  s->last_gain_masked = m->gain_masked;
+  s->last_gain_masked_se = m->gain_masked_se;
+}
+
+/* An evaluation that was owed may have been done, and logged, by a start that was killed before its next checkpoint. */
+static plm_status is_logged(const plm_run *run, bool *ret_logged) {
+  json_t *history, *line;
+  size_t i;
+  *ret_logged = false;
+  if (!run->resumed || run->state.step != run->first_step) return PLM_OK;
+  PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
+  json_array_foreach(history, i, line) {
+    if (json_integer_value(json_object_get(line, "step")) == run->state.step && json_object_get(line, "eval_loss") != NULL) *ret_logged = true;
+  }
+  json_decref(history);
+  return PLM_OK;
+}
+
+static plm_status log_evaluation(plm_run *run, const plm_eval_metrics *m) {
+  bool logged;
+  plm_info("step %lld: evaluation loss %.4f, perplexity %.3f, on <mask> rows %.3f (residue frequencies alone: %.3f)", (long long)m->step, m->eval_loss,
+           m->eval_perplexity, m->eval_perplexity_masked, m->baseline_frequency_masked);
+  if (run->metrics == NULL) return PLM_OK;
+  PLM_TRY(is_logged(run, &logged));
+  return logged ? PLM_OK : plm_metrics_eval(run->metrics, m);
+}
+
+static plm_status evaluate(plm_run *run) {
+  plm_eval_metrics metrics;
+  plm_evaluate_options options = {
+      .draws = run->settings->o->eval_draws,
+      .frequency = run->frequency,
+      .comm = run->comm,
+      .cancelled = run->comm->size == 1 ? cancelled : NULL,
+      .user = run,
+  };
+  double started = plm_clock_monotonic();
+  plm_run_phase(run, "evaluating");
+  plm_run_packer_options(run, &options.packer);
+  options.packer.seed = (uint64_t)run->settings->o->eval_seed;
+  PLM_TRY(plm_evaluate(&run->eval, run->model, run->x, &options, NULL, NULL, &metrics));
+  metrics.step = run->state.step;
+  metrics.epoch = (double)run->state.step / (double)run->settings->steps_per_epoch;
+  metrics.eval_seconds = plm_clock_monotonic() - started;
+  keep_results(run, &metrics);
+  watch_forgetting(run, metrics.eval_loss);
+  count_patience(run, metrics.eval_loss);
+  run->state.evaluation_due = false;
+  return log_evaluation(run, &metrics);
+}
+
+/* A model that was evaluated and is being saved may be the best of those saved. */
+static bool is_new_best(const plm_run *run) {
+  const plm_train_state *s = &run->state;
+  return isnan(s->best_eval_loss) || s->last_eval_loss < s->best_eval_loss;
+}
+
+static plm_status save(plm_run *run, bool evaluated) {
+  plm_train_state *s = &run->state;
+  const double best_loss = s->best_eval_loss;
+  const int64_t best_step = s->best_step;
+  if (evaluated && is_new_best(run)) {
+    s->best_eval_loss = s->last_eval_loss;
+    s->best_step = s->step;
+  }
+  plm_status status = plm_run_save(run);
+  if (status != PLM_OK) {
+    s->best_eval_loss = best_loss;
+    s->best_step = best_step;
+    return status;
+  }
+  if ((run->stop & PLM_STOP_SAVE) != 0) plm_stop_clear(PLM_STOP_SAVE);
+  return PLM_OK;
+}
+
+/* ---- stopping ---- */
+
+/* All ranks learn of signals that came after the step's own agreement: at once, where asking costs nothing or something long has passed. */
+static plm_status agree_on_stop(plm_run *run, bool after_long) {
+  const uint32_t mine = plm_stop_signals() & PLM_STOP_EARLY;
+  double ranks = mine != 0;
+  if (run->comm->size > 1 && !after_long) return PLM_OK;
+  PLM_TRY(run->comm->sum(run->comm, &ranks, 1));
+  if (ranks > 0) run->stop |= mine != 0 ? mine : PLM_STOP_TERM;
+  return PLM_OK;
+}
+
+static plm_status stop_here(plm_run *run) {
+  plm_train_result *r = run->result;
+  r->outcome = PLM_TRAIN_STOPPED;
+  snprintf(r->reason, sizeof r->reason, "%s", plm_stop_reason(run->stop));
+  plm_error_clear();
+  return PLM_STOPPED;
+}
+
+static plm_status save_and_stop(plm_run *run) {
+  PLM_TRY(save(run, false));
+  return stop_here(run);
+}
+
+/* ---- one turn ---- */
+
+static plm_status step_once(plm_run *run) {
+  const plm_step_batch *batch;
+  plm_step_outcome outcome;
+  double waited, started = plm_clock_monotonic();
+  PLM_TRY(plm_loader_get(run->loader, run->state.step, &batch, &waited));
+  PLM_TRY(plm_run_step(run, batch, waited, &outcome));
+  run->stop = outcome.control.stop_flags;
+  /* Asked to stop before the first step was done: it does not count, is not logged, and leaves nothing. */
+  if (run->state.step == 0 && (run->stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start) return stop_here(run);
+  if (outcome.verdict == PLM_GUARD_STOP) {
+    char *path = NULL;
+    if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
+    plm_fail(PLM_E_NUMERIC, "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
+             (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1, path != NULL ? path : "no file");
+    plm_free(path);
+    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate where a checkpoint is continued), or look at those sequences");
+  }
+  return plm_run_count_step(run, &outcome, plm_clock_monotonic() - started);
+}
+
+/* What follows a step, or an evaluation that an earlier start owed. */
+static plm_status after_step(plm_run *run) {
+  plm_train_state *s = &run->state;
+  bool evaluated = false;
+  if ((run->stop & PLM_STOP_EARLY) != 0) return save_and_stop(run);
+  if (s->evaluation_due) {
+    plm_status status = evaluate(run);
+    if (status == PLM_STOPPED) {
+      run->stop |= plm_stop_signals() | plm_deadline_flags(&run->deadline);
+      return s->step == 0 ? stop_here(run) : save_and_stop(run);
+    }
+    PLM_TRY(status);
+    evaluated = true;
+  }
+  const bool keep_best = evaluated && run->settings->o->load_best_model_at_end && s->step > 0 && is_new_best(run);
+  const bool start = s->step == 0 && run->settings->save_at_start && !run->resumed;
+  const bool nothing_new = run->resumed && s->step == run->first_step && !evaluated;
+  const bool saves = !nothing_new && (s->step == 0 ? start : save_is_due(run) || keep_best);
+  if (saves) PLM_TRY(save(run, evaluated));
+  PLM_TRY(agree_on_stop(run, evaluated || saves));
+  if ((run->stop & PLM_STOP_EARLY) == 0 || plm_run_is_over(run)) return PLM_OK;
+  return saves || s->step == run->first_step ? stop_here(run) : save_and_stop(run);
+}
+
+plm_status plm_run_loop(plm_run *run) {
+  plm_train_state *s = &run->state;
+  if (!run->resumed) s->evaluation_due = run->has_eval && run->settings->o->eval_on_start;
+  PLM_TRY(after_step(run));
+  plm_run_begin_interval(run);
+  while (!plm_run_is_over(run)) {
+    PLM_TRY(step_once(run));
+    s->evaluation_due = evaluation_is_due(run);
+    PLM_TRY(after_step(run));
+  }
+  return PLM_OK;
+}

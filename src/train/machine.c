@@ -1,0 +1,169 @@
+/* machine.c - what the run computes with, and whether it fits: threads, kernels, number format, memory, disk (design 5, "Determinism").
+ *
+ * Choices that change the order of sums are made once, from options, model and total memory, never from free memory or timing; they are
+ * saved with the state, and a later start of the run makes the same ones, or says that bits may differ.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/system.h"
+#include "base/text.h"
+#include "protlm/log.h"
+#include "train/run.h"
+
+/* Tokens computed at a time unless more are asked for: enough to keep products efficient, little enough to stay near the caches. */
+static const int64_t usual_micro_batch = 4096;
+/* Share of the machine's memory that the automatic choice will plan for. */
+static const double memory_share = 0.7;
+
+/* ---- threads, kernels, number format ---- */
+
+static int64_t choose_threads(const plm_run *run) {
+  const int64_t saved = run->state.arithmetic.threads;
+  if (plm_train_explicit(run->settings, "threads")) return run->settings->o->threads;
+  plm_system system;
+  plm_system_read(&system);
+  return run->resumed && saved <= system.cpus ? saved : system.cpus;
+}
+
+static void say_when_bits_may_differ(const plm_run *run) {
+  const plm_arithmetic *was = &run->state.arithmetic;
+  const int64_t threads = run->settings->o->threads;
+  const char *level = plm_cpu_level_name(run->x->level), *threading = plm_pool_kind();
+  if (was->threads == threads && strcmp(was->level, level) == 0 && strcmp(was->threading, threading) == 0 && was->onednn == (PLM_HAVE_ONEDNN != 0)) return;
+  plm_warn("bits may differ from a run that was not interrupted: %lld threads, %s, %s%s then; %lld threads, %s, %s%s now", (long long)was->threads,
+           was->level, was->threading, was->onednn ? ", oneDNN" : "", (long long)threads, level, threading, PLM_HAVE_ONEDNN ? ", oneDNN" : "");
+}
+
+static bool computes_bf16(plm_cpu_level level) { return level >= PLM_CPU_AVX512_BF16; }
+
+static void choose_dtype(plm_run *run) {
+  plm_train_options *o = run->settings->o;
+  if (o->dtype == NULL && run->resumed) o->dtype = run->state.arithmetic.dtype;
+  if (o->dtype == NULL) o->dtype = computes_bf16(run->x->level) ? "bf16" : "fp32";
+  run->dtype = strcmp(o->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
+  if (run->dtype == PLM_BF16 && !computes_bf16(run->x->level))
+    plm_warn("--dtype bf16: these processor kernels (%s) don't compute bf16; fp32 would be faster", plm_cpu_level_name(run->x->level));
+}
+
+plm_status plm_run_open_machine(plm_run *run) {
+  const char *mask = getenv("PROTLM_CPU");
+  const bool masked = mask != NULL && *mask != '\0';
+  plm_train_options *o = run->settings->o;
+  o->threads = choose_threads(run);
+  PLM_TRY(plm_device_cpu_create(&run->device));
+  PLM_TRY(plm_exec_create_cpu(run->device, (int)o->threads, run->resumed && !masked ? run->state.arithmetic.level : NULL, &run->x));
+  choose_dtype(run);
+  if (run->resumed) say_when_bits_may_differ(run);
+  return PLM_OK;
+}
+
+void plm_run_close_machine(plm_run *run) {
+  plm_exec_destroy(run->x);
+  plm_device_destroy(run->device);
+}
+
+/* ---- memory ---- */
+
+static plm_status plan(plm_run *run, int64_t micro_batch_tokens) {
+  const plm_train_settings *s = run->settings;
+  const plm_model_options options = {
+      .dtype = run->dtype,
+      .training = true,
+      .decay_all = s->o->decay_all,
+      .max_tokens = micro_batch_tokens > s->o->max_length ? micro_batch_tokens : s->o->max_length,
+      .max_length = s->o->max_length,
+  };
+  return plm_model_plan(&s->config, &options, run->x, &run->memory);
+}
+
+/* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that crossed it. */
+static int64_t automatic_limit(const plm_run *run) {
+  const plm_train_options *o = run->settings->o;
+  int64_t batch = run->state.global_batch_sequences > 0 || o->per_device_train_batch_size > 0 ? INT64_MAX / 2 : o->batch_tokens;
+  int64_t limit = batch + o->max_length < usual_micro_batch ? batch + o->max_length : usual_micro_batch;
+  return limit > o->max_length ? limit : o->max_length;
+}
+
+static plm_status refuse_memory(const plm_run *run, size_t total) {
+  char need[PLM_NUMBER_TEXT], have[PLM_NUMBER_TEXT], part[4][PLM_NUMBER_TEXT];
+  const plm_memory_plan *m = &run->memory;
+  return plm_hint(plm_fail(PLM_E_RESOURCE,
+                           "this run needs %s of memory and the machine has %s (parameters %s, gradients %s, optimizer %s, activations of %lld tokens and workspace %s)",
+                           plm_bytes_text(m->total, need), plm_bytes_text((int64_t)total, have), plm_bytes_text(m->parameters, part[0]),
+                           plm_bytes_text(m->gradients, part[1]), plm_bytes_text(m->optimizer, part[2]), (long long)run->micro_batch_tokens,
+                           plm_bytes_text(m->activations + m->workspace, part[3])),
+                  "take a smaller model, or lower --micro-batch-tokens and --max-length, or use a machine with more memory");
+}
+
+plm_status plm_run_plan_memory(plm_run *run) {
+  plm_train_options *o = run->settings->o;
+  size_t total, available;
+  PLM_TRY(run->device->memory_info(run->device, &total, &available));
+  const bool fixed = plm_train_explicit(run->settings, "micro-batch-tokens"), saved = run->resumed && run->state.arithmetic.micro_batch_tokens > 0;
+  run->micro_batch_tokens = fixed ? o->micro_batch_tokens : saved ? run->state.arithmetic.micro_batch_tokens : automatic_limit(run);
+  PLM_TRY(plan(run, run->micro_batch_tokens));
+  while (!fixed && !saved && (double)run->memory.total > memory_share * (double)total && run->micro_batch_tokens > o->max_length) {
+    run->micro_batch_tokens = run->micro_batch_tokens / 2 > o->max_length ? run->micro_batch_tokens / 2 : o->max_length;
+    PLM_TRY(plan(run, run->micro_batch_tokens));
+  }
+  if (run->memory.total > (int64_t)total) return refuse_memory(run, total);
+  if (run->resumed && saved && run->micro_batch_tokens != run->state.arithmetic.micro_batch_tokens)
+    plm_warn("bits may differ from a run that was not interrupted: micro-batches of %lld tokens then, %lld now",
+             (long long)run->state.arithmetic.micro_batch_tokens, (long long)run->micro_batch_tokens);
+  o->micro_batch_tokens = run->micro_batch_tokens;
+  return PLM_OK;
+}
+
+/* ---- the plan, for a person, before the first step ---- */
+
+static void report_memory(const plm_run *run) {
+  char text[5][PLM_NUMBER_TEXT];
+  const plm_memory_plan *m = &run->memory;
+  plm_info("memory: %s = parameters %s, gradients %s, optimizer %s, activations and workspace %s (micro-batches of %lld tokens)",
+           plm_bytes_text(m->total, text[0]), plm_bytes_text(m->parameters, text[1]), plm_bytes_text(m->gradients, text[2]),
+           plm_bytes_text(m->optimizer, text[3]), plm_bytes_text(m->activations + m->workspace, text[4]), (long long)run->micro_batch_tokens);
+}
+
+static void report_steps(const plm_run *run) {
+  const plm_train_settings *s = run->settings;
+  char steps[PLM_NUMBER_TEXT], epoch[PLM_NUMBER_TEXT], batch[PLM_NUMBER_TEXT];
+  const int64_t sequences = run->state.global_batch_sequences;
+  plm_info("steps: %s, %s an epoch (%.2f epochs), %s %s each", plm_count_text(s->max_steps, steps), plm_count_text(s->steps_per_epoch, epoch),
+           (double)s->max_steps / (double)s->steps_per_epoch, plm_count_text(sequences > 0 ? sequences : s->o->batch_tokens, batch),
+           sequences > 0 ? "sequences" : "tokens");
+  plm_info("learning rate: %s to %.3g, %lld warm-up steps; %s on %lld threads (%s)", plm_schedule_name(&s->schedule), s->o->learning_rate,
+           (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads, plm_cpu_level_name(run->x->level));
+  double highest = plm_schedule_highest(&s->schedule);
+  if (s->o->demo_compat && highest < s->o->learning_rate)
+    plm_warn("--demo-compat: warm-up of %lld steps is longer than the run; the highest learning rate it will reach is %.3g, not %.3g",
+             (long long)s->schedule.W, highest, s->o->learning_rate);
+}
+
+/* Weights and both moments in fp32; the rest is small. */
+static plm_status report_disk(const plm_run *run) {
+  if (run->directory.path == NULL) return PLM_OK;
+  const int64_t each = run->memory.optimizer / 2 * 3, limit = run->settings->o->save_total_limit, steps = run->settings->o->save_steps;
+  int64_t kept = run->settings->max_steps / steps + 1;
+  if (limit > 0 && kept > limit + 1) kept = limit + 1;
+  const double needed = ((double)kept + 1.0 / 3) * (double)each; /* and final/ */
+  int64_t free_bytes = 0;
+  char text[3][PLM_NUMBER_TEXT];
+  if (plm_disk_free(plm_file_exists(run->directory.path) ? run->directory.path : ".", &free_bytes) != PLM_OK) {
+    plm_error_clear();
+    return PLM_OK;
+  }
+  plm_info("disk: %s a checkpoint, %s for %lld of them and final/; %s free", plm_bytes_text(each, text[0]), plm_bytes_text((int64_t)needed, text[1]),
+           (long long)kept, plm_bytes_text(free_bytes, text[2]));
+  if (needed > (double)free_bytes)
+    plm_warn("the disk may fill before the run ends: --save-total-limit N keeps only the newest N checkpoints");
+  return PLM_OK;
+}
+
+plm_status plm_run_report_plan(plm_run *run) {
+  report_memory(run);
+  report_steps(run);
+  return report_disk(run);
+}

@@ -1,0 +1,199 @@
+/* outputs.c - what a run leaves in its directory: checkpoints and links, final/, the report. Descriptions: describe.c. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "io/report.h"
+#include "protlm/log.h"
+#include "train/run.h"
+
+/* ---- trainer_state.json, in the shape of Hugging Face's Trainer ---- */
+
+static plm_status trainer_state(const plm_run *run, json_t **ret_document) {
+  const plm_train_state *s = &run->state;
+  json_t *history = NULL;
+  char best[32] = "";
+  PLM_TRY(plm_metrics_history(run->directory.path, s->step, &history));
+  if (s->best_step >= 0) snprintf(best, sizeof best, "checkpoint-%lld", (long long)s->best_step);
+  json_t *document = json_pack("{s:o?, s:s?, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:b, s:b, s:o}", "best_metric",
+                               isnan(s->best_eval_loss) ? NULL : json_real(s->best_eval_loss), "best_model_checkpoint", s->best_step >= 0 ? best : NULL,
+                               "epoch", (double)s->step / (double)run->settings->steps_per_epoch, "global_step", (json_int_t)s->step, "max_steps",
+                               (json_int_t)run->settings->max_steps, "num_train_epochs",
+                               (double)run->settings->max_steps / (double)run->settings->steps_per_epoch, "logging_steps",
+                               (json_int_t)run->settings->o->logging_steps, "eval_steps", (json_int_t)run->settings->o->eval_steps, "save_steps",
+                               (json_int_t)run->settings->o->save_steps, "is_local_process_zero", 1, "is_world_process_zero", 1, "log_history", history);
+  if (document == NULL) return plm_fail(PLM_E_RESOURCE, "out of memory while writing trainer_state.json");
+  *ret_document = document;
+  return PLM_OK;
+}
+
+/* ---- a checkpoint ---- */
+
+/* Whatever the guard let through, nothing that is not finite is ever published. */
+static plm_status check_finite(plm_run *run) {
+  int64_t nonfinite = 0;
+  PLM_TRY(plm_optimiser_count_nonfinite(run->optimiser, run->x, &nonfinite));
+  if (nonfinite == 0) return PLM_OK;
+  return plm_hint(plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved", (long long)run->state.step,
+                           (long long)nonfinite),
+                  "run the same command again to go on from the last good checkpoint; lower --learning-rate if it happens again");
+}
+
+static plm_status publish(plm_run *run) {
+  plm_checkpoint_content content = {.model = run->model, .exec = run->x, .moments = plm_optimiser_moments(run->optimiser)};
+  json_t *trainer = NULL, *state = NULL;
+  char *path = NULL;
+  plm_status status = plm_metrics_sync(run->metrics);
+  if (status == PLM_OK) status = trainer_state(run, &trainer);
+  if (status == PLM_OK) status = plm_train_state_write(&run->state, &state);
+  if (status == PLM_OK) {
+    content.trainer_state = trainer;
+    content.protlm_state = state;
+    status = plm_checkpoint_save(run->directory.path, run->state.step, &content, &path);
+  }
+  if (status == PLM_OK) snprintf(run->result->checkpoint, sizeof run->result->checkpoint, "%s", path);
+  plm_free(path);
+  json_decref(trainer);
+  json_decref(state);
+  return status;
+}
+
+/* A network file system may fail a write now and take it a moment later; a full disk stays full. */
+static plm_status publish_patiently(plm_run *run) {
+  static const time_t pauses[] = {1, 4};
+  plm_status status = publish(run);
+  for (size_t i = 0; i < sizeof pauses / sizeof *pauses && status == PLM_E_RESOURCE; i++) {
+    plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step, (long long)pauses[i], plm_error_message());
+    struct timespec pause = {.tv_sec = pauses[i]};
+    while (nanosleep(&pause, &pause) != 0 && errno == EINTR && (plm_stop_signals() & PLM_STOP_EARLY) == 0) continue;
+    status = publish(run);
+  }
+  return status;
+}
+
+static plm_status after_save(plm_run *run) {
+  plm_train_state *s = &run->state;
+  if (s->best_step == s->step) PLM_TRY(plm_checkpoint_link(run->directory.path, "best", s->step));
+  return plm_checkpoint_prune(run->directory.path, (int)run->settings->o->save_total_limit, &s->best_step, s->best_step >= 0 ? 1 : 0);
+}
+
+/* Only rank 0 writes; all ranks learn how it went. */
+plm_status plm_run_save(plm_run *run) {
+  plm_status status = PLM_OK, worst;
+  double started = plm_clock_monotonic();
+  plm_run_close_interval_for_save(run);
+  PLM_TRY(check_finite(run));
+  if (run->comm->rank == 0) {
+    plm_run_phase(run, "saving checkpoint-%lld", (long long)run->state.step);
+    status = publish_patiently(run);
+    if (status == PLM_OK) status = after_save(run);
+  }
+  PLM_TRY(run->comm->agree(run->comm, status, &worst));
+  if (status != PLM_OK) {
+    if (status == PLM_E_RESOURCE && run->result->checkpoint[0] != '\0')
+      plm_hint(status, "the last good checkpoint is %s; make room and run the same command again", run->result->checkpoint);
+    return status;
+  }
+  if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)run->state.step);
+  run->last_save_at = plm_clock_monotonic();
+  plm_deadline_save(&run->deadline, run->last_save_at - started);
+  return PLM_OK;
+}
+
+/* ---- final/ ---- */
+
+/* Become the best model of the run, if that is asked for and it isn't this one. */
+static plm_status load_best(plm_run *run) {
+  const plm_train_state *s = &run->state;
+  if (!run->settings->o->load_best_model_at_end || s->best_step < 0 || s->best_step == s->step) return PLM_OK;
+  char name[48], *path;
+  json_t *state = NULL;
+  snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
+  PLM_TRY(plm_path_join(run->directory.path, name, &path));
+  plm_status status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
+  plm_free(path);
+  json_decref(state);
+  PLM_TRY(status);
+  plm_info("final/ is the model of step %lld, whose evaluation loss was lowest", (long long)s->best_step);
+  return plm_model_refresh(run->model, run->x, false);
+}
+
+/* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it. */
+static plm_status write_final_state(const plm_run *run, const char *directory) {
+  json_t *state = NULL;
+  char *path = NULL, *text = NULL;
+  plm_status status;
+  PLM_TRY_GOTO(trainer_state(run, &state), done);
+  PLM_TRY_GOTO(plm_json_dump(state, &text), done);
+  PLM_TRY_GOTO(plm_path_join(directory, "trainer_state.json", &path), done);
+  PLM_TRY_GOTO(plm_file_replace(path, text, strlen(text)), done);
+done:
+  json_decref(state);
+  plm_free(text);
+  plm_free(path);
+  return status;
+}
+
+/* Move a complete directory to its name; what stood there goes to the trash first. */
+static plm_status replace_directory(const char *parent, const char *from, const char *to, const char *trash) {
+  if (plm_file_exists(to)) PLM_TRY(plm_file_rename(to, trash));
+  PLM_TRY(plm_file_rename(from, to));
+  PLM_TRY(plm_directory_sync(parent));
+  return plm_tree_remove(trash);
+}
+
+static plm_status write_final(plm_run *run) {
+  const plm_save_options options = {.weights = true, .half = strcmp(run->settings->o->save_dtype, "bf16") == 0};
+  char uuid[33], *paths[3] = {NULL, NULL, NULL};
+  plm_status status;
+  plm_uuid(uuid);
+  PLM_TRY_GOTO(plm_path_join(run->directory.path, "final", &paths[0]), done);
+  PLM_TRY_GOTO(plm_sprintf(&paths[1], "%s/tmp-%lld-%s", run->directory.path, (long long)run->state.step, uuid), done);
+  PLM_TRY_GOTO(plm_sprintf(&paths[2], "%s/.trash-%lld-%s", run->directory.path, (long long)run->state.step, uuid), done);
+  PLM_TRY_GOTO(load_best(run), done);
+  PLM_TRY_GOTO(plm_directory_create(paths[1]), done);
+  PLM_TRY_GOTO(plm_model_dir_save(paths[1], run->model, &options), done);
+  PLM_TRY_GOTO(write_final_state(run, paths[1]), done);
+  PLM_TRY_GOTO(replace_directory(run->directory.path, paths[1], paths[0], paths[2]), done);
+done:
+  for (int i = 0; i < 3; i++) plm_free(paths[i]);
+  return status;
+}
+
+bool plm_run_has_final(const plm_run *run) {
+  char *path = NULL;
+  json_t *state = NULL;
+  int64_t step = -1;
+  plm_status status = plm_sprintf(&path, "%s/final/trainer_state.json", run->directory.path);
+  if (status == PLM_OK) status = plm_file_exists(path) ? plm_json_load(path, &state) : PLM_E_INPUT;
+  if (status == PLM_OK) status = plm_json_get_int(state, path, "global_step", true, 0, INT64_MAX, &step);
+  if (status != PLM_OK) plm_error_clear();
+  json_decref(state);
+  plm_free(path);
+  return status == PLM_OK && step == run->state.step;
+}
+
+/* The report is a convenience: without it the run is still a success. */
+static void write_report(plm_run *run) {
+  plm_run_phase(run, "writing report.html");
+  if (plm_report_write(run->directory.path, NULL) == PLM_OK) return;
+  plm_warn("report.html could not be written: %s", plm_error_message());
+  plm_error_clear();
+}
+
+plm_status plm_run_write_final(plm_run *run) {
+  plm_status status = PLM_OK, worst;
+  if (run->comm->rank == 0) {
+    plm_run_phase(run, "writing final/");
+    status = write_final(run);
+    if (status == PLM_OK) write_report(run);
+  }
+  PLM_TRY(run->comm->agree(run->comm, status, &worst));
+  if (status == PLM_OK && worst != PLM_OK) return plm_fail(worst, "rank 0 could not write final/");
+  return status;
+}

@@ -1,0 +1,265 @@
+/* resume.c - entering a run directory. Contents: whose it is, lock, choice of the checkpoint. The comparison of options: resume_diff.c. */
+#include "train/resume.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "io/checkpoint.h"
+#include "protlm/log.h"
+
+static const char lock_name[] = "run.lock";
+
+/* ---- whose directory ---- */
+
+typedef enum directory_kind { DIRECTORY_ABSENT, DIRECTORY_EMPTY, DIRECTORY_RUN, DIRECTORY_FOREIGN } directory_kind;
+
+/* Another trainer's directory may hold checkpoint-<step> too: ours has files of our own, or what is left of them. */
+static bool is_our_checkpoint(const char *directory, const char *name) {
+  static const char *const ours[] = {"MANIFEST.json", "protlm_state.json"};
+  bool found = false;
+  if (strncmp(name, "checkpoint-", strlen("checkpoint-")) != 0) return false;
+  for (size_t i = 0; i < sizeof ours / sizeof *ours && !found; i++) {
+    char *path = NULL;
+    found = plm_sprintf(&path, "%s/%s/%s", directory, name, ours[i]) == PLM_OK && plm_file_exists(path);
+    plm_free(path);
+  }
+  return found;
+}
+
+static plm_status classify(const char *path, directory_kind *ret_kind, char foreign[64]) {
+  *ret_kind = DIRECTORY_ABSENT;
+  if (!plm_file_exists(path)) return PLM_OK;
+  if (!plm_file_is_directory(path))
+    return plm_hint(plm_fail(PLM_E_RESOURCE, "--output-dir %s is a file, not a directory", path), "choose another name");
+  char **names;
+  size_t count;
+  PLM_TRY(plm_directory_list(path, &names, &count));
+  *ret_kind = count == 0 ? DIRECTORY_EMPTY : DIRECTORY_FOREIGN;
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(names[i], lock_name) == 0 || is_our_checkpoint(path, names[i])) *ret_kind = DIRECTORY_RUN;
+  if (count > 0) snprintf(foreign, 64, "%s", names[0]);
+  plm_names_free(names, count);
+  return PLM_OK;
+}
+
+static plm_status refuse_foreign(const char *path, const char *found) {
+  return plm_hint(plm_fail(PLM_E_USAGE, "--output-dir %s is not empty and not a run of protlm (it holds %s)", path, found),
+                  "choose a new directory; nothing was changed in this one");
+}
+
+/* ---- lock ---- */
+
+static plm_status take_lock(plm_run_directory *d) {
+  char note[256], host[128] = "?", *lock_path, *holder = NULL;
+  const char *job = getenv("SLURM_JOB_ID");
+  bool elsewhere = false;
+  gethostname(host, sizeof host - 1);
+  snprintf(note, sizeof note, "host %s, process %ld%s%s", host, (long)getpid(), job != NULL ? ", job " : "", job != NULL ? job : "");
+  PLM_TRY(plm_path_join(d->path, lock_name, &lock_path));
+  plm_status status = plm_lock_take(lock_path, note, &d->lock, &elsewhere, &holder);
+  plm_free(lock_path);
+  if (status == PLM_OK && elsewhere)
+    status = plm_hint(plm_fail(PLM_E_USAGE, "--output-dir %s is in use by another run (%s)", d->path, holder != NULL && *holder != '\0' ? holder : "unknown"),
+                      "wait until it ends, stop it, or choose another --output-dir");
+  plm_free(holder);
+  return status;
+}
+
+/* ---- choice of the checkpoint ---- */
+
+/* The newest checkpoint of a run whose every byte is as it was written; *ret_path NULL when there is none at all. */
+static plm_status find_newest_good(const char *run, char **ret_path, int64_t *ret_step) {
+  plm_checkpoint_info *list;
+  size_t count;
+  *ret_path = NULL;
+  PLM_TRY(plm_checkpoint_list(run, false, &list, &count));
+  plm_status status = PLM_OK;
+  for (size_t i = 0; i < count && *ret_path == NULL && status == PLM_OK; i++) {
+    status = list[i].state == PLM_CHECKPOINT_GOOD ? plm_checkpoint_verify(list[i].path) : PLM_E_CHECKPOINT;
+    const char *problem = list[i].state == PLM_CHECKPOINT_GOOD ? plm_error_message() : list[i].problem;
+    if (status == PLM_OK) {
+      *ret_step = list[i].step;
+      status = plm_strdup(list[i].path, ret_path);
+    } else if (status == PLM_E_CHECKPOINT) {
+      plm_warn("checkpoint-%lld is damaged and passed over: %s", (long long)list[i].step, problem);
+      plm_error_clear();
+      status = PLM_OK;
+    }
+  }
+  plm_checkpoint_list_free(list, count);
+  if (status == PLM_OK && *ret_path == NULL && count > 0)
+    return plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s: all %zu checkpoints are damaged", run, count),
+                    "start again in another --output-dir, or restore a checkpoint from a backup");
+  return status;
+}
+
+static bool same_file(const char *a, const char *b) {
+  struct stat left, right;
+  return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+}
+
+/* A checkpoint named by the user: a checkpoint directory, or a run whose newest is meant. */
+static plm_status find_named(const char *name, char **ret_path, int64_t *ret_step) {
+  if (!plm_file_is_directory(name))
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: there is no such directory", name), "use auto, never, or a checkpoint-<step> directory");
+  char *state_path;
+  PLM_TRY(plm_path_join(name, "protlm_state.json", &state_path));
+  bool is_checkpoint = plm_file_exists(state_path);
+  plm_free(state_path);
+  if (!is_checkpoint) {
+    PLM_TRY(find_newest_good(name, ret_path, ret_step));
+    if (*ret_path != NULL) return PLM_OK;
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: this is no checkpoint of protlm", name),
+                    "to start from the weights of a model, use --model %s", name);
+  }
+  PLM_TRY(plm_checkpoint_verify(name));
+  json_t *state;
+  PLM_TRY(plm_checkpoint_read_state(name, &state));
+  plm_status status = plm_json_get_int(state, "protlm_state.json", "step", true, 0, INT64_MAX, ret_step);
+  json_decref(state);
+  PLM_TRY(status);
+  return plm_strdup(name, ret_path);
+}
+
+/* run_id of a checkpoint into `id`; "" when it cannot be read. */
+static void read_run_id(const char *checkpoint, char id[33]) {
+  json_t *state = NULL;
+  const char *text = "";
+  id[0] = '\0';
+  if (plm_checkpoint_read_state(checkpoint, &state) != PLM_OK || plm_json_get_string(state, checkpoint, "run_id", true, &text) != PLM_OK) plm_error_clear();
+  snprintf(id, 33, "%s", text);
+  json_decref(state);
+}
+
+/* A run that branched off from the named checkpoint of another directory goes on by itself when the same command is given again. */
+static bool has_branched_off(const char *run, const char *newest, const char *named) {
+  char mine[33], its[33], *parent = NULL;
+  if (plm_sprintf(&parent, "%s/..", named) != PLM_OK) return false;
+  bool inside = same_file(parent, run);
+  plm_free(parent);
+  read_run_id(newest, mine);
+  read_run_id(named, its);
+  return !inside && mine[0] != '\0' && strcmp(mine, its) == 0;
+}
+
+/* The checkpoint called `how`, unless this directory has gone on from it already; never one that would be mixed with another run's. */
+static plm_status choose_named(const char *how, plm_run_directory *d, char **newest, int64_t newest_step) {
+  PLM_TRY(find_named(how, &d->checkpoint, &d->step));
+  if (*newest == NULL || same_file(*newest, d->checkpoint)) return PLM_OK;
+  if (!has_branched_off(d->path, *newest, d->checkpoint) || newest_step < d->step)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how, d->path,
+                             (long long)newest_step),
+                    "choose a new --output-dir to branch off from that checkpoint");
+  plm_free(d->checkpoint);
+  d->checkpoint = *newest;
+  d->step = newest_step;
+  *newest = NULL;
+  return PLM_OK;
+}
+
+static plm_status choose_checkpoint(const char *how, plm_run_directory *d, bool is_run) {
+  char *newest = NULL;
+  int64_t newest_step = -1;
+  plm_status status = PLM_OK;
+  if (is_run) PLM_TRY(find_newest_good(d->path, &newest, &newest_step));
+  if (strcmp(how, "auto") == 0) {
+    d->checkpoint = newest;
+    d->step = newest_step;
+    return PLM_OK;
+  }
+  if (strcmp(how, "never") != 0)
+    status = choose_named(how, d, &newest, newest_step);
+  else if (newest != NULL)
+    status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
+                      "choose a new --output-dir");
+  plm_free(newest);
+  return status;
+}
+
+/* ---- entering and leaving ---- */
+
+static plm_status enter(const plm_train_settings *s, plm_run_directory *d) {
+  directory_kind kind;
+  char found[64] = "";
+  PLM_TRY(classify(d->path, &kind, found));
+  if (kind == DIRECTORY_FOREIGN) return refuse_foreign(d->path, found);
+  if (!s->o->dry_run) {
+    if (kind == DIRECTORY_ABSENT) {
+      PLM_TRY(plm_directory_make(d->path));
+      d->created = true;
+    }
+    PLM_TRY(take_lock(d));
+    PLM_TRY(plm_checkpoint_reclaim(d->path));
+  }
+  return choose_checkpoint(s->o->resume_from_checkpoint, d, kind == DIRECTORY_RUN);
+}
+
+plm_status plm_run_directory_open(const plm_train_settings *settings, plm_run_directory *ret_directory) {
+  plm_run_directory d = {.step = -1};
+  if (settings->o->output_dir == NULL) {
+    *ret_directory = d;
+    return PLM_OK;
+  }
+  PLM_TRY(plm_strdup(settings->o->output_dir, &d.path));
+  plm_status status = enter(settings, &d);
+  if (status != PLM_OK) {
+    plm_run_directory_close(&d);
+    return status;
+  }
+  *ret_directory = d;
+  return PLM_OK;
+}
+
+/* What a start writes before its first step is done. */
+static bool is_early(const char *name) {
+  static const char *const names[] = {"config.yaml", "env.json", "log.jsonl", "metrics.csv"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return strncmp(name, "events.out.tfevents.", strlen("events.out.tfevents.")) == 0;
+}
+
+static plm_status remove_named(const char *directory, const char *name) {
+  char *path;
+  PLM_TRY(plm_path_join(directory, name, &path));
+  plm_status status = plm_file_remove(path);
+  plm_free(path);
+  return status;
+}
+
+/* Take back what came of this start: files from which nothing followed, and the directory if it was made for nothing. */
+static plm_status take_back(const plm_run_directory *d) {
+  char **names;
+  size_t count, left = 0;
+  PLM_TRY(plm_directory_list(d->path, &names, &count));
+  plm_status status = PLM_OK;
+  for (size_t i = 0; i < count && status == PLM_OK; i++) {
+    if (d->fruitless && is_early(names[i]))
+      status = remove_named(d->path, names[i]);
+    else
+      left += strcmp(names[i], lock_name) != 0;
+  }
+  plm_names_free(names, count);
+  PLM_TRY(status);
+  if (!d->created || left > 0) return PLM_OK;
+  PLM_TRY(remove_named(d->path, lock_name));
+  return plm_tree_remove(d->path);
+}
+
+/* A failure to tidy up changes nothing for anyone. */
+static void leave_no_trace(const plm_run_directory *d) {
+  plm_error_record first;
+  plm_error_take(PLM_OK, &first);
+  if (take_back(d) != PLM_OK) plm_debug("%s", plm_error_message());
+  plm_error_give(&first);
+}
+
+void plm_run_directory_close(plm_run_directory *d) {
+  if (d->lock != NULL && (d->created || d->fruitless)) leave_no_trace(d);
+  plm_lock_release(d->lock);
+  plm_free(d->path);
+  plm_free(d->checkpoint);
+  memset(d, 0, sizeof *d);
+}

@@ -1,0 +1,269 @@
+/* run.c - plm_train: from options to a result, stage by stage. Everything is opened here and closed here. */
+#include "train/run.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "io/checkpoint.h"
+#include "io/model_dir.h"
+#include "protlm/log.h"
+
+void plm_run_phase(plm_run *run, const char *format, ...) {
+  char what[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(what, sizeof what, format, args);
+  va_end(args);
+  if (run->observer != NULL && run->observer->phase != NULL) run->observer->phase(run->observer->user, what);
+}
+
+bool plm_run_interrupted(void) { return (plm_stop_signals() & PLM_STOP_EARLY) != 0; }
+
+/* Between stages before the first step, when nothing has been written: a request to stop is granted at once. */
+static plm_status check_interrupted(plm_run *run) {
+  if (!plm_run_interrupted()) return PLM_OK;
+  run->result->outcome = PLM_TRAIN_STOPPED;
+  snprintf(run->result->reason, sizeof run->result->reason, "%s before the first step", plm_stop_reason(plm_stop_signals()));
+  return PLM_STOPPED;
+}
+
+/* ---- the communicator ---- */
+
+/* Only one rank for now: a launcher that started several would get that many runs in one directory. */
+static plm_status open_communicator(plm_run *run) {
+  plm_launch launch;
+  plm_launch_detect(&launch);
+  if (launch.size > 1)
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s started %d ranks, but this build trains with one", launch.by, launch.size),
+                    "start one task (srun --ntasks=1 --cpus-per-task=N) and use --threads N");
+  return plm_comm_self_create(&run->comm);
+}
+
+/* ---- state ---- */
+
+static plm_status read_state(plm_run *run) {
+  if (run->directory.checkpoint == NULL) {
+    plm_uuid(run->state.run_id);
+    return PLM_OK;
+  }
+  json_t *document;
+  PLM_TRY(plm_checkpoint_read_state(run->directory.checkpoint, &document));
+  plm_train_state_free(&run->state);
+  plm_status status = plm_train_state_read(document, run->directory.checkpoint, &run->state);
+  json_decref(document);
+  PLM_TRY(status);
+  run->resumed = true;
+  run->first_step = run->state.step;
+  plm_info("continuing from %s", run->directory.checkpoint);
+  return PLM_OK;
+}
+
+static uint64_t hash_options(const json_t *options) {
+  uint64_t hash = 0;
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)options, name, value) {
+    const uint64_t parts[3] = {hash, plm_hash64_text(name), plm_hash64_text(json_string_value(value))};
+    hash = plm_hash64(parts, sizeof parts);
+  }
+  return hash;
+}
+
+/* Hold the options against those of the state, then put them, and what was resolved with them, in their place. */
+static plm_status settle_state(plm_run *run) {
+  plm_train_state *s = &run->state;
+  const plm_train_options *o = run->settings->o;
+  const char *train_hash = plm_dataset_get_info(run->train_data)->content_hash;
+  const char *eval_hash = run->eval_data != NULL ? plm_dataset_get_info(run->eval_data)->content_hash : "";
+  if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
+  json_t *options;
+  run->settings->o->resume_from_checkpoint = "auto"; /* what the run's config.yaml is to say: it is this run from now on */
+  PLM_TRY(plm_resume_options(run->settings, &options));
+  json_decref(s->options);
+  s->options = options;
+  run->config_hash = hash_options(options);
+  snprintf(s->train_hash, sizeof s->train_hash, "%s", train_hash);
+  snprintf(s->eval_hash, sizeof s->eval_hash, "%s", eval_hash);
+  s->steps_per_epoch = run->settings->steps_per_epoch;
+  s->guard.limit = o->max_nonfinite;
+  s->guard.skip_spikes = o->skip_spikes;
+  s->arithmetic.threads = o->threads;
+  s->arithmetic.micro_batch_tokens = run->micro_batch_tokens;
+  s->arithmetic.onednn = PLM_HAVE_ONEDNN != 0;
+  snprintf(s->arithmetic.level, sizeof s->arithmetic.level, "%s", plm_cpu_level_name(run->x->level));
+  snprintf(s->arithmetic.threading, sizeof s->arithmetic.threading, "%s", plm_pool_kind());
+  if (o->dtype != s->arithmetic.dtype) snprintf(s->arithmetic.dtype, sizeof s->arithmetic.dtype, "%s", o->dtype);
+  return PLM_OK;
+}
+
+/* ---- model ---- */
+
+static plm_status fill_weights(plm_run *run) {
+  const plm_train_settings *s = run->settings;
+  plm_load_report report;
+  if (run->resumed) {
+    json_t *state = NULL;
+    PLM_TRY(plm_checkpoint_load(run->directory.checkpoint, run->model, run->x, plm_optimiser_moments(run->optimiser), &state));
+    json_decref(state);
+    return PLM_OK;
+  }
+  if (s->from_scratch) return plm_model_initialise(run->model, (uint64_t)s->o->seed);
+  PLM_TRY(plm_model_dir_load(s->model_directory, run->model, &report));
+  plm_info("%s: %lld tensors, rotary frequencies from %s", s->model_directory, (long long)report.tensors, report.inv_freq_source);
+  return PLM_OK;
+}
+
+static plm_status open_model(plm_run *run) {
+  const plm_train_options *o = run->settings->o;
+  const plm_model_options options = {
+      .dtype = run->dtype,
+      .training = true,
+      .decay_all = o->decay_all,
+      .max_tokens = run->micro_batch_tokens > o->max_length ? run->micro_batch_tokens : o->max_length,
+      .max_length = o->max_length,
+  };
+  run->optimiser_options = (plm_optimiser_options){
+      .beta1 = o->adam_beta1, .beta2 = o->adam_beta2, .epsilon = o->adam_epsilon, .weight_decay = o->weight_decay, .max_grad_norm = o->max_grad_norm};
+  plm_run_phase(run, "loading %s", o->model);
+  PLM_TRY(plm_model_create(&run->settings->config, &options, run->x, &run->model));
+  PLM_TRY(plm_optimiser_create(run->model, run->x, &run->optimiser_options, &run->optimiser));
+  PLM_TRY(fill_weights(run));
+  return plm_model_refresh(run->model, run->x, false);
+}
+
+/* ---- stages ---- */
+
+/* All that can be known without computing: ends with the plan. */
+static plm_status prepare(plm_run *run, const plm_option_values *values) {
+  PLM_TRY(plm_train_settings_create(values, &run->settings));
+  PLM_TRY(open_communicator(run));
+  PLM_TRY(plm_run_directory_open(run->settings, &run->directory));
+  PLM_TRY(read_state(run));
+  PLM_TRY(plm_train_resolve_model(run->settings, run->directory.checkpoint));
+  PLM_TRY(plm_run_open_machine(run));
+  PLM_TRY(plm_run_plan_memory(run));
+  PLM_TRY(check_interrupted(run));
+  PLM_TRY(plm_run_open_sequences(run));
+  PLM_TRY(check_interrupted(run));
+  PLM_TRY(plm_run_open_loader(run));
+  PLM_TRY(plm_train_resolve_horizon(run->settings, plm_loader_steps_per_epoch(run->loader), run->resumed ? run->state.warmup : -1));
+  run->state.warmup = run->settings->schedule.W;
+  PLM_TRY(settle_state(run));
+  PLM_TRY(plm_run_report_sequences(run));
+  return plm_run_report_plan(run);
+}
+
+/* Nothing is left to do but, perhaps, what a kill between the last checkpoint and the end has left undone. */
+static bool is_finished(const plm_run *run) {
+  return run->resumed && plm_run_is_over(run) && !run->state.evaluation_due && plm_run_has_final(run);
+}
+
+static plm_status start_writing(plm_run *run) {
+  if (run->comm->rank != 0) return PLM_OK;
+  PLM_TRY(plm_run_write_description(run));
+  return plm_metrics_open(run->directory.path, run->resumed ? run->state.step : -1, &run->metrics);
+}
+
+static plm_status train(plm_run *run) {
+  plm_train_result *r = run->result;
+  PLM_TRY(open_model(run));
+  PLM_TRY(check_interrupted(run));
+  plm_deadline_init(&run->deadline, run->started, run->settings->o->time_limit, run->memory.optimizer / 2 * 3);
+  run->last_save_at = plm_clock_monotonic();
+  PLM_TRY(start_writing(run));
+  PLM_TRY(plm_run_loop(run));
+  PLM_TRY(plm_run_write_final(run));
+  r->outcome = PLM_TRAIN_FINISHED;
+  plm_run_end_reason(run, r->reason, sizeof r->reason);
+  return PLM_OK;
+}
+
+static plm_status run_stages(plm_run *run, const plm_option_values *values) {
+  plm_train_result *r = run->result;
+  PLM_TRY(prepare(run, values));
+  snprintf(r->output_directory, sizeof r->output_directory, "%s", run->directory.path != NULL ? run->directory.path : "");
+  snprintf(r->checkpoint, sizeof r->checkpoint, "%s", run->directory.checkpoint != NULL ? run->directory.checkpoint : "");
+  if (run->settings->o->dry_run) {
+    r->outcome = PLM_TRAIN_DRY_RUN;
+    snprintf(r->reason, sizeof r->reason, "the plan fits this machine");
+    return PLM_OK;
+  }
+  if (is_finished(run)) {
+    r->outcome = PLM_TRAIN_ALREADY_FINISHED;
+    plm_run_end_reason(run, r->reason, sizeof r->reason);
+    plm_info("%s is finished: %s", run->directory.path, r->reason);
+    return PLM_OK;
+  }
+  return train(run);
+}
+
+/* ---- the result ---- */
+
+static void fill_result(const plm_run *run) {
+  plm_train_result *r = run->result;
+  const plm_train_state *s = &run->state;
+  const double seconds = s->seconds - run->seconds_before;
+  r->step = s->step;
+  r->first_step = run->first_step;
+  r->max_steps = run->settings != NULL ? run->settings->max_steps : 0;
+  r->skipped_updates = s->guard.skipped;
+  r->final_loss = s->last_loss;
+  r->final_eval_loss = s->last_eval_loss;
+  r->final_eval_perplexity = s->last_eval_perplexity;
+  r->final_eval_perplexity_masked = s->last_eval_perplexity_masked;
+  r->baseline_frequency_masked = s->last_baseline_masked;
+  r->gain_masked = s->last_gain_masked;
+  r->gain_masked_se = s->last_gain_masked_se;
+  r->best_eval_loss = s->best_eval_loss;
+  r->best_step = s->best_step;
+  r->residues = run->start_residues;
+  r->tokens = run->start_tokens;
+  r->seconds = isnan(run->first_step_at) ? 0 : seconds;
+  r->residues_per_s = r->seconds > 0 ? (double)run->start_residues / r->seconds : 0;
+  r->data_wait = r->seconds > 0 ? fmin(1, run->waited / r->seconds) : 0;
+}
+
+/* Close in reverse order. The first failure is the one that is told. */
+static plm_status close_run(plm_run *run, plm_status status) {
+  plm_error_record first = {.code = status};
+  if (status != PLM_OK) plm_error_take(status, &first);
+  plm_status closed = plm_metrics_close(run->metrics);
+  if (closed != PLM_OK && status == PLM_OK) plm_error_take(closed, &first);
+  plm_optimiser_destroy(run->optimiser);
+  plm_model_destroy(run->model);
+  plm_run_close_sequences(run);
+  plm_run_close_machine(run);
+  plm_run_directory_close(&run->directory);
+  plm_comm_destroy(run->comm);
+  plm_train_state_free(&run->state);
+  plm_train_settings_destroy(run->settings);
+  return first.code == PLM_OK ? PLM_OK : plm_error_give(&first);
+}
+
+plm_status plm_train(const plm_option_values *values, const plm_train_observer *observer, plm_train_result *ret_result) {
+  plm_run *run;
+  memset(ret_result, 0, sizeof *ret_result);
+  PLM_TRY(PLM_NEW(&run, 1));
+  run->observer = observer;
+  run->result = ret_result;
+  run->started = plm_clock_monotonic();
+  run->first_step_at = NAN;
+  run->progress = (plm_progress){.loss = NAN, .perplexity = NAN, .grad_norm = NAN, .data_wait = NAN, .eval_loss = NAN, .eval_perplexity_masked = NAN,
+                                 .eta = NAN, .time_limit_left = NAN};
+  plm_train_state_init(&run->state);
+  plm_status status = plm_stop_install();
+  if (status == PLM_OK) {
+    status = run_stages(run, values);
+    plm_stop_restore();
+  }
+  fill_result(run);
+  run->directory.fruitless = status == PLM_STOPPED && run->state.step == 0 && ret_result->checkpoint[0] == '\0';
+  status = close_run(run, status);
+  plm_free(run);
+  return status;
+}

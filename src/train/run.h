@@ -1,0 +1,112 @@
+/* run.h - a run of training in memory: everything between plm_train's first line and its last. For src/train, and
+ * for `inspect batch`, which shows the stream that a run would read.
+ *
+ * Read in this order: run.c (from options to a result), loop.c (steps, evaluations, saves), step.c (one step).
+ */
+#ifndef PLM_TRAIN_RUN_H
+#define PLM_TRAIN_RUN_H
+
+#include "data/loader.h"
+#include "dist/comm.h"
+#include "io/metrics.h"
+#include "train/evaluate.h"
+#include "train/optimiser.h"
+#include "train/resolve.h"
+#include "train/resume.h"
+#include "train/state.h"
+#include "train/stop.h"
+
+typedef struct plm_run {
+  const plm_train_observer *observer; /* may be NULL */
+  plm_train_result *result;
+  plm_train_settings *settings;
+  plm_comm *comm;
+  plm_run_directory directory;
+  plm_train_state state;
+  int64_t first_step; /* of the state this start began with */
+  bool resumed;
+
+  /* sequences.c */
+  plm_dataset *train_data, *eval_data;
+  plm_view train, eval;
+  bool has_eval;
+  double *frequency; /* [V] residues of the training side */
+  plm_loader *loader;
+
+  /* machine.c */
+  plm_device *device;
+  plm_exec *x;
+  plm_dtype dtype;
+  int64_t micro_batch_tokens;
+  plm_memory_plan memory;
+
+  plm_model *model;
+  plm_optimiser *optimiser;
+  plm_optimiser_options optimiser_options;
+  plm_metrics *metrics;
+  plm_deadline deadline;
+
+  /* times: monotonic clock */
+  double started;        /* plm_train was called */
+  double first_step_at;  /* the first step of this start began; NAN before */
+  double seconds_before; /* state.seconds when this start began */
+  double interval_at;    /* end of the last logged step, or start of the first step */
+  double interval_before; /* seconds of the open interval spent by an earlier start */
+  double last_save_at;
+  double interval_flops; /* exec's counter at interval_at */
+  double steps_seconds;  /* of all steps of this start */
+  double waited;         /* for data, by this start */
+  int64_t start_residues, start_tokens;
+  plm_progress progress;
+  uint32_t stop;        /* flags all ranks agreed on */
+  uint64_t config_hash; /* of the resolved options: must be the same on every rank */
+} plm_run;
+
+/* "reading train.fasta": to the observer and the log. */
+void plm_run_phase(plm_run *run, const char *format, ...) PLM_PRINTF(2, 3);
+
+/* A request to stop has come: the caller returns PLM_STOPPED. For the stages before the first step. */
+bool plm_run_interrupted(void);
+
+/* ---- sequences.c ---- */
+PLM_CHECKED plm_status plm_run_open_sequences(plm_run *run);  /* datasets, views, frequencies */
+PLM_CHECKED plm_status plm_run_open_loader(plm_run *run);
+PLM_CHECKED plm_status plm_run_report_sequences(plm_run *run); /* what was read, for a person */
+void plm_run_close_sequences(plm_run *run);
+void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer);
+void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader);
+
+/* ---- machine.c ---- */
+PLM_CHECKED plm_status plm_run_open_machine(plm_run *run);   /* exec, dtype; reuses the state's choices */
+PLM_CHECKED plm_status plm_run_plan_memory(plm_run *run);    /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
+PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);    /* memory, disk, steps */
+void plm_run_close_machine(plm_run *run);
+
+/* ---- step.c ---- */
+typedef struct plm_step_outcome {
+  plm_control control; /* agreed by all ranks */
+  double loss;         /* mean over the rows of the global batch */
+  double grad_norm;    /* of the mean loss's gradient, before clipping */
+  double learning_rate, z;
+  plm_guard_verdict verdict;
+} plm_step_outcome;
+PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited, plm_step_outcome *ret_outcome);
+
+/* ---- loop.c ---- until the run is over (PLM_OK) or was asked to stop (PLM_STOPPED, saved) ---- */
+PLM_CHECKED plm_status plm_run_loop(plm_run *run);
+bool plm_run_is_over(const plm_run *run);
+const char *plm_run_end_reason(const plm_run *run, char *buffer, size_t bytes);
+
+/* ---- interval.c: rates and the lines of the log ---- */
+void plm_run_begin_interval(plm_run *run);
+PLM_CHECKED plm_status plm_run_count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds);
+void plm_run_close_interval_for_save(plm_run *run); /* brings the state's clocks up to date */
+
+/* ---- outputs.c ---- */
+PLM_CHECKED plm_status plm_run_write_description(plm_run *run); /* config.yaml, env.json */
+PLM_CHECKED plm_status plm_run_save(plm_run *run);              /* checkpoint of this step, links, pruning */
+PLM_CHECKED plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome, char **ret_path);
+PLM_CHECKED plm_status plm_run_write_final(plm_run *run);       /* final/, report.html */
+bool plm_run_has_final(const plm_run *run);
+
+#endif

@@ -1,0 +1,121 @@
+/* step.c - one global step (design 4): forward and backward of every micro-batch, agreement, guard, update.
+ *
+ *   gradient = 0; sums = 0
+ *   for each micro-batch   forward, loss, backward: gradients and sums ADD UP; nothing is divided yet
+ *   finish_gradients       all ranks' gradients are one
+ *   -- the host waits for the device here, once --
+ *   control                all ranks agree on sums, stop and error flags
+ *   guard                  non-finite or spike: all ranks leave the update out
+ *   update                 1/M and the clip as one factor; bf16 copies; packed weights
+ */
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "protlm/log.h"
+#include "train/run.h"
+
+/* ---- forward and backward ---- */
+
+static plm_status bucket_needed(void *user, int bucket) {
+  plm_comm *comm = ((plm_run *)user)->comm;
+  return comm->bucket_needed(comm, bucket);
+}
+
+/* A bucket is a run of neighbours in the train block. */
+static plm_status bucket_ready(void *user, int bucket) {
+  plm_run *run = user;
+  const plm_params *params = plm_model_get_params(run->model);
+  int64_t begin = -1, end = 0;
+  for (int i = 0; i < params->count; i++) {
+    const plm_param *p = &params->items[i];
+    if (p->bucket != bucket || p->train_offset < 0) continue;
+    if (begin < 0) begin = p->train_offset;
+    end = p->train_offset + p->count;
+  }
+  return begin < 0 ? PLM_OK : run->comm->bucket_ready(run->comm, bucket, plm_model_gradient(run->model) + begin, end - begin);
+}
+
+static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
+  const plm_bucket_hooks hooks = {.user = run, .needed = bucket_needed, .ready = bucket_ready};
+  PLM_TRY(plm_model_zero_gradient(run->model, run->x));
+  PLM_TRY(plm_model_reset_sums(run->model, run->x));
+  for (int64_t i = 0; i < batch->micro_count; i++)
+    PLM_TRY(plm_model_forward_backward(run->model, run->x, &batch->micro[i]->batch, i == batch->micro_count - 1 ? &hooks : NULL));
+  return run->comm->finish_gradients(run->comm);
+}
+
+/* ---- agreement ---- */
+
+/* This rank's wish for a save by the clock; with the others' it becomes all ranks'. */
+static uint32_t save_by_clock(const plm_run *run) {
+  double minutes = run->settings->o->save_minutes;
+  return minutes > 0 && plm_clock_monotonic() - run->last_save_at >= 60 * minutes ? PLM_STOP_SAVE : 0;
+}
+
+static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, plm_control *control) {
+  *control = (plm_control){
+      .data_wait = waited,
+      .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->deadline) | save_by_clock(run),
+      .error_flag = mine != PLM_OK,
+      .config_hash = run->config_hash,
+  };
+  for (int64_t i = 0; i < batch->micro_count; i++) {
+    control->residues += batch->micro[i]->residues;
+    control->tokens += batch->micro[i]->batch.encoder.N;
+  }
+}
+
+/* After this every rank has the same numbers, or every rank fails. */
+static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, double *ret_norm, plm_control *control) {
+  plm_loss_sums sums = {0};
+  int64_t nonfinite = 0;
+  plm_error_record failure = {.code = PLM_OK};
+  if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->x, ret_norm, &nonfinite);
+  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->x, &sums);
+  fill_control(run, batch, waited, mine, control);
+  if (mine != PLM_OK) plm_error_take(mine, &failure);
+  /* The sums leave out what is not finite; what is reported does not hide it. */
+  if (nonfinite > 0) *ret_norm = NAN;
+  control->nll = sums.nonfinite > 0 ? NAN : sums.nll;
+  control->count = sums.count;
+  control->correct = sums.correct;
+  control->nonfinite = sums.nonfinite + nonfinite;
+  PLM_TRY(run->comm->control(run->comm, control));
+  if (failure.code != PLM_OK) return plm_error_give(&failure);
+  return control->error_flag == 0 ? PLM_OK : plm_fail(PLM_E_FAILURE, "another rank failed in step %lld", (long long)run->state.step + 1);
+}
+
+/* ---- update ---- */
+
+static plm_status update(plm_run *run, double sum_norm, int64_t M, double learning_rate) {
+  double scale = plm_optimiser_scale(&run->optimiser_options, sum_norm, M);
+  PLM_TRY(plm_optimiser_update(run->optimiser, run->x, run->state.updates + 1, learning_rate, scale));
+  PLM_TRY(plm_model_refresh(run->model, run->x, true));
+  run->state.updates++;
+  return PLM_OK;
+}
+
+static void tell_verdict(const plm_run *run, const plm_step_outcome *o) {
+  const long long step = run->state.step + 1;
+  if (o->verdict != PLM_GUARD_APPLY && !(o->z > PLM_GUARD_SPIKE))
+    plm_warn("step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)", step,
+             o->loss, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.guard.limit);
+  else if (o->z > PLM_GUARD_SPIKE)
+    plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, o->loss, o->z, PLM_GUARD_WINDOW,
+             o->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");
+}
+
+plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited, plm_step_outcome *ret_outcome) {
+  plm_step_outcome o = {.learning_rate = plm_schedule_rate(&run->settings->schedule, run->state.updates)};
+  double sum_norm = NAN;
+  PLM_TRY(agree(run, batch, waited, accumulate(run, batch), &sum_norm, &o.control));
+  const int64_t M = o.control.count;
+  o.loss = M > 0 ? o.control.nll / (double)M : 0;
+  o.grad_norm = o.control.nonfinite > 0 ? NAN : M > 0 ? sum_norm / (double)M : 0;
+  o.verdict = plm_guard_judge(&run->state.guard, o.loss, o.grad_norm, o.control.nonfinite, &o.z);
+  tell_verdict(run, &o);
+  if (o.verdict == PLM_GUARD_APPLY && M > 0) PLM_TRY(update(run, sum_norm, M, o.learning_rate));
+  *ret_outcome = o;
+  return PLM_OK;
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The committed bash completion in a real bash. usage: completion.sh SOURCE_DIR
+set -u
+cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
+touch proteins.fasta "my proteins.fasta"
+. "$1/share/completions/protlm.bash"
+failed=0
+
+complete_line() { # words of the line; the last one is being typed
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  _protlm
+}
+offers() { # wanted -- words
+  wanted=$1; shift 2
+  complete_line "$@"
+  for reply in "${COMPREPLY[@]}"; do [ "$reply" != "$wanted" ] || return 0; done
+  echo "'$*' does not offer '$wanted' but: ${COMPREPLY[*]:-nothing}"; failed=1
+}
+withholds() { # unwanted -- words
+  unwanted=$1; shift 2
+  complete_line "$@"
+  for reply in "${COMPREPLY[@]}"; do [ "$reply" != "$unwanted" ] || { echo "'$*' offers '$unwanted'"; failed=1; }; done
+}
+
+offers train -- protlm t
+offers inspect -- protlm ""
+offers batch -- protlm inspect ""
+withholds batch -- protlm ckpt ""
+offers --learning-rate -- protlm train --learn
+offers --step -- protlm inspect batch --st
+offers --quiet -- protlm eval --q
+withholds --mask-nonstandard -- protlm ckpt ls --mask
+offers cosine -- protlm train --lr-scheduler-type cos
+offers bf16 -- protlm train --dtype = b
+offers proteins.fasta -- protlm train --train pro
+offers "my proteins.fasta" -- protlm train --train proteins.fasta my
+offers proteins.fasta -- protlm inspect tokens --fasta pro
+withholds proteins.fasta -- protlm train --learning-rate pro
+offers proteins.fasta -- protlm ckpt ls pro
+
+if command -v zsh >/dev/null; then zsh -n "$1/share/completions/_protlm" || failed=1; fi
+if command -v fish >/dev/null; then fish --no-execute "$1/share/completions/protlm.fish" || failed=1; fi
+exit $failed

@@ -1,0 +1,52 @@
+/* The power goes at every file operation of a save, and the disk then has, lacks or garbles what was not synced. The restarted machine
+ * finds the last good checkpoint, never a bad one; and one whose save had said it worked is there. */
+#include "support/tiny_run.h"
+
+#include <stdio.h>
+
+static const char *const cut_names[FAULTY_CUTS] = {"everything kept", "everything unsynced lost", "data lost, names kept", "names lost, data kept",
+                                                   "unsynced data and names garbled"};
+
+/* False when the save has fewer than n operations. */
+static bool cut_at(tiny_run *run, int64_t n, faulty_cut mode, uint64_t seed) {
+  char what[160];
+  snprintf(what, sizeof what, "a power cut at operation %lld (%s, seed %llu)", (long long)n, cut_names[mode], (unsigned long long)seed);
+  tiny_run_set(run, 2);
+  faulty_fs_install(&(faulty_plan){.cut_at = n});
+  plm_status status = tiny_run_save(run, 2);
+  bool was_cut = faulty_fs_failures() > 0;
+  faulty_fs_power_cut(mode, seed);
+  assert_true(was_cut || status == PLM_OK);
+  int64_t found = tiny_run_check(run, 1, true, what);
+  if (status == PLM_OK && found != 2) fail_msg("after %s a checkpoint that was reported saved is gone", what);
+  assert_ok(plm_checkpoint_reclaim(run->directory));
+  tiny_run_set(run, 2);
+  assert_ok(tiny_run_save(run, 2));
+  assert_int_equal(tiny_run_check(run, 2, false, what), 2);
+  tiny_run_remove(run, 2);
+  return was_cut;
+}
+
+static void the_power_goes_at_every_operation(void **state) {
+  (void)state;
+  enum { GARBLINGS = 4 };
+  tiny_run run;
+  tiny_run_create(&run, "run", 4, false);
+  tiny_run_set(&run, 1);
+  assert_ok(tiny_run_save(&run, 1));
+  for (int mode = 0; mode < FAULTY_CUTS; mode++) {
+    int64_t n = 1, cuts = 0;
+    bool was_cut = true;
+    for (; was_cut; n++)
+      for (uint64_t seed = 0; seed < (mode == FAULTY_GARBLE ? GARBLINGS : 1) && was_cut; seed++, cuts++)
+        was_cut = cut_at(&run, n, (faulty_cut)mode, seed + 1000 * (uint64_t)n);
+    printf("%s: power cut %lld times, at each of %lld operations\n", cut_names[mode], (long long)cuts, (long long)n - 2);
+    assert_true(n > 50);
+  }
+  tiny_run_destroy(&run);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(the_power_goes_at_every_operation)};
+  return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}

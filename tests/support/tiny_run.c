@@ -1,0 +1,143 @@
+/* tiny_run.c - each step has values of its own, so that a mixture of two is noticed. */
+#include "support/tiny_run.h"
+
+#include <stdio.h>
+
+#include "base/rng.h"
+#include "io/trainer_state.h"
+
+static plm_model_config tiny_config(int64_t hidden_size) {
+  return (plm_model_config){.family = PLM_FAMILY_ESM2, .vocab_size = 33, .hidden_size = hidden_size, .num_hidden_layers = 1,
+                            .num_attention_heads = 2, .head_width = hidden_size / 2, .intermediate_size = 2 * hidden_size, .layer_norm_eps = 1e-5,
+                            .initializer_range = 0.02, .token_dropout = true, .mask_token_id = 32, .pad_token_id = 1,
+                            .max_position_embeddings = 1026};
+}
+
+void tiny_run_create(tiny_run *run, const char *name, int64_t hidden_size, bool guarded) {
+  const plm_model_config config = tiny_config(hidden_size);
+  const plm_model_options options = {.dtype = PLM_F32, .training = true, .max_tokens = 8, .max_length = 8};
+  *run = (tiny_run){0};
+  snprintf(run->directory, sizeof run->directory, "%s", scratch_path(name));
+  assert_ok(plm_directory_make(run->directory));
+  assert_ok(guarded ? plm_device_guarded_create(&run->device) : plm_device_cpu_create(&run->device));
+  assert_ok(plm_exec_create_cpu(run->device, 1, "ref", &run->exec));
+  if (guarded) run->exec->ops = plm_ops_guarded(plm_ops_ref());
+  assert_ok(plm_model_create(&config, &options, run->exec, &run->model));
+  size_t bytes = (size_t)plm_model_get_params(run->model)->train_size * sizeof(float);
+  assert_ok(run->device->alloc(run->device, bytes, (void **)&run->moments.m));
+  assert_ok(run->device->alloc(run->device, bytes, (void **)&run->moments.v));
+}
+
+void tiny_run_destroy(tiny_run *run) {
+  run->device->free(run->device, run->moments.m);
+  run->device->free(run->device, run->moments.v);
+  plm_model_destroy(run->model);
+  plm_exec_destroy(run->exec);
+  plm_device_destroy(run->device);
+}
+
+/* ---- the content of a step ---- */
+
+enum { WEIGHT, FIRST_MOMENT, SECOND_MOMENT, KINDS };
+
+static void make_values(int64_t step, int kind, int param, int64_t count, float *values) {
+  for (int64_t i = 0; i < count; i++)
+    values[i] = (float)(plm_rng_unit(plm_rng((uint64_t)step, PLM_RNG_INIT, (uint64_t)i, (uint32_t)param, (uint32_t)kind).word[0]) - 0.5);
+}
+
+static float *moment_of(tiny_run *run, int kind, const plm_param *param) {
+  return (kind == FIRST_MOMENT ? run->moments.m : run->moments.v) + param->train_offset;
+}
+
+static void put(tiny_run *run, int kind, int index, const plm_param *param, const float *values) {
+  if (kind == WEIGHT) assert_ok(plm_model_set(run->model, index, values));
+  else if (param->train_offset >= 0)
+    assert_ok(run->device->copy(run->device, moment_of(run, kind, param), values, (size_t)param->count * sizeof *values, PLM_COPY_TO_DEVICE));
+}
+
+static void compare(tiny_run *run, int kind, int index, const plm_param *param, const float *expected, int64_t step) {
+  size_t bytes = (size_t)param->count * sizeof(float);
+  float *found;
+  assert_ok(PLM_NEW(&found, param->count));
+  if (kind == WEIGHT) assert_ok(plm_model_get(run->model, index, found));
+  else if (param->train_offset >= 0) assert_ok(run->device->copy(run->device, found, moment_of(run, kind, param), bytes, PLM_COPY_TO_HOST));
+  else memcpy(found, expected, bytes);
+  if (memcmp(found, expected, bytes) != 0) fail_msg("%s (kind %d) is not that of step %lld", param->name, kind, (long long)step);
+  plm_free(found);
+}
+
+static void for_each_value(tiny_run *run, int64_t step, bool is_check) {
+  const plm_params *params = plm_model_get_params(run->model);
+  for (int i = 0; i < params->count; i++)
+    for (int kind = 0; kind < KINDS; kind++) {
+      float *values;
+      assert_ok(PLM_NEW(&values, params->items[i].count));
+      make_values(step, kind, i, params->items[i].count, values);
+      if (is_check) compare(run, kind, i, &params->items[i], values, step);
+      else put(run, kind, i, &params->items[i], values);
+      plm_free(values);
+    }
+}
+
+void tiny_run_set(tiny_run *run, int64_t step) { for_each_value(run, step, false); }
+void tiny_run_assert_is(tiny_run *run, int64_t step) { for_each_value(run, step, true); }
+
+plm_status tiny_run_save(tiny_run *run, int64_t step) {
+  const plm_trainer_state values = {.step = step, .max_steps = 9, .epoch = 0.5, .num_train_epochs = 3, .logging_steps = 1, .best_metric = 2.5};
+  json_t *history = NULL, *trainer_state = NULL, *protlm_state = NULL;
+  plm_status status;
+  history = json_array();
+  protlm_state = json_pack("{s:I}", "step", (json_int_t)step);
+  status = history == NULL || protlm_state == NULL ? PLM_E_RESOURCE : plm_trainer_state_build(&values, history, &trainer_state);
+  if (status == PLM_OK) {
+    const plm_checkpoint_content content = {
+        .model = run->model, .exec = run->exec, .moments = run->moments, .trainer_state = trainer_state, .protlm_state = protlm_state};
+    status = plm_checkpoint_save(run->directory, step, &content, NULL);
+  }
+  json_decref(history);
+  json_decref(trainer_state);
+  json_decref(protlm_state);
+  return status;
+}
+
+/* ---- the run directory ---- */
+
+void tiny_run_remove(tiny_run *run, int64_t step) {
+  char *path;
+  assert_ok(plm_sprintf(&path, "%s/checkpoint-%lld", run->directory, (long long)step));
+  assert_ok(plm_tree_remove(path));
+  plm_free(path);
+  assert_ok(plm_checkpoint_reclaim(run->directory));
+}
+
+bool tiny_run_has(tiny_run *run, int64_t step) {
+  plm_checkpoint_info *list;
+  size_t count;
+  bool has = false;
+  assert_ok(plm_checkpoint_list(run->directory, true, &list, &count));
+  for (size_t i = 0; i < count; i++) has |= list[i].step == step && list[i].state == PLM_CHECKPOINT_GOOD;
+  plm_checkpoint_list_free(list, count);
+  return has;
+}
+
+int64_t tiny_run_check(tiny_run *run, int64_t newest, bool or_next, const char *what) {
+  plm_checkpoint_info *list;
+  size_t count;
+  char *path;
+  json_t *state;
+  assert_ok(plm_checkpoint_list(run->directory, true, &list, &count));
+  for (size_t i = 0; i < count; i++)
+    if (list[i].state != PLM_CHECKPOINT_GOOD) fail_msg("after %s a bad checkpoint is listed: %s", what, list[i].problem);
+  if (count == 0) fail_msg("after %s no checkpoint is left", what);
+  int64_t found = list[0].step;
+  if (found != newest && !(or_next && found == newest + 1)) fail_msg("after %s the newest checkpoint is of step %lld", what, (long long)found);
+  plm_checkpoint_list_free(list, count);
+
+  tiny_run_set(run, 99);
+  assert_ok(plm_checkpoint_load_newest(run->directory, run->model, run->exec, run->moments, &path, &state));
+  tiny_run_assert_is(run, found);
+  assert_int_equal(json_integer_value(json_object_get(state, "step")), found);
+  json_decref(state);
+  plm_free(path);
+  return found;
+}

@@ -1,0 +1,244 @@
+/* Scores and baselines against sums taken by hand, and a score that does not depend on batches. */
+#include "support/unit.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "support/scratch.h"
+#include "support/sequences.h"
+#include "train/evaluate.h"
+
+enum { PROTEINS = 23, V = 33 };
+
+typedef struct bench {
+  plm_device *device;
+  plm_exec *x;
+  plm_model *model;
+  plm_dataset *dataset;
+  plm_view view;
+  plm_evaluate_options options;
+} bench;
+
+static void open_bench(bench *b, plm_random_tokens random) {
+  const plm_model_config config = {.family = PLM_FAMILY_ESM2, .vocab_size = V, .hidden_size = 16, .num_hidden_layers = 1, .num_attention_heads = 2,
+                                   .head_width = 8, .intermediate_size = 32, .layer_norm_eps = 1e-5, .initializer_range = 0.2, .token_dropout = true,
+                                   .mask_token_id = 32, .pad_token_id = 1, .max_position_embeddings = 1026};
+  const plm_model_options model = {.dtype = PLM_F32, .max_tokens = 2000, .max_length = 60};
+  memset(b, 0, sizeof *b);
+  assert_ok(plm_device_cpu_create(&b->device));
+  assert_ok(plm_exec_create_cpu(b->device, 1, "ref", &b->x));
+  assert_ok(plm_model_create(&config, &model, b->x, &b->model));
+  assert_ok(plm_model_initialise(b->model, 5));
+  assert_ok(plm_model_refresh(b->model, b->x, false));
+  b->dataset = open_made_up(1, PROTEINS, 3, 90);
+  plm_view_all(b->dataset, &b->view);
+  b->options.draws = 1;
+  b->options.packer = (plm_packer_options){.alphabet = plm_alphabet_esm2(), .seed = 7, .max_length = 60, .micro_batch_tokens = 200, .quadratic_cost = 0.01};
+  plm_mask_options_defaults(&b->options.packer.mask);
+  b->options.packer.mask.random = random;
+}
+
+static void close_bench(bench *b) {
+  plm_dataset_close(b->dataset);
+  plm_model_destroy(b->model);
+  plm_exec_destroy(b->x);
+  plm_device_destroy(b->device);
+}
+
+static plm_eval_metrics evaluate(bench *b, plm_sequence_score_fn *each, void *user) {
+  plm_eval_metrics metrics;
+  assert_ok(plm_evaluate(&b->view, b->model, b->x, &b->options, each, user, &metrics));
+  return metrics;
+}
+
+typedef struct scores {
+  plm_sequence_score items[PROTEINS];
+  int count;
+} scores;
+
+static plm_status keep(void *user, const plm_sequence_score *score) {
+  scores *s = user;
+  assert_true(s->count < PROTEINS);
+  s->items[s->count++] = *score;
+  return PLM_OK;
+}
+
+static void near(double a, double b) {
+  if (!(fabs(a - b) <= 1e-9 * (1 + fabs(b)))) fail_msg("%.17g is not %.17g", a, b);
+}
+
+static void totals_are_the_sums_over_sequences(void **state) {
+  (void)state;
+  bench b;
+  scores s = {.count = 0};
+  open_bench(&b, PLM_RANDOM_AA_OTHER);
+  plm_eval_metrics m = evaluate(&b, keep, &s);
+  double nll = 0, n = 0, correct = 0, masked_nll = 0, masked = 0, gain = 0, frequency = 0;
+  assert_int_equal(s.count, PROTEINS);
+  for (int i = 0; i < PROTEINS; i++) {
+    const plm_sequence_score *one = &s.items[i];
+    assert_int_equal(one->id, i);
+    assert_true(one->count >= 1 && one->count_masked <= one->count && one->residues <= plm_dataset_length(b.dataset, i));
+    nll += one->nll;
+    n += (double)one->count;
+    correct += (double)one->correct;
+    masked_nll += one->nll_masked;
+    masked += (double)one->count_masked;
+    frequency += one->frequency_nll_masked;
+    gain += one->frequency_nll_masked - one->nll_masked;
+  }
+  near(m.eval_loss, nll / n);
+  near(m.eval_perplexity, exp(nll / n));
+  near(m.eval_accuracy, correct / n);
+  near(m.eval_loss_masked, masked_nll / masked);
+  near(m.gain_masked, gain / masked);
+  near(m.baseline_frequency_masked, exp(frequency / masked));
+  near(m.baseline_copy_masked, m.baseline_frequency_masked);
+  /* the error of a mean with sequences as clusters, from its definition */
+  double square = 0, clusters = 0;
+  for (int i = 0; i < PROTEINS; i++) {
+    if (s.items[i].count_masked == 0) continue;
+    double residual = s.items[i].frequency_nll_masked - s.items[i].nll_masked - gain / masked * (double)s.items[i].count_masked;
+    square += residual * residual;
+    clusters++;
+  }
+  near(m.gain_masked_se, sqrt(square * clusters / (clusters - 1)) / masked);
+  close_bench(&b);
+}
+
+static void a_score_does_not_depend_on_batch_mates(void **state) {
+  (void)state;
+  bench b;
+  scores together = {.count = 0}, alone = {.count = 0};
+  open_bench(&b, PLM_RANDOM_AA_OTHER);
+  b.options.draws = 3;
+  b.options.packer.micro_batch_tokens = 1900;
+  evaluate(&b, keep, &together);
+  b.options.packer.micro_batch_tokens = 1;
+  evaluate(&b, keep, &alone);
+  assert_memory_equal(&together, &alone, sizeof alone);
+  close_bench(&b);
+}
+
+static void more_draws_ask_more(void **state) {
+  (void)state;
+  bench b;
+  open_bench(&b, PLM_RANDOM_AA_OTHER);
+  plm_eval_metrics once = evaluate(&b, NULL, NULL), again = evaluate(&b, NULL, NULL);
+  assert_memory_equal(&once, &again, sizeof once);
+  b.options.draws = 4;
+  plm_eval_metrics four = evaluate(&b, NULL, NULL);
+  assert_true(four.eval_count > 3 * once.eval_count && four.eval_count < 5 * once.eval_count);
+  b.options.draws = 1;
+  b.options.packer.seed = 8;
+  assert_true(evaluate(&b, NULL, NULL).eval_loss != once.eval_loss);
+  close_bench(&b);
+}
+
+/* Frequencies of UniProt's amino acids (%), by one-letter code. */
+static const struct {
+  char letter;
+  int64_t count;
+} uniprot[] = {{'A', 825}, {'R', 553}, {'N', 406}, {'D', 546}, {'C', 138}, {'Q', 393}, {'E', 672}, {'G', 707}, {'H', 227}, {'I', 591},
+               {'L', 965}, {'K', 580}, {'M', 241}, {'F', 386}, {'P', 474}, {'S', 665}, {'T', 536}, {'W', 110}, {'Y', 292}, {'V', 686}};
+
+/* Expected loss of the copy baseline over all selected rows, by drawing every case with its probability. */
+static double expected_copy_loss(const plm_packer_options *packer, const double *f, const double *nll) {
+  double mask_loss = 0, kept = 0, random = 0;
+  for (int t = 4; t <= 23; t++) {
+    mask_loss += f[t] * nll[t * V + 32];
+    kept += f[t] * nll[t * V + t];
+    for (int v = 0; v < V; v++) {
+      double q = packer->mask.random == PLM_RANDOM_VOCAB ? 1.0 / V : v < 4 || v > 23 ? 0 : packer->mask.random == PLM_RANDOM_AA ? 0.05 : v == t ? 0 : 1.0 / 19;
+      if (q > 0) random += f[t] * q * nll[t * V + v];
+    }
+  }
+  return 0.8 * mask_loss + 0.1 * kept + 0.1 * random;
+}
+
+static void the_baselines_of_uniprot_are_18_and_15(void **state) {
+  (void)state;
+  bench b;
+  int64_t histogram[256] = {0};
+  double f[V], nll[V * V], entropy = 0;
+  open_bench(&b, PLM_RANDOM_AA_OTHER);
+  plm_packer_options packer = b.options.packer;
+  packer.mask.random = PLM_RANDOM_AA_OTHER;
+  for (size_t i = 0; i < sizeof uniprot / sizeof *uniprot; i++) histogram[(unsigned char)uniprot[i].letter] = 100000 * uniprot[i].count;
+  plm_residue_frequencies(&packer, histogram, f);
+  for (int t = 0; t < V; t++) entropy -= f[t] > 0 ? f[t] * log(f[t]) : 0;
+  assert_true(fabs(exp(entropy) - 18.2) < 0.3);
+  plm_copy_baseline(&packer, f, nll);
+  double other = exp(expected_copy_loss(&packer, f, nll));
+  assert_true(fabs(other - 15.3) < 0.4);
+  packer.mask.random = PLM_RANDOM_VOCAB;
+  plm_copy_baseline(&packer, f, nll);
+  assert_true(exp(expected_copy_loss(&packer, f, nll)) < other); /* a token of no amino acid betrays itself */
+  close_bench(&b);
+}
+
+static void every_column_of_the_copy_baseline_is_a_distribution(void **state) {
+  (void)state;
+  static const plm_random_tokens kinds[] = {PLM_RANDOM_AA_OTHER, PLM_RANDOM_AA, PLM_RANDOM_VOCAB};
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    bench b;
+    int64_t histogram[256];
+    double f[V], nll[V * V];
+    open_bench(&b, kinds[k]);
+    plm_view_histogram(&b.view, histogram);
+    plm_residue_frequencies(&b.options.packer, histogram, f);
+    plm_copy_baseline(&b.options.packer, f, nll);
+    for (int v = 4; v <= 23; v++) {
+      double total = 0;
+      for (int t = 0; t < V; t++) total += exp(-nll[t * V + v]);
+      near(total, 1);
+      assert_true(nll[v * V + v] < -log(f[v])); /* seeing it makes it likelier */
+    }
+    close_bench(&b);
+  }
+}
+
+static void part_of_a_file_is_counted_as_such(void **state) {
+  (void)state;
+  bench b;
+  plm_view train, aside;
+  int64_t whole[256], left[256], right[256];
+  open_bench(&b, PLM_RANDOM_AA);
+  assert_ok(plm_dataset_split(b.dataset, 0.3, 1, &train, &aside));
+  plm_view_histogram(&b.view, whole);
+  plm_view_histogram(&train, left);
+  plm_view_histogram(&aside, right);
+  for (int i = 0; i < 256; i++) assert_int_equal(left[i] + right[i], whole[i]);
+  plm_view_free(&train);
+  plm_view_free(&aside);
+  close_bench(&b);
+}
+
+static bool at_once(void *user) {
+  (void)user;
+  return true;
+}
+
+static void an_evaluation_can_be_stopped(void **state) {
+  (void)state;
+  bench b;
+  plm_eval_metrics metrics;
+  open_bench(&b, PLM_RANDOM_AA);
+  b.options.cancelled = at_once;
+  assert_int_equal(plm_evaluate(&b.view, b.model, b.x, &b.options, NULL, NULL, &metrics), PLM_STOPPED);
+  close_bench(&b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(totals_are_the_sums_over_sequences),
+      cmocka_unit_test(a_score_does_not_depend_on_batch_mates),
+      cmocka_unit_test(more_draws_ask_more),
+      cmocka_unit_test(the_baselines_of_uniprot_are_18_and_15),
+      cmocka_unit_test(every_column_of_the_copy_baseline_is_a_distribution),
+      cmocka_unit_test(part_of_a_file_is_counted_as_such),
+      cmocka_unit_test(an_evaluation_can_be_stopped),
+  };
+  return cmocka_run_group_tests_name("evaluate", tests, scratch_setup, scratch_teardown);
+}

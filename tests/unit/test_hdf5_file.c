@@ -1,0 +1,112 @@
+/* HDF5 files of the shapes that people have are read like the FASTA they stand for; others give one clear message. */
+#include "support/unit.h"
+
+#include <stdio.h>
+#include <unistd.h>
+#if PLM_HAVE_HDF5
+#include <hdf5.h>
+#endif
+
+#include "data/dataset.h"
+#include "support/scratch.h"
+#include "support/sequences.h"
+
+static plm_status open_at(const char *path, plm_dataset **ret_dataset) {
+  plm_dataset_options options = options_for(&path);
+  return plm_dataset_open(&options, ret_dataset);
+}
+
+#if PLM_HAVE_HDF5
+
+static void hdf5_strings_of_both_kinds_equal_the_fasta(void **state) {
+  (void)state;
+  const char *fixtures = PLM_SOURCE_DIR "/tests/fixtures/hdf5/";
+  const char *files[] = {"sequences.fasta", "variable.h5", "fixed.h5"};
+  char expected[40] = "";
+  for (size_t i = 0; i < 3; i++) {
+    char path[1024], name[32];
+    plm_dataset *dataset = NULL;
+    snprintf(path, sizeof path, "%s%s", fixtures, files[i]);
+    assert_ok(open_at(path, &dataset));
+    if (i == 0) strcpy(expected, plm_dataset_get_info(dataset)->content_hash);
+    assert_string_equal(plm_dataset_get_info(dataset)->content_hash, expected);
+    plm_dataset_name(dataset, 7, name, sizeof name);
+    assert_string_equal(name, "7");
+    plm_dataset_close(dataset);
+  }
+}
+
+/* A file with one dataset of this name, type and shape. */
+static void write_hdf5(const char *file_name, const char *dataset_name, hid_t type, int dimensions, const void *data) {
+  const hsize_t extent[2] = {2, 1};
+  hid_t file = H5Fcreate(scratch_path(file_name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  hid_t space = H5Screate_simple(dimensions, extent, NULL);
+  hid_t dataset = H5Dcreate2(file, dataset_name, type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+  assert_true(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+  H5Dclose(dataset);
+  H5Sclose(space);
+  assert_true(H5Fclose(file) >= 0);
+}
+
+static void hdf5_padding_is_removed(void **state) {
+  (void)state;
+  const H5T_str_t paddings[] = {H5T_STR_NULLPAD, H5T_STR_NULLTERM, H5T_STR_SPACEPAD};
+  const char *data[] = {"MKV\0\0\0" "ACDE*\0", "MKV\0\0\0" "ACDE*\0", "MKV   " "ACDE* "};
+  for (size_t i = 0; i < 3; i++) {
+    plm_dataset *dataset = NULL;
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, 6);
+    H5Tset_strpad(type, paddings[i]);
+    char name[32];
+    snprintf(name, sizeof name, "padded-%zu.h5", i);
+    write_hdf5(name, "sequences", type, 1, data[i]);
+    H5Tclose(type);
+    assert_ok(open_at(scratch_path(name), &dataset));
+    int64_t length;
+    assert_int_equal(plm_dataset_count(dataset), 2);
+    assert_memory_equal(plm_dataset_residues(dataset, 0, &length), "MKVACDE", 7);
+    assert_int_equal(length, 3);
+    assert_int_equal(plm_dataset_get_info(dataset)->stops_dropped, 1);
+    plm_dataset_close(dataset);
+  }
+}
+
+static void bad_hdf5_gives_one_clear_message(void **state) {
+  (void)state;
+  plm_dataset *dataset = NULL;
+  const int numbers[2] = {1, 2};
+  hid_t type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, 4);
+  write_hdf5("other.h5", "proteins", type, 1, "MKV\0AC\0\0");
+  write_hdf5("numbers.h5", "sequences", H5T_NATIVE_INT, 1, numbers);
+  write_hdf5("matrix.h5", "sequences", type, 2, "MKV\0AC\0\0");
+  write_hdf5("digit.h5", "sequences", type, 1, "MKV\0A1C\0");
+  H5Tclose(type);
+  assert_fails(open_at(scratch_path("other.h5"), &dataset), PLM_E_INPUT, "no dataset 'sequences'");
+  assert_fails(open_at(scratch_path("numbers.h5"), &dataset), PLM_E_INPUT, "does not hold strings");
+  assert_fails(open_at(scratch_path("matrix.h5"), &dataset), PLM_E_INPUT, "has 2 dimensions");
+  assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "row 1 of 'sequences' (from 0): '1' is not");
+  assert_int_equal(truncate(scratch_path("digit.h5"), 1000), 0);
+  assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "opening the HDF5 file failed");
+  assert_null(dataset);
+}
+#else
+static void without_hdf5_the_build_says_so(void **state) {
+  (void)state;
+  plm_dataset *dataset = NULL;
+  assert_fails(open_at(PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5", &dataset), PLM_E_INPUT, "this build of protlm has no HDF5");
+}
+#endif
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+#if PLM_HAVE_HDF5
+      cmocka_unit_test(hdf5_strings_of_both_kinds_equal_the_fasta),
+      cmocka_unit_test(hdf5_padding_is_removed),
+      cmocka_unit_test(bad_hdf5_gives_one_clear_message),
+#else
+      cmocka_unit_test(without_hdf5_the_build_says_so),
+#endif
+  };
+  return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
