@@ -2,6 +2,7 @@
 #include "model/params.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -124,8 +125,20 @@ void plm_params_destroy(plm_params *params) {
   plm_free(params);
 }
 
+/* A layer's parameters stand together, so that models of any depth are searched in no time. */
+static void narrow_to_layer(const char *name, int *first, int *end) {
+  static const char prefix[] = "esm.encoder.layer.";
+  if (strncmp(name, prefix, sizeof prefix - 1) != 0) return;
+  long layer = strtol(name + sizeof prefix - 1, NULL, 10);
+  if (layer < 0 || layer > (*end - OUTSIDE_LAYERS) / PER_LAYER) return;
+  *first = 1 + (int)layer * PER_LAYER;
+  if (*first + PER_LAYER < *end) *end = *first + PER_LAYER;
+}
+
 const plm_param *plm_params_find(const plm_params *params, const char *name) {
-  for (int i = 0; i < params->count; i++)
+  int first = 0, end = params->count;
+  narrow_to_layer(name, &first, &end);
+  for (int i = first; i < end; i++)
     if (strcmp(params->items[i].name, name) == 0) return &params->items[i];
   return NULL;
 }
