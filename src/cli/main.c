@@ -114,6 +114,7 @@ int main(int argc, char **argv) {
   int words = 0;
   hold_standard_files();
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: a write that fails is told; a signal is not */
   cli_scan_common(argc - 1, argv + 1, &common);
   cli_terminal_open(&common, &terminal);
   cli_log_open(&terminal, &common);

@@ -159,6 +159,19 @@ static void closed_standard_files_do_not_receive_the_runs_own(void **state) {
   }
 }
 
+static void a_limit_on_file_sizes_is_an_error_not_a_signal(void **state) {
+  (void)state;
+  make_data();
+  char command[3000];
+  snprintf(command, sizeof command, "ulimit -f 8; exec '%s' train " TINY "--train '%s' --max-steps 2 --save-steps 1 --output-dir '%s' 2>'%s'", PROTLM,
+           scratch_path("data.fasta"), scratch_path("limited"), scratch_path("limited.err"));
+  int status = system(command);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 6);
+  assert_non_null(strstr(scratch_read("limited.err"), "File too large"));
+  assert_false(exists("limited/checkpoint-1"));
+}
+
 static void fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default(void **state) {
   static const char *const limited[] = {"OMP_THREAD_LIMIT=1", NULL};
   static const program_options options = {.environment = limited};
@@ -305,6 +318,7 @@ int main(void) {
       cmocka_unit_test(a_run_in_use_is_refused_and_a_signal_ends_it_in_good_order),
       cmocka_unit_test(sequences_without_a_residue_to_predict_are_refused_at_once),
       cmocka_unit_test(closed_standard_files_do_not_receive_the_runs_own),
+      cmocka_unit_test(a_limit_on_file_sizes_is_an_error_not_a_signal),
       cmocka_unit_test(fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default),
       cmocka_unit_test(names_with_spaces_and_accents_work),
       cmocka_unit_test(a_name_that_is_not_utf8_is_explained),
