@@ -223,6 +223,8 @@ done:
   return status;
 }
 
+enum { LONG_SEQUENCE = 20000 };
+
 plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_output *output) {
   forward_options *options = values->options;
   plm_session session = {0};
@@ -233,6 +235,8 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   options->session.all_rows = true;
   options->session.policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
+  if (session.max_length > LONG_SEQUENCE)
+    plm_warn("a sequence of %lld tokens is run whole: the time for attention grows with the square of that; --max-length N cuts it", (long long)session.max_length);
   PLM_TRY_GOTO(allocate_results(&session, options->layers, &r), done);
   const plm_packer_options packer = {.alphabet = plm_alphabet_esm2(), .policy = options->session.policy, .max_length = session.max_length, .evaluation = true};
   PLM_TRY_GOTO(run_all(&session, &packer, &r), done);

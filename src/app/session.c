@@ -68,7 +68,9 @@ static plm_status open_model(const plm_session_options *options, const plm_model
                                    .max_tokens = session->micro_batch_tokens,
                                    .max_length = session->max_length,
                                    .all_rows = options->all_rows};
-  PLM_TRY(plm_model_create(config, &model, session->exec, &session->model));
+  plm_status status = plm_model_create(config, &model, session->exec, &session->model);
+  if (status == PLM_E_RESOURCE) return plm_hint(status, "--max-length N cuts long sequences (the longest here has %lld tokens)", (long long)session->max_length);
+  PLM_TRY(status);
   return load_weights(options, directory, session);
 }
 

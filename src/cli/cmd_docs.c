@@ -31,7 +31,7 @@ static plm_status print_overview(void) {
   const plm_option_table *tables[MOST];
   size_t count = list_tables(tables);
   printf(
-      ".TH PROTLM 1 \"\" \"protlm %s\" \"User Commands\"\n"
+      ".TH PROTLM 1 \"\" \"protlm %s\" \"protlm manual\"\n"
       ".SH NAME\nprotlm \\- train protein language models\n"
       ".SH SYNOPSIS\n\\fBprotlm\\fR \\fIcommand\\fR [\\fIoptions\\fR]\n.br\n\\fBprotlm help\\fR [\\fIcommand\\fR]\n"
       ".SH DESCRIPTION\n"

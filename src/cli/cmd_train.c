@@ -1,7 +1,9 @@
 /* cmd_train.c - `protlm train`: the progress bar, one line an interval when there is no terminal, and the closing block. */
+#define _GNU_SOURCE
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 
 #include "cli/cli.h"
 #include "protlm/log.h"
@@ -9,8 +11,17 @@
 typedef struct view {
   const cli_terminal *terminal;
   bool quiet;
+  double shown_at; /* when the bar was last drawn */
   char phase[160];
 } view;
+
+enum { DRAWS_PER_SECOND = 12 };
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
 
 /* "[#####>         ]" of `width` characters. */
 static void draw_bar(char *text, size_t bytes, int width, double share) {
@@ -65,6 +76,9 @@ static void on_step(void *user, const plm_progress *progress) {
   view *v = user;
   if (v->terminal->live) {
     char line[512] = "";
+    double time = now();
+    if (time - v->shown_at < 1.0 / DRAWS_PER_SECOND && progress->step < progress->max_steps) return;
+    v->shown_at = time;
     compose(progress, v->terminal->width, line, sizeof line);
     cli_status_line(line);
   } else if (progress->logged && !v->quiet) {
@@ -83,7 +97,7 @@ static const char *headline(const plm_train_result *r) {
   switch (r->outcome) {
     case PLM_TRAIN_FINISHED: return "Finished";
     case PLM_TRAIN_STOPPED: return "Stopped early, nothing lost";
-    case PLM_TRAIN_DRY_RUN: return "Dry run: nothing was written";
+    case PLM_TRAIN_DRY_RUN: return "Dry run, nothing was written";
     case PLM_TRAIN_ALREADY_FINISHED: return "Already finished";
   }
   return "";

@@ -17,7 +17,7 @@ typedef struct plm_train_metrics {
   double epoch, loss, grad_norm, learning_rate;
   int64_t tokens, residues; /* since the start of the run */
   double seconds;           /* since the run's first step, resumes included */
-  double residues_per_s, data_wait; /* over the interval since the last line */
+  double residues_per_s, data_wait; /* over the interval since the last line; data_wait: share of it spent waiting for data, 0..1 */
 } plm_train_metrics;
 
 typedef struct plm_eval_metrics {

@@ -56,9 +56,14 @@ static plm_status read_log(plm_report_run *run) {
 
 /* ---- config.yaml ---- */
 
-/* A scalar as it stands; a list as its items, separated by spaces. */
+static bool is_null(const yaml_node_t *node) {
+  const char *value = (const char *)node->data.scalar.value;
+  return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (strcmp(value, "null") == 0 || strcmp(value, "~") == 0);
+}
+
+/* A scalar as it stands, null as nothing; a list as its items, separated by spaces. */
 static void node_text(yaml_document_t *document, const yaml_node_t *node, plm_text *text) {
-  if (node->type == YAML_SCALAR_NODE) plm_text_append_bytes(text, (const char *)node->data.scalar.value, node->data.scalar.length);
+  if (node->type == YAML_SCALAR_NODE && !is_null(node)) plm_text_append_bytes(text, (const char *)node->data.scalar.value, node->data.scalar.length);
   if (node->type != YAML_SEQUENCE_NODE) return;
   for (const yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
     const yaml_node_t *entry = yaml_document_get_node(document, *item);

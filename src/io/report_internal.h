@@ -121,8 +121,9 @@ PLM_CHECKED plm_status plm_chart_append(plm_text *html, const plm_chart *chart);
  * *ret_kept indices into them in order, -1 = gap. Free with plm_free. */
 PLM_CHECKED plm_status plm_chart_thin(const plm_series *series, size_t buckets, int64_t **ret_kept, size_t *ret_count);
 
-/* Mean of the finite values among `window` neighbours; NAN where there is none. */
-void plm_chart_running_mean(const plm_series *series, size_t window, double *ret_mean);
+/* Mean of the finite values among `window` neighbours, each counted as `limit` at most, so that a spike which leaves the axis does not drag
+ * its surroundings along; NAN where there is none. */
+void plm_chart_running_mean(const plm_series *series, size_t window, double limit, double *ret_mean);
 
 /* ---- the page (report_page.c, report_figures.c, report_tables.c, report_assets.c) ---- */
 PLM_CHECKED plm_status plm_report_page(const plm_report_run *run, plm_text *html);

@@ -239,7 +239,7 @@ static plm_status draw_smoothed(drawing *d, const plm_series *s) {
   draw_path(d, s, kept, count, "raw", NULL);
   plm_free(kept);
   kept = NULL;
-  plm_chart_running_mean(s, s->count / SMOOTH_PIECES, mean);
+  plm_chart_running_mean(s, s->count / SMOOTH_PIECES, d->y.high / d->scale, mean);
   plm_series smooth = *s;
   smooth.y = mean;
   PLM_TRY_GOTO(plm_chart_thin(&smooth, d->layout->buckets / 2, &kept, &count), done);

@@ -88,6 +88,7 @@ void plm_report_machine(const plm_report_run *run, plm_text *html) {
   }
   plm_text_append(html, "<table class=\"pairs\"><tbody>\n");
   json_object_foreach(run->environment, name, value) {
+    if (json_is_object(value) && json_object_size(value) == 0) continue;
     plm_text_append(html, "<tr><th>");
     for (const char *p = name; *p != '\0'; p++) {
       const char letter[2] = {*p == '_' ? ' ' : *p, '\0'};
@@ -156,7 +157,7 @@ void plm_report_next_steps(const plm_report_run *run, plm_text *html) {
   if (run->setting_count > 0 && !run->has_final)
     put_command(html, "Continue the run (the same command does too)", "protlm train --config @/config.yaml", path);
   if (run->has_final) {
-    put_command(html, "Score it on other sequences", "protlm eval --model @/final --eval other.fasta", path);
+    put_command(html, "Score it on other sequences", "protlm eval --model @/final --data other.fasta", path);
     put_command(html, "Look inside a forward pass", "protlm inspect forward --model @/final --fasta some.fasta", path);
     put_command(html, "Open it in Python", "AutoModelForMaskedLM.from_pretrained(\"@/final\")", path);
   }

@@ -41,14 +41,14 @@ plm_status plm_chart_thin(const plm_series *series, size_t buckets, int64_t **re
   return PLM_OK;
 }
 
-void plm_chart_running_mean(const plm_series *series, size_t window, double *ret_mean) {
+void plm_chart_running_mean(const plm_series *series, size_t window, double limit, double *ret_mean) {
   size_t half = window / 2, inside = 0;
   double sum = 0;
   for (size_t i = 0, added = 0, dropped = 0; i < series->count; i++) {
     for (; added < series->count && added <= i + half; added++)
-      if (isfinite(series->y[added])) sum += series->y[added], inside++;
+      if (isfinite(series->y[added])) sum += fmin(series->y[added], limit), inside++;
     for (; dropped + half < i; dropped++)
-      if (isfinite(series->y[dropped])) sum -= series->y[dropped], inside--;
+      if (isfinite(series->y[dropped])) sum -= fmin(series->y[dropped], limit), inside--;
     ret_mean[i] = inside > 0 ? sum / (double)inside : (double)NAN;
   }
 }

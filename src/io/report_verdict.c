@@ -46,11 +46,12 @@ static void put_what_was_done(const plm_report_run *run, const plm_report_line *
 
 /* Is the model better than frequencies, beyond doubt? Decided on hidden residues, where copying does not help. */
 static void put_judgement(const plm_report_run *run, const plm_report_line *eval, plm_text *html) {
-  const char *data = plm_report_setting(run, "eval");
+  const char *data = plm_report_setting(run, "eval"), *split_from = plm_report_setting(run, "train");
   char a[PLM_LABEL], b[PLM_LABEL], c[PLM_LABEL];
   double gain = plm_report_value(eval, "gain_masked"), se = plm_report_value(eval, "gain_masked_se");
   plm_text_append(html, "On the hidden residues of ");
   if (data != NULL) put_files(html, data);
+  else if (split_from != NULL) plm_text_append(html, "sequences held out of "), put_files(html, split_from);
   else plm_text_append(html, "the evaluation set");
   plm_text_printf(html, " its perplexity is <b>%s</b>; amino-acid frequencies alone reach %s. ",
                   plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, a),

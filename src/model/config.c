@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* Wide enough for anything that can be trained; small enough that no product of sizes leaves 64 bits. */
-enum { MAX_WIDTH = 1 << 20, MAX_LAYERS = 10000, MAX_INNER = 1 << 24 };
+enum { MAX_WIDTH = 1 << 20, MAX_LAYERS = 1000, MAX_INNER = 1 << 24 };
 
 static const double ROPE_THETA = 10000.0;
 

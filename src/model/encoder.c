@@ -42,7 +42,7 @@ plm_status plm_encoder_forward(const plm_run *run, float **ret_x) {
                                                                        .table_dtype = PLM_F32,
                                                                        .row_scale = in->row_scale,
                                                                        .out = x}));
-  for (int64_t l = 0; l < config->num_hidden_layers; l++) {
+  for (int64_t l = 0; l < run->layers; l++) {
     plm_layer_state *state = &model->states[l];
     PLM_TRY(give_hidden(run, l, x));
     PLM_TRY(bucket_needed(run, (int)l + 1));
@@ -51,7 +51,7 @@ plm_status plm_encoder_forward(const plm_run *run, float **ret_x) {
     PLM_TRY(plm_ffn_block_forward(run, &model->layers[l], state, &x));
   }
   *ret_x = x;
-  return PLM_OK;
+  return run->layers < config->num_hidden_layers ? give_hidden(run, run->layers, x) : PLM_OK;
 }
 
 /* d_rows [M,C] in: gradient of the last layer's output; d_x [N,C]: room for the gradient of every other layer's. */
@@ -80,6 +80,8 @@ plm_status plm_encoder_backward(const plm_run *run, float *d_rows, float *d_x) {
 
 /* ---- passes ---- */
 
+static plm_run begin(plm_model *model, plm_exec *x) { return (plm_run){.model = model, .x = x, .layers = model->config.num_hidden_layers}; }
+
 /* The batch's one objective, or NULL when there is nothing to predict. */
 static plm_status find_objective(const plm_batch *batch, const plm_objective **ret_objective) {
   *ret_objective = NULL;
@@ -94,7 +96,9 @@ static plm_status find_objective(const plm_batch *batch, const plm_objective **r
 
 plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch, const plm_bucket_hooks *hooks) {
   PLM_ASSERT(model->options.training);
-  plm_run run = {.model = model, .x = x, .keep = true, .hooks = hooks};
+  plm_run run = begin(model, x);
+  run.keep = true;
+  run.hooks = hooks;
   const plm_objective *objective;
   PLM_TRY(find_objective(batch, &objective));
   if (objective == NULL) return pass_all_buckets(&run);
@@ -117,7 +121,8 @@ plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_b
 }
 
 plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll, int32_t *ret_row_prediction) {
-  plm_run run = {.model = model, .x = x, .row_invariant = true};
+  plm_run run = begin(model, x);
+  run.row_invariant = true;
   const plm_objective *objective;
   PLM_TRY(find_objective(batch, &objective));
   if (objective == NULL) return PLM_OK;
@@ -131,25 +136,41 @@ plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *ba
   return PLM_OK;
 }
 
+/* Layers that a request needs: all for the logits and the last state, which is after the final norm. */
+static int64_t count_layers(const plm_forward_request *request, int64_t L) {
+  if (request->logits != NULL) return L;
+  int64_t last = request->hidden == NULL ? 0 : L;
+  while (last > 0 && request->hidden[last] == NULL) last--;
+  return last;
+}
+
+static plm_status give_last_hidden(const plm_run *run, const float *x) {
+  plm_model *model = run->model;
+  int64_t N = run->in.N, C = model->config.hidden_size, L = model->config.num_hidden_layers;
+  if (run->layers < L || run->request->hidden == NULL || run->request->hidden[L] == NULL) return PLM_OK;
+  size_t mark = plm_stack_mark(&model->stack);
+  float *normed; /* [N,C], in F32 whatever the storage type */
+  PLM_TRY(PLM_TAKE(&model->stack, N * C, PLM_F32, &normed));
+  PLM_TRY(plm_norm_apply(run, &model->final_norm, N, x, PLM_F32, normed, PLM_F32, NULL, NULL));
+  PLM_TRY(plm_copy_to_host(run, run->request->hidden[L], normed, N * C, PLM_F32));
+  plm_stack_release(&model->stack, mark);
+  return PLM_OK;
+}
+
 plm_status plm_model_forward(plm_model *model, plm_exec *x, const plm_tokens *tokens, const plm_forward_request *request) {
   PLM_ASSERT(model->options.all_rows);
   if (tokens->N == 0) return PLM_OK;
-  plm_run run = {.model = model, .x = x, .row_invariant = true, .request = request};
+  plm_run run = begin(model, x);
+  run.row_invariant = true;
+  run.request = request;
+  run.layers = count_layers(request, run.layers);
   PLM_TRY(plm_inputs_load(&run, tokens, NULL));
-  int64_t N = run.in.N, L = model->config.num_hidden_layers, C = model->config.hidden_size;
   float *out; /* [N,C] */
   PLM_TRY(plm_encoder_forward(&run, &out));
-  if (request->hidden != NULL && request->hidden[L] != NULL) {
-    size_t mark = plm_stack_mark(&model->stack);
-    float *normed; /* [N,C], in F32 whatever the storage type */
-    PLM_TRY(PLM_TAKE(&model->stack, N * C, PLM_F32, &normed));
-    PLM_TRY(plm_norm_apply(&run, &model->final_norm, N, out, PLM_F32, normed, PLM_F32, NULL, NULL));
-    PLM_TRY(plm_copy_to_host(&run, request->hidden[L], normed, N * C, PLM_F32));
-    plm_stack_release(&model->stack, mark);
-  }
+  PLM_TRY(give_last_hidden(&run, out));
   if (request->logits == NULL) return PLM_OK;
   PLM_TRY(plm_head_forward(&run, out, &model->head));
-  return plm_copy_to_host(&run, request->logits, model->head.logits, N * model->config.vocab_size, PLM_F32);
+  return plm_copy_to_host(&run, request->logits, model->head.logits, run.in.N * model->config.vocab_size, PLM_F32);
 }
 
 plm_status plm_model_zero_gradient(plm_model *model, plm_exec *x) {

@@ -113,6 +113,7 @@ typedef struct plm_run {
   bool row_invariant; /* inference: products that don't see batch mates */
   const plm_bucket_hooks *hooks;
   const plm_forward_request *request; /* inspection, or NULL */
+  int64_t layers;     /* how many to compute: inspection may ask for early states only */
 } plm_run;
 
 /* ---- model.c ---- */
@@ -159,7 +160,7 @@ PLM_CHECKED plm_status plm_head_loss(const plm_run *run, plm_head_state *head, b
 PLM_CHECKED plm_status plm_head_backward(const plm_run *run, const plm_head_state *head, float *d_x);
 
 /* ---- encoder.c ---- */
-/* *ret_x [M,C]: the stream after the last layer, before the final norm. */
+/* *ret_x [M,C]: the stream after the last layer that runs, before the final norm. */
 PLM_CHECKED plm_status plm_encoder_forward(const plm_run *run, float **ret_x);
 PLM_CHECKED plm_status plm_encoder_backward(const plm_run *run, float *d_rows, float *d_x);
 

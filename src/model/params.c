@@ -87,15 +87,7 @@ static void add_layer(builder *b, const plm_model_config *config, int64_t layer)
   }
 }
 
-plm_status plm_params_create(const plm_model_config *config, bool decay_all, plm_params **ret_params) {
-  PLM_TRY(plm_model_config_check(config));
-  plm_params *params = NULL;
-  PLM_TRY(PLM_NEW(&params, 1));
-  plm_status status = PLM_NEW(&params->items, PER_LAYER * config->num_hidden_layers + OUTSIDE_LAYERS);
-  if (status != PLM_OK) {
-    plm_params_destroy(params);
-    return status;
-  }
+static void add_all(plm_params *params, const plm_model_config *config, bool decay_all) {
   const int64_t C = config->hidden_size, L = config->num_hidden_layers;
   builder b = {.params = params, .decay_all = decay_all, .group = -1};
   add(&b, "esm.embeddings.word_embeddings.weight", PLM_ROLE_EMBEDDING, config->vocab_size, C, false);
@@ -115,30 +107,42 @@ plm_status plm_params_create(const plm_model_config *config, bool decay_all, plm
   add(&b, "esm.contact_head.regression.weight", PLM_ROLE_CONTACT, 1, L * config->num_attention_heads, false);
   add(&b, "esm.contact_head.regression.bias", PLM_ROLE_CONTACT, 1, 0, false);
   params->buckets = (int)L + 2;
+}
+
+static int compare_names(const void *a, const void *b) { return strcmp((*(const plm_param *const *)a)->name, (*(const plm_param *const *)b)->name); }
+
+static void sort_by_name(plm_params *params) {
+  for (int i = 0; i < params->count; i++) params->by_name[i] = &params->items[i];
+  qsort(params->by_name, (size_t)params->count, sizeof *params->by_name, compare_names);
+}
+
+plm_status plm_params_create(const plm_model_config *config, bool decay_all, plm_params **ret_params) {
+  PLM_TRY(plm_model_config_check(config));
+  plm_params *params;
+  plm_status status;
+  int64_t count = PER_LAYER * config->num_hidden_layers + OUTSIDE_LAYERS;
+  PLM_TRY(PLM_NEW(&params, 1));
+  PLM_TRY_GOTO(PLM_NEW(&params->items, count), fail);
+  PLM_TRY_GOTO(PLM_NEW(&params->by_name, count), fail);
+  add_all(params, config, decay_all);
+  sort_by_name(params);
   *ret_params = params;
   return PLM_OK;
+fail:
+  plm_params_destroy(params);
+  return status;
 }
 
 void plm_params_destroy(plm_params *params) {
   if (params == NULL) return;
+  plm_free(params->by_name);
   plm_free(params->items);
   plm_free(params);
 }
 
-/* A layer's parameters stand together, so that models of any depth are searched in no time. */
-static void narrow_to_layer(const char *name, int *first, int *end) {
-  static const char prefix[] = "esm.encoder.layer.";
-  if (strncmp(name, prefix, sizeof prefix - 1) != 0) return;
-  long layer = strtol(name + sizeof prefix - 1, NULL, 10);
-  if (layer < 0 || layer > (*end - OUTSIDE_LAYERS) / PER_LAYER) return;
-  *first = 1 + (int)layer * PER_LAYER;
-  if (*first + PER_LAYER < *end) *end = *first + PER_LAYER;
-}
+static int compare_with_name(const void *name, const void *param) { return strcmp(name, (*(const plm_param *const *)param)->name); }
 
 const plm_param *plm_params_find(const plm_params *params, const char *name) {
-  int first = 0, end = params->count;
-  narrow_to_layer(name, &first, &end);
-  for (int i = first; i < end; i++)
-    if (strcmp(params->items[i].name, name) == 0) return &params->items[i];
-  return NULL;
+  const plm_param *const *found = bsearch(name, params->by_name, (size_t)params->count, sizeof *params->by_name, compare_with_name);
+  return found != NULL ? *found : NULL;
 }

@@ -43,6 +43,7 @@ typedef struct plm_param {
 typedef struct plm_params {
   plm_param *items;
   int count;
+  const plm_param **by_name; /* [count] the same, in order of name */
   int buckets;
   int64_t master_size, half_size, train_size; /* elements, alignment included */
   int64_t parameters, trainable;              /* elements that count (tied once; buffers not) */

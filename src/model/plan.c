@@ -69,6 +69,15 @@ static plm_status run_dry(plm_model *model, plm_exec *x) {
   return PLM_OK;
 }
 
+static plm_status add_up(plm_memory_plan *plan) {
+  const int64_t parts[] = {plan->parameters, plan->gradients, plan->optimizer, plan->activations, plan->workspace};
+  plan->total = 0;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (__builtin_add_overflow(plan->total, parts[i], &plan->total))
+      return plm_fail(PLM_E_RESOURCE, "this model takes more memory than can be addressed");
+  return PLM_OK;
+}
+
 plm_status plm_model_plan(const plm_model_config *config, const plm_model_options *options, const plm_exec *x, plm_memory_plan *ret_plan) {
   plm_exec dry = *x;
   dry.dry = true;
@@ -80,8 +89,8 @@ plm_status plm_model_plan(const plm_model_config *config, const plm_model_option
     plm_memory_plan plan = model->taken;
     plan.activations = (int64_t)model->stack.peak;
     plan.workspace = (int64_t)dry.workspace_needed;
-    plan.total = plan.parameters + plan.gradients + plan.optimizer + plan.activations + plan.workspace;
-    *ret_plan = plan;
+    status = add_up(&plan);
+    if (status == PLM_OK) *ret_plan = plan;
   }
   plm_model_destroy(model);
   return status;

@@ -41,17 +41,12 @@ static bool save_is_due(const plm_run *run) {
          (run->stop & PLM_STOP_SAVE) != 0;
 }
 
-/* This rank's wish for a save by the clock, folded into the next step's agreement like a signal. */
-static uint32_t save_by_clock(const plm_run *run) {
-  double minutes = run->settings->o->save_minutes;
-  return minutes > 0 && plm_clock_monotonic() - run->last_save_at >= 60 * minutes ? PLM_STOP_SAVE : 0;
-}
-
 /* ---- evaluation ---- */
 
+/* Asked to stop, or time is nearly up; not before this start's first step, so that every start gets somewhere. */
 static bool cancelled(void *user) {
-  (void)user;
-  return plm_run_interrupted();
+  const plm_run *run = user;
+  return plm_run_interrupted() || plm_deadline_flags(&run->deadline) != 0;
 }
 
 /* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency plateau. */
@@ -116,6 +111,7 @@ static plm_status evaluate(plm_run *run) {
       .frequency = run->frequency,
       .comm = run->comm,
       .cancelled = run->comm->size == 1 ? cancelled : NULL,
+      .user = run,
   };
   double started = plm_clock_monotonic();
   plm_run_phase(run, "evaluating");
@@ -189,14 +185,16 @@ static plm_status step_once(plm_run *run) {
   double waited, started = plm_clock_monotonic();
   PLM_TRY(plm_loader_get(run->loader, run->state.step, &batch, &waited));
   PLM_TRY(plm_run_step(run, batch, waited, &outcome));
-  run->stop = outcome.control.stop_flags | save_by_clock(run);
+  run->stop = outcome.control.stop_flags;
+  /* Asked to stop before the first step was done: it does not count, is not logged, and leaves nothing. */
+  if (run->state.step == 0 && (run->stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start) return stop_here(run);
   if (outcome.verdict == PLM_GUARD_STOP) {
     char *path = NULL;
     if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
     plm_fail(PLM_E_NUMERIC, "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
              (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1, path != NULL ? path : "no file");
     plm_free(path);
-    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate), or look at those sequences; earlier checkpoints are good");
+    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate where a checkpoint is continued), or look at those sequences");
   }
   return plm_run_count_step(run, &outcome, plm_clock_monotonic() - started);
 }
@@ -209,7 +207,7 @@ static plm_status after_step(plm_run *run) {
   if (s->evaluation_due) {
     plm_status status = evaluate(run);
     if (status == PLM_STOPPED) {
-      run->stop |= plm_stop_signals();
+      run->stop |= plm_stop_signals() | plm_deadline_flags(&run->deadline);
       return s->step == 0 ? stop_here(run) : save_and_stop(run);
     }
     PLM_TRY(status);
@@ -217,7 +215,8 @@ static plm_status after_step(plm_run *run) {
   }
   const bool keep_best = evaluated && run->settings->o->load_best_model_at_end && s->step > 0 && is_new_best(run);
   const bool start = s->step == 0 && run->settings->save_at_start && !run->resumed;
-  const bool saves = s->step == 0 ? start : save_is_due(run) || keep_best;
+  const bool nothing_new = run->resumed && s->step == run->first_step && !evaluated;
+  const bool saves = !nothing_new && (s->step == 0 ? start : save_is_due(run) || keep_best);
   if (saves) PLM_TRY(save(run, evaluated));
   PLM_TRY(agree_on_stop(run, evaluated || saves));
   if ((run->stop & PLM_STOP_EARLY) == 0 || plm_run_is_over(run)) return PLM_OK;
@@ -230,9 +229,7 @@ plm_status plm_run_loop(plm_run *run) {
   PLM_TRY(after_step(run));
   plm_run_begin_interval(run);
   while (!plm_run_is_over(run)) {
-    const bool first_of_all = s->step == 0;
     PLM_TRY(step_once(run));
-    if (first_of_all && (run->stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start) return stop_here(run);
     s->evaluation_due = evaluation_is_due(run);
     PLM_TRY(after_step(run));
   }

@@ -125,7 +125,7 @@ static const plm_option options[] = {
      .help = "directory of the run: logs, checkpoints, final model. The same command continues the run found there"},
     {OPTION("resume-from-checkpoint", STRING, resume_from_checkpoint, checkpoints, FREE), .default_value = "auto", .argument = "auto|never|DIR",
      .help = "auto: continue from the newest good checkpoint of --output-dir; never: refuse if there is one; or the checkpoint to start from"},
-    {OPTION("allow-change", STRING, allow_change, checkpoints, FREE), .argument = "NAMES",
+    {OPTION("allow-change", STRING, allow_change, checkpoints, FREE), .argument = "NAMES", .command_line_only = true,
      .help = "options, separated by commas, that may differ from those the run was started with"},
     {OPTION("save-steps", COUNT, save_steps, checkpoints, FREE), .default_value = "500", .min = 1, .max = COUNT_LIMIT, .argument = "N",
      .help = "save a checkpoint every N steps, and at the end"},
@@ -152,7 +152,7 @@ static const plm_option options[] = {
      .help = "read options from this YAML file; those on the command line win"},
     {OPTION("print-config", FLAG, print_config, general, FREE), .command_line_only = true,
      .help = "show every value and where it came from, then stop"},
-    {OPTION("dry-run", FLAG, dry_run, general, FREE),
+    {OPTION("dry-run", FLAG, dry_run, general, FREE), .command_line_only = true,
      .help = "check everything, plan memory, disk and steps, then stop"},
 };
 

@@ -123,6 +123,22 @@ static plm_status load_best(plm_run *run) {
   return plm_model_refresh(run->model, run->x, false);
 }
 
+/* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it. */
+static plm_status write_final_state(const plm_run *run, const char *directory) {
+  json_t *state = NULL;
+  char *path = NULL, *text = NULL;
+  plm_status status;
+  PLM_TRY_GOTO(trainer_state(run, &state), done);
+  PLM_TRY_GOTO(plm_json_dump(state, &text), done);
+  PLM_TRY_GOTO(plm_path_join(directory, "trainer_state.json", &path), done);
+  PLM_TRY_GOTO(plm_file_replace(path, text, strlen(text)), done);
+done:
+  json_decref(state);
+  plm_free(text);
+  plm_free(path);
+  return status;
+}
+
 /* Move a complete directory to its name; what stood there goes to the trash first. */
 static plm_status replace_directory(const char *parent, const char *from, const char *to, const char *trash) {
   if (plm_file_exists(to)) PLM_TRY(plm_file_rename(to, trash));
@@ -142,7 +158,7 @@ static plm_status write_final(plm_run *run) {
   PLM_TRY_GOTO(load_best(run), done);
   PLM_TRY_GOTO(plm_directory_create(paths[1]), done);
   PLM_TRY_GOTO(plm_model_dir_save(paths[1], run->model, &options), done);
-  PLM_TRY_GOTO(plm_directory_sync(paths[1]), done);
+  PLM_TRY_GOTO(write_final_state(run, paths[1]), done);
   PLM_TRY_GOTO(replace_directory(run->directory.path, paths[1], paths[0], paths[2]), done);
 done:
   for (int i = 0; i < 3; i++) plm_free(paths[i]);
@@ -151,9 +167,15 @@ done:
 
 bool plm_run_has_final(const plm_run *run) {
   char *path = NULL;
-  bool found = plm_sprintf(&path, "%s/final/config.json", run->directory.path) == PLM_OK && plm_file_exists(path);
+  json_t *state = NULL;
+  int64_t step = -1;
+  plm_status status = plm_sprintf(&path, "%s/final/trainer_state.json", run->directory.path);
+  if (status == PLM_OK) status = plm_file_exists(path) ? plm_json_load(path, &state) : PLM_E_INPUT;
+  if (status == PLM_OK) status = plm_json_get_int(state, path, "global_step", true, 0, INT64_MAX, &step);
+  if (status != PLM_OK) plm_error_clear();
+  json_decref(state);
   plm_free(path);
-  return found;
+  return status == PLM_OK && step == run->state.step;
 }
 
 /* The report is a convenience: without it the run is still a success. */

@@ -16,6 +16,19 @@ static const char lock_name[] = "run.lock";
 
 typedef enum directory_kind { DIRECTORY_ABSENT, DIRECTORY_EMPTY, DIRECTORY_RUN, DIRECTORY_FOREIGN } directory_kind;
 
+/* Another trainer's directory may hold checkpoint-<step> too: ours has files of our own, or what is left of them. */
+static bool is_our_checkpoint(const char *directory, const char *name) {
+  static const char *const ours[] = {"MANIFEST.json", "protlm_state.json"};
+  bool found = false;
+  if (strncmp(name, "checkpoint-", strlen("checkpoint-")) != 0) return false;
+  for (size_t i = 0; i < sizeof ours / sizeof *ours && !found; i++) {
+    char *path = NULL;
+    found = plm_sprintf(&path, "%s/%s/%s", directory, name, ours[i]) == PLM_OK && plm_file_exists(path);
+    plm_free(path);
+  }
+  return found;
+}
+
 static plm_status classify(const char *path, directory_kind *ret_kind, char foreign[64]) {
   *ret_kind = DIRECTORY_ABSENT;
   if (!plm_file_exists(path)) return PLM_OK;
@@ -26,7 +39,7 @@ static plm_status classify(const char *path, directory_kind *ret_kind, char fore
   PLM_TRY(plm_directory_list(path, &names, &count));
   *ret_kind = count == 0 ? DIRECTORY_EMPTY : DIRECTORY_FOREIGN;
   for (size_t i = 0; i < count; i++)
-    if (strcmp(names[i], lock_name) == 0 || strncmp(names[i], "checkpoint-", 11) == 0) *ret_kind = DIRECTORY_RUN;
+    if (strcmp(names[i], lock_name) == 0 || is_our_checkpoint(path, names[i])) *ret_kind = DIRECTORY_RUN;
   if (count > 0) snprintf(foreign, 64, "%s", names[0]);
   plm_names_free(names, count);
   return PLM_OK;
@@ -111,27 +124,57 @@ static plm_status find_named(const char *name, char **ret_path, int64_t *ret_ste
   return plm_strdup(name, ret_path);
 }
 
+/* run_id of a checkpoint into `id`; "" when it cannot be read. */
+static void read_run_id(const char *checkpoint, char id[33]) {
+  json_t *state = NULL;
+  const char *text = "";
+  id[0] = '\0';
+  if (plm_checkpoint_read_state(checkpoint, &state) != PLM_OK || plm_json_get_string(state, checkpoint, "run_id", true, &text) != PLM_OK) plm_error_clear();
+  snprintf(id, 33, "%s", text);
+  json_decref(state);
+}
+
+/* A run that branched off from the named checkpoint of another directory goes on by itself when the same command is given again. */
+static bool has_branched_off(const char *run, const char *newest, const char *named) {
+  char mine[33], its[33], *parent = NULL;
+  if (plm_sprintf(&parent, "%s/..", named) != PLM_OK) return false;
+  bool inside = same_file(parent, run);
+  plm_free(parent);
+  read_run_id(newest, mine);
+  read_run_id(named, its);
+  return !inside && mine[0] != '\0' && strcmp(mine, its) == 0;
+}
+
+/* The checkpoint called `how`, unless this directory has gone on from it already; never one that would be mixed with another run's. */
+static plm_status choose_named(const char *how, plm_run_directory *d, char **newest, int64_t newest_step) {
+  PLM_TRY(find_named(how, &d->checkpoint, &d->step));
+  if (*newest == NULL || same_file(*newest, d->checkpoint)) return PLM_OK;
+  if (!has_branched_off(d->path, *newest, d->checkpoint) || newest_step < d->step)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how, d->path,
+                             (long long)newest_step),
+                    "choose a new --output-dir to branch off from that checkpoint");
+  plm_free(d->checkpoint);
+  d->checkpoint = *newest;
+  d->step = newest_step;
+  *newest = NULL;
+  return PLM_OK;
+}
+
 static plm_status choose_checkpoint(const char *how, plm_run_directory *d, bool is_run) {
   char *newest = NULL;
   int64_t newest_step = -1;
+  plm_status status = PLM_OK;
   if (is_run) PLM_TRY(find_newest_good(d->path, &newest, &newest_step));
   if (strcmp(how, "auto") == 0) {
     d->checkpoint = newest;
     d->step = newest_step;
     return PLM_OK;
   }
-  plm_status status = PLM_OK;
-  if (strcmp(how, "never") == 0) {
-    if (newest != NULL)
-      status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
-                        "choose a new --output-dir");
-  } else {
-    status = find_named(how, &d->checkpoint, &d->step);
-    if (status == PLM_OK && newest != NULL && !same_file(newest, d->checkpoint))
-      status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how, d->path,
-                                 (long long)newest_step),
-                        "choose a new --output-dir to branch off from that checkpoint");
-  }
+  if (strcmp(how, "never") != 0)
+    status = choose_named(how, d, &newest, newest_step);
+  else if (newest != NULL)
+    status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
+                      "choose a new --output-dir");
   plm_free(newest);
   return status;
 }
@@ -170,27 +213,51 @@ plm_status plm_run_directory_open(const plm_train_settings *settings, plm_run_di
   return PLM_OK;
 }
 
-/* Undo the making of a directory in which nothing happened. A failure to do so changes nothing for anyone. */
+/* What a start writes before its first step is done. */
+static bool is_early(const char *name) {
+  static const char *const names[] = {"config.yaml", "env.json", "log.jsonl", "metrics.csv"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return strncmp(name, "events.out.tfevents.", strlen("events.out.tfevents.")) == 0;
+}
+
+static plm_status remove_named(const char *directory, const char *name) {
+  char *path;
+  PLM_TRY(plm_path_join(directory, name, &path));
+  plm_status status = plm_file_remove(path);
+  plm_free(path);
+  return status;
+}
+
+/* Take back what came of this start: files from which nothing followed, and the directory if it was made for nothing. */
+static plm_status take_back(const plm_run_directory *d) {
+  char **names;
+  size_t count, left = 0;
+  PLM_TRY(plm_directory_list(d->path, &names, &count));
+  plm_status status = PLM_OK;
+  for (size_t i = 0; i < count && status == PLM_OK; i++) {
+    if (d->fruitless && is_early(names[i]))
+      status = remove_named(d->path, names[i]);
+    else
+      left += strcmp(names[i], lock_name) != 0;
+  }
+  plm_names_free(names, count);
+  PLM_TRY(status);
+  if (!d->created || left > 0) return PLM_OK;
+  PLM_TRY(remove_named(d->path, lock_name));
+  return plm_tree_remove(d->path);
+}
+
+/* A failure to tidy up changes nothing for anyone. */
 static void leave_no_trace(const plm_run_directory *d) {
-  char **names, *lock_path;
-  size_t count;
   plm_error_record first;
   plm_error_take(PLM_OK, &first);
-  if (plm_directory_list(d->path, &names, &count) != PLM_OK) {
-    plm_error_give(&first);
-    return;
-  }
-  bool untouched = count == 1 && strcmp(names[0], lock_name) == 0;
-  plm_names_free(names, count);
-  if (untouched && plm_path_join(d->path, lock_name, &lock_path) == PLM_OK) {
-    if (plm_file_remove(lock_path) != PLM_OK || plm_tree_remove(d->path) != PLM_OK) plm_debug("%s", plm_error_message());
-    plm_free(lock_path);
-  }
+  if (take_back(d) != PLM_OK) plm_debug("%s", plm_error_message());
   plm_error_give(&first);
 }
 
 void plm_run_directory_close(plm_run_directory *d) {
-  if (d->lock != NULL && d->created) leave_no_trace(d);
+  if (d->lock != NULL && (d->created || d->fruitless)) leave_no_trace(d);
   plm_lock_release(d->lock);
   plm_free(d->path);
   plm_free(d->checkpoint);

@@ -10,6 +10,7 @@ typedef struct plm_run_directory {
   char *path;       /* NULL: a dry run without --output-dir */
   plm_lock *lock;   /* NULL: a dry run */
   bool created;     /* by this start; removed again at close if nothing but the lock came into it */
+  bool fruitless;   /* stopped before the first step: at close, what this start wrote is removed */
   char *checkpoint; /* to go on from; NULL = begin */
   int64_t step;     /* of that checkpoint */
 } plm_run_directory;

@@ -94,13 +94,20 @@ static void note_difference(differences *d, const plm_train_settings *s, const p
     note_refused(d, option->name, was, is, option->resume == PLM_RESUME_NEVER);
 }
 
+/* Defaults that belong to a schedule change with it, which needs no permission of its own. */
+static bool follows_schedule(const plm_train_settings *s, const plm_train_state *state, const char *name) {
+  const char *was = json_string_value(json_object_get(state->options, "lr-scheduler-type"));
+  const bool has_own_default = strcmp(name, "min-lr-ratio") == 0 || strcmp(name, "warmup-steps") == 0;
+  return has_own_default && !plm_option_given(s->values, name) && was != NULL && strcmp(was, s->o->lr_scheduler_type) != 0;
+}
+
 static plm_status compare_options(differences *d, const plm_train_settings *s, const plm_train_state *state) {
   const plm_option_table *table = s->values->table;
   for (size_t i = 0; i < table->count; i++) {
     const plm_option *option = &table->options[i];
     const char *was = json_string_value(json_object_get(state->options, option->name));
     char *is = NULL;
-    if (was == NULL || !is_compared(option)) continue;
+    if (was == NULL || !is_compared(option) || follows_schedule(s, state, option->name)) continue;
     PLM_TRY(plm_option_text(s->values, option, &is));
     if (strcmp(was, is) != 0) note_difference(d, s, option, was, is);
     plm_free(is);

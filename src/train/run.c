@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "io/checkpoint.h"
 #include "io/model_dir.h"
 #include "protlm/log.h"
@@ -62,6 +63,17 @@ static plm_status read_state(plm_run *run) {
   return PLM_OK;
 }
 
+static uint64_t hash_options(const json_t *options) {
+  uint64_t hash = 0;
+  const char *name;
+  json_t *value;
+  json_object_foreach((json_t *)(uintptr_t)options, name, value) {
+    const uint64_t parts[3] = {hash, plm_hash64_text(name), plm_hash64_text(json_string_value(value))};
+    hash = plm_hash64(parts, sizeof parts);
+  }
+  return hash;
+}
+
 /* Hold the options against those of the state, then put them, and what was resolved with them, in their place. */
 static plm_status settle_state(plm_run *run) {
   plm_train_state *s = &run->state;
@@ -70,9 +82,11 @@ static plm_status settle_state(plm_run *run) {
   const char *eval_hash = run->eval_data != NULL ? plm_dataset_get_info(run->eval_data)->content_hash : "";
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
   json_t *options;
+  run->settings->o->resume_from_checkpoint = "auto"; /* what the run's config.yaml is to say: it is this run from now on */
   PLM_TRY(plm_resume_options(run->settings, &options));
   json_decref(s->options);
   s->options = options;
+  run->config_hash = hash_options(options);
   snprintf(s->train_hash, sizeof s->train_hash, "%s", train_hash);
   snprintf(s->eval_hash, sizeof s->eval_hash, "%s", eval_hash);
   s->steps_per_epoch = run->settings->steps_per_epoch;
@@ -100,8 +114,7 @@ static plm_status fill_weights(plm_run *run) {
   }
   if (s->from_scratch) return plm_model_initialise(run->model, (uint64_t)s->o->seed);
   PLM_TRY(plm_model_dir_load(s->model_directory, run->model, &report));
-  plm_info("%s: %lld tensors, rotary frequencies from %s%s", s->model_directory, (long long)report.tensors, report.inv_freq_source,
-           report.renamed > 0 ? "; older names understood" : "");
+  plm_info("%s: %lld tensors, rotary frequencies from %s", s->model_directory, (long long)report.tensors, report.inv_freq_source);
   return PLM_OK;
 }
 
@@ -249,6 +262,7 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
     plm_stop_restore();
   }
   fill_result(run);
+  run->directory.fruitless = status == PLM_STOPPED && run->state.step == 0 && ret_result->checkpoint[0] == '\0';
   status = close_run(run, status);
   plm_free(run);
   return status;

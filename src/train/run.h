@@ -58,7 +58,8 @@ typedef struct plm_run {
   double waited;         /* for data, by this start */
   int64_t start_residues, start_tokens;
   plm_progress progress;
-  uint32_t stop; /* flags all ranks agreed on */
+  uint32_t stop;        /* flags all ranks agreed on */
+  uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
 
 /* "reading train.fasta": to the observer and the log. */

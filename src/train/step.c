@@ -11,7 +11,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/hash.h"
+#include "base/clock.h"
 #include "protlm/log.h"
 #include "train/run.h"
 
@@ -47,23 +47,18 @@ static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
 
 /* ---- agreement ---- */
 
-static uint64_t config_hash(const plm_run *run) {
-  uint64_t hash = 0;
-  const char *name;
-  json_t *value;
-  json_object_foreach(run->state.options, name, value) {
-    const uint64_t parts[3] = {hash, plm_hash64_text(name), plm_hash64_text(json_string_value(value))};
-    hash = plm_hash64(parts, sizeof parts);
-  }
-  return hash;
+/* This rank's wish for a save by the clock; with the others' it becomes all ranks'. */
+static uint32_t save_by_clock(const plm_run *run) {
+  double minutes = run->settings->o->save_minutes;
+  return minutes > 0 && plm_clock_monotonic() - run->last_save_at >= 60 * minutes ? PLM_STOP_SAVE : 0;
 }
 
 static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, plm_control *control) {
   *control = (plm_control){
       .data_wait = waited,
-      .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->deadline),
+      .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->deadline) | save_by_clock(run),
       .error_flag = mine != PLM_OK,
-      .config_hash = config_hash(run),
+      .config_hash = run->config_hash,
   };
   for (int64_t i = 0; i < batch->micro_count; i++) {
     control->residues += batch->micro[i]->residues;
@@ -80,7 +75,9 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
   if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->x, &sums);
   fill_control(run, batch, waited, mine, control);
   if (mine != PLM_OK) plm_error_take(mine, &failure);
-  control->nll = sums.nll;
+  /* The sums leave out what is not finite; what is reported does not hide it. */
+  if (nonfinite > 0) *ret_norm = NAN;
+  control->nll = sums.nonfinite > 0 ? NAN : sums.nll;
   control->count = sums.count;
   control->correct = sums.correct;
   control->nonfinite = sums.nonfinite + nonfinite;
@@ -102,9 +99,8 @@ static plm_status update(plm_run *run, double sum_norm, int64_t M, double learni
 static void tell_verdict(const plm_run *run, const plm_step_outcome *o) {
   const long long step = run->state.step + 1;
   if (o->verdict != PLM_GUARD_APPLY && !(o->z > PLM_GUARD_SPIKE))
-    plm_warn("step %lld: loss %g, gradient norm %g, %lld values among them not finite: its update is left out (%lld in a row, the run stops at %lld)",
-             step, o->loss, o->grad_norm, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row,
-             (long long)run->state.guard.limit);
+    plm_warn("step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)", step,
+             o->loss, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.guard.limit);
   else if (o->z > PLM_GUARD_SPIKE)
     plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, o->loss, o->z, PLM_GUARD_WINDOW,
              o->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");
@@ -116,7 +112,7 @@ plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited
   PLM_TRY(agree(run, batch, waited, accumulate(run, batch), &sum_norm, &o.control));
   const int64_t M = o.control.count;
   o.loss = M > 0 ? o.control.nll / (double)M : 0;
-  o.grad_norm = M > 0 ? sum_norm / (double)M : 0;
+  o.grad_norm = o.control.nonfinite > 0 ? NAN : M > 0 ? sum_norm / (double)M : 0;
   o.verdict = plm_guard_judge(&run->state.guard, o.loss, o.grad_norm, o.control.nonfinite, &o.z);
   tell_verdict(run, &o);
   if (o.verdict == PLM_GUARD_APPLY && M > 0) PLM_TRY(update(run, sum_norm, M, o.learning_rate));

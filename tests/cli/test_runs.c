@@ -203,6 +203,21 @@ static void names_with_spaces_and_accents_work(void **state) {
   assert_true(exists("my d\xc3\xa9sk/run/final/model.safetensors"));
 }
 
+static void one_line_may_hold_five_million_residues(void **state) {
+  enum { RESIDUES = 5000000 };
+  (void)state;
+  char *fasta = malloc(RESIDUES + 8);
+  memcpy(fasta, ">long\n", 6);
+  for (int i = 0; i < RESIDUES; i++) fasta[6 + i] = "LAGVSERTIDPKQNFYMHWC"[(i * 7 + i / 20) % 20];
+  scratch_write("long.fasta", fasta, RESIDUES + 6);
+  free(fasta);
+  program_result r = program_line(NULL, "inspect tokens --no-ids --fasta {}/long.fasta", scratch_path(""));
+  program_expect(&r, 0);
+  program_expect_words(&r, r.out, "longest 5000000");
+  r = program_line(NULL, "train " TINY "--max-steps 2 --train {}/long.fasta --output-dir {}/from_long", scratch_path(""));
+  program_expect(&r, 0);
+}
+
 static void a_name_that_is_not_utf8_is_explained(void **state) {
   (void)state;
   scratch_write_text("caf\xe9.fasta", ">a\nMKV\n");
@@ -321,6 +336,7 @@ int main(void) {
       cmocka_unit_test(a_limit_on_file_sizes_is_an_error_not_a_signal),
       cmocka_unit_test(fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default),
       cmocka_unit_test(names_with_spaces_and_accents_work),
+      cmocka_unit_test(one_line_may_hold_five_million_residues),
       cmocka_unit_test(a_name_that_is_not_utf8_is_explained),
       cmocka_unit_test(a_printed_configuration_means_the_same),
       cmocka_unit_test(sources_win_in_their_order),

@@ -75,13 +75,14 @@ typedef struct tally {
   int64_t executed; /* steps, over all starts of this run */
 } tally;
 
-/* Where the signal came, by what was said last. */
-static int place_of(const char *err, const run_steps *steps) {
-  const char *last = err + strlen(err);
-  while (last > err && (last[-1] == '\n' || *last != '\n')) last--;
-  if (strstr(last, "saving") != NULL) return IN_SAVE;
-  if (strstr(last, "evaluating") != NULL) return IN_EVALUATION;
-  return steps->count == 0 ? IN_STARTUP : IN_STEPS;
+/* Where the process is, by what it said last. */
+static int place_of(const char *err) {
+  size_t end = strlen(err), begin;
+  while (end > 0 && err[end - 1] == '\n') end--;
+  for (begin = end; begin > 0 && err[begin - 1] != '\n';) begin--;
+  if (strncmp(err + begin, "saving", 6) == 0) return IN_SAVE;
+  if (strncmp(err + begin, "evaluating", 10) == 0) return IN_EVALUATION;
+  return run_steps_of(err).count == 0 ? IN_STARTUP : IN_STEPS;
 }
 
 static void expect_good_checkpoints(const char *run) {
@@ -112,14 +113,16 @@ static bool start_once(const setting *s, const char *run, bool disturb, tally *t
   run_start(NULL, &process, COMMAND, s->dtype, s->threads, run);
   const int number = draw() < 0.5 ? SIGKILL : SIGTERM;
   const bool killed = disturb && wait_for_a_moment(&process);
-  if (killed) run_signal(&process, number);
+  if (killed) {
+    t->places[place_of(file_read(process.err))]++;
+    run_signal(&process, number);
+  }
   run_result r = run_wait(&process);
   run_steps steps = run_steps_of(r.err);
   int64_t newest = file_newest_checkpoint(file_path("%s", run));
   t->executed += steps.count;
   t->kills += killed;
   t->sigterms += killed && number == SIGTERM;
-  t->places[place_of(r.err, &steps)] += killed;
   expect_continues(&r, &steps, before);
   if (!killed) run_expect(&r, 0);
   if (killed && number == SIGKILL && r.code > 0) run_expect(&r, 0);

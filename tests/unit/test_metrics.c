@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/metrics.h"
+#include "io/metrics_internal.h"
 #include "support/scratch.h"
 
 static plm_train_metrics train_line(int64_t step) {
@@ -198,6 +198,20 @@ static void history_is_the_log_up_to_a_step(void **state) {
   json_decref(history);
 }
 
+static void every_column_is_documented(void **state) {
+  (void)state;
+  char *document, quoted[64];
+  size_t bytes;
+  assert_ok(plm_file_read(PLM_SOURCE_DIR "/docs/formats.md", 1 << 20, &document, &bytes));
+  for (int i = 0; i < PLM_METRICS_COLUMNS; i++) {
+    snprintf(quoted, sizeof quoted, "`%s`", plm_metrics_columns[i].name);
+    if (strstr(document, quoted) == NULL) fail_msg("docs/formats.md says nothing of %s", quoted);
+    snprintf(quoted, sizeof quoted, "`%s`", plm_metrics_columns[i].tag);
+    if (plm_metrics_columns[i].tag != NULL && strstr(document, quoted) == NULL) fail_msg("docs/formats.md says nothing of %s", quoted);
+  }
+  plm_free(document);
+}
+
 /* Every allocation of a resume made to fail in turn: a status, no leak, and the logs afterwards as if nothing had happened. */
 static void a_failed_allocation_loses_no_line(void **state) {
   (void)state;
@@ -231,6 +245,7 @@ int main(void) {
       cmocka_unit_test(lines_moved_before_a_kill_are_not_moved_twice),
       cmocka_unit_test(torn_and_garbled_lines_are_dropped),
       cmocka_unit_test(a_new_run_moves_what_a_dead_one_left),
+      cmocka_unit_test(every_column_is_documented),
       cmocka_unit_test(history_is_the_log_up_to_a_step),
       cmocka_unit_test(a_failed_allocation_loses_no_line),
   };

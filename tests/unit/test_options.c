@@ -79,7 +79,7 @@ static void long_lists_keep_their_order(void **state) {
   plm_option_values *values;
   assert_ok(plm_option_values_create(&sample_table, &values));
   for (int i = 0; i < 1000; i++) {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "%d.fasta", i);
     assert_ok(plm_option_set(values, "train", name, PLM_FROM_COMMAND_LINE, NULL));
   }

@@ -153,12 +153,13 @@ static void unclear_results_are_called_unclear(void **state) {
 static void what_users_wrote_is_escaped(void **state) {
   (void)state;
   const char *run = usual_run("a<b>&\"c'", 10, 0.1);
-  put_file(run, "config.yaml", "model: \"<script>alert('x')</script>\"\ntrain: \"a&b \\\"c\\\".fa\"\n");
+  put_file(run, "config.yaml", "model: \"<script>alert('x')</script>\"\ntrain: \"a&b \\\"c\\\".fa\"\neval: null\n");
   put_file(run, "env.json", "{\"<i>\": \"<b>\", \"bytes\\u0001\": \"\\u0007\"}");
   char *html = report_of(run);
   assert_well_formed(html);
   assert_says(html, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;");
   assert_says(html, "<title>a&lt;b&gt;&amp;&quot;c&#39;");
+  assert_says(html, "On the hidden residues of sequences held out of <b>a&amp;b</b>");
   assert_null(strstr(html, "<script>alert"));
   assert_null(strstr(html, "\x07"));
   plm_free(html);

@@ -1,0 +1,138 @@
+/* Signals and time limits: finish the step, save, exit 75; or nothing at all before the first step; or at once at the second signal. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "integration/files.h"
+#include "integration/logs.h"
+#include "integration/run.h"
+#include "integration/tiny.h"
+#include "support/scratch.h"
+#include "support/unit.h"
+
+/* Steps of about a tenth of a second on one slow core, so that a signal falls into one; and a hundred thousand of them. */
+#define SLOW "train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 128 --num-attention-heads 8 --max-length 256 --batch-tokens 4K " \
+             "--micro-batch-tokens 512 " TINY_DATA " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 100000 --max-steps 100000"
+/* A step that takes many seconds: its one batch is the whole file, hundreds of times. */
+#define ENDLESS "train --model esm2_t6_8M --num-hidden-layers 12 --hidden-size 240 --num-attention-heads 12 --max-length 256 --batch-tokens 10M " \
+                "--micro-batch-tokens 1K --train {}/many.fasta --threads 1 --dtype fp32 --logging-steps 1 --max-steps 3"
+
+static void write_many_proteins(void) {
+  FILE *file = fopen(file_path("many.fasta"), "w");
+  for (int i = 0; i < 200; i++) fputs(file_read("proteins.fasta"), file);
+  fclose(file);
+}
+
+static void the_step_is_finished_and_saved(void **state) {
+  static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
+  static const char *const words[] = {"SIGTERM", "SIGINT", "SIGUSR1"};
+  (void)state;
+  for (int i = 0; i < 3; i++) {
+    run_process process;
+    run_start(NULL, &process, SLOW " --output-dir {}/signal-%d", i);
+    assert_true(run_until_steps(&process, 2));
+    run_signal(&process, signals[i]);
+    run_result r = run_wait(&process);
+    run_expect(&r, 75);
+    run_expect_words(&r, r.out, words[i]);
+    run_expect_words(&r, r.out, "the same command again");
+    int64_t last = run_steps_of(r.err).last;
+    assert_int_equal(file_newest_checkpoint(file_path("signal-%d", i)), last);
+    assert_int_equal(file_count_checkpoints(file_path("signal-%d", i)), 1);
+    log_expect_each_step_once(file_path("signal-%d", i), 1, last);
+  }
+}
+
+static void usr2_saves_and_goes_on(void **state) {
+  (void)state;
+  run_process process;
+  run_start(NULL, &process, SLOW " --output-dir {}/usr2");
+  assert_true(run_until_steps(&process, 1));
+  run_signal(&process, SIGUSR2);
+  int64_t before = run_steps_now(&process).last;
+  assert_true(run_until_exists(&process, file_path("usr2/latest")));
+  int64_t saved = file_newest_checkpoint("usr2");
+  assert_true(saved >= before && saved <= before + 2);
+  assert_true(run_until_steps(&process, saved + 2));
+  run_signal(&process, SIGKILL);
+  run_wait(&process);
+  assert_int_equal(file_count_checkpoints("usr2"), 1);
+}
+
+/* Whatever it was doing: reading, loading, evaluating, or inside the first step. */
+static void before_the_first_step_nothing_is_kept(void **state) {
+  static const char *const moments[] = {"reading", "loading", "evaluating", "step 0:"};
+  (void)state;
+  write_many_proteins();
+  for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
+    run_process process;
+    bool in_step = i == 3;
+    run_start(NULL, &process, "%s -v --eval {}/%s --output-dir {}/early", in_step ? SLOW : ENDLESS, in_step ? "proteins.fasta" : "many.fasta");
+    if (!run_until_said(&process, moments[i], 1)) fail_msg("it never said '%s'", moments[i]);
+    run_signal(&process, SIGTERM);
+    run_result r = run_wait(&process);
+    if (in_step && run_steps_of(r.err).count > 0) { /* the step was faster than the signal: that is the other promise */
+      file_remove_tree("early");
+      continue;
+    }
+    run_expect(&r, 75);
+    if (file_exists("early")) fail_msg("stopped at '%s', it left: %s", moments[i], file_list("early", NULL));
+  }
+  assert_int_equal(run_protlm(NULL, TINY_PLAIN " --max-steps 2 --output-dir {}/early").code, 0);
+}
+
+static void a_second_signal_leaves_at_once(void **state) {
+  (void)state;
+  run_process process;
+  write_many_proteins();
+  run_start(NULL, &process, ENDLESS " --output-dir {}/twice");
+  assert_true(run_until_exists(&process, file_path("twice/metrics.csv"))); /* the first step begins */
+  run_sleep(0.3);
+  run_signal(&process, SIGTERM);
+  run_sleep(1);
+  if (run_is_over(&process)) fail_msg("the long step did not last long enough for this test");
+  double second = run_clock();
+  run_signal(&process, SIGTERM);
+  run_result r = run_wait(&process);
+  assert_int_equal(r.signal, SIGTERM);
+  if (run_clock() - second > 1) fail_msg("it took %.2f s to leave", run_clock() - second);
+  assert_int_equal(file_count_checkpoints("twice"), 0);
+}
+
+static void the_time_limit_is_kept(void **state) {
+  (void)state;
+  run_result r = run_protlm(NULL, SLOW " --time-limit 3s --output-dir {}/limit");
+  run_expect(&r, 75);
+  run_expect_words(&r, r.out, "--time-limit");
+  run_steps steps = run_steps_of(r.err);
+  if (steps.count == 0) fail_msg("no step was made in 3 s:\n%s", r.err);
+  assert_int_equal(file_newest_checkpoint("limit"), steps.last);
+  if (r.seconds > 3.5) fail_msg("a limit of 3 s, and it ended after %.2f s", r.seconds);
+  if (r.seconds < 1) fail_msg("a limit of 3 s, and it gave up after %.2f s", r.seconds);
+  r = run_protlm(NULL, SLOW " --time-limit 2s --output-dir {}/limit");
+  run_expect(&r, 75);
+  if (run_steps_of(r.err).count > 0) assert_int_equal(run_steps_of(r.err).first, steps.last + 1);
+}
+
+/* The end of a Slurm job, less a minute for its early signal. */
+static void the_jobs_end_is_known(void **state) {
+  (void)state;
+  char end[64];
+  snprintf(end, sizeof end, "SLURM_JOB_END_TIME=%lld", (long long)time(NULL) + 63);
+  const char *const environment[] = {end, NULL};
+  const run_options options = {.environment = environment};
+  run_result r = run_protlm(&options, SLOW " --output-dir {}/slurm");
+  run_expect(&r, 75);
+  run_expect_words(&r, r.out, "the job's time limit");
+  assert_int_equal(file_newest_checkpoint("slurm"), run_steps_of(r.err).last);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_step_is_finished_and_saved), cmocka_unit_test(usr2_saves_and_goes_on),
+      cmocka_unit_test(before_the_first_step_nothing_is_kept), cmocka_unit_test(a_second_signal_leaves_at_once),
+      cmocka_unit_test(the_time_limit_is_kept), cmocka_unit_test(the_jobs_end_is_known),
+  };
+  return cmocka_run_group_tests(tests, run_setup, scratch_teardown);
+}

@@ -1,0 +1,69 @@
+/* Whole runs inside this process, where the clock can be set and what happens can be watched. */
+#include "support/unit.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "protlm/train.h"
+#include "support/scratch.h"
+
+/* Two layers, a few milliseconds a step, six batches an evaluation. */
+static const char *const tiny[] = {
+    "--model", "esm2_t6_8M", "--num-hidden-layers", "1", "--hidden-size", "16", "--num-attention-heads", "2", "--max-length", "256", "--batch-tokens", "512",
+    "--micro-batch-tokens", "512", "--threads", "1", "--dtype", "fp32", "--save-steps", "1", "--eval-steps", "1",
+    "--train", PLM_SOURCE_DIR "/tests/integration/proteins.fasta", "--eval", PLM_SOURCE_DIR "/tests/integration/proteins.fasta",
+};
+enum { TINY = sizeof tiny / sizeof *tiny, MOST = TINY + 20 };
+
+/* The tiny run with these options too; the list ends with NULL. */
+static plm_status train(const plm_train_observer *observer, plm_train_result *ret_result, const char *const *more) {
+  char *words[MOST];
+  int count = 0;
+  plm_option_values *values;
+  for (int i = 0; i < TINY; i++) words[count++] = (char *)(uintptr_t)tiny[i];
+  words[count++] = "--cache-dir";
+  words[count++] = (char *)(uintptr_t)scratch_path("cache");
+  for (; *more != NULL; more++) words[count++] = (char *)(uintptr_t)*more;
+  assert_true(count <= MOST);
+  assert_ok(plm_options_load(plm_train_option_table(), count, words, &values));
+  plm_status status = plm_train(values, observer, ret_result);
+  plm_option_values_destroy(values);
+  return status;
+}
+
+static int count_words(const char *text, const char *word) {
+  int count = 0;
+  for (const char *at = text; (at = strstr(at, word)) != NULL; at++) count++;
+  return count;
+}
+
+/* ---- the time limit ---- */
+
+static void time_is_up_in_evaluation(void *user, const char *what) {
+  (void)user;
+  if (strcmp(what, "evaluating") == 0) plm_clock_set_fake(plm_clock_monotonic() + 7200);
+}
+
+static void an_evaluation_does_not_outlast_the_time_limit(void **state) {
+  (void)state;
+  const char *const more[] = {"--no-eval-on-start", "--max-steps", "1", "--time-limit", "1h", "--output-dir", scratch_path("limit"), NULL};
+  const plm_train_observer observer = {.phase = time_is_up_in_evaluation};
+  plm_train_result result;
+  plm_status status = train(&observer, &result, more);
+  plm_clock_set_fake(-1);
+  assert_int_equal(status, PLM_STOPPED);
+  assert_string_equal(result.reason, "--time-limit");
+  assert_int_equal(result.step, 1);
+  assert_int_equal(count_words(scratch_read("limit/log.jsonl"), "\"eval_loss\""), 0);
+  assert_ok(train(NULL, &result, more)); /* owed, and done first by the next start */
+  assert_int_equal(result.outcome, PLM_TRAIN_FINISHED);
+  assert_int_equal(count_words(scratch_read("limit/log.jsonl"), "\"eval_loss\""), 1);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(an_evaluation_does_not_outlast_the_time_limit),
+  };
+  return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+}
