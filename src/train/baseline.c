@@ -26,6 +26,15 @@ static bool is_eligible(const plm_packer_options *packer, int32_t id) {
   return packer->mask.nonstandard && id > a->last_standard && a->tokens[id][0] != '<';
 }
 
+int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t histogram[256]) {
+  int32_t map[256];
+  int64_t count = 0;
+  plm_alphabet_map(packer->alphabet, &packer->policy, map);
+  for (int letter = 0; letter < 256; letter++)
+    if (map[letter] >= 0 && is_eligible(packer, map[letter])) count += histogram[letter];
+  return count;
+}
+
 void plm_residue_frequencies(const plm_packer_options *packer, const int64_t histogram[256], double *ret_frequency) {
   const plm_alphabet *alphabet = packer->alphabet;
   int32_t map[256];
