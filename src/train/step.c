@@ -75,7 +75,9 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
   if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->x, &sums);
   fill_control(run, batch, waited, mine, control);
   if (mine != PLM_OK) plm_error_take(mine, &failure);
-  control->nll = sums.nll;
+  /* The sums leave out what is not finite; what is reported does not hide it. */
+  if (nonfinite > 0) *ret_norm = NAN;
+  control->nll = sums.nonfinite > 0 ? NAN : sums.nll;
   control->count = sums.count;
   control->correct = sums.correct;
   control->nonfinite = sums.nonfinite + nonfinite;

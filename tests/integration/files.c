@@ -79,7 +79,8 @@ void file_flip_byte(const char *path, long at) {
 
 bool file_exists(const char *path) { return access(file_path("%s", path), F_OK) == 0; }
 
-void file_expect_same(const char *a, const char *b) {
+/* -1 when the bytes are the same, else where the first difference is; fails the test when one of them isn't there. */
+static long compare_files(const char *a, const char *b) {
   size_t a_bytes = 0, b_bytes = 0, same = 0;
   char *a_data = read_whole(a, &a_bytes), *b_data = read_whole(b, &b_bytes);
   if (a_data == NULL) fail_msg("%s can't be read", a);
@@ -88,7 +89,14 @@ void file_expect_same(const char *a, const char *b) {
   bool equal = a_bytes == b_bytes && same == a_bytes;
   free(a_data);
   free(b_data);
-  if (!equal) fail_msg("%s and %s differ: %zu and %zu bytes, the first difference at byte %zu", a, b, a_bytes, b_bytes, same);
+  return equal ? -1 : (long)same;
+}
+
+bool file_is_same(const char *a, const char *b) { return compare_files(a, b) < 0; }
+
+void file_expect_same(const char *a, const char *b) {
+  long at = compare_files(a, b);
+  if (at >= 0) fail_msg("%s and %s differ from byte %ld on", a, b, at);
 }
 
 void file_expect_same_tensors(const char *checkpoint_a, const char *checkpoint_b) {

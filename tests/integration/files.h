@@ -16,7 +16,8 @@ void file_write(const char *path, const char *text);
 void file_flip_byte(const char *path, long at); /* at < 0: counted from the end */
 bool file_exists(const char *path);
 
-/* Fail the test unless both files are there and have the same bytes. */
+/* Both files are there and have the same bytes; fail the test if not. */
+bool file_is_same(const char *a, const char *b);
 void file_expect_same(const char *a, const char *b);
 /* model.safetensors and optimizer.safetensors of two checkpoints. */
 void file_expect_same_tensors(const char *checkpoint_a, const char *checkpoint_b);
