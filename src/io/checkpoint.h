@@ -36,7 +36,7 @@ typedef struct plm_checkpoint_content {
  * *ret_path (optional) is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path);
 
-/* Bytes a checkpoint of this model takes, for the disk plan. */
+/* Bytes a checkpoint of this model takes, for messages about full disks. */
 int64_t plm_checkpoint_bytes(const plm_model *model);
 
 typedef enum plm_checkpoint_state { PLM_CHECKPOINT_GOOD, PLM_CHECKPOINT_DAMAGED } plm_checkpoint_state;
@@ -76,6 +76,12 @@ PLM_CHECKED plm_status plm_checkpoint_prune(const char *run_directory, int keep,
 /* Remove what killed processes left: tmp-<step>-<uuid>/, .trash-<step>-<uuid>/ and the file layer's tmp-<name>-<pid>-<n>. Only the holder
  * of the run's lock may. What cannot be removed is a warning. */
 PLM_CHECKED plm_status plm_checkpoint_reclaim(const char *run_directory);
+
+/* <run>/<prefix>-<step>-<new uuid>, allocated. `prefix` "tmp" or ".trash": what is left of either is reclaimed. */
+PLM_CHECKED plm_status plm_checkpoint_staging_path(const char *run_directory, const char *prefix, int64_t step, char **ret_path);
+
+/* What the layers below report as bad input (PLM_E_INPUT) is in a checkpoint PLM_E_CHECKPOINT; every other status stays what it is. */
+plm_status plm_as_checkpoint_failure(plm_status status);
 
 /* A random 32-digit hex id. */
 void plm_uuid(char uuid[33]);
