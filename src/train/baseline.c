@@ -19,18 +19,11 @@ void plm_view_histogram(const plm_view *view, int64_t histogram[256]) {
 
 static bool is_standard(const plm_alphabet *alphabet, int32_t id) { return id >= alphabet->first_standard && id <= alphabet->last_standard; }
 
-/* May a token be selected for prediction? Everything that is no special token, with --mask-nonstandard. */
-static bool is_eligible(const plm_packer_options *packer, int32_t id) {
-  const plm_alphabet *a = packer->alphabet;
-  if (is_standard(a, id)) return true;
-  return packer->mask.nonstandard && id > a->last_standard && a->tokens[id][0] != '<';
-}
-
 void plm_residue_frequencies(const plm_packer_options *packer, const int64_t histogram[256], double *ret_frequency) {
   const plm_alphabet *alphabet = packer->alphabet;
   int32_t map[256];
   plm_alphabet_map(alphabet, &packer->policy, map);
-  for (int32_t id = 0; id < alphabet->size; id++) ret_frequency[id] = is_eligible(packer, id) ? 1 : 0;
+  for (int32_t id = 0; id < alphabet->size; id++) ret_frequency[id] = plm_mask_is_eligible(alphabet, &packer->mask, id) ? 1 : 0;
   for (int letter = 0; letter < 256; letter++)
     if (map[letter] >= 0 && ret_frequency[map[letter]] > 0) ret_frequency[map[letter]] += (double)histogram[letter];
   double total = 0;
