@@ -88,7 +88,7 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
   if (is_hf && plm_option_given(values, "random-tokens") && strcmp(random, "vocab") != 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--protocol hf and --random-tokens %s contradict each other", random), "leave one of them out");
   mask->probability = options->mask_probability;
-  mask->random = is_hf || strcmp(random, "vocab") == 0 ? PLM_RANDOM_VOCAB : strcmp(random, "aa") == 0 ? PLM_RANDOM_AA : PLM_RANDOM_AA_OTHER;
+  mask->random = is_hf ? PLM_RANDOM_VOCAB : plm_random_tokens_from_word(random);
   mask->nonstandard = is_hf || options->mask_nonstandard;
   return PLM_OK;
 }

@@ -16,27 +16,53 @@
 #include "base/hash.h"
 #include "base/text.h"
 
+/* ---- patience ---- */
+
+/* Network file systems recover from EIO, so what only looks or reads is tried again: after 10, 40 and 160 ms. */
+enum { RETRIES = 3 };
+
+typedef struct patience {
+  int failures;
+} patience;
+
+/* Whether the call that has just set errno is to be made again. */
+static bool try_again(patience *p) {
+  if (errno == EINTR) return true;
+  if ((errno != EAGAIN && errno != EIO) || p->failures == RETRIES) return false;
+  struct timespec pause = {.tv_nsec = (10 * 1000 * 1000L) << (2 * p->failures++)};
+  nanosleep(&pause, NULL);
+  return true;
+}
+
+static int look_at(const char *path, struct stat *ret_facts) {
+  patience p = {0};
+  int result;
+  do result = plm_fs_current()->stat(path, ret_facts);
+  while (result != 0 && try_again(&p));
+  return result;
+}
+
 /* ---- questions ---- */
 
 bool plm_file_exists(const char *path) {
   struct stat facts;
-  return plm_fs_current()->stat(path, &facts) == 0;
+  return look_at(path, &facts) == 0;
 }
 
 bool plm_file_is_directory(const char *path) {
   struct stat facts;
-  return plm_fs_current()->stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
+  return look_at(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
 plm_status plm_file_find(const char *path, bool *ret_exists) {
   struct stat facts;
-  *ret_exists = plm_fs_current()->stat(path, &facts) == 0;
+  *ret_exists = look_at(path, &facts) == 0;
   return *ret_exists || errno == ENOENT || errno == ENOTDIR ? PLM_OK : plm_file_cannot(PLM_E_INPUT, "read", path);
 }
 
 plm_status plm_file_size(const char *path, int64_t *ret_bytes) {
   struct stat facts;
-  if (plm_fs_current()->stat(path, &facts) != 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
+  if (look_at(path, &facts) != 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
   *ret_bytes = facts.st_size;
   return PLM_OK;
 }
@@ -61,25 +87,23 @@ plm_status plm_disk_free(const char *path, int64_t *ret_bytes) {
 
 /* ---- reading ---- */
 
-enum { READ_RETRIES = 3 };
-
-/* pread, or read where there is no position (a pipe, <(command)). Retries what may pass; network file systems do recover from EIO. */
+/* pread, or read where there is no position (a pipe, <(command)). */
 static ssize_t read_some(int fd, void *data, size_t bytes, int64_t offset) {
-  struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
-  for (int failures = 0;;) {
-    ssize_t got = plm_fs_current()->pread(fd, data, bytes, (off_t)offset);
+  patience p = {0};
+  ssize_t got;
+  do {
+    got = plm_fs_current()->pread(fd, data, bytes, (off_t)offset);
     if (got < 0 && errno == ESPIPE) got = read(fd, data, bytes);
-    if (got >= 0) return got;
-    if (errno == EINTR) continue;
-    if ((errno != EAGAIN && errno != EIO) || failures++ == READ_RETRIES) return -1;
-    nanosleep(&pause, NULL);
-    pause.tv_nsec *= 4;
-  }
+  } while (got < 0 && try_again(&p));
+  return got;
 }
 
 /* Open for reading; directories are refused here, since opening them works. */
 static plm_status open_for_reading(const char *path, int *ret_fd, struct stat *ret_facts) {
-  int fd = plm_fs_open(path, O_RDONLY, 0);
+  patience p = {0};
+  int fd;
+  do fd = plm_fs_open(path, O_RDONLY, 0);
+  while (fd < 0 && try_again(&p));
   if (fd < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
   plm_status status = PLM_OK;
   if (fstat(fd, ret_facts) != 0)

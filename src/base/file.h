@@ -3,7 +3,7 @@
  * Everything protlm writes for keeps goes through here, and here through one table of system calls (plm_fs), so a test can make the
  * n-th call fail, cut a write short, or lose what was not synced before a "power cut". Reads of our own formats use it too.
  * Messages name the path and what the system said; codes: PLM_E_INPUT for something the user gave to read, PLM_E_RESOURCE for
- * something we cannot write. Transient read errors (EINTR, EAGAIN, and EIO up to 3 times with a pause) are retried.
+ * something we cannot write. What only looks or reads is tried again after EINTR, and up to 3 times with a pause after EAGAIN or EIO.
  */
 #ifndef PLM_BASE_FILE_H
 #define PLM_BASE_FILE_H

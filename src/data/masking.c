@@ -1,6 +1,8 @@
 /* masking.c - see masking.h. Part of the stream: a change here is a new stream_version. */
 #include "data/masking.h"
 
+#include <string.h>
+
 #include "base/rng.h"
 
 /* In stream EVAL the crop is drawn under a draw number that no mask draw has, so that all draws of a sequence show the same window. */
@@ -11,6 +13,10 @@ void plm_mask_options_defaults(plm_mask_options *options) {
   *options = (plm_mask_options){.probability = 0.15, .mask_share = 0.8, .random_share = 0.1, .random = PLM_RANDOM_AA_OTHER};
 }
 
+plm_random_tokens plm_random_tokens_from_word(const char *word) {
+  return strcmp(word, "vocab") == 0 ? PLM_RANDOM_VOCAB : strcmp(word, "aa") == 0 ? PLM_RANDOM_AA : PLM_RANDOM_AA_OTHER;
+}
+
 int64_t plm_crop_offset(const plm_mask_key *key, int64_t length, int64_t max_length) {
   if (length <= max_length) return 0;
   plm_rng_block block = key->evaluation ? plm_rng(key->seed, PLM_RNG_EVAL, key->identity, EVALUATION_CROP_DRAW, 0)
@@ -18,7 +24,7 @@ int64_t plm_crop_offset(const plm_mask_key *key, int64_t length, int64_t max_len
   return plm_rng_below(block.word[0], (uint32_t)(length - max_length + 1));
 }
 
-static bool is_eligible(const plm_alphabet *alphabet, const plm_mask_options *options, int32_t id) {
+bool plm_mask_is_eligible(const plm_alphabet *alphabet, const plm_mask_options *options, int32_t id) {
   if (id >= alphabet->first_standard && id <= alphabet->last_standard) return true;
   return options->nonstandard && id >= 0 && id < alphabet->size && alphabet->tokens[id][0] != '<';
 }
@@ -45,7 +51,7 @@ int64_t plm_mask_tokens(const plm_alphabet *alphabet, const plm_mask_options *op
   uint32_t lowest_number = 0, highest_number = 0;
   for (int64_t i = 0; i < n; i++) {
     labels[i] = -100;
-    if (!is_eligible(alphabet, options, tokens[i])) continue;
+    if (!plm_mask_is_eligible(alphabet, options, tokens[i])) continue;
     plm_rng_block numbers = numbers_of(key, first_position + i);
     uint32_t number = numbers.word[WORD_SELECT];
     if (lowest < 0 || number < lowest_number) lowest = i, lowest_number = number;

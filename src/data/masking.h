@@ -20,6 +20,10 @@ typedef struct plm_mask_options {
   bool nonstandard;           /* also select X, B, U, Z, O, '.', '-' (default: ids 4..23 only) */
 } plm_mask_options;
 void plm_mask_options_defaults(plm_mask_options *options);
+plm_random_tokens plm_random_tokens_from_word(const char *word); /* of --random-tokens: aa-other, aa, vocab; another word is the default */
+
+/* May this token be selected? The 20 amino acids, or with `nonstandard` every token that is one letter. */
+bool plm_mask_is_eligible(const plm_alphabet *alphabet, const plm_mask_options *options, int32_t id);
 
 /* Who is masked, and with which numbers. */
 typedef struct plm_mask_key {

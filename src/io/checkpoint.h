@@ -36,7 +36,7 @@ typedef struct plm_checkpoint_content {
  * *ret_path (optional) is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path);
 
-/* Bytes a checkpoint of this model takes, for the disk plan. */
+/* Bytes a checkpoint of this model takes, for messages about full disks. */
 int64_t plm_checkpoint_bytes(const plm_model *model);
 
 typedef enum plm_checkpoint_state { PLM_CHECKPOINT_GOOD, PLM_CHECKPOINT_DAMAGED } plm_checkpoint_state;
@@ -56,16 +56,15 @@ void plm_checkpoint_list_free(plm_checkpoint_info *list, size_t count);
 /* Verify one directory: sizes and checksums of every file, no file missing or added. A bad one is PLM_E_CHECKPOINT naming the file. */
 PLM_CHECKED plm_status plm_checkpoint_verify(const char *path);
 
+/* The newest checkpoint of a run whose every byte is as it was written; damaged ones are passed over with a warning that names them. None
+ * at all: PLM_OK and *ret_path NULL. None that is good: PLM_E_CHECKPOINT. *ret_path is allocated. */
+PLM_CHECKED plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path, int64_t *ret_step);
+
 /* Load weights and moments after verifying every file; the caller refreshes the model. *ret_state is a new reference to
  * protlm_state.json. PLM_E_CHECKPOINT names the file that is damaged, the tensor that is missing, too many or of another shape, or the
  * size in which the checkpoint's model differs; model and moments are then undefined. */
 PLM_CHECKED plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state);
 PLM_CHECKED plm_status plm_checkpoint_read_state(const char *path, json_t **ret_state);
-
-/* Load the newest checkpoint of a run that can be loaded, passing over damaged ones with a warning. No checkpoint-* at all: PLM_OK and
- * *ret_path NULL. None that can be loaded: PLM_E_CHECKPOINT. *ret_path is allocated. */
-PLM_CHECKED plm_status plm_checkpoint_load_newest(const char *run_directory, plm_model *model, plm_exec *exec, plm_moments moments,
-                                                  char **ret_path, json_t **ret_state);
 
 /* Point the link `name` of a run ("latest", "best") at checkpoint-<step>, relative, so that the run directory can be moved. */
 PLM_CHECKED plm_status plm_checkpoint_link(const char *run_directory, const char *name, int64_t step);
@@ -77,6 +76,12 @@ PLM_CHECKED plm_status plm_checkpoint_prune(const char *run_directory, int keep,
 /* Remove what killed processes left: tmp-<step>-<uuid>/, .trash-<step>-<uuid>/ and the file layer's tmp-<name>-<pid>-<n>. Only the holder
  * of the run's lock may. What cannot be removed is a warning. */
 PLM_CHECKED plm_status plm_checkpoint_reclaim(const char *run_directory);
+
+/* <run>/<prefix>-<step>-<new uuid>, allocated. `prefix` "tmp" or ".trash": what is left of either is reclaimed. */
+PLM_CHECKED plm_status plm_checkpoint_staging_path(const char *run_directory, const char *prefix, int64_t step, char **ret_path);
+
+/* What the layers below report as bad input (PLM_E_INPUT) is in a checkpoint PLM_E_CHECKPOINT; every other status stays what it is. */
+plm_status plm_as_checkpoint_failure(plm_status status);
 
 /* A random 32-digit hex id. */
 void plm_uuid(char uuid[33]);

@@ -13,18 +13,14 @@
 #define PLM_CHECKPOINT_STATE "protlm_state.json"
 #define PLM_CHECKPOINT_CONFIG "config.json"
 
-/* What the layers below report as bad input is here a bad checkpoint; lack of memory and our own bugs stay what they are. */
-plm_status plm_as_checkpoint_failure(plm_status status);
-
 /* "checkpoint-<step>", digits only, no leading zero. */
 bool plm_checkpoint_parse_name(const char *name, int64_t *ret_step);
 
 /* "tmp-<step>-<uuid>", ".trash-<step>-<uuid>" and the file layer's "tmp-<name>-<pid>-<n>": ours to remove; anything else is not. */
 bool plm_checkpoint_is_leftover(const char *name);
 
-/* <run>/checkpoint-<step>; <run>/<prefix>-<step>-<new uuid>. Allocated. */
+/* <run>/checkpoint-<step>. Allocated. */
 PLM_CHECKED plm_status plm_checkpoint_path(const char *run_directory, int64_t step, char **ret_path);
-PLM_CHECKED plm_status plm_checkpoint_staging_path(const char *run_directory, const char *prefix, int64_t step, char **ret_path);
 
 /* Take a directory out of sight for good: rename to .trash-<step>-<uuid>, sync the parent. Its removal may then fail harmlessly. */
 PLM_CHECKED plm_status plm_checkpoint_discard(const char *run_directory, int64_t step);

@@ -1,4 +1,4 @@
-/* checkpoint_list.c - which checkpoints a run has, whether they are good, and removing those no longer wanted. */
+/* checkpoint_list.c - which checkpoints a run has, which of them to go on from, and removing those no longer wanted. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,6 +77,33 @@ void plm_checkpoint_list_free(plm_checkpoint_info *list, size_t count) {
     plm_free(list[i].problem);
   }
   plm_free(list);
+}
+
+/* ---- the newest that is good ---- */
+
+plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path, int64_t *ret_step) {
+  plm_checkpoint_info *list;
+  size_t count;
+  *ret_path = NULL;
+  PLM_TRY(plm_checkpoint_list(run_directory, false, &list, &count));
+  plm_status status = PLM_OK;
+  for (size_t i = 0; i < count && *ret_path == NULL && status == PLM_OK; i++) {
+    status = list[i].state == PLM_CHECKPOINT_GOOD ? plm_checkpoint_verify(list[i].path) : PLM_E_CHECKPOINT;
+    const char *problem = list[i].state == PLM_CHECKPOINT_GOOD ? plm_error_message() : list[i].problem;
+    if (status == PLM_OK) {
+      *ret_step = list[i].step;
+      status = plm_strdup(list[i].path, ret_path);
+    } else if (status == PLM_E_CHECKPOINT) {
+      plm_warn("checkpoint-%lld is damaged and passed over: %s", (long long)list[i].step, problem);
+      plm_error_clear();
+      status = PLM_OK;
+    }
+  }
+  plm_checkpoint_list_free(list, count);
+  if (status == PLM_OK && *ret_path == NULL && count > 0)
+    return plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s: all %zu checkpoints are damaged", run_directory, count),
+                    "start again in another --output-dir, or restore a checkpoint from a backup");
+  return status;
 }
 
 /* ---- removing ---- */

@@ -6,7 +6,6 @@
 #include "io/checkpoint_internal.h"
 #include "io/manifest.h"
 #include "io/model_dir_internal.h"
-#include "protlm/log.h"
 
 /* ---- is it this model's? ---- */
 
@@ -95,28 +94,4 @@ static plm_status load_all(const char *path, plm_model *model, plm_exec *exec, p
 
 plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state) {
   return plm_as_checkpoint_failure(load_all(path, model, exec, moments, ret_state));
-}
-
-/* ---- the newest one that works ---- */
-
-plm_status plm_checkpoint_load_newest(const char *run_directory, plm_model *model, plm_exec *exec, plm_moments moments, char **ret_path,
-                                      json_t **ret_state) {
-  plm_checkpoint_info *list;
-  size_t count, i = 0;
-  PLM_TRY(plm_checkpoint_list(run_directory, false, &list, &count));
-  *ret_path = NULL;
-  plm_status status = PLM_OK;
-  for (; i < count; i++) {
-    status = plm_checkpoint_load(list[i].path, model, exec, moments, ret_state);
-    if (status != PLM_E_CHECKPOINT) break;
-    if (i + 1 < count) plm_warn("%s; going back to the checkpoint before it", plm_error_message());
-  }
-  if (status == PLM_OK && count > 0) {
-    *ret_path = list[i].path;
-    list[i].path = NULL;
-  } else if (status == PLM_E_CHECKPOINT) {
-    plm_error_prefix(status, "none of the %zu checkpoints of %s can be used; the oldest: ", count, run_directory);
-  }
-  plm_checkpoint_list_free(list, count);
-  return status;
 }

@@ -19,19 +19,12 @@ void plm_view_histogram(const plm_view *view, int64_t histogram[256]) {
 
 static bool is_standard(const plm_alphabet *alphabet, int32_t id) { return id >= alphabet->first_standard && id <= alphabet->last_standard; }
 
-/* May a token be selected for prediction? Everything that is no special token, with --mask-nonstandard. */
-static bool is_eligible(const plm_packer_options *packer, int32_t id) {
-  const plm_alphabet *a = packer->alphabet;
-  if (is_standard(a, id)) return true;
-  return packer->mask.nonstandard && id > a->last_standard && a->tokens[id][0] != '<';
-}
-
 int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t histogram[256]) {
   int32_t map[256];
   int64_t count = 0;
   plm_alphabet_map(packer->alphabet, &packer->policy, map);
   for (int letter = 0; letter < 256; letter++)
-    if (map[letter] >= 0 && is_eligible(packer, map[letter])) count += histogram[letter];
+    if (map[letter] >= 0 && plm_mask_is_eligible(packer->alphabet, &packer->mask, map[letter])) count += histogram[letter];
   return count;
 }
 
@@ -39,7 +32,7 @@ void plm_residue_frequencies(const plm_packer_options *packer, const int64_t his
   const plm_alphabet *alphabet = packer->alphabet;
   int32_t map[256];
   plm_alphabet_map(alphabet, &packer->policy, map);
-  for (int32_t id = 0; id < alphabet->size; id++) ret_frequency[id] = is_eligible(packer, id) ? 1 : 0;
+  for (int32_t id = 0; id < alphabet->size; id++) ret_frequency[id] = plm_mask_is_eligible(alphabet, &packer->mask, id) ? 1 : 0;
   for (int letter = 0; letter < 256; letter++)
     if (map[letter] >= 0 && ret_frequency[map[letter]] > 0) ret_frequency[map[letter]] += (double)histogram[letter];
   double total = 0;

@@ -1,6 +1,5 @@
 /* outputs.c - what a run leaves in its directory: checkpoints and links, final/, the report. Descriptions: describe.c. */
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -9,27 +8,36 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "io/report.h"
+#include "io/trainer_state.h"
 #include "protlm/log.h"
 #include "train/run.h"
 
-/* ---- trainer_state.json, in the shape of Hugging Face's Trainer ---- */
+/* ---- trainer_state.json ---- */
 
 static plm_status trainer_state(const plm_run *run, json_t **ret_document) {
   const plm_train_state *s = &run->state;
+  const plm_train_options *o = run->settings->o;
+  const double steps_per_epoch = (double)run->settings->steps_per_epoch;
   json_t *history = NULL;
-  char best[32] = "";
+  char best[48];
   PLM_TRY(plm_metrics_history(run->directory.path, s->step, &history));
-  if (s->best_step >= 0) snprintf(best, sizeof best, "checkpoint-%lld", (long long)s->best_step);
-  json_t *document = json_pack("{s:o?, s:s?, s:f, s:I, s:I, s:f, s:I, s:I, s:I, s:b, s:b, s:o}", "best_metric",
-                               isnan(s->best_eval_loss) ? NULL : json_real(s->best_eval_loss), "best_model_checkpoint", s->best_step >= 0 ? best : NULL,
-                               "epoch", (double)s->step / (double)run->settings->steps_per_epoch, "global_step", (json_int_t)s->step, "max_steps",
-                               (json_int_t)run->settings->max_steps, "num_train_epochs",
-                               (double)run->settings->max_steps / (double)run->settings->steps_per_epoch, "logging_steps",
-                               (json_int_t)run->settings->o->logging_steps, "eval_steps", (json_int_t)run->settings->o->eval_steps, "save_steps",
-                               (json_int_t)run->settings->o->save_steps, "is_local_process_zero", 1, "is_world_process_zero", 1, "log_history", history);
-  if (document == NULL) return plm_fail(PLM_E_RESOURCE, "out of memory while writing trainer_state.json");
-  *ret_document = document;
-  return PLM_OK;
+  snprintf(best, sizeof best, "checkpoint-%lld", (long long)s->best_step);
+  const plm_trainer_state values = {
+      .step = s->step,
+      .max_steps = run->settings->max_steps,
+      .epoch = (double)s->step / steps_per_epoch,
+      .num_train_epochs = (double)run->settings->max_steps / steps_per_epoch,
+      .logging_steps = o->logging_steps,
+      .eval_steps = o->eval_steps,
+      .save_steps = o->save_steps,
+      .best_metric = s->best_eval_loss,
+      .best_model_checkpoint = s->best_step >= 0 ? best : NULL,
+      .tokens = s->tokens,
+      .batch_sequences = s->global_batch_sequences,
+  };
+  plm_status status = plm_trainer_state_build(&values, history, ret_document);
+  json_decref(history);
+  return status;
 }
 
 /* ---- a checkpoint ---- */
@@ -149,12 +157,11 @@ static plm_status replace_directory(const char *parent, const char *from, const 
 
 static plm_status write_final(plm_run *run) {
   const plm_save_options options = {.weights = true, .half = strcmp(run->settings->o->save_dtype, "bf16") == 0};
-  char uuid[33], *paths[3] = {NULL, NULL, NULL};
+  char *paths[3] = {NULL, NULL, NULL};
   plm_status status;
-  plm_uuid(uuid);
   PLM_TRY_GOTO(plm_path_join(run->directory.path, "final", &paths[0]), done);
-  PLM_TRY_GOTO(plm_sprintf(&paths[1], "%s/tmp-%lld-%s", run->directory.path, (long long)run->state.step, uuid), done);
-  PLM_TRY_GOTO(plm_sprintf(&paths[2], "%s/.trash-%lld-%s", run->directory.path, (long long)run->state.step, uuid), done);
+  PLM_TRY_GOTO(plm_checkpoint_staging_path(run->directory.path, "tmp", run->state.step, &paths[1]), done);
+  PLM_TRY_GOTO(plm_checkpoint_staging_path(run->directory.path, ".trash", run->state.step, &paths[2]), done);
   PLM_TRY_GOTO(load_best(run), done);
   PLM_TRY_GOTO(plm_directory_create(paths[1]), done);
   PLM_TRY_GOTO(plm_model_dir_save(paths[1], run->model, &options), done);

@@ -185,11 +185,8 @@ static void fill_masking(plm_train_settings *s) {
   plm_mask_options_defaults(&s->mask);
   s->mask.probability = o->mask_probability;
   s->mask.nonstandard = o->mask_nonstandard;
-  s->mask.random = strcmp(o->random_tokens, "vocab") == 0 ? PLM_RANDOM_VOCAB : strcmp(o->random_tokens, "aa") == 0 ? PLM_RANDOM_AA : PLM_RANDOM_AA_OTHER;
-  s->policy.lowercase = strcmp(o->lowercase, "x") == 0 ? PLM_LOWERCASE_X : PLM_LOWERCASE_UPPER;
-  s->policy.invalid = strcmp(o->on_invalid, "x") == 0      ? PLM_INVALID_X
-                      : strcmp(o->on_invalid, "skip") == 0 ? PLM_INVALID_SKIP
-                                                           : PLM_INVALID_ERROR;
+  s->mask.random = plm_random_tokens_from_word(o->random_tokens);
+  s->policy = plm_alphabet_policy_from_words(o->lowercase, o->on_invalid);
 }
 
 static plm_status resolve_options(plm_train_settings *s) {

@@ -70,32 +70,6 @@ static plm_status take_lock(plm_run_directory *d) {
 
 /* ---- choice of the checkpoint ---- */
 
-/* The newest checkpoint of a run whose every byte is as it was written; *ret_path NULL when there is none at all. */
-static plm_status find_newest_good(const char *run, char **ret_path, int64_t *ret_step) {
-  plm_checkpoint_info *list;
-  size_t count;
-  *ret_path = NULL;
-  PLM_TRY(plm_checkpoint_list(run, false, &list, &count));
-  plm_status status = PLM_OK;
-  for (size_t i = 0; i < count && *ret_path == NULL && status == PLM_OK; i++) {
-    status = list[i].state == PLM_CHECKPOINT_GOOD ? plm_checkpoint_verify(list[i].path) : PLM_E_CHECKPOINT;
-    const char *problem = list[i].state == PLM_CHECKPOINT_GOOD ? plm_error_message() : list[i].problem;
-    if (status == PLM_OK) {
-      *ret_step = list[i].step;
-      status = plm_strdup(list[i].path, ret_path);
-    } else if (status == PLM_E_CHECKPOINT) {
-      plm_warn("checkpoint-%lld is damaged and passed over: %s", (long long)list[i].step, problem);
-      plm_error_clear();
-      status = PLM_OK;
-    }
-  }
-  plm_checkpoint_list_free(list, count);
-  if (status == PLM_OK && *ret_path == NULL && count > 0)
-    return plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s: all %zu checkpoints are damaged", run, count),
-                    "start again in another --output-dir, or restore a checkpoint from a backup");
-  return status;
-}
-
 static bool same_file(const char *a, const char *b) {
   struct stat left, right;
   return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev && left.st_ino == right.st_ino;
@@ -110,7 +84,7 @@ static plm_status find_named(const char *name, char **ret_path, int64_t *ret_ste
   bool is_checkpoint = plm_file_exists(state_path);
   plm_free(state_path);
   if (!is_checkpoint) {
-    PLM_TRY(find_newest_good(name, ret_path, ret_step));
+    PLM_TRY(plm_checkpoint_find_newest(name, ret_path, ret_step));
     if (*ret_path != NULL) return PLM_OK;
     return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: this is no checkpoint of protlm", name),
                     "to start from the weights of a model, use --model %s", name);
@@ -164,7 +138,7 @@ static plm_status choose_checkpoint(const char *how, plm_run_directory *d, bool 
   char *newest = NULL;
   int64_t newest_step = -1;
   plm_status status = PLM_OK;
-  if (is_run) PLM_TRY(find_newest_good(d->path, &newest, &newest_step));
+  if (is_run) PLM_TRY(plm_checkpoint_find_newest(d->path, &newest, &newest_step));
   if (strcmp(how, "auto") == 0) {
     d->checkpoint = newest;
     d->step = newest_step;

@@ -46,6 +46,21 @@ static plm_status open_communicator(plm_run *run) {
 
 /* ---- state ---- */
 
+/* The best checkpoint may not be here: of the run that this one branches off from, or removed since. The search then starts anew. */
+static plm_status forget_absent_best(plm_run *run) {
+  char *path;
+  plm_train_state *s = &run->state;
+  if (s->best_step < 0) return PLM_OK;
+  PLM_TRY(plm_sprintf(&path, "%s/checkpoint-%lld", run->directory.path, (long long)s->best_step));
+  if (!plm_file_is_directory(path)) {
+    plm_info("checkpoint-%lld, the best so far, is not in %s: the next that is evaluated counts as the best", (long long)s->best_step, run->directory.path);
+    s->best_step = -1;
+    s->best_eval_loss = NAN;
+  }
+  plm_free(path);
+  return PLM_OK;
+}
+
 static plm_status read_state(plm_run *run) {
   if (run->directory.checkpoint == NULL) {
     plm_uuid(run->state.run_id);
@@ -60,7 +75,7 @@ static plm_status read_state(plm_run *run) {
   run->resumed = true;
   run->first_step = run->state.step;
   plm_info("continuing from %s", run->directory.checkpoint);
-  return PLM_OK;
+  return forget_absent_best(run);
 }
 
 static uint64_t hash_options(const json_t *options) {

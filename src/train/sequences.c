@@ -114,11 +114,7 @@ static void report_dataset(const plm_run *run, const plm_dataset *dataset) {
   char count[PLM_NUMBER_TEXT], residues[PLM_NUMBER_TEXT], longest[PLM_NUMBER_TEXT];
   plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count), plm_count_text(info->residues, residues),
            plm_count_text(info->longest, longest), info->from_cache ? " (packed form from the cache)" : "");
-  if (info->empty_dropped > 0) plm_info("%s: %s empty sequences left out", info->source, plm_count_text(info->empty_dropped, count));
-  if (info->skipped_invalid > 0) plm_info("%s: %s sequences with invalid characters left out", info->source, plm_count_text(info->skipped_invalid, count));
-  if (info->stops_dropped > 0) plm_info("%s: %s '*' at the end of a sequence removed", info->source, plm_count_text(info->stops_dropped, count));
-  if (info->duplicate_names > 0) plm_info("%s: %s names stand more than once", info->source, plm_count_text(info->duplicate_names, count));
-  plm_alphabet_report(plm_alphabet_esm2(), &run->settings->policy, info->histogram, say_line, (void *)(uintptr_t)info->source);
+  plm_dataset_report(dataset, plm_alphabet_esm2(), &run->settings->policy, say_line, (void *)(uintptr_t)info->source);
 }
 
 plm_status plm_run_report_sequences(plm_run *run) {

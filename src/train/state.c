@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/sampler.h"
+#include "io/checkpoint.h"
 
 enum { STATE_VERSION = 1 };
 
@@ -176,14 +177,7 @@ static plm_status read_document(const json_t *document, const char *what, plm_tr
 plm_status plm_train_state_read(const json_t *document, const char *what, plm_train_state *ret_state) {
   plm_train_state state;
   plm_train_state_init(&state);
-  plm_status status = read_document(document, what, &state);
-  if (status == PLM_E_INPUT) {
-    plm_error_record record;
-    plm_error_take(status, &record);
-    record.code = PLM_E_CHECKPOINT;
-    return plm_error_give(&record);
-  }
-  if (status != PLM_OK) return status;
+  PLM_TRY(plm_as_checkpoint_failure(read_document(document, what, &state)));
   *ret_state = state;
   return PLM_OK;
 }

@@ -1,7 +1,7 @@
 /* state.h - protlm_state.json: everything about a run that the tensors don't hold and exact resume needs (reliability.md 2.4).
  *
  * Written with every checkpoint. Numbers that must survive exactly are stored by their bits. Position in the data is `step` alone: order,
- * crops and masks are functions of it. Append fields; a field that is missing in an old file keeps its initial value unless required.
+ * crops and masks are functions of it. A file that lacks a field is refused: a new field means a new STATE_VERSION, and a rule for old files.
  */
 #ifndef PLM_TRAIN_STATE_H
 #define PLM_TRAIN_STATE_H

@@ -98,7 +98,6 @@ const char *plm_stop_reason(uint32_t flags) {
     if ((flags & watched[i].flag) != 0 && watched[i].flag != PLM_STOP_SAVE) return watched[i].name;
   if ((flags & PLM_STOP_TIME_LIMIT) != 0) return "--time-limit";
   if ((flags & PLM_STOP_JOB_END) != 0) return "the job's time limit";
-  if ((flags & PLM_STOP_PLATEAU) != 0) return "--early-stopping-patience";
   return "";
 }
 

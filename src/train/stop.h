@@ -27,7 +27,6 @@ enum {
   PLM_STOP_SAVE = 1u << 3, /* SIGUSR2: not a reason to stop */
   PLM_STOP_TIME_LIMIT = 1u << 4,
   PLM_STOP_JOB_END = 1u << 5,
-  PLM_STOP_PLATEAU = 1u << 6,
 };
 #define PLM_STOP_EARLY (PLM_STOP_TERM | PLM_STOP_INT | PLM_STOP_USR1 | PLM_STOP_TIME_LIMIT | PLM_STOP_JOB_END)
 

@@ -10,7 +10,7 @@ static plm_status save(void) { return tiny_run_save(&run, 2); }
 static plm_status load(void) {
   char *path = NULL;
   json_t *state = NULL;
-  plm_status status = plm_checkpoint_load_newest(run.directory, run.model, run.exec, run.moments, &path, &state);
+  plm_status status = tiny_run_load_newest(&run, &path, &state);
   if (status == PLM_OK && path == NULL) status = PLM_E_BUG; /* a checkpoint that could not be read for lack of memory is not absent */
   plm_free(path);
   json_decref(state);

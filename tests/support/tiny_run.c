@@ -102,6 +102,20 @@ plm_status tiny_run_save(tiny_run *run, int64_t step) {
 
 /* ---- the run directory ---- */
 
+plm_status tiny_run_load_newest(tiny_run *run, char **ret_path, json_t **ret_state) {
+  int64_t step;
+  char *path;
+  *ret_path = NULL;
+  PLM_TRY(plm_checkpoint_find_newest(run->directory, &path, &step));
+  if (path == NULL) return PLM_OK;
+  plm_status status = plm_checkpoint_load(path, run->model, run->exec, run->moments, ret_state);
+  if (status == PLM_OK)
+    *ret_path = path;
+  else
+    plm_free(path);
+  return status;
+}
+
 void tiny_run_remove(tiny_run *run, int64_t step) {
   char *path;
   assert_ok(plm_sprintf(&path, "%s/checkpoint-%lld", run->directory, (long long)step));
@@ -134,7 +148,7 @@ int64_t tiny_run_check(tiny_run *run, int64_t newest, bool or_next, const char *
   plm_checkpoint_list_free(list, count);
 
   tiny_run_set(run, 99);
-  assert_ok(plm_checkpoint_load_newest(run->directory, run->model, run->exec, run->moments, &path, &state));
+  assert_ok(tiny_run_load_newest(run, &path, &state));
   tiny_run_assert_is(run, found);
   assert_int_equal(json_integer_value(json_object_get(state, "step")), found);
   json_decref(state);

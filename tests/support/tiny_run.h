@@ -33,6 +33,9 @@ plm_status tiny_run_save(tiny_run *run, int64_t step);           /* checkpoint-<
 void tiny_run_remove(tiny_run *run, int64_t step);               /* and all leftovers; faults must be off */
 bool tiny_run_has(tiny_run *run, int64_t step);                  /* listed, and good when every byte is read */
 
+/* What a run does that is started again: find the newest good checkpoint, load it. *ret_path (allocated) stays NULL when there is none. */
+plm_status tiny_run_load_newest(tiny_run *run, char **ret_path, json_t **ret_state);
+
 /* The promise: nothing listed is bad; the newest that is listed loads whole, and is `newest` or, if `or_next`, the step after it.
  * Returns the step that was found. `what` names the fault in messages. */
 int64_t tiny_run_check(tiny_run *run, int64_t newest, bool or_next, const char *what);

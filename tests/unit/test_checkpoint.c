@@ -280,14 +280,14 @@ static void a_damaged_newest_is_passed_over_loudly(void **state) {
   char *path = NULL;
   json_t *document = NULL;
   tiny_run_create(&run, "fallback", 4, false);
-  assert_ok(plm_checkpoint_load_newest(run.directory, run.model, run.exec, run.moments, &path, &document));
+  assert_ok(tiny_run_load_newest(&run, &path, &document));
   assert_null(path);
   save_step(&run, 1);
   save_step(&run, 2);
   assert_ok(plm_file_replace(in_run(&run, "checkpoint-2/model.safetensors"), "x", 1));
   warnings[0] = '\0';
   plm_log_set_sink(note_warning, NULL);
-  assert_ok(plm_checkpoint_load_newest(run.directory, run.model, run.exec, run.moments, &path, &document));
+  assert_ok(tiny_run_load_newest(&run, &path, &document));
   plm_log_set_sink(NULL, NULL);
   assert_non_null(strstr(path, "/checkpoint-1"));
   assert_non_null(strstr(warnings, "checkpoint-2/model.safetensors has 1 bytes"));
@@ -295,8 +295,7 @@ static void a_damaged_newest_is_passed_over_loudly(void **state) {
   plm_free(path);
   json_decref(document);
   assert_ok(plm_file_replace(in_run(&run, "checkpoint-1/vocab.txt"), "x", 1));
-  assert_fails(plm_checkpoint_load_newest(run.directory, run.model, run.exec, run.moments, &path, &document), PLM_E_CHECKPOINT,
-               "none of the 2 checkpoints");
+  assert_fails(tiny_run_load_newest(&run, &path, &document), PLM_E_CHECKPOINT, "all 2 checkpoints are damaged");
   tiny_run_destroy(&run);
 }
 

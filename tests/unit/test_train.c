@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "protlm/train.h"
 #include "support/scratch.h"
 
@@ -61,9 +62,50 @@ static void an_evaluation_does_not_outlast_the_time_limit(void **state) {
   assert_int_equal(count_words(scratch_read("limit/log.jsonl"), "\"eval_loss\""), 1);
 }
 
+/* ---- the best checkpoint ---- */
+
+/* A learning rate of 1 makes the untrained model the best of them all. */
+static void a_branch_has_a_best_checkpoint_of_its_own(void **state) {
+  (void)state;
+  const char *const trunk[] = {"--learning-rate", "1", "--save-at", "start", "--max-steps", "2", "--output-dir", scratch_path("trunk"), NULL};
+  const char *const branch[] = {"--learning-rate", "1", "--save-at", "start", "--max-steps", "3", "--load-best-model-at-end", "--output-dir", scratch_path("branch"),
+                                "--resume-from-checkpoint", scratch_path("trunk/checkpoint-2"), "--allow-change", "max-steps", NULL};
+  plm_train_result result;
+  assert_ok(train(NULL, &result, trunk));
+  assert_int_equal(result.best_step, 0);
+  assert_ok(train(NULL, &result, branch));
+  assert_int_equal(result.best_step, 3);
+  assert_true(plm_file_exists(scratch_path("branch/best/model.safetensors")));
+  assert_true(plm_file_exists(scratch_path("branch/final/model.safetensors")));
+}
+
+/* ---- resuming ---- */
+
+static int saves_of_step_2;
+static void count_saves(void *user, const char *what) {
+  (void)user;
+  saves_of_step_2 += strcmp(what, "saving checkpoint-2") == 0;
+}
+
+/* Saving reads the whole checkpoint that is there already: minutes for a large model. */
+static void a_checkpoint_is_not_saved_again_by_who_resumes_from_it(void **state) {
+  (void)state;
+  const char *const first[] = {"--max-steps", "2", "--output-dir", scratch_path("again"), NULL};
+  const char *const then[] = {"--max-steps", "3", "--allow-change", "max-steps", "--output-dir", scratch_path("again"), NULL};
+  const plm_train_observer observer = {.phase = count_saves};
+  plm_train_result result;
+  assert_ok(train(&observer, &result, first));
+  assert_int_equal(saves_of_step_2, 1);
+  assert_ok(train(&observer, &result, then));
+  assert_int_equal(result.step, 3);
+  assert_int_equal(saves_of_step_2, 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_evaluation_does_not_outlast_the_time_limit),
+      cmocka_unit_test(a_branch_has_a_best_checkpoint_of_its_own),
+      cmocka_unit_test(a_checkpoint_is_not_saved_again_by_who_resumes_from_it),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
