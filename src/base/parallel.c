@@ -2,6 +2,7 @@
  * which cannot see into libgomp). */
 #include "base/parallel.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -79,11 +80,17 @@ struct plm_pool {
 };
 
 const char *plm_pool_kind(void) { return "OpenMP"; }
+int plm_pool_most_threads(void) { return omp_get_max_active_levels() < 1 ? 1 : omp_get_thread_limit(); }
+
+/* Our loops would do every piece with any team, but oneDNN computes wrong products in a smaller one than it was promised. */
+static plm_status check_team(int started, int wanted) {
+  if (started == wanted) return PLM_OK;
+  return plm_hint(plm_fail(PLM_E_RESOURCE, "OpenMP starts only %d of %d threads", started, wanted),
+                  "raise or unset OMP_THREAD_LIMIT and OMP_MAX_ACTIVE_LEVELS, or ask for --threads %d", started);
+}
 
 plm_status plm_pool_create(int threads, plm_pool **ret_pool) {
   PLM_ASSERT(threads >= 1);
-  PLM_TRY(PLM_NEW(ret_pool, 1));
-  (*ret_pool)->threads = threads;
   omp_set_dynamic(0);
   /* The first region starts the threads. They inherit our mask, so that signals come to the thread that waits for them. */
   sigset_t all, before;
@@ -93,6 +100,9 @@ plm_status plm_pool_create(int threads, plm_pool **ret_pool) {
 #pragma omp parallel num_threads(threads)
   atomic_fetch_add(&started, 1);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
+  PLM_TRY(check_team(started, threads));
+  PLM_TRY(PLM_NEW(ret_pool, 1));
+  (*ret_pool)->threads = threads;
   return PLM_OK;
 }
 
@@ -101,7 +111,7 @@ int plm_pool_threads(const plm_pool *pool) { return pool->threads; }
 
 static void dispatch(plm_pool *pool, job *j) {
   int workers = pool->threads;
-  /* OpenMP may give fewer threads than asked for (OMP_THREAD_LIMIT): every piece is done all the same. */
+  /* Should OpenMP give fewer threads than it did at first, every piece is done all the same. */
 #pragma omp parallel num_threads(workers)
   for (int worker = omp_get_thread_num(); worker < workers; worker += omp_get_num_threads()) work(pool, j, worker, workers);
 }
@@ -127,6 +137,7 @@ typedef struct worker_start {
 } worker_start;
 
 const char *plm_pool_kind(void) { return "pthreads"; }
+int plm_pool_most_threads(void) { return INT_MAX; }
 int plm_pool_threads(const plm_pool *pool) { return pool->threads; }
 
 static void *worker_main(void *argument) {

@@ -22,6 +22,7 @@ PLM_CHECKED plm_status plm_pool_create(int threads, plm_pool **ret_pool);
 void plm_pool_destroy(plm_pool *pool); /* accepts NULL */
 int plm_pool_threads(const plm_pool *pool);
 const char *plm_pool_kind(void); /* "OpenMP" or "pthreads" */
+int plm_pool_most_threads(void); /* that a pool can have: OMP_THREAD_LIMIT; INT_MAX without a limit */
 
 typedef void plm_range_fn(void *context, int64_t begin, int64_t end, int worker);
 void plm_parallel_for(plm_pool *pool, int64_t n, plm_range_fn *body, void *context);

@@ -14,6 +14,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/parallel.h"
+
 /* ---- control groups ---- */
 
 static bool read_line(const char *directory, const char *name, char *ret_line, int size) {
@@ -131,6 +133,7 @@ void plm_system_read(plm_system *ret_system) {
 
   plm_cgroup_limits limits = plm_cgroup_read("/proc/self/cgroup", "/sys/fs/cgroup");
   if (limits.cpus < s.cpus) s.cpus = (int)ceil(limits.cpus);
+  if (plm_pool_most_threads() < s.cpus) s.cpus = plm_pool_most_threads();
   s.memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
   if (limits.memory < s.memory) s.memory = limits.memory;
   *ret_system = s;

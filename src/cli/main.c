@@ -1,12 +1,21 @@
 /* main.c - finds the command, reads its options, runs it, and turns its status into words and an exit code. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "protlm/log.h"
+
+/* Where standard input, output or error is closed (`2>&-`), the next file to be opened would get its number, and what is printed would go
+ * into that file: into log.jsonl. Something stands in, on which every read and write fails. */
+static void hold_standard_files(void) {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
+}
 
 static int stdout_failure; /* errno of the first write that failed */
 
@@ -103,7 +112,9 @@ int main(int argc, char **argv) {
   cli_common common;
   cli_terminal terminal;
   int words = 0;
+  hold_standard_files();
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: a write that fails is told; a signal is not */
   cli_scan_common(argc - 1, argv + 1, &common);
   cli_terminal_open(&common, &terminal);
   cli_log_open(&terminal, &common);

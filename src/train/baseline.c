@@ -19,6 +19,15 @@ void plm_view_histogram(const plm_view *view, int64_t histogram[256]) {
 
 static bool is_standard(const plm_alphabet *alphabet, int32_t id) { return id >= alphabet->first_standard && id <= alphabet->last_standard; }
 
+int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t histogram[256]) {
+  int32_t map[256];
+  int64_t count = 0;
+  plm_alphabet_map(packer->alphabet, &packer->policy, map);
+  for (int letter = 0; letter < 256; letter++)
+    if (map[letter] >= 0 && plm_mask_is_eligible(packer->alphabet, &packer->mask, map[letter])) count += histogram[letter];
+  return count;
+}
+
 void plm_residue_frequencies(const plm_packer_options *packer, const int64_t histogram[256], double *ret_frequency) {
   const plm_alphabet *alphabet = packer->alphabet;
   int32_t map[256];

@@ -48,6 +48,9 @@ PLM_CHECKED plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_
 /* Letters of the sequences of a view. */
 void plm_view_histogram(const plm_view *view, int64_t histogram[256]);
 
+/* How many of these letters may be selected for prediction. */
+int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t histogram[256]);
+
 /* Share of each token among those that may be predicted, from a histogram of letters; one is added to each count, so none is 0. [V] */
 void plm_residue_frequencies(const plm_packer_options *packer, const int64_t histogram[256], double *ret_frequency);
 

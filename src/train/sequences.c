@@ -13,17 +13,27 @@ static plm_status open_dataset(plm_run *run, const plm_string_list *paths, plm_d
   return plm_dataset_open(&options, ret_dataset);
 }
 
-/* Residues of the training side. What was set aside is the smaller part, so that is counted and taken off. */
-static plm_status count_frequencies(plm_run *run) {
+/* Without a residue to predict a run would go through all its steps and learn nothing. */
+static plm_status check_predictable(const plm_packer_options *packer, const int64_t histogram[256], const plm_view *view, const char *what) {
+  if (plm_count_predictable(packer, histogram) > 0) return PLM_OK;
+  plm_status status = plm_fail(PLM_E_INPUT, "%s: no residue of the %s sequences can be predicted", plm_dataset_get_info(view->dataset)->source, what);
+  return packer->mask.nonstandard ? status : plm_hint(status, "X, B, U, Z, O, '.' and '-' are predicted with --mask-nonstandard only");
+}
+
+/* What was set aside is the smaller part, so that is counted and taken off. */
+static plm_status count_residues(plm_run *run) {
   plm_packer_options packer;
-  int64_t histogram[256];
+  int64_t histogram[256], evaluation[256];
   plm_run_packer_options(run, &packer);
   memcpy(histogram, plm_dataset_get_info(run->train_data)->histogram, sizeof histogram);
-  if (run->train.ids != NULL) {
-    int64_t aside[256];
-    plm_view_histogram(&run->eval, aside);
-    for (int i = 0; i < 256; i++) histogram[i] -= aside[i];
+  if (run->has_eval) {
+    plm_view_histogram(&run->eval, evaluation);
+    PLM_TRY(check_predictable(&packer, evaluation, &run->eval, "evaluation"));
   }
+  if (run->train.ids != NULL)
+    for (int i = 0; i < 256; i++) histogram[i] -= evaluation[i];
+  PLM_TRY(check_predictable(&packer, histogram, &run->train, "training"));
+  if (!run->has_eval) return PLM_OK;
   PLM_TRY(PLM_NEW(&run->frequency, packer.alphabet->size));
   plm_residue_frequencies(&packer, histogram, run->frequency);
   return PLM_OK;
@@ -43,7 +53,7 @@ plm_status plm_run_open_sequences(plm_run *run) {
     plm_view_all(run->eval_data, &run->eval);
     run->has_eval = true;
   }
-  return run->has_eval ? count_frequencies(run) : PLM_OK;
+  return count_residues(run);
 }
 
 void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer) {

@@ -176,6 +176,7 @@ static const bad_row bad_rows[] = {
     OPTIONS("inspect forward --model esm2_t6_8M --random-weights --fasta {} --layers 9", 2, "--layers 9", NULL),
     OPTIONS("inspect forward --model esm2_t6_8M --random-weights --fasta {} --slice logit[0]", 2, "logit", "logits"),
     OPTIONS("inspect batch --model esm2_t6_8M --train {} --step 0", 2, "--step 0: must be at least 1", NULL),
+    OPTIONS(TRAIN "--num-hidden-layers 1000 --hidden-size 1000000 --num-attention-heads 1", 6, "this run needs", "smaller model"),
     OPTIONS("ckpt ls", 2, "no run directory", "protlm ckpt ls"),
     OPTIONS("ckpt verify /no/such/run", 2, "/no/such/run", NULL),
     OPTIONS("report /no/such/run", 2, "/no/such/run", NULL),

@@ -123,6 +123,74 @@ static void a_run_in_use_is_refused_and_a_signal_ends_it_in_good_order(void **st
   program_expect_words(&r, r.out, "good");
 }
 
+/* ---- data ---- */
+
+static void sequences_without_a_residue_to_predict_are_refused_at_once(void **state) {
+  (void)state;
+  scratch_write_text("unknown.fasta", ">a\nXXXXXXXX\n>b\nXXBXX\n");
+  program_result r = program_line(NULL, "train " TINY "--max-steps 2 --train {} --output-dir {}.run", scratch_path("unknown.fasta"));
+  expect_answer(&r, 3, "no residue of the training sequences can be predicted");
+  program_expect_words(&r, r.err, "--mask-nonstandard");
+  char more[1200];
+  snprintf(more, sizeof more, "--max-steps 2 --no-eval-on-start --eval %s", scratch_path("unknown.fasta"));
+  r = train(NULL, "unknown.run", more);
+  expect_answer(&r, 3, "no residue of the evaluation sequences can be predicted");
+  assert_false(exists("unknown.run"));
+  r = program_line(NULL, "train " TINY "--max-steps 2 --mask-nonstandard --train {} --output-dir {}.run", scratch_path("unknown.fasta"));
+  program_expect(&r, 0);
+}
+
+/* ---- what a shell or a site may have set ---- */
+
+static void closed_standard_files_do_not_receive_the_runs_own(void **state) {
+  static const char *const closed[] = {">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"};
+  (void)state;
+  make_data();
+  for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
+    char command[3000], log[64];
+    snprintf(command, sizeof command, "'%s' train " TINY "--train '%s' --max-steps 2 --logging-steps 1 --output-dir '%s%zu' %s", PROTLM,
+             scratch_path("data.fasta"), scratch_path("closed"), i, closed[i]);
+    if (system(command) < 0) abort();
+    snprintf(log, sizeof log, "closed%zu/log.jsonl", i);
+    const char *text = scratch_read(log);
+    int lines = 0;
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n', lines++) assert_int_equal(*line, '{');
+    assert_int_equal(lines, 2);
+  }
+}
+
+static void a_limit_on_file_sizes_is_an_error_not_a_signal(void **state) {
+  (void)state;
+  make_data();
+  char command[3000];
+  snprintf(command, sizeof command, "ulimit -f 8; exec '%s' train " TINY "--train '%s' --max-steps 2 --save-steps 1 --output-dir '%s' 2>'%s'", PROTLM,
+           scratch_path("data.fasta"), scratch_path("limited"), scratch_path("limited.err"));
+  int status = system(command);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 6);
+  assert_non_null(strstr(scratch_read("limited.err"), "File too large"));
+  assert_false(exists("limited/checkpoint-1"));
+}
+
+static void fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default(void **state) {
+  static const char *const limited[] = {"OMP_THREAD_LIMIT=1", NULL};
+  static const program_options options = {.environment = limited};
+  (void)state;
+  scratch_write_text("two.fasta", ">a\nMKVLAGIPDEMKTAYIAKQR\n");
+  program_result r = program_line(&options, "info", NULL);
+  program_expect(&r, 0);
+  bool has_openmp = strstr(r.out, "threads_from             OpenMP") != NULL; /* else a pool of our own, which the limit doesn't touch */
+  r = program_line(&options, "inspect forward --model esm2_t6_8M --random-weights --fasta {}", scratch_path("two.fasta"));
+  program_expect(&r, 0);
+  r = program_line(&options, "inspect forward --model esm2_t6_8M --random-weights --threads 2 --fasta {}", scratch_path("two.fasta"));
+  if (!has_openmp) {
+    program_expect(&r, 0);
+    return;
+  }
+  expect_answer(&r, 6, "1 of 2 threads");
+  program_expect_words(&r, r.err, "OMP_THREAD_LIMIT");
+}
+
 /* ---- names ---- */
 
 static void names_with_spaces_and_accents_work(void **state) {
@@ -263,6 +331,10 @@ int main(void) {
       cmocka_unit_test(files_that_cannot_be_read_are_named),
       cmocka_unit_test(a_missing_file_and_a_directory_are_told_apart),
       cmocka_unit_test(a_run_in_use_is_refused_and_a_signal_ends_it_in_good_order),
+      cmocka_unit_test(sequences_without_a_residue_to_predict_are_refused_at_once),
+      cmocka_unit_test(closed_standard_files_do_not_receive_the_runs_own),
+      cmocka_unit_test(a_limit_on_file_sizes_is_an_error_not_a_signal),
+      cmocka_unit_test(fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default),
       cmocka_unit_test(names_with_spaces_and_accents_work),
       cmocka_unit_test(one_line_may_hold_five_million_residues),
       cmocka_unit_test(a_name_that_is_not_utf8_is_explained),

@@ -9,7 +9,7 @@
  * (fp32 ~220, bf16 ~430 GFLOP/s). Run-time dimensions (DNNL_RUNTIME_DIM_VAL) cost 2-5 % and allocate inside every call. Packed weights
  * gain nothing there. Weight gradients add piece by piece in fp32, in order: repeatable for a thread count.
  *
- * Row-invariant products are cut into blocks of INVARIANT_ROWS x INVARIANT_COLUMNS of y, the last rows padded with zeros. A block is a
+ * Row-invariant bf16 products are cut into blocks of INVARIANT_ROWS x INVARIANT_COLUMNS of y, the last rows padded with zeros. A block is a
  * task, done by one thread with a primitive made for one thread: always the same one, so a row's bits depend on neither N, nor its
  * place, nor the number of threads. Copies keep the strides of what they copy, so that they meet the same primitive. */
 #include <stdatomic.h>
@@ -241,7 +241,8 @@ static void copy_add_range(void *context, int64_t begin, int64_t end, int worker
 
 static plm_status linear_forward(plm_exec *x, const plm_linear_forward_args *a) {
   const plm_weight *w = a->weight;
-  if (!does_library(x, w->dtype, w->out, w->in)) return plm_cpu_layer_gemm.linear_forward(x, a);
+  bool is_own = a->row_invariant && w->dtype == PLM_F32; /* as fast, and invariant without further ado */
+  if (is_own || !does_library(x, w->dtype, w->out, w->in)) return plm_cpu_layer_gemm.linear_forward(x, a);
   PLM_TRY(plm_check_linear_forward(x, a));
   int64_t x_stride = plm_row_stride(a->x_stride, w->in), y_stride = plm_row_stride(a->y_stride, w->out);
   linear_call call = {.library = x->cpu_cache->onednn, .N = a->N};
