@@ -131,7 +131,7 @@ PLM_CHECKED plm_status plm_inputs_load(plm_run *run, const plm_tokens *tokens, c
 /* ---- layers.c ---- */
 PLM_CHECKED plm_status plm_linear_apply(const plm_run *run, const plm_linear *linear, int64_t n, const void *x, const void *add, void *y,
                                         plm_dtype y_dtype);
-/* d_weight, d_bias += from d_y [n,out] and x [n,in]. d_y_stride in elements, 0 = packed. */
+/* d_weight, d_bias += from d_y [n,out] and x [n,in]. */
 PLM_CHECKED plm_status plm_linear_gradient(const plm_run *run, const plm_linear *linear, int64_t n, const void *d_y, const void *x);
 PLM_CHECKED plm_status plm_linear_input_gradient(const plm_run *run, const plm_linear *linear, int64_t n, const void *d_y, void *d_x,
                                                  plm_dtype d_x_dtype);
