@@ -22,7 +22,8 @@ plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session) {
   return PLM_OK;
 }
 
-plm_status plm_session_config(const char *model, bool random_weights, plm_model_config *ret_config, char **ret_directory) {
+/* The shape of a preset, or of the directory that holds the weights (*ret_directory, allocated). */
+static plm_status read_config(const char *model, bool random_weights, plm_model_config *ret_config, char **ret_directory) {
   *ret_directory = NULL;
   if (model == NULL) return plm_hint(plm_fail(PLM_E_USAGE, "--model is missing"), "--model DIRECTORY, a hub id, or a preset such as esm2_t6_8M");
   if (plm_model_is_preset(model)) {
@@ -80,7 +81,7 @@ plm_status plm_session_open(const plm_session_options *options, plm_session *ret
   char *directory = NULL;
   plm_status status;
   *ret_session = (plm_session){0};
-  PLM_TRY_GOTO(plm_session_config(options->model, options->random_weights, &config, &directory), done);
+  PLM_TRY_GOTO(read_config(options->model, options->random_weights, &config, &directory), done);
   PLM_TRY_GOTO(plm_session_open_exec(options->threads, ret_session), done);
   PLM_TRY_GOTO(open_data(options, ret_session), done);
   decide_lengths(options, ret_session);

@@ -35,9 +35,6 @@ void plm_session_close(plm_session *session);
 /* The exec alone, for commands without a model. */
 PLM_CHECKED plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session);
 
-/* Fill only the shape: a directory's or a preset's config. */
-PLM_CHECKED plm_status plm_session_config(const char *model, bool random_weights, plm_model_config *ret_config, char **ret_directory);
-
 /* Threads to use when the user said `asked` (0 = all usable). */
 int plm_session_threads(int64_t asked);
 

@@ -77,7 +77,7 @@ static plm_status parse_range(const char *slice, const char **cursor, int64_t n,
   range r = {0, n};
   bool has_begin = *p >= '0' && *p <= '9';
   if (has_begin) {
-    r.begin = strtoll(p, &after, 10);
+    r.begin = strtoll(p, &after, 10); /* LLONG_MAX when it is larger, and refused below */
     p = after;
   }
   if (*p == ':') {
@@ -87,7 +87,7 @@ static plm_status parse_range(const char *slice, const char **cursor, int64_t n,
       p = after;
     }
   } else if (has_begin) {
-    r.end = r.begin + 1;
+    r.end = r.begin < n ? r.begin + 1 : r.begin;
   } else {
     return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: '%s' is no range", slice, p), "NAME[3], NAME[0:4] or NAME[0:4,0:8]");
   }

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -142,16 +141,4 @@ void plm_system_read(plm_system *ret_system) {
 int64_t plm_peak_memory(void) {
   struct rusage usage;
   return getrusage(RUSAGE_SELF, &usage) == 0 ? (int64_t)usage.ru_maxrss * 1024 : 0;
-}
-
-/* ---- terminal ---- */
-
-bool plm_is_terminal(int fd) { return isatty(fd) == 1; }
-
-int plm_terminal_width(int fd) {
-  struct winsize size;
-  if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  const char *columns = getenv("COLUMNS");
-  int width = columns != NULL ? atoi(columns) : 0;
-  return width > 0 ? width : 80;
 }

@@ -16,9 +16,6 @@ void plm_system_read(plm_system *ret_system);
 
 int64_t plm_peak_memory(void); /* largest resident size of this process so far, bytes */
 
-bool plm_is_terminal(int fd);
-int plm_terminal_width(int fd); /* columns; 80 where it cannot be known */
-
 /* Limits of the control groups a process is in (versions 1 and 2; the tightest on the way to the root). `membership` is
  * /proc/self/cgroup and `root` /sys/fs/cgroup, except in tests. No limit: INFINITY processors, INT64_MAX bytes. */
 typedef struct plm_cgroup_limits {

@@ -38,11 +38,5 @@ typedef struct plm_save_options {
 } plm_save_options;
 PLM_CHECKED plm_status plm_model_dir_save(const char *directory, const plm_model *model, const plm_save_options *options);
 
-/* Tensors of the master weights as safetensors entries (names, per-layer inv_freq, contact head), in table order; fill copies from the
- * model. For the checkpoint writer. */
-typedef struct plm_model_tensors plm_model_tensors;
-PLM_CHECKED plm_status plm_model_tensors_create(const plm_model *model, bool half, plm_model_tensors **ret_tensors);
-void plm_model_tensors_destroy(plm_model_tensors *tensors);
-PLM_CHECKED plm_status plm_model_tensors_write(const plm_model_tensors *tensors, const char *path, char *ret_hash, int64_t *ret_bytes);
 
 #endif

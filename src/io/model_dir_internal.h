@@ -20,14 +20,18 @@ PLM_CHECKED plm_status plm_model_names_resolve(const plm_safetensors *file, plm_
 
 /* ---- model_tensors.c ---- */
 
-struct plm_model_tensors {
+/* Tensors of the master weights as safetensors entries (names, per-layer inv_freq, contact head), in table order. */
+typedef struct plm_model_tensors {
   const plm_model *model;
   plm_arena *memory;
   plm_tensor_info *entries;
   int *param; /* [count] index in the table: inv_freq stands once for each layer */
   size_t count;
   float *values; /* a parameter on its way to BF16 */
-};
+} plm_model_tensors;
+
+PLM_CHECKED plm_status plm_model_tensors_create(const plm_model *model, bool half, plm_model_tensors **ret_tensors);
+void plm_model_tensors_destroy(plm_model_tensors *tensors);
 
 /* The plm_tensor_fill that goes with the entries; user is the plm_model_tensors. */
 plm_status plm_model_tensors_fill(void *user, size_t i, void *buffer);

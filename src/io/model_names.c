@@ -51,9 +51,10 @@ static bool is_useless(const char *name) {
 }
 
 static plm_status join(plm_arena *memory, const char *a, size_t a_bytes, const char *b, const char **ret_text) {
-  char *text;
+  void *room = NULL;
   size_t b_bytes = strlen(b);
-  PLM_TRY(plm_arena_alloc(memory, a_bytes + b_bytes + 1, (void **)&text));
+  PLM_TRY(plm_arena_alloc(memory, a_bytes + b_bytes + 1, &room));
+  char *text = room;
   memcpy(text, a, a_bytes);
   memcpy(text + a_bytes, b, b_bytes);
   *ret_text = text;

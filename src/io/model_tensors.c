@@ -73,7 +73,3 @@ plm_status plm_model_tensors_fill(void *user, size_t i, void *buffer) {
   for (int64_t k = 0; k < tensors->entries[i].bytes / 2; k++) half[k] = plm_bf16_from_float(tensors->values[k]);
   return PLM_OK;
 }
-
-plm_status plm_model_tensors_write(const plm_model_tensors *tensors, const char *path, char *ret_hash, int64_t *ret_bytes) {
-  return plm_safetensors_write(path, tensors->entries, tensors->count, plm_model_tensors_fill, (void *)(uintptr_t)tensors, ret_hash, ret_bytes);
-}

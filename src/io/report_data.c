@@ -149,7 +149,7 @@ static plm_status find_max_steps(plm_report_run *run) {
   json_decref(state);
   const char *option = plm_report_setting(run, "max-steps"), *end;
   double number;
-  if (run->max_steps < 0 && option != NULL && plm_number_parse(option, &end, &number) && *end == '\0') run->max_steps = (int64_t)number;
+  if (run->max_steps < 0 && option != NULL && plm_number_parse(option, &end, &number) && *end == '\0' && number < 0x1p62) run->max_steps = (int64_t)number;
   return PLM_OK;
 }
 

@@ -60,7 +60,7 @@ static bool contains(const char *text, const char *word) { return strstr(text, w
 /* Sizes and times are known by their names, since a number alone does not tell. */
 static void put_json_number(plm_text *html, const char *name, double value) {
   char label[PLM_LABEL], size[PLM_NUMBER_TEXT];
-  if (contains(name, "memory") || contains(name, "bytes")) plm_text_append(html, plm_bytes_text((int64_t)value, size));
+  if ((contains(name, "memory") || contains(name, "bytes")) && fabs(value) < 0x1p62) plm_text_append(html, plm_bytes_text((int64_t)value, size));
   else if ((contains(name, "time") || contains(name, "start")) && value > 1e8) plm_text_append(html, plm_label_time(value, label));
   else plm_html_escape(html, plm_number_digits(value, 9, size));
 }

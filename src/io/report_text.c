@@ -56,6 +56,7 @@ const char *plm_label_decimals(double value, int decimals, char ret_text[PLM_LAB
     char plain[PLM_NUMBER_TEXT];
     return copy_label(plm_number_digits(value, 3, plain), ret_text);
   }
+  if (decimals > 15) decimals = 15; /* a double has no more, and 10^15 fits an integer */
   /* Digits of a rounded integer: independent of the locale's decimal point. */
   double scale = pow(10, decimals), scaled = round(fabs(value) * scale);
   char plain[PLM_LABEL];

@@ -249,7 +249,7 @@ typedef struct plm_loss_sums {
 } plm_loss_sums;
 
 /* Softmax cross-entropy over M rows; every row counts. d_logits = softmax - onehot, of the SUM (no 1/M); may alias logits.
- * `weighted` sums: none. row_nll [M] F32 and row_prediction [M] I32 are optional per-row results (evaluation). */
+ * row_nll [M] F32 and row_prediction [M] I32 are optional per-row results (evaluation). */
 typedef struct plm_cross_entropy_args {
   int64_t M, V;
   const void *logits; /* [M,V] */

@@ -1,6 +1,8 @@
 /* activations.c - the stack of device memory, see activations.h. */
 #include "model/activations.h"
 
+#include <string.h>
+
 enum { ALIGNMENT = 256 };
 
 plm_status plm_stack_take(plm_stack *stack, int64_t elements, plm_dtype dtype, void **ret_pointer) {
@@ -11,7 +13,8 @@ plm_status plm_stack_take(plm_stack *stack, int64_t elements, plm_dtype dtype, v
     return plm_fail(PLM_E_RESOURCE, "the activations of this model and batch are more than can be addressed");
   if ((size_t)top > stack->size)
     return plm_fail(PLM_E_BUG, "activations need %lld bytes but the plan reserved %zu", (long long)top, stack->size);
-  *ret_pointer = stack->base + stack->top;
+  void *pointer = stack->base + stack->top;
+  memcpy(ret_pointer, &pointer, sizeof pointer); /* PLM_TAKE gives the address of a typed pointer: an assignment would break the aliasing rules */
   stack->top = (size_t)top;
   if (stack->top > stack->peak) stack->peak = stack->top;
   return PLM_OK;

@@ -46,8 +46,8 @@ PLM_CHECKED plm_status plm_model_config_check(const plm_model_config *config);
 /* Nominal inverse frequencies 10000^(-2j/D), j < D/2, rounded through fp16 first when the config says so (model_spec 3.5). */
 void plm_model_config_inv_freq(const plm_model_config *config, float *ret_values);
 
-/* Necessary FLOPs of one training token at mean attended length t_mean (bench/anchors formula), without and with what the last layer and
- * head don't need when a share `rows` of the tokens is read by the loss. */
+/* Necessary FLOPs of one training token at mean attended length t_mean, when a share `rows` of the tokens is read by the loss: the last
+ * layer and the head don't work for the others. What plm_exec.flops must come to. */
 double plm_model_train_flops(const plm_model_config *config, double t_mean, double rows);
 
 #endif

@@ -3,38 +3,38 @@
 
 /* ---- buckets ---- */
 
-static plm_status bucket_needed(const plm_run *run, int bucket) {
-  return run->hooks != NULL && run->hooks->needed != NULL ? run->hooks->needed(run->hooks->user, bucket) : PLM_OK;
+static plm_status bucket_needed(const plm_pass *pass, int bucket) {
+  return pass->hooks != NULL && pass->hooks->needed != NULL ? pass->hooks->needed(pass->hooks->user, bucket) : PLM_OK;
 }
 
-static plm_status bucket_ready(const plm_run *run, int bucket) {
-  return run->hooks != NULL && run->hooks->ready != NULL ? run->hooks->ready(run->hooks->user, bucket) : PLM_OK;
+static plm_status bucket_ready(const plm_pass *pass, int bucket) {
+  return pass->hooks != NULL && pass->hooks->ready != NULL ? pass->hooks->ready(pass->hooks->user, bucket) : PLM_OK;
 }
 
 /* A rank without rows takes part in every exchange, in the same order as the others. */
-static plm_status pass_all_buckets(const plm_run *run) {
-  int buckets = run->model->params->buckets;
-  for (int b = 0; b < buckets; b++) PLM_TRY(bucket_needed(run, b));
-  for (int b = buckets - 1; b >= 0; b--) PLM_TRY(bucket_ready(run, b));
+static plm_status pass_all_buckets(const plm_pass *pass) {
+  int buckets = pass->model->params->buckets;
+  for (int b = 0; b < buckets; b++) PLM_TRY(bucket_needed(pass, b));
+  for (int b = buckets - 1; b >= 0; b--) PLM_TRY(bucket_ready(pass, b));
   return PLM_OK;
 }
 
 /* ---- the encoder ---- */
 
 /* hidden_states[i] as Hugging Face counts them; the last one is the head's business. */
-static plm_status give_hidden(const plm_run *run, int64_t i, const float *x) {
-  if (run->request == NULL || run->request->hidden == NULL || run->request->hidden[i] == NULL) return PLM_OK;
-  return plm_copy_to_host(run, run->request->hidden[i], x, run->in.N * run->model->config.hidden_size, PLM_F32);
+static plm_status give_hidden(const plm_pass *pass, int64_t i, const float *x) {
+  if (pass->request == NULL || pass->request->hidden == NULL || pass->request->hidden[i] == NULL) return PLM_OK;
+  return plm_copy_to_host(pass, pass->request->hidden[i], x, pass->in.N * pass->model->config.hidden_size, PLM_F32);
 }
 
-plm_status plm_encoder_forward(const plm_run *run, float **ret_x) {
-  plm_model *model = run->model;
+plm_status plm_encoder_forward(const plm_pass *pass, float **ret_x) {
+  plm_model *model = pass->model;
   const plm_model_config *config = &model->config;
-  const plm_inputs *in = &run->in;
+  const plm_inputs *in = &pass->in;
   float *x; /* [N,C] */
   PLM_TRY(PLM_TAKE(&model->stack, in->N * config->hidden_size, PLM_F32, &x));
-  PLM_TRY(bucket_needed(run, 0));
-  PLM_TRY(run->x->ops->embed_forward(run->x, &(plm_embed_forward_args){.N = in->N,
+  PLM_TRY(bucket_needed(pass, 0));
+  PLM_TRY(pass->x->ops->embed_forward(pass->x, &(plm_embed_forward_args){.N = in->N,
                                                                        .C = config->hidden_size,
                                                                        .V = config->vocab_size,
                                                                        .tokens = in->tokens,
@@ -42,30 +42,30 @@ plm_status plm_encoder_forward(const plm_run *run, float **ret_x) {
                                                                        .table_dtype = PLM_F32,
                                                                        .row_scale = in->row_scale,
                                                                        .out = x}));
-  for (int64_t l = 0; l < run->layers; l++) {
+  for (int64_t l = 0; l < pass->layers; l++) {
     plm_layer_state *state = &model->states[l];
-    PLM_TRY(give_hidden(run, l, x));
-    PLM_TRY(bucket_needed(run, (int)l + 1));
+    PLM_TRY(give_hidden(pass, l, x));
+    PLM_TRY(bucket_needed(pass, (int)l + 1));
     state->x = x;
-    PLM_TRY(plm_attention_block_forward(run, &model->layers[l], state));
-    PLM_TRY(plm_ffn_block_forward(run, &model->layers[l], state, &x));
+    PLM_TRY(plm_attention_block_forward(pass, &model->layers[l], state));
+    PLM_TRY(plm_ffn_block_forward(pass, &model->layers[l], state, &x));
   }
   *ret_x = x;
-  return run->layers < config->num_hidden_layers ? give_hidden(run, run->layers, x) : PLM_OK;
+  return pass->layers < config->num_hidden_layers ? give_hidden(pass, pass->layers, x) : PLM_OK;
 }
 
 /* d_rows [M,C] in: gradient of the last layer's output; d_x [N,C]: room for the gradient of every other layer's. */
-plm_status plm_encoder_backward(const plm_run *run, float *d_rows, float *d_x) {
-  plm_model *model = run->model;
-  const plm_inputs *in = &run->in;
+plm_status plm_encoder_backward(const plm_pass *pass, float *d_rows, float *d_x) {
+  plm_model *model = pass->model;
+  const plm_inputs *in = &pass->in;
   for (int64_t l = model->config.num_hidden_layers - 1; l >= 0; l--) {
     const plm_layer *layer = &model->layers[l];
     float *d_out = layer->is_last ? d_rows : d_x;
-    PLM_TRY(plm_ffn_block_backward(run, layer, &model->states[l], d_out));
-    PLM_TRY(plm_attention_block_backward(run, layer, &model->states[l], d_out, d_x));
-    PLM_TRY(bucket_ready(run, (int)l + 1));
+    PLM_TRY(plm_ffn_block_backward(pass, layer, &model->states[l], d_out));
+    PLM_TRY(plm_attention_block_backward(pass, layer, &model->states[l], d_out, d_x));
+    PLM_TRY(bucket_ready(pass, (int)l + 1));
   }
-  PLM_TRY(run->x->ops->embed_backward(run->x, &(plm_embed_backward_args){.N = in->N,
+  PLM_TRY(pass->x->ops->embed_backward(pass->x, &(plm_embed_backward_args){.N = in->N,
                                                                          .C = model->config.hidden_size,
                                                                          .V = model->config.vocab_size,
                                                                          .tokens = in->tokens,
@@ -75,12 +75,12 @@ plm_status plm_encoder_backward(const plm_run *run, float *d_rows, float *d_x) {
                                                                          .has_padding_id = true,
                                                                          .padding_id = model->config.pad_token_id,
                                                                          .d_table = model->d_embedding}));
-  return bucket_ready(run, 0);
+  return bucket_ready(pass, 0);
 }
 
 /* ---- passes ---- */
 
-static plm_run begin(plm_model *model, plm_exec *x) { return (plm_run){.model = model, .x = x, .layers = model->config.num_hidden_layers}; }
+static plm_pass begin(plm_model *model, plm_exec *x) { return (plm_pass){.model = model, .x = x, .layers = model->config.num_hidden_layers}; }
 
 /* The batch's one objective, or NULL when there is nothing to predict. */
 static plm_status find_objective(const plm_batch *batch, const plm_objective **ret_objective) {
@@ -96,43 +96,43 @@ static plm_status find_objective(const plm_batch *batch, const plm_objective **r
 
 plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch, const plm_bucket_hooks *hooks) {
   PLM_ASSERT(model->options.training);
-  plm_run run = begin(model, x);
-  run.keep = true;
-  run.hooks = hooks;
+  plm_pass pass = begin(model, x);
+  pass.keep = true;
+  pass.hooks = hooks;
   const plm_objective *objective;
   PLM_TRY(find_objective(batch, &objective));
-  if (objective == NULL) return pass_all_buckets(&run);
-  PLM_TRY(plm_inputs_load(&run, &batch->encoder, objective));
+  if (objective == NULL) return pass_all_buckets(&pass);
+  PLM_TRY(plm_inputs_load(&pass, &batch->encoder, objective));
 
   int head_bucket = model->params->buckets - 1;
   int64_t C = model->config.hidden_size;
   float *out;           /* [M,C] */
   float *d_x, *d_rows;  /* [N,C] [M,C] */
-  PLM_TRY(plm_encoder_forward(&run, &out));
-  PLM_TRY(bucket_needed(&run, head_bucket));
-  PLM_TRY(plm_head_forward(&run, out, &model->head));
-  PLM_TRY(plm_head_loss(&run, &model->head, false));
+  PLM_TRY(plm_encoder_forward(&pass, &out));
+  PLM_TRY(bucket_needed(&pass, head_bucket));
+  PLM_TRY(plm_head_forward(&pass, out, &model->head));
+  PLM_TRY(plm_head_loss(&pass, &model->head, false));
 
-  PLM_TRY(PLM_TAKE(&model->stack, run.in.N * C, PLM_F32, &d_x));
-  PLM_TRY(PLM_TAKE(&model->stack, run.in.M * C, PLM_F32, &d_rows));
-  PLM_TRY(plm_head_backward(&run, &model->head, d_rows));
-  PLM_TRY(bucket_ready(&run, head_bucket));
-  return plm_encoder_backward(&run, d_rows, d_x);
+  PLM_TRY(PLM_TAKE(&model->stack, pass.in.N * C, PLM_F32, &d_x));
+  PLM_TRY(PLM_TAKE(&model->stack, pass.in.M * C, PLM_F32, &d_rows));
+  PLM_TRY(plm_head_backward(&pass, &model->head, d_rows));
+  PLM_TRY(bucket_ready(&pass, head_bucket));
+  return plm_encoder_backward(&pass, d_rows, d_x);
 }
 
 plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll, int32_t *ret_row_prediction) {
-  plm_run run = begin(model, x);
-  run.row_invariant = true;
+  plm_pass pass = begin(model, x);
+  pass.row_invariant = true;
   const plm_objective *objective;
   PLM_TRY(find_objective(batch, &objective));
   if (objective == NULL) return PLM_OK;
-  PLM_TRY(plm_inputs_load(&run, &batch->encoder, objective));
+  PLM_TRY(plm_inputs_load(&pass, &batch->encoder, objective));
   float *out; /* [M,C] */
-  PLM_TRY(plm_encoder_forward(&run, &out));
-  PLM_TRY(plm_head_forward(&run, out, &model->head));
-  PLM_TRY(plm_head_loss(&run, &model->head, true));
-  if (ret_row_nll != NULL) PLM_TRY(plm_copy_to_host(&run, ret_row_nll, model->head.row_nll, run.in.M, PLM_F32));
-  if (ret_row_prediction != NULL) PLM_TRY(plm_copy_to_host(&run, ret_row_prediction, model->head.row_prediction, run.in.M, PLM_I32));
+  PLM_TRY(plm_encoder_forward(&pass, &out));
+  PLM_TRY(plm_head_forward(&pass, out, &model->head));
+  PLM_TRY(plm_head_loss(&pass, &model->head, true));
+  if (ret_row_nll != NULL) PLM_TRY(plm_copy_to_host(&pass, ret_row_nll, model->head.row_nll, pass.in.M, PLM_F32));
+  if (ret_row_prediction != NULL) PLM_TRY(plm_copy_to_host(&pass, ret_row_prediction, model->head.row_prediction, pass.in.M, PLM_I32));
   return PLM_OK;
 }
 
@@ -144,15 +144,15 @@ static int64_t count_layers(const plm_forward_request *request, int64_t L) {
   return last;
 }
 
-static plm_status give_last_hidden(const plm_run *run, const float *x) {
-  plm_model *model = run->model;
-  int64_t N = run->in.N, C = model->config.hidden_size, L = model->config.num_hidden_layers;
-  if (run->layers < L || run->request->hidden == NULL || run->request->hidden[L] == NULL) return PLM_OK;
+static plm_status give_last_hidden(const plm_pass *pass, const float *x) {
+  plm_model *model = pass->model;
+  int64_t N = pass->in.N, C = model->config.hidden_size, L = model->config.num_hidden_layers;
+  if (pass->layers < L || pass->request->hidden == NULL || pass->request->hidden[L] == NULL) return PLM_OK;
   size_t mark = plm_stack_mark(&model->stack);
   float *normed; /* [N,C], in F32 whatever the storage type */
   PLM_TRY(PLM_TAKE(&model->stack, N * C, PLM_F32, &normed));
-  PLM_TRY(plm_norm_apply(run, &model->final_norm, N, x, PLM_F32, normed, PLM_F32, NULL, NULL));
-  PLM_TRY(plm_copy_to_host(run, run->request->hidden[L], normed, N * C, PLM_F32));
+  PLM_TRY(plm_norm_apply(pass, &model->final_norm, N, x, PLM_F32, normed, PLM_F32, NULL, NULL));
+  PLM_TRY(plm_copy_to_host(pass, pass->request->hidden[L], normed, N * C, PLM_F32));
   plm_stack_release(&model->stack, mark);
   return PLM_OK;
 }
@@ -160,17 +160,17 @@ static plm_status give_last_hidden(const plm_run *run, const float *x) {
 plm_status plm_model_forward(plm_model *model, plm_exec *x, const plm_tokens *tokens, const plm_forward_request *request) {
   PLM_ASSERT(model->options.all_rows);
   if (tokens->N == 0) return PLM_OK;
-  plm_run run = begin(model, x);
-  run.row_invariant = true;
-  run.request = request;
-  run.layers = count_layers(request, run.layers);
-  PLM_TRY(plm_inputs_load(&run, tokens, NULL));
+  plm_pass pass = begin(model, x);
+  pass.row_invariant = true;
+  pass.request = request;
+  pass.layers = count_layers(request, pass.layers);
+  PLM_TRY(plm_inputs_load(&pass, tokens, NULL));
   float *out; /* [N,C] */
-  PLM_TRY(plm_encoder_forward(&run, &out));
-  PLM_TRY(give_last_hidden(&run, out));
+  PLM_TRY(plm_encoder_forward(&pass, &out));
+  PLM_TRY(give_last_hidden(&pass, out));
   if (request->logits == NULL) return PLM_OK;
-  PLM_TRY(plm_head_forward(&run, out, &model->head));
-  return plm_copy_to_host(&run, request->logits, model->head.logits, run.in.N * model->config.vocab_size, PLM_F32);
+  PLM_TRY(plm_head_forward(&pass, out, &model->head));
+  return plm_copy_to_host(&pass, request->logits, model->head.logits, pass.in.N * model->config.vocab_size, PLM_F32);
 }
 
 plm_status plm_model_zero_gradient(plm_model *model, plm_exec *x) {

@@ -4,12 +4,12 @@
  */
 #include "model/model_internal.h"
 
-static plm_status take_head(const plm_run *run, plm_head_state *head) {
-  plm_stack *stack = &run->model->stack;
-  plm_dtype type = run->model->options.dtype;
-  int64_t M = run->in.M, C = run->model->config.hidden_size, V = run->model->config.vocab_size;
+static plm_status take_head(const plm_pass *pass, plm_head_state *head) {
+  plm_stack *stack = &pass->model->stack;
+  plm_dtype type = pass->model->options.dtype;
+  int64_t M = pass->in.M, C = pass->model->config.hidden_size, V = pass->model->config.vocab_size;
   *head = (plm_head_state){0};
-  if (run->keep) {
+  if (pass->keep) {
     PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &head->mean1));
     PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &head->rstd1));
     PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &head->mean2));
@@ -21,63 +21,63 @@ static plm_status take_head(const plm_run *run, plm_head_state *head) {
   PLM_TRY(PLM_TAKE(stack, M * C, type, &head->normed));
   PLM_TRY(PLM_TAKE(stack, M * V, PLM_F32, &head->logits));
   head->d_logits = head->logits;
-  if (run->keep && type != PLM_F32) PLM_TRY(PLM_TAKE(stack, M * V, type, &head->d_logits));
+  if (pass->keep && type != PLM_F32) PLM_TRY(PLM_TAKE(stack, M * V, type, &head->d_logits));
   return PLM_OK;
 }
 
-plm_status plm_head_forward(const plm_run *run, float *x, plm_head_state *head) {
-  plm_model *model = run->model;
+plm_status plm_head_forward(const plm_pass *pass, float *x, plm_head_state *head) {
+  plm_model *model = pass->model;
   plm_dtype type = model->options.dtype;
-  int64_t M = run->in.M;
-  PLM_TRY(take_head(run, head));
+  int64_t M = pass->in.M;
+  PLM_TRY(take_head(pass, head));
   head->x = x;
-  PLM_TRY(plm_norm_apply(run, &model->final_norm, M, x, PLM_F32, head->y, type, head->mean1, head->rstd1));
-  PLM_TRY(plm_linear_apply(run, model->head_dense, M, head->y, NULL, head->dense, type));
-  PLM_TRY(run->x->ops->activation_forward(
-      run->x, &(plm_activation_forward_args){
+  PLM_TRY(plm_norm_apply(pass, &model->final_norm, M, x, PLM_F32, head->y, type, head->mean1, head->rstd1));
+  PLM_TRY(plm_linear_apply(pass, model->head_dense, M, head->y, NULL, head->dense, type));
+  PLM_TRY(pass->x->ops->activation_forward(
+      pass->x, &(plm_activation_forward_args){
                   .n = M * model->config.hidden_size, .kind = PLM_GELU_ERF, .dtype = type, .x = head->dense, .y = head->gelu}));
-  PLM_TRY(plm_norm_apply(run, &model->head_norm, M, head->gelu, type, head->normed, type, head->mean2, head->rstd2));
-  return plm_linear_apply(run, model->decoder, M, head->normed, NULL, head->logits, PLM_F32);
+  PLM_TRY(plm_norm_apply(pass, &model->head_norm, M, head->gelu, type, head->normed, type, head->mean2, head->rstd2));
+  return plm_linear_apply(pass, model->decoder, M, head->normed, NULL, head->logits, PLM_F32);
 }
 
-plm_status plm_head_loss(const plm_run *run, plm_head_state *head, bool per_row) {
-  plm_model *model = run->model;
+plm_status plm_head_loss(const plm_pass *pass, plm_head_state *head, bool per_row) {
+  plm_model *model = pass->model;
   if (per_row) {
-    PLM_TRY(PLM_TAKE(&model->stack, run->in.M, PLM_F32, &head->row_nll));
-    PLM_TRY(PLM_TAKE(&model->stack, run->in.M, PLM_I32, &head->row_prediction));
+    PLM_TRY(PLM_TAKE(&model->stack, pass->in.M, PLM_F32, &head->row_nll));
+    PLM_TRY(PLM_TAKE(&model->stack, pass->in.M, PLM_I32, &head->row_prediction));
   }
-  return run->x->ops->cross_entropy(run->x, &(plm_cross_entropy_args){.M = run->in.M,
+  return pass->x->ops->cross_entropy(pass->x, &(plm_cross_entropy_args){.M = pass->in.M,
                                                                       .V = model->config.vocab_size,
                                                                       .logits = head->logits,
                                                                       .dtype = PLM_F32,
-                                                                      .targets = run->in.targets,
+                                                                      .targets = pass->in.targets,
                                                                       .sums = model->sums,
-                                                                      .d_logits = run->keep ? head->d_logits : NULL,
+                                                                      .d_logits = pass->keep ? head->d_logits : NULL,
                                                                       .d_dtype = model->options.dtype,
                                                                       .row_nll = head->row_nll,
                                                                       .row_prediction = head->row_prediction});
 }
 
 /* d_x [M,C]: gradient of the stream before the final norm, written. */
-plm_status plm_head_backward(const plm_run *run, const plm_head_state *head, float *d_x) {
-  plm_model *model = run->model;
+plm_status plm_head_backward(const plm_pass *pass, const plm_head_state *head, float *d_x) {
+  plm_model *model = pass->model;
   plm_dtype type = model->options.dtype;
-  int64_t M = run->in.M, C = model->config.hidden_size;
+  int64_t M = pass->in.M, C = model->config.hidden_size;
   size_t mark = plm_stack_mark(&model->stack);
   float *d_normed; /* [M,C] gradient of h, then of y */
   void *d_dense;   /* [M,C] gradient of gelu(t), then of t */
   PLM_TRY(PLM_TAKE(&model->stack, M * C, PLM_F32, &d_normed));
   PLM_TRY(PLM_TAKE(&model->stack, M * C, type, &d_dense));
 
-  PLM_TRY(plm_linear_gradient(run, model->decoder, M, head->d_logits, head->normed));
-  PLM_TRY(plm_linear_input_gradient(run, model->decoder, M, head->d_logits, d_normed, PLM_F32));
-  PLM_TRY(plm_norm_gradient(run, &model->head_norm, M, d_normed, head->gelu, type, head->mean2, head->rstd2, NULL, d_dense, type));
-  PLM_TRY(run->x->ops->activation_backward(
-      run->x,
+  PLM_TRY(plm_linear_gradient(pass, model->decoder, M, head->d_logits, head->normed));
+  PLM_TRY(plm_linear_input_gradient(pass, model->decoder, M, head->d_logits, d_normed, PLM_F32));
+  PLM_TRY(plm_norm_gradient(pass, &model->head_norm, M, d_normed, head->gelu, type, head->mean2, head->rstd2, NULL, d_dense, type));
+  PLM_TRY(pass->x->ops->activation_backward(
+      pass->x,
       &(plm_activation_backward_args){.n = M * C, .kind = PLM_GELU_ERF, .dtype = type, .x = head->dense, .d_y = d_dense, .d_x = d_dense}));
-  PLM_TRY(plm_linear_gradient(run, model->head_dense, M, d_dense, head->y));
-  PLM_TRY(plm_linear_input_gradient(run, model->head_dense, M, d_dense, d_normed, PLM_F32));
-  PLM_TRY(plm_norm_gradient(run, &model->final_norm, M, d_normed, head->x, PLM_F32, head->mean1, head->rstd1, NULL, d_x, PLM_F32));
+  PLM_TRY(plm_linear_gradient(pass, model->head_dense, M, d_dense, head->y));
+  PLM_TRY(plm_linear_input_gradient(pass, model->head_dense, M, d_dense, d_normed, PLM_F32));
+  PLM_TRY(plm_norm_gradient(pass, &model->final_norm, M, d_normed, head->x, PLM_F32, head->mean1, head->rstd1, NULL, d_x, PLM_F32));
   plm_stack_release(&model->stack, mark);
   return PLM_OK;
 }

@@ -86,9 +86,9 @@ static int32_t *place_copy(layout *l, const int32_t *from, int64_t count) {
 }
 
 /* Fill the staging memory; leaves host addresses in `in`. */
-static plm_status fill_staging(plm_run *run, const plm_tokens *t, const plm_objective *o, layout *l) {
-  plm_model *model = run->model;
-  plm_inputs *in = &run->in;
+static plm_status fill_staging(plm_pass *pass, const plm_tokens *t, const plm_objective *o, layout *l) {
+  plm_model *model = pass->model;
+  plm_inputs *in = &pass->in;
   in->tokens = place_copy(l, t->tokens, t->N);
   in->positions = place_copy(l, t->positions, t->N);
   in->host_cu_seqlens = in->cu_seqlens = place_copy(l, t->cu_seqlens, t->S + 1);
@@ -112,20 +112,20 @@ static plm_status fill_staging(plm_run *run, const plm_tokens *t, const plm_obje
   return PLM_OK;
 }
 
-plm_status plm_inputs_load(plm_run *run, const plm_tokens *tokens, const plm_objective *objective) {
-  plm_model *model = run->model;
-  plm_inputs *in = &run->in;
+plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_objective *objective) {
+  plm_model *model = pass->model;
+  plm_inputs *in = &pass->in;
   PLM_TRY(check_tokens(model, tokens));
   if (objective != NULL) PLM_TRY(check_objective(model, tokens, objective));
   *in = (plm_inputs){.N = tokens->N, .S = tokens->S, .M = objective == NULL ? tokens->N : objective->M, .every_row = objective == NULL};
   layout l = {.host = model->staging};
-  PLM_TRY(fill_staging(run, tokens, objective, &l));
+  PLM_TRY(fill_staging(pass, tokens, objective, &l));
 
   int32_t *device;
   plm_stack_release(&model->stack, 0);
   PLM_TRY(PLM_TAKE(&model->stack, l.used, PLM_I32, &device));
-  plm_device *d = run->x->device;
-  if (!run->x->dry) PLM_TRY(d->copy(d, device, l.host, (size_t)l.used * sizeof *device, PLM_COPY_TO_DEVICE));
+  plm_device *d = pass->x->device;
+  if (!pass->x->dry) PLM_TRY(d->copy(d, device, l.host, (size_t)l.used * sizeof *device, PLM_COPY_TO_DEVICE));
   const int32_t **arrays[] = {&in->tokens, &in->positions, &in->cu_seqlens, &in->rows, &in->row_positions, &in->row_cu_seqlens, &in->targets};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
     if (*arrays[i] != NULL) *arrays[i] = device + (*arrays[i] - l.host);

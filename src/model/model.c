@@ -2,6 +2,7 @@
 #include "model/model_internal.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -23,7 +24,7 @@ static plm_status reserve_block(plm_model *model, size_t bytes, int64_t *taken, 
     PLM_TRY(model->device->alloc(model->device, rounded, &pointer));
   }
   *taken += (int64_t)rounded;
-  *(void **)ret_pointer = pointer;
+  memcpy(ret_pointer, &pointer, sizeof pointer); /* what lies there is a float *, a char *, ...: an assignment would break the aliasing rules */
   return PLM_OK;
 }
 

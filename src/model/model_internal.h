@@ -105,7 +105,7 @@ struct plm_model {
 };
 
 /* One pass over one batch. */
-typedef struct plm_run {
+typedef struct plm_pass {
   plm_model *model;
   plm_exec *x;
   plm_inputs in;
@@ -114,7 +114,7 @@ typedef struct plm_run {
   const plm_bucket_hooks *hooks;
   const plm_forward_request *request; /* inspection, or NULL */
   int64_t layers;     /* how many to compute: inspection may ask for early states only */
-} plm_run;
+} plm_pass;
 
 /* ---- model.c ---- */
 /* A model with all its blocks; dry (device NULL) for the plan. activation_bytes: size of the block, ignored when dry. */
@@ -126,50 +126,50 @@ PLM_CHECKED plm_status plm_model_build(const plm_model_config *config, const plm
 int64_t plm_inputs_room(int64_t max_tokens);
 /* Check the batch, compute row scales and per-sequence row counts, copy all to the device (on top of the empty stack). objective NULL:
  * every row is read. */
-PLM_CHECKED plm_status plm_inputs_load(plm_run *run, const plm_tokens *tokens, const plm_objective *objective);
+PLM_CHECKED plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_objective *objective);
 
 /* ---- layers.c ---- */
-PLM_CHECKED plm_status plm_linear_apply(const plm_run *run, const plm_linear *linear, int64_t n, const void *x, const void *add, void *y,
+PLM_CHECKED plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add, void *y,
                                         plm_dtype y_dtype);
-/* d_weight, d_bias += from d_y [n,out] and x [n,in]. d_y_stride in elements, 0 = packed. */
-PLM_CHECKED plm_status plm_linear_gradient(const plm_run *run, const plm_linear *linear, int64_t n, const void *d_y, const void *x);
-PLM_CHECKED plm_status plm_linear_input_gradient(const plm_run *run, const plm_linear *linear, int64_t n, const void *d_y, void *d_x,
+/* d_weight, d_bias += from d_y [n,out] and x [n,in]. */
+PLM_CHECKED plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, const void *x);
+PLM_CHECKED plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, void *d_x,
                                                  plm_dtype d_x_dtype);
 /* y = norm(x); mean and rstd NULL when not kept (or kept already). */
-PLM_CHECKED plm_status plm_norm_apply(const plm_run *run, const plm_norm *norm, int64_t n, const void *x, plm_dtype x_dtype, void *y,
+PLM_CHECKED plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n, const void *x, plm_dtype x_dtype, void *y,
                                       plm_dtype y_dtype, float *mean, float *rstd);
 /* d_x = gradient through the norm + add (NULL: none); d_y is F32. */
-PLM_CHECKED plm_status plm_norm_gradient(const plm_run *run, const plm_norm *norm, int64_t n, const float *d_y, const void *x,
+PLM_CHECKED plm_status plm_norm_gradient(const plm_pass *pass, const plm_norm *norm, int64_t n, const float *d_y, const void *x,
                                          plm_dtype x_dtype, const float *mean, const float *rstd, const void *add, void *d_x,
                                          plm_dtype d_x_dtype);
 /* `x` [count] F32 as an operand of products: itself in fp32, a converted copy on the stack in bf16. */
-PLM_CHECKED plm_status plm_as_operand(const plm_run *run, const float *x, int64_t count, const void **ret_operand);
+PLM_CHECKED plm_status plm_as_operand(const plm_pass *pass, const float *x, int64_t count, const void **ret_operand);
 
 /* ---- blocks: `n` of a layer is N, or M in the last ---- */
-PLM_CHECKED plm_status plm_attention_block_forward(const plm_run *run, const plm_layer *layer, plm_layer_state *state);
+PLM_CHECKED plm_status plm_attention_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state);
 /* d_rows [n,C]: gradient of the block's output. d_x [N,C]: gradient of its input, written; the same memory unless rows were gathered. */
-PLM_CHECKED plm_status plm_attention_block_backward(const plm_run *run, const plm_layer *layer, const plm_layer_state *state, float *d_rows,
+PLM_CHECKED plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_rows,
                                                     float *d_x);
 /* *ret_out [n,C]: the stream after the block. */
-PLM_CHECKED plm_status plm_ffn_block_forward(const plm_run *run, const plm_layer *layer, plm_layer_state *state, float **ret_out);
-PLM_CHECKED plm_status plm_ffn_block_backward(const plm_run *run, const plm_layer *layer, const plm_layer_state *state, float *d_x);
+PLM_CHECKED plm_status plm_ffn_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state, float **ret_out);
+PLM_CHECKED plm_status plm_ffn_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_x);
 
 /* ---- head.c ---- */
-PLM_CHECKED plm_status plm_head_forward(const plm_run *run, float *x, plm_head_state *head);
-PLM_CHECKED plm_status plm_head_loss(const plm_run *run, plm_head_state *head, bool per_row);
-PLM_CHECKED plm_status plm_head_backward(const plm_run *run, const plm_head_state *head, float *d_x);
+PLM_CHECKED plm_status plm_head_forward(const plm_pass *pass, float *x, plm_head_state *head);
+PLM_CHECKED plm_status plm_head_loss(const plm_pass *pass, plm_head_state *head, bool per_row);
+PLM_CHECKED plm_status plm_head_backward(const plm_pass *pass, const plm_head_state *head, float *d_x);
 
 /* ---- encoder.c ---- */
 /* *ret_x [M,C]: the stream after the last layer that runs, before the final norm. */
-PLM_CHECKED plm_status plm_encoder_forward(const plm_run *run, float **ret_x);
-PLM_CHECKED plm_status plm_encoder_backward(const plm_run *run, float *d_rows, float *d_x);
+PLM_CHECKED plm_status plm_encoder_forward(const plm_pass *pass, float **ret_x);
+PLM_CHECKED plm_status plm_encoder_backward(const plm_pass *pass, float *d_rows, float *d_x);
 
-static inline int64_t plm_layer_rows(const plm_run *run, const plm_layer *layer) { return layer->is_last ? run->in.M : run->in.N; }
+static inline int64_t plm_layer_rows(const plm_pass *pass, const plm_layer *layer) { return layer->is_last ? pass->in.M : pass->in.N; }
 
 /* Copies that a dry run leaves out. */
-static inline plm_status plm_copy_to_host(const plm_run *run, void *to, const void *from, int64_t count, plm_dtype dtype) {
-  plm_device *device = run->x->device;
-  if (run->x->dry || count == 0) return PLM_OK;
+static inline plm_status plm_copy_to_host(const plm_pass *pass, void *to, const void *from, int64_t count, plm_dtype dtype) {
+  plm_device *device = pass->x->device;
+  if (pass->x->dry || count == 0) return PLM_OK;
   return device->copy(device, to, from, (size_t)count * plm_dtype_size(dtype), PLM_COPY_TO_HOST);
 }
 

@@ -4,20 +4,14 @@
 #include "model/config.h"
 #include "protlm/options.h"
 
+static const char *const names[] = {"esm2_t6_8M", "esm2_t12_35M", "esm2_t30_150M", "esm2_t33_650M", "esm2_t36_3B", "esm2_t48_15B"};
+enum { PRESETS = sizeof names / sizeof *names };
+
+/* In the order of the names. */
 typedef struct preset {
-  const char *name;
   int64_t layers, width, heads;
 } preset;
-
-static const preset presets[] = {
-    {"esm2_t6_8M", 6, 320, 20},     {"esm2_t12_35M", 12, 480, 20},   {"esm2_t30_150M", 30, 640, 20},
-    {"esm2_t33_650M", 33, 1280, 20}, {"esm2_t36_3B", 36, 2560, 40},   {"esm2_t48_15B", 48, 5120, 40},
-};
-enum { PRESETS = sizeof presets / sizeof *presets };
-
-static const char *const names[PRESETS] = {
-    "esm2_t6_8M", "esm2_t12_35M", "esm2_t30_150M", "esm2_t33_650M", "esm2_t36_3B", "esm2_t48_15B",
-};
+static const preset presets[PRESETS] = {{6, 320, 20}, {12, 480, 20}, {30, 640, 20}, {33, 1280, 20}, {36, 2560, 40}, {48, 5120, 40}};
 
 const char *const *plm_model_preset_names(int *ret_count) {
   *ret_count = PRESETS;
@@ -26,7 +20,7 @@ const char *const *plm_model_preset_names(int *ret_count) {
 
 static const preset *find_preset(const char *name) {
   for (int i = 0; i < PRESETS; i++)
-    if (strcmp(presets[i].name, name) == 0) return &presets[i];
+    if (strcmp(names[i], name) == 0) return &presets[i];
   return NULL;
 }
 

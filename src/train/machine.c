@@ -71,17 +71,25 @@ void plm_run_close_machine(plm_run *run) {
 
 /* ---- memory ---- */
 
-static plm_status plan(plm_run *run, int64_t micro_batch_tokens) {
-  const plm_train_settings *s = run->settings;
-  const plm_model_options options = {
+void plm_run_model_options(const plm_run *run, plm_model_options *ret_options) {
+  const plm_train_options *o = run->settings->o;
+  *ret_options = (plm_model_options){
       .dtype = run->dtype,
       .training = true,
-      .decay_all = s->o->decay_all,
-      .max_tokens = micro_batch_tokens > s->o->max_length ? micro_batch_tokens : s->o->max_length,
-      .max_length = s->o->max_length,
+      .decay_all = o->decay_all,
+      .max_tokens = run->micro_batch_tokens > o->max_length ? run->micro_batch_tokens : o->max_length,
+      .max_length = o->max_length,
   };
-  return plm_model_plan(&s->config, &options, run->x, &run->memory);
 }
+
+static plm_status plan(plm_run *run) {
+  plm_model_options options;
+  plm_run_model_options(run, &options);
+  return plm_model_plan(&run->settings->config, &options, run->x, &run->memory);
+}
+
+/* Weights and both moments in fp32; the rest is small. */
+int64_t plm_run_checkpoint_bytes(const plm_run *run) { return run->memory.optimizer / 2 * 3; }
 
 /* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that crossed it. */
 static int64_t automatic_limit(const plm_run *run) {
@@ -108,10 +116,10 @@ plm_status plm_run_plan_memory(plm_run *run) {
   PLM_TRY(run->device->memory_info(run->device, &total, &available));
   const bool fixed = plm_train_explicit(run->settings, "micro-batch-tokens"), saved = run->resumed && run->state.arithmetic.micro_batch_tokens > 0;
   run->micro_batch_tokens = fixed ? o->micro_batch_tokens : saved ? run->state.arithmetic.micro_batch_tokens : automatic_limit(run);
-  PLM_TRY(plan(run, run->micro_batch_tokens));
+  PLM_TRY(plan(run));
   while (!fixed && !saved && (double)run->memory.total > memory_share * (double)total && run->micro_batch_tokens > o->max_length) {
     run->micro_batch_tokens = run->micro_batch_tokens / 2 > o->max_length ? run->micro_batch_tokens / 2 : o->max_length;
-    PLM_TRY(plan(run, run->micro_batch_tokens));
+    PLM_TRY(plan(run));
   }
   if (run->memory.total > (int64_t)total) return refuse_memory(run, total);
   if (run->resumed && saved && run->micro_batch_tokens != run->state.arithmetic.micro_batch_tokens)
@@ -146,20 +154,19 @@ static void report_steps(const plm_run *run) {
              (long long)s->schedule.W, highest, s->o->learning_rate);
 }
 
-/* Weights and both moments in fp32; the rest is small. */
 static plm_status report_disk(const plm_run *run) {
   if (run->directory.path == NULL) return PLM_OK;
-  const int64_t each = run->memory.optimizer / 2 * 3, limit = run->settings->o->save_total_limit, steps = run->settings->o->save_steps;
+  const int64_t each = plm_run_checkpoint_bytes(run), limit = run->settings->o->save_total_limit, steps = run->settings->o->save_steps;
   int64_t kept = run->settings->max_steps / steps + 1;
   if (limit > 0 && kept > limit + 1) kept = limit + 1;
   const double needed = ((double)kept + 1.0 / 3) * (double)each; /* and final/ */
   int64_t free_bytes = 0;
   char text[3][PLM_NUMBER_TEXT];
-  if (plm_disk_free(plm_file_exists(run->directory.path) ? run->directory.path : ".", &free_bytes) != PLM_OK) {
+  if (plm_disk_free(run->directory.path, &free_bytes) != PLM_OK) {
     plm_error_clear();
     return PLM_OK;
   }
-  plm_info("disk: %s a checkpoint, %s for %lld of them and final/; %s free", plm_bytes_text(each, text[0]), plm_bytes_text((int64_t)needed, text[1]),
+  plm_info("disk: %s a checkpoint, %s for %lld of them and final/; %s free", plm_bytes_text(each, text[0]), plm_bytes_text(needed < 0x1p62 ? (int64_t)needed : INT64_MAX, text[1]),
            (long long)kept, plm_bytes_text(free_bytes, text[2]));
   if (needed > (double)free_bytes)
     plm_warn("the disk may fill before the run ends: --save-total-limit N keeps only the newest N checkpoints");

@@ -2,6 +2,7 @@
 #include "train/optimiser.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/alloc.h"
 
@@ -48,7 +49,7 @@ static plm_status find_ranges(plm_optimiser *o, const plm_params *params, bool h
 static plm_status alloc_zero(plm_exec *x, size_t bytes, void *ret_pointer) {
   void *memory = NULL;
   PLM_TRY(x->device->alloc(x->device, bytes, &memory));
-  *(void **)ret_pointer = memory;
+  memcpy(ret_pointer, &memory, sizeof memory); /* a float * or plm_norm_sums * lies there */
   const plm_fill_args fill = {.to = memory, .bytes = (int64_t)bytes};
   return x->ops->fill(x, &fill);
 }

@@ -135,13 +135,8 @@ static plm_status fill_weights(plm_run *run) {
 
 static plm_status open_model(plm_run *run) {
   const plm_train_options *o = run->settings->o;
-  const plm_model_options options = {
-      .dtype = run->dtype,
-      .training = true,
-      .decay_all = o->decay_all,
-      .max_tokens = run->micro_batch_tokens > o->max_length ? run->micro_batch_tokens : o->max_length,
-      .max_length = o->max_length,
-  };
+  plm_model_options options;
+  plm_run_model_options(run, &options);
   run->optimiser_options = (plm_optimiser_options){
       .beta1 = o->adam_beta1, .beta2 = o->adam_beta2, .epsilon = o->adam_epsilon, .weight_decay = o->weight_decay, .max_grad_norm = o->max_grad_norm};
   plm_run_phase(run, "loading %s", o->model);
@@ -188,7 +183,7 @@ static plm_status train(plm_run *run) {
   plm_train_result *r = run->result;
   PLM_TRY(open_model(run));
   PLM_TRY(check_interrupted(run));
-  plm_deadline_init(&run->deadline, run->started, run->settings->o->time_limit, run->memory.optimizer / 2 * 3);
+  plm_deadline_init(&run->deadline, run->started, run->settings->o->time_limit, plm_run_checkpoint_bytes(run));
   run->last_save_at = plm_clock_monotonic();
   PLM_TRY(start_writing(run));
   PLM_TRY(plm_run_loop(run));

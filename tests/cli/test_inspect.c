@@ -270,7 +270,10 @@ static void tokens_are_one_a_letter(void **state) {
 
 static void parameters_are_listed_under_their_names(void **state) {
   (void)state;
-  program_result r = program_line(NULL, "inspect params --model " FIXTURES "d8 --slice lm_head.bias[0:3]", NULL);
+  program_result r = program_line(NULL, "inspect params --model " FIXTURES "d8 --slice lm_head.bias[99999999999999999999]", NULL);
+  program_expect(&r, 2);
+  program_expect_words(&r, r.err, "outside 0:33");
+  r = program_line(NULL, "inspect params --model " FIXTURES "d8 --slice lm_head.bias[0:3]", NULL);
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "esm.encoder.layer.2.attention.self.value.weight");
   program_expect_words(&r, r.out, "lm_head.bias[0:3]\n");

@@ -73,27 +73,12 @@ static void nonsense_is_no_limit(void **state) {
   assert_true(limits.memory == INT64_MAX && isinf(limits.cpus));
 }
 
-static void what_is_no_terminal_is_80_columns_wide(void **state) {
-  (void)state;
-  int ends[2];
-  assert_int_equal(pipe(ends), 0);
-  unsetenv("COLUMNS");
-  assert_false(plm_is_terminal(ends[0]));
-  assert_int_equal(plm_terminal_width(ends[0]), 80);
-  setenv("COLUMNS", "132", 1);
-  assert_int_equal(plm_terminal_width(ends[0]), 132);
-  close(ends[0]);
-  close(ends[1]);
-  assert_false(plm_is_terminal(-1));
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_machine_is_described),
       cmocka_unit_test(version_2_limits_are_the_tightest_on_the_way_up),
       cmocka_unit_test(version_1_limits_are_found_under_their_controllers),
       cmocka_unit_test(nonsense_is_no_limit),
-      cmocka_unit_test(what_is_no_terminal_is_80_columns_wide),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
