@@ -49,6 +49,11 @@ bool plm_file_exists(const char *path) {
   return look_at(path, &facts) == 0;
 }
 
+bool plm_name_is_taken(const char *path) {
+  struct stat facts;
+  return plm_file_exists(path) || lstat(path, &facts) == 0;
+}
+
 bool plm_file_is_directory(const char *path) {
   struct stat facts;
   return look_at(path, &facts) == 0 && S_ISDIR(facts.st_mode);

@@ -39,6 +39,7 @@ bool plm_file_exists(const char *path);
 bool plm_file_is_directory(const char *path);
 /* Where absent and cannot-say must be told apart (a log taken for absent would be started afresh): fails on anything but "no such file". */
 PLM_CHECKED plm_status plm_file_find(const char *path, bool *ret_exists);
+bool plm_name_is_taken(const char *path); /* by anything, a link that leads nowhere included */
 PLM_CHECKED plm_status plm_file_size(const char *path, int64_t *ret_bytes);
 PLM_CHECKED plm_status plm_disk_free(const char *path, int64_t *ret_bytes); /* what this user may still write there */
 

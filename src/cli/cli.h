@@ -35,6 +35,9 @@ bool cli_is_group(const char *word);                                        /* t
 void cli_print_usage(FILE *out, const char *only, const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
 plm_status cli_unknown_command(int argc, char **argv);
 
+/* Keep idle threads from spinning for long (waiting.c). Does not return when it starts the program over. */
+void cli_settle_waiting(char **argv);
+
 /* ---- terminal.c: what stderr and stdout can show ---- */
 typedef struct cli_terminal {
   bool live;   /* stderr is a terminal: a progress bar can be redrawn */

@@ -112,6 +112,7 @@ int main(int argc, char **argv) {
   cli_common common;
   cli_terminal terminal;
   int words = 0;
+  cli_settle_waiting(argv);
   hold_standard_files();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: a write that fails is told; a signal is not */

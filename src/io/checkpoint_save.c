@@ -105,7 +105,7 @@ static plm_status look_at_existing(const char *run_directory, int64_t step, cons
   bool exists = false;
   *ret_complete = false;
   PLM_TRY(plm_file_find(path, &exists));
-  if (!exists) return PLM_OK;
+  if (!exists && !plm_name_is_taken(path)) return PLM_OK;
   plm_status status = plm_checkpoint_verify(path);
   *ret_complete = status == PLM_OK;
   if (status != PLM_E_CHECKPOINT) return status;

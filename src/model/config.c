@@ -88,11 +88,13 @@ static plm_status read_numbers(const json_t *object, const char *what, plm_model
   PLM_TRY(plm_json_get_double(object, what, "initializer_range", false, &config->initializer_range));
   if (!(config->initializer_range >= 0 && config->initializer_range <= 100))
     return refuse(what, json_object_get(object, "initializer_range"), "initializer_range", "a number from 0 to 100");
+  config->dropout = 0;
   static const char *const dropouts[] = {"hidden_dropout_prob", "attention_probs_dropout_prob"};
   for (size_t i = 0; i < 2; i++) {
     double p = 0;
     PLM_TRY(plm_json_get_double(object, what, dropouts[i], false, &p));
-    if (p != 0) return refuse(what, json_object_get(object, dropouts[i]), dropouts[i], "0 (ESM-2 is trained without dropout)");
+    if (!(p >= 0 && p < 1)) return refuse(what, json_object_get(object, dropouts[i]), dropouts[i], "0 or more and less than 1");
+    if (p > config->dropout) config->dropout = p;
   }
   return PLM_OK;
 }

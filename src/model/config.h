@@ -21,6 +21,7 @@ typedef struct plm_model_config {
   double layer_norm_eps;
   double initializer_range;
   bool token_dropout;          /* model_spec 3.4 */
+  double dropout; /* what the file asks for in training, the larger of its two; protlm applies none and writes 0 */
   int32_t mask_token_id, pad_token_id;
   int64_t max_position_embeddings; /* kept for the file; rotary does not enforce it */
   bool inv_freq_is_fp16;       /* nominal inverse frequencies rounded to fp16, as the published ESM-2 (model_spec 3.5); from scratch: false */

@@ -22,9 +22,13 @@ static const double memory_share = 0.7;
 
 static int64_t choose_threads(const plm_run *run) {
   const int64_t saved = run->state.arithmetic.threads;
-  if (plm_train_explicit(run->settings, "threads")) return run->settings->o->threads;
   plm_system system;
   plm_system_read(&system);
+  const int64_t asked = run->settings->o->threads;
+  if (plm_train_explicit(run->settings, "threads")) {
+    if (asked > system.cpus) plm_warn("--threads %lld: this process may use %d processors; more threads than that slow each other down", (long long)asked, system.cpus);
+    return asked;
+  }
   return run->resumed && saved <= system.cpus ? saved : system.cpus;
 }
 

@@ -194,7 +194,7 @@ static const plm_option_table table = {
     .description =
         "Trains by masked language modelling: residues of each protein are hidden and the model learns to predict them.\n\n"
         "Whatever stops the program, the same command continues the run from its newest good checkpoint, and the result is the same, bit "
-        "for bit, as if nothing had happened. SIGTERM, SIGINT and SIGUSR1 finish the current step, save and exit with code 75; a second "
+        "for bit, as if nothing had happened. SIGTERM, SIGINT, SIGHUP and SIGUSR1 finish the current step, save and exit with code 75; a second "
         "SIGTERM or SIGINT leaves at once. SIGUSR2 saves and goes on.\n\n"
         "The output directory receives log.jsonl, metrics.csv, TensorBoard events, report.html, config.yaml, env.json, "
         "checkpoint-STEP/ directories that open in transformers, and at the end final/ with the model alone.",

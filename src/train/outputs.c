@@ -149,7 +149,7 @@ done:
 
 /* Move a complete directory to its name; what stood there goes to the trash first. */
 static plm_status replace_directory(const char *parent, const char *from, const char *to, const char *trash) {
-  if (plm_file_exists(to)) PLM_TRY(plm_file_rename(to, trash));
+  if (plm_name_is_taken(to)) PLM_TRY(plm_file_rename(to, trash));
   PLM_TRY(plm_file_rename(from, to));
   PLM_TRY(plm_directory_sync(parent));
   return plm_tree_remove(trash);

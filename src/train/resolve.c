@@ -266,6 +266,8 @@ static plm_status shape_trained(plm_train_settings *s, const char *checkpoint) {
     PLM_TRY(plm_model_dir_resolve(s->o->model, &s->model_directory));
   }
   PLM_TRY(plm_model_dir_read_config(checkpoint != NULL ? checkpoint : s->model_directory, &s->config));
+  if (s->config.dropout > 0)
+    plm_warn("%s: its config.json asks for dropout %g in training; protlm trains ESM-2 without, as it was published", s->o->model, s->config.dropout);
   for (int i = 0; i < SIZES; i++)
     if (*wish(s, i) > 0 && *wish(s, i) != *shape(s, i))
       return plm_hint(plm_fail(PLM_E_USAGE, "--%s %lld: %s has trained weights of size %lld", sizes[i].option, (long long)*wish(s, i),

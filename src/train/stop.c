@@ -22,6 +22,7 @@ static const struct {
     {SIGTERM, PLM_STOP_TERM, true, "SIGTERM"},
     {SIGINT, PLM_STOP_INT, true, "SIGINT"},
     {SIGUSR1, PLM_STOP_USR1, false, "SIGUSR1"},
+    {SIGHUP, PLM_STOP_HUP, false, "SIGHUP"},
     {SIGUSR2, PLM_STOP_SAVE, false, "SIGUSR2"},
 };
 enum { WATCHED = sizeof watched / sizeof *watched };
@@ -65,6 +66,9 @@ static void on_signal(int number) {
   errno = saved_errno;
 }
 
+/* nohup asks for a lost terminal to be ignored, and is obeyed. */
+static bool is_left_ignored(int i) { return watched[i].signal == SIGHUP && previous[i].sa_handler == SIG_IGN; }
+
 plm_status plm_stop_install(void) {
   PLM_ASSERT(!installed);
   atomic_store(&raised, 0);
@@ -74,9 +78,10 @@ plm_status plm_stop_install(void) {
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
-  for (int i = 0; i < WATCHED; i++)
-    if (sigaction(watched[i].signal, &action, &previous[i]) != 0)
+  for (int i = 0; i < WATCHED; i++) {
+    if (sigaction(watched[i].signal, NULL, &previous[i]) != 0 || (!is_left_ignored(i) && sigaction(watched[i].signal, &action, NULL) != 0))
       return plm_fail(PLM_E_FAILURE, "cannot handle %s: %s", watched[i].name, strerror(errno));
+  }
   action.sa_handler = SIG_IGN;
   if (sigaction(SIGPIPE, &action, &previous_pipe) != 0) return plm_fail(PLM_E_FAILURE, "cannot ignore SIGPIPE: %s", strerror(errno));
   installed = true;

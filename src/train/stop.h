@@ -27,8 +27,9 @@ enum {
   PLM_STOP_SAVE = 1u << 3, /* SIGUSR2: not a reason to stop */
   PLM_STOP_TIME_LIMIT = 1u << 4,
   PLM_STOP_JOB_END = 1u << 5,
+  PLM_STOP_HUP = 1u << 6, /* the terminal is gone; not under nohup */
 };
-#define PLM_STOP_EARLY (PLM_STOP_TERM | PLM_STOP_INT | PLM_STOP_USR1 | PLM_STOP_TIME_LIMIT | PLM_STOP_JOB_END)
+#define PLM_STOP_EARLY (PLM_STOP_TERM | PLM_STOP_INT | PLM_STOP_USR1 | PLM_STOP_TIME_LIMIT | PLM_STOP_JOB_END | PLM_STOP_HUP)
 
 /* Install the handlers, keeping the old ones; and put those back. One run at a time. */
 PLM_CHECKED plm_status plm_stop_install(void);

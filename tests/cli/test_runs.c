@@ -304,6 +304,18 @@ static void a_finished_run_says_so_and_ends_well(void **state) {
   program_expect_words(&r, r.out, "checkpoint-3");
 }
 
+static void a_final_that_is_a_link_to_nowhere_is_replaced(void **state) {
+  (void)state;
+  mkdir(scratch_path("moved"), 0755);
+  program_result r = train(NULL, "moved", "--max-steps 2 --save-steps 1");
+  program_expect(&r, 0);
+  assert_int_equal(rename(scratch_path("moved/final"), scratch_path("elsewhere")), 0);
+  assert_int_equal(symlink("/no/such/place", scratch_path("moved/final")), 0);
+  r = train(NULL, "moved", "--max-steps 2 --save-steps 1");
+  program_expect(&r, 0);
+  assert_true(exists("moved/final/model.safetensors"));
+}
+
 static void a_dry_run_writes_nothing(void **state) {
   (void)state;
   program_result r = train(NULL, "dry", "--max-steps 3 --dry-run");
@@ -342,6 +354,7 @@ int main(void) {
       cmocka_unit_test(sources_win_in_their_order),
       cmocka_unit_test(the_log_is_lines_when_stderr_is_no_terminal),
       cmocka_unit_test(a_finished_run_says_so_and_ends_well),
+      cmocka_unit_test(a_final_that_is_a_link_to_nowhere_is_replaced),
       cmocka_unit_test(a_dry_run_writes_nothing),
       cmocka_unit_test(changed_options_are_listed_with_the_flag_to_add),
   };

@@ -25,10 +25,10 @@ static void write_many_proteins(void) {
 }
 
 static void the_step_is_finished_and_saved(void **state) {
-  static const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
-  static const char *const words[] = {"SIGTERM", "SIGINT", "SIGUSR1"};
+  static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
+  static const char *const words[] = {"SIGTERM", "SIGINT", "SIGUSR1", "SIGHUP"};
   (void)state;
-  for (int i = 0; i < 3; i++) {
+  for (int i = 0; i < 4; i++) {
     run_process process;
     run_start(NULL, &process, SLOW " --output-dir {}/signal-%d", i);
     assert_true(run_until_steps(&process, 2));

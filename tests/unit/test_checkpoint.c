@@ -94,6 +94,17 @@ static void saving_a_step_again_leaves_it(void **state) {
   tiny_run_destroy(&run);
 }
 
+/* As when checkpoints were moved to another disk, linked from here, and cleaned away there. */
+static void a_link_that_leads_nowhere_does_not_stop_a_save(void **state) {
+  (void)state;
+  tiny_run run;
+  tiny_run_create(&run, "nowhere", 4, false);
+  assert_int_equal(symlink("/no/such/place", in_run(&run, "checkpoint-3")), 0);
+  save_step(&run, 3);
+  tiny_run_check(&run, 3, false, "saving over a link");
+  tiny_run_destroy(&run);
+}
+
 /* A parameter's value, or a moment's, made not finite. */
 static void poison(tiny_run *run, bool weight, float value) {
   const plm_params *params = plm_model_get_params(run->model);
@@ -343,6 +354,7 @@ int main(void) {
       cmocka_unit_test(what_is_saved_comes_back),
       cmocka_unit_test(equal_runs_give_equal_tensor_files),
       cmocka_unit_test(saving_a_step_again_leaves_it),
+      cmocka_unit_test(a_link_that_leads_nowhere_does_not_stop_a_save),
       cmocka_unit_test(what_is_not_finite_is_never_saved),
       cmocka_unit_test(another_model_is_refused_with_words),
       cmocka_unit_test(tensors_missing_added_or_misshapen_are_named),

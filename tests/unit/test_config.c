@@ -76,6 +76,8 @@ static void class_defaults_apply_to_absent_keys(void **state) {
   assert_true(c.layer_norm_eps == 1e-12);
   assert_ok(read_changed("", "token_dropout", &c));
   assert_false(c.token_dropout);
+  assert_ok(read_changed("\"hidden_dropout_prob\": 0.1", NULL, &c));
+  assert_true(c.dropout == 0.1); /* for training to warn of; inference has none */
 }
 
 static void what_cannot_be_honoured_is_refused_by_name(void **state) {
@@ -99,8 +101,8 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state) {
       {"\"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}", NULL, "rope_type", "\"linear\""},
       {"\"rope_parameters\": {\"partial_rotary_factor\": 0.5}", NULL, "partial_rotary_factor", "0.5"},
       {"\"quantization_config\": {\"bits\": 4}", NULL, "quantization_config", "bits"},
-      {"\"hidden_dropout_prob\": 0.1", NULL, "hidden_dropout_prob", "0.1"},
-      {"\"attention_probs_dropout_prob\": 0.1", NULL, "attention_probs_dropout_prob", "0.1"},
+      {"\"hidden_dropout_prob\": 1.0", NULL, "hidden_dropout_prob", "1.0"},
+      {"\"attention_probs_dropout_prob\": -0.1", NULL, "attention_probs_dropout_prob", "-0.1"},
       {"\"layer_norm_eps\": 0.0", NULL, "layer_norm_eps", "0.0"},
       {"\"layer_norm_eps\": -1e-5", NULL, "layer_norm_eps", "-"},
       {"\"layer_norm_eps\": \"1e-5\"", NULL, "layer_norm_eps", "string"},

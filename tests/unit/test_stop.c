@@ -29,6 +29,22 @@ static void signals_set_their_flags(void **state) {
   plm_stop_restore();
 }
 
+static void a_lost_terminal_stops_the_run_unless_nohup_says_otherwise(void **state) {
+  (void)state;
+  assert_ok(plm_stop_install());
+  raise(SIGHUP);
+  assert_int_equal(plm_stop_signals(), PLM_STOP_HUP);
+  assert_true((PLM_STOP_EARLY & PLM_STOP_HUP) != 0);
+  assert_string_equal(plm_stop_reason(PLM_STOP_HUP), "SIGHUP");
+  plm_stop_restore();
+  signal(SIGHUP, SIG_IGN);
+  assert_ok(plm_stop_install());
+  raise(SIGHUP);
+  assert_int_equal(plm_stop_signals(), 0);
+  plm_stop_restore();
+  signal(SIGHUP, SIG_DFL);
+}
+
 /* Runs `body` in a child; its wait status. */
 static int in_child(void (*body)(void)) {
   pid_t child = fork();
@@ -130,6 +146,7 @@ static void a_slurm_job_stops_a_minute_before_its_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(signals_set_their_flags),
+      cmocka_unit_test(a_lost_terminal_stops_the_run_unless_nohup_says_otherwise),
       cmocka_unit_test(a_second_request_leaves_at_once),
       cmocka_unit_test(a_doubled_signal_is_one_request),
       cmocka_unit_test(the_time_limit_leaves_room_for_a_step_and_two_saves),
