@@ -13,7 +13,10 @@
 static const char spin_count[] = "10000"; /* iterations */
 
 void cli_settle_waiting(char **argv) {
+  char program[4096]; /* by its own path: under /proc/self/exe it would be listed as "exe" */
   if (getenv("OMP_WAIT_POLICY") != NULL || getenv("GOMP_SPINCOUNT") != NULL) return;
-  if (setenv("GOMP_SPINCOUNT", spin_count, 1) != 0) return;
-  execv("/proc/self/exe", argv); /* returns only where that cannot be done; then things are as they were */
+  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+  if (length <= 0 || setenv("GOMP_SPINCOUNT", spin_count, 1) != 0) return;
+  program[length] = '\0';
+  execv(program, argv); /* returns only where that cannot be done; then things are as they were */
 }

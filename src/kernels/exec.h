@@ -46,6 +46,7 @@ PLM_CHECKED plm_status plm_exec_reserve(plm_exec *exec, size_t bytes);
 PLM_CHECKED plm_status plm_exec_workspace(plm_exec *exec, size_t bytes, void **ret_pointer);
 
 const char *plm_cpu_level_name(plm_cpu_level level);
-plm_cpu_level plm_cpu_level_detect(void); /* what the processor and this build can do, unmasked */
+void plm_cpu_products_name(char ret_name[32]); /* what computes matrix products above level ref: "oneDNN 2.6.3", as loaded, or "own" */
+plm_cpu_level plm_cpu_level_detect(void);      /* what the processor and this build can do, unmasked */
 
 #endif

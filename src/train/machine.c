@@ -32,13 +32,31 @@ static int64_t choose_threads(const plm_run *run) {
   return run->resumed && saved <= system.cpus ? saved : system.cpus;
 }
 
+void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic) {
+  plm_arithmetic a = {.threads = run->settings->o->threads, .micro_batch_tokens = run->micro_batch_tokens};
+  plm_system system;
+  plm_system_read(&system);
+  plm_cpu_products_name(a.products);
+  snprintf(a.level, sizeof a.level, "%s", plm_cpu_level_name(run->x->level));
+  snprintf(a.dtype, sizeof a.dtype, "%s", run->settings->o->dtype);
+  snprintf(a.threading, sizeof a.threading, "%s", plm_pool_kind());
+  snprintf(a.cpu, sizeof a.cpu, "%s", system.cpu);
+  snprintf(a.program, sizeof a.program, "%s", PLM_VERSION);
+  *ret_arithmetic = a;
+}
+
+static void put_arithmetic(const plm_arithmetic *a, char words[320]) {
+  snprintf(words, 320, "%lld threads of %s, kernels %s, products by %s, protlm %s on %s", (long long)a->threads, a->threading, a->level,
+           a->products, a->program, a->cpu);
+}
+
 static void say_when_bits_may_differ(const plm_run *run) {
-  const plm_arithmetic *was = &run->state.arithmetic;
-  const int64_t threads = run->settings->o->threads;
-  const char *level = plm_cpu_level_name(run->x->level), *threading = plm_pool_kind();
-  if (was->threads == threads && strcmp(was->level, level) == 0 && strcmp(was->threading, threading) == 0 && was->onednn == (PLM_HAVE_ONEDNN != 0)) return;
-  plm_warn("bits may differ from a run that was not interrupted: %lld threads, %s, %s%s then; %lld threads, %s, %s%s now", (long long)was->threads,
-           was->level, was->threading, was->onednn ? ", oneDNN" : "", (long long)threads, level, threading, PLM_HAVE_ONEDNN ? ", oneDNN" : "");
+  plm_arithmetic arithmetic;
+  char was[320], is[320];
+  plm_run_arithmetic(run, &arithmetic);
+  put_arithmetic(&run->state.arithmetic, was);
+  put_arithmetic(&arithmetic, is);
+  if (strcmp(was, is) != 0) plm_warn("bits may differ from a run that was not interrupted: %s then; %s now", was, is);
 }
 
 static bool computes_bf16(plm_cpu_level level) { return level >= PLM_CPU_AVX512_BF16; }

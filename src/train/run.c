@@ -97,6 +97,7 @@ static plm_status settle_state(plm_run *run) {
   const char *eval_hash = run->eval_data != NULL ? plm_dataset_get_info(run->eval_data)->content_hash : "";
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
   json_t *options;
+  plm_arithmetic arithmetic;
   run->settings->o->resume_from_checkpoint = "auto"; /* what the run's config.yaml is to say: it is this run from now on */
   PLM_TRY(plm_resume_options(run->settings, &options));
   json_decref(s->options);
@@ -107,12 +108,8 @@ static plm_status settle_state(plm_run *run) {
   s->steps_per_epoch = run->settings->steps_per_epoch;
   s->guard.limit = o->max_nonfinite;
   s->guard.skip_spikes = o->skip_spikes;
-  s->arithmetic.threads = o->threads;
-  s->arithmetic.micro_batch_tokens = run->micro_batch_tokens;
-  s->arithmetic.onednn = PLM_HAVE_ONEDNN != 0;
-  snprintf(s->arithmetic.level, sizeof s->arithmetic.level, "%s", plm_cpu_level_name(run->x->level));
-  snprintf(s->arithmetic.threading, sizeof s->arithmetic.threading, "%s", plm_pool_kind());
-  if (o->dtype != s->arithmetic.dtype) snprintf(s->arithmetic.dtype, sizeof s->arithmetic.dtype, "%s", o->dtype);
+  plm_run_arithmetic(run, &arithmetic);
+  s->arithmetic = arithmetic; /* o->dtype may lie in it: it has been copied, and stays the same */
   return PLM_OK;
 }
 

@@ -80,6 +80,7 @@ void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader);
 PLM_CHECKED plm_status plm_run_open_machine(plm_run *run);   /* exec, dtype; reuses the state's choices */
 PLM_CHECKED plm_status plm_run_plan_memory(plm_run *run);    /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
 PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);    /* memory, disk, steps */
+void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic);    /* as it is in this start */
 void plm_run_model_options(const plm_run *run, plm_model_options *ret_options); /* for micro_batch_tokens: of the plan and of the model */
 int64_t plm_run_checkpoint_bytes(const plm_run *run);                           /* about, from the plan */
 void plm_run_close_machine(plm_run *run);

@@ -10,7 +10,7 @@
 #include "data/sampler.h"
 #include "io/checkpoint.h"
 
-enum { STATE_VERSION = 1 };
+enum { STATE_VERSION = 2 };
 
 typedef enum field_type { FIELD_INT, FIELD_EXACT, FIELD_BOOL, FIELD_TEXT, FIELD_WINDOW } field_type;
 
@@ -18,9 +18,11 @@ typedef struct field {
   const char *name;
   field_type type;
   size_t offset, size; /* size: of the buffer, FIELD_TEXT */
+  int since;           /* the first version that has it; read as "unknown" from older files */
 } field;
 
-#define FIELD(type, member) {#member, type, offsetof(plm_train_state, member), sizeof((plm_train_state *)0)->member}
+#define FIELD_SINCE(version, type, member) {#member, type, offsetof(plm_train_state, member), sizeof((plm_train_state *)0)->member, version}
+#define FIELD(type, member) FIELD_SINCE(1, type, member)
 
 static const field fields[] = {
     FIELD(FIELD_TEXT, run_id),
@@ -65,7 +67,9 @@ static const field fields[] = {
     FIELD(FIELD_TEXT, arithmetic.level),
     FIELD(FIELD_TEXT, arithmetic.dtype),
     FIELD(FIELD_TEXT, arithmetic.threading),
-    FIELD(FIELD_BOOL, arithmetic.onednn),
+    FIELD_SINCE(2, FIELD_TEXT, arithmetic.products),
+    FIELD_SINCE(2, FIELD_TEXT, arithmetic.cpu),
+    FIELD_SINCE(2, FIELD_TEXT, arithmetic.program),
 };
 enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 
@@ -165,7 +169,13 @@ static plm_status read_document(const json_t *document, const char *what, plm_tr
   int64_t version = 0, stream_version = 0;
   PLM_TRY(plm_json_get_int(document, what, "version", true, 1, STATE_VERSION, &version));
   PLM_TRY(plm_json_get_int(document, what, "stream_version", true, 1, PLM_STREAM_VERSION, &stream_version));
-  for (int i = 0; i < FIELD_COUNT; i++) PLM_TRY(read_field(document, what, &fields[i], state));
+  for (int i = 0; i < FIELD_COUNT; i++) {
+    const field *f = &fields[i];
+    if (f->since <= version)
+      PLM_TRY(read_field(document, what, f, state));
+    else
+      memcpy((char *)state + f->offset, "unknown", sizeof "unknown"); /* texts only, so far */
+  }
   json_t *options = json_object_get(document, "options");
   if (!json_is_object(options)) return plm_fail(PLM_E_INPUT, "%s: \"options\" is missing", what);
   if (state->step < 0 || state->updates < 0 || state->updates > state->step || state->guard.seen < 0)

@@ -12,13 +12,15 @@
 #include "base/json.h"
 #include "train/guard.h"
 
-/* Resolved choices that change the order of sums, so the bits. Reused at resume. */
+/* What decides the order of sums, so the bits: choices, which a resumed run makes again, and what it finds, which it compares. */
 typedef struct plm_arithmetic {
   int64_t threads, micro_batch_tokens;
   char level[16];   /* of the CPU kernels */
   char dtype[8];
   char threading[16]; /* "OpenMP", "pthreads" */
-  bool onednn;
+  char products[32];  /* "oneDNN 2.6.3", "own" */
+  char cpu[128];      /* the library chooses its code by more than the level */
+  char program[32];   /* version of protlm */
 } plm_arithmetic;
 
 /* Sums since the last line of the log. */

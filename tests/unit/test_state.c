@@ -89,11 +89,31 @@ static void nonsense_is_refused(void **unused) {
   plm_train_state_free(&state);
 }
 
+/* Version 1 did not say which library, processor and program computed. */
+static void version_1_is_still_read(void **unused) {
+  (void)unused;
+  plm_train_state state = sample(), back;
+  json_t *document = written(&state);
+  json_object_set_new(document, "version", json_integer(1));
+  json_object_del(document, "arithmetic.products");
+  json_object_del(document, "arithmetic.cpu");
+  json_object_del(document, "arithmetic.program");
+  json_object_set_new(document, "arithmetic.onednn", json_true());
+  assert_ok(plm_train_state_read(document, "state", &back));
+  assert_int_equal(back.step, state.step);
+  assert_string_equal(back.arithmetic.products, "unknown");
+  assert_string_equal(back.arithmetic.program, "unknown");
+  json_decref(document);
+  plm_train_state_free(&state);
+  plm_train_state_free(&back);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_state_survives_bit_for_bit),
       cmocka_unit_test(every_missing_field_is_named),
       cmocka_unit_test(nonsense_is_refused),
+      cmocka_unit_test(version_1_is_still_read),
   };
   return cmocka_run_group_tests_name("state", tests, NULL, NULL);
 }

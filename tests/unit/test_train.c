@@ -6,31 +6,38 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "protlm/log.h"
 #include "protlm/train.h"
 #include "support/scratch.h"
 
 /* Two layers, a few milliseconds a step, six batches an evaluation. */
 static const char *const tiny[] = {
     "--model", "esm2_t6_8M", "--num-hidden-layers", "1", "--hidden-size", "16", "--num-attention-heads", "2", "--max-length", "256", "--batch-tokens", "512",
-    "--micro-batch-tokens", "512", "--threads", "1", "--dtype", "fp32", "--save-steps", "1", "--eval-steps", "1",
+    "--micro-batch-tokens", "512", "--dtype", "fp32", "--save-steps", "1", "--eval-steps", "1",
     "--train", PLM_SOURCE_DIR "/tests/integration/proteins.fasta", "--eval", PLM_SOURCE_DIR "/tests/integration/proteins.fasta",
 };
 enum { TINY = sizeof tiny / sizeof *tiny, MOST = TINY + 20 };
 
-/* The tiny run with these options too; the list ends with NULL. */
-static plm_status train(const plm_train_observer *observer, plm_train_result *ret_result, const char *const *more) {
+/* The tiny run on so many threads, with these options too; the list ends with NULL. */
+static plm_status train_on(const char *threads, const plm_train_observer *observer, plm_train_result *ret_result, const char *const *more) {
   char *words[MOST];
   int count = 0;
   plm_option_values *values;
   for (int i = 0; i < TINY; i++) words[count++] = (char *)(uintptr_t)tiny[i];
   words[count++] = "--cache-dir";
   words[count++] = (char *)(uintptr_t)scratch_path("cache");
+  words[count++] = "--threads";
+  words[count++] = (char *)(uintptr_t)threads;
   for (; *more != NULL; more++) words[count++] = (char *)(uintptr_t)*more;
   assert_true(count <= MOST);
   assert_ok(plm_options_load(plm_train_option_table(), count, words, &values));
   plm_status status = plm_train(values, observer, ret_result);
   plm_option_values_destroy(values);
   return status;
+}
+
+static plm_status train(const plm_train_observer *observer, plm_train_result *ret_result, const char *const *more) {
+  return train_on("1", observer, ret_result, more);
 }
 
 static int count_words(const char *text, const char *word) {
@@ -101,11 +108,36 @@ static void a_checkpoint_is_not_saved_again_by_who_resumes_from_it(void **state)
   assert_int_equal(saves_of_step_2, 1);
 }
 
+static char warnings[2048];
+static void note_warning(void *user, plm_log_level level, const char *line) {
+  (void)user;
+  if (level == PLM_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
+}
+
+/* The saved state of the run says what it computed with; sameness is silent, a difference is not. */
+static void other_arithmetic_is_said_once(void **state) {
+  (void)state;
+  static const char *const threads[] = {"1", "1", "2"};
+  char steps[2] = "1";
+  plm_train_result result;
+  plm_log_set_sink(note_warning, NULL);
+  for (int i = 0; i < 3; i++, steps[0]++) {
+    warnings[0] = '\0';
+    const char *const more[] = {"--max-steps", steps, "--allow-change", "max-steps", "--output-dir", scratch_path("bits"), NULL};
+    assert_ok(train_on(threads[i], NULL, &result, more));
+    assert_int_equal(count_words(warnings, "bits may differ"), i == 2);
+  }
+  plm_log_set_sink(NULL, NULL);
+  assert_non_null(strstr(warnings, ": 1 threads of "));
+  assert_non_null(strstr(warnings, "then; 2 threads of "));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_evaluation_does_not_outlast_the_time_limit),
       cmocka_unit_test(a_branch_has_a_best_checkpoint_of_its_own),
       cmocka_unit_test(a_checkpoint_is_not_saved_again_by_who_resumes_from_it),
+      cmocka_unit_test(other_arithmetic_is_said_once),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

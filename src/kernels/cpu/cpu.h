@@ -32,6 +32,7 @@ void plm_cpu_bias_gradient(plm_exec *x, const plm_linear_backward_weight_args *a
 typedef struct plm_onednn plm_onednn;
 PLM_CHECKED plm_status plm_onednn_create(plm_cpu_level level, plm_onednn **ret_library);
 void plm_onednn_destroy(plm_onednn *library); /* accepts NULL */
+void plm_onednn_name(char ret_name[32]);      /* with the version that is loaded */
 
 struct plm_cpu_cache {
   plm_onednn *onednn;

@@ -3,6 +3,7 @@
 
 #include <dnnl.h>
 #include <omp.h>
+#include <stdio.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -56,6 +57,11 @@ plm_status plm_onednn_create(plm_cpu_level level, plm_onednn **ret_library) {
   }
   *ret_library = library;
   return PLM_OK;
+}
+
+void plm_onednn_name(char ret_name[32]) {
+  const dnnl_version_t *v = dnnl_version();
+  snprintf(ret_name, 32, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
 }
 
 static void destroy_entry(entry *e) {

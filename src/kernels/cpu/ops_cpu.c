@@ -98,6 +98,14 @@ const char *plm_ops_cpu_origin(plm_cpu_level level, const char *op) {
   return "unknown operator";
 }
 
+void plm_cpu_products_name(char ret_name[32]) {
+#if PLM_CPU_ONEDNN
+  plm_onednn_name(ret_name);
+#else
+  strcpy(ret_name, "own");
+#endif
+}
+
 /* ---- what an exec keeps ---- */
 
 plm_status plm_cpu_cache_create(plm_cpu_level level, int threads, plm_cpu_cache **ret_cache) {
