@@ -14,6 +14,9 @@
 #define BASE TINY_MODEL " " TINY_BATCH " " TINY_DATA " --logging-steps 1"
 #define COMMAND "train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 1 --dtype fp32"
 
+/* A line every 7 steps, a checkpoint every 5. */
+#define OPEN_LINE "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA " --logging-steps 7 --max-steps 16 --save-steps 5 --threads 1 --dtype fp32"
+
 static int prepare(void **state) {
   if (run_setup(state) != 0) return -1;
   run_result r = run_protlm(NULL, COMMAND " --output-dir {}/origin");
@@ -59,6 +62,25 @@ static void what_a_kill_left_undone_at_the_end_is_done(void **state) {
   run_expect(&r, 0);
   file_expect_same("end/final/model.safetensors", "origin/final/model.safetensors");
   log_expect_each_step_once("end", 1, 12);
+}
+
+/* A line of the log whose steps were made by two starts is the one a single start would have written. */
+static void the_open_line_of_the_log_goes_on(void **state) {
+  (void)state;
+  run_result r = run_protlm(NULL, OPEN_LINE " --output-dir {}/whole");
+  run_expect(&r, 0);
+  r = run_protlm(NULL, OPEN_LINE " --output-dir {}/halves");
+  run_expect(&r, 0);
+  file_remove_tree("halves/checkpoint-15");
+  file_remove_tree("halves/checkpoint-16");
+  file_remove_tree("halves/final");
+  r = run_protlm(NULL, OPEN_LINE " --output-dir {}/halves");
+  run_expect(&r, 0);
+  assert_int_equal(run_steps_of(r.err).first, 14);
+  log_expect_same("halves", "whole");
+  log_expect_csv_matches("halves");
+  const char *replaced = file_read("halves/log.replaced.jsonl");
+  if (strncmp(replaced, "{\"step\":14,", 11) != 0 || strstr(replaced, "{\"step\":16,") == NULL) fail_msg("log.replaced.jsonl: %s", replaced);
 }
 
 /* ---- changed options ---- */
@@ -259,6 +281,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_finished_run_says_so),
       cmocka_unit_test(what_a_kill_left_undone_at_the_end_is_done),
+      cmocka_unit_test(the_open_line_of_the_log_goes_on),
       cmocka_unit_test(changed_options_are_told_by_class),
       cmocka_unit_test(every_difference_is_listed_at_once),
       cmocka_unit_test(a_longer_horizon_continues_a_finished_run),
