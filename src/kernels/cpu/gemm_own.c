@@ -1,5 +1,6 @@
 /* gemm_own.c - linear layers on our own products: where oneDNN is absent, for row-invariant fp32 products, and for bf16 where the processor
- * has no instruction for it. On Zen 4 at 0.85 to 0.95 of oneDNN's fp32 rate; bf16 is widened to fp32 while packing and runs at that rate too.
+ * has no instruction for it. On Zen 4 at 0.85 to 0.95 of oneDNN's fp32 rate; bf16 is widened to fp32 while packing and runs at that rate
+ * too.
  *
  *     c [M,N] (+)= a [M,K] b [K,N]
  *
@@ -101,7 +102,8 @@ static void store_tile(const gemm_job *j, const float *tile, int64_t row, int64_
 static void rows_task(void *context, int64_t task, int worker) {
   const gemm_job *j = context;
   const plm_cpu_product_kernels *kernels = j->kernels;
-  int64_t first = task * TASK_ROWS, end = first + TASK_ROWS < j->M ? first + TASK_ROWS : j->M, height = kernels->rows, width = kernels->columns;
+  int64_t first = task * TASK_ROWS, end = first + TASK_ROWS < j->M ? first + TASK_ROWS : j->M, height = kernels->rows,
+          width = kernels->columns;
   float *a_panels = j->a_panels + worker * TASK_ROWS * j->K, tile[MAX_TILE];
   for (int64_t row = first; row < end; row += height) pack(&j->a, row, end, j->K, height, a_panels + (row - first) * j->K);
   for (int64_t column = 0; column < j->columns; column += width) {
@@ -141,8 +143,14 @@ static plm_status linear_forward(plm_exec *x, const plm_linear_forward_args *a) 
   const plm_weight *w = a->weight;
   if (w->dtype == PLM_F64) return plm_ops_ref()->linear_forward(x, a);
   PLM_TRY(plm_check_linear_forward(x, a));
-  gemm_job j = {.M = a->N, .N = w->out, .K = w->in, .c = a->y, .c_type = a->y_dtype, .c_stride = plm_row_stride(a->y_stride, w->out),
-                .bias = a->bias, .add = a->add};
+  gemm_job j = {.M = a->N,
+                .N = w->out,
+                .K = w->in,
+                .c = a->y,
+                .c_type = a->y_dtype,
+                .c_stride = plm_row_stride(a->y_stride, w->out),
+                .bias = a->bias,
+                .add = a->add};
   j.a = (operand){.data = a->x, .type = w->dtype, .outer = plm_row_stride(a->x_stride, w->in), .inner = 1};
   j.b = (operand){.data = w->data, .type = w->dtype, .outer = plm_row_stride(w->stride, w->in), .inner = 1};
   return multiply(x, &j);
@@ -192,6 +200,5 @@ void plm_cpu_bias_gradient(plm_exec *x, const plm_linear_backward_weight_args *a
   plm_parallel_for(x->pool, (a->O + SUM_COLUMNS - 1) / SUM_COLUMNS, bias_range, &job);
 }
 
-const plm_ops plm_cpu_layer_gemm = {.linear_forward = linear_forward,
-                                    .linear_backward_input = linear_backward_input,
-                                    .linear_backward_weight = linear_backward_weight};
+const plm_ops plm_cpu_layer_gemm = {
+    .linear_forward = linear_forward, .linear_backward_input = linear_backward_input, .linear_backward_weight = linear_backward_weight};

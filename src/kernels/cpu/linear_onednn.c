@@ -32,7 +32,9 @@ typedef struct rows {
 } rows;
 
 static const void *row_at(const rows *r, int64_t n) { return (const char *)r->data + (size_t)(n * r->stride) * plm_dtype_size(r->type); }
-static size_t copy_bytes(const rows *r, int64_t count) { return (size_t)round_up(count * r->stride * (int64_t)plm_dtype_size(r->type), 64); }
+static size_t copy_bytes(const rows *r, int64_t count) {
+  return (size_t)round_up(count * r->stride * (int64_t)plm_dtype_size(r->type), 64);
+}
 
 /* Rows n.. of r at `to`, at the stride they have; zero from `count` to `size`. */
 static void copy_in(const rows *r, int64_t n, int64_t count, int64_t size, void *to) {
@@ -101,7 +103,8 @@ static plm_status claim_workspace(plm_exec *x, const linear_call *call, workspac
   scratch = (size_t)round_up((int64_t)scratch, 64);
   void *base = NULL;
   PLM_TRY(plm_exec_workspace(x, scratch + first + second, &base));
-  if (base != NULL) *ret_workspace = (workspace){.scratch = base, .first = (char *)base + scratch, .second = (char *)base + scratch + first};
+  if (base != NULL)
+    *ret_workspace = (workspace){.scratch = base, .first = (char *)base + scratch, .second = (char *)base + scratch + first};
   return PLM_OK;
 }
 
@@ -111,7 +114,8 @@ static plm_status run_rows(const linear_call *call, const workspace *room, const
     piece p = piece_of(call->N - n);
     plm_onednn_product product = product_of(call, p.size);
     bool copies = p.size > p.rows;
-    plm_onednn_operands o = {.src = row_at(&call->first, n), .wei = wei, .bias = bias, .dst = (void *)row_at(&call->second, n), .scratch = room->scratch};
+    plm_onednn_operands o = {
+        .src = row_at(&call->first, n), .wei = wei, .bias = bias, .dst = (void *)row_at(&call->second, n), .scratch = room->scratch};
     if (copies) {
       copy_in(&call->first, n, p.rows, p.size, room->first);
       if (product.accumulates) copy_in(&call->second, n, p.rows, p.size, room->second);
@@ -163,7 +167,9 @@ static plm_status run_block(const invariant_job *j, int64_t n, int64_t column, c
   rows src = j->call->first, dst = j->call->second;
   dst.data = (const char *)dst.data + (size_t)column * plm_dtype_size(dst.type);
   dst.width = columns < INVARIANT_COLUMNS ? columns : INVARIANT_COLUMNS;
-  plm_onednn_operands o = {.src = row_at(&src, n), .dst = (void *)row_at(&dst, n), .scratch = room,
+  plm_onednn_operands o = {.src = row_at(&src, n),
+                           .dst = (void *)row_at(&dst, n),
+                           .scratch = room,
                            .wei = (const char *)w->data + (size_t)(column * plm_row_stride(w->stride, w->in)) * plm_dtype_size(w->dtype),
                            .bias = a->bias == NULL ? NULL : (const float *)a->bias + column};
   if (count < INVARIANT_ROWS) {
@@ -248,9 +254,16 @@ static plm_status linear_forward(plm_exec *x, const plm_linear_forward_args *a) 
   linear_call call = {.library = x->cpu_cache->onednn, .N = a->N};
   call.first = (rows){.data = a->x, .type = w->dtype, .width = w->in, .stride = x_stride};
   call.second = (rows){.data = a->y, .type = a->y_dtype, .width = w->out, .stride = y_stride};
-  call.shape = (plm_onednn_product){.K = w->in, .N = w->out, .src_strides = {x_stride, 1}, .wei_strides = {1, plm_row_stride(w->stride, w->in)},
-                                    .dst_stride = y_stride, .type = w->dtype, .dst_type = a->y_dtype, .has_bias = a->bias != NULL,
-                                    .accumulates = a->add != NULL, .threads = plm_pool_threads(x->pool)};
+  call.shape = (plm_onednn_product){.K = w->in,
+                                    .N = w->out,
+                                    .src_strides = {x_stride, 1},
+                                    .wei_strides = {1, plm_row_stride(w->stride, w->in)},
+                                    .dst_stride = y_stride,
+                                    .type = w->dtype,
+                                    .dst_type = a->y_dtype,
+                                    .has_bias = a->bias != NULL,
+                                    .accumulates = a->add != NULL,
+                                    .threads = plm_pool_threads(x->pool)};
   workspace room = {0};
   invariant_job invariant = {.call = &call, .a = a};
   plm_status status = a->row_invariant ? prepare_invariant(x, &call, &invariant) : claim_workspace(x, &call, &room);
@@ -270,8 +283,14 @@ static plm_status linear_backward_input(plm_exec *x, const plm_linear_backward_i
   linear_call call = {.library = x->cpu_cache->onednn, .N = a->N};
   call.first = (rows){.data = a->d_y, .type = w->dtype, .width = w->out, .stride = d_y_stride};
   call.second = (rows){.data = a->d_x, .type = a->d_x_dtype, .width = w->in, .stride = d_x_stride};
-  call.shape = (plm_onednn_product){.K = w->out, .N = w->in, .src_strides = {d_y_stride, 1}, .wei_strides = {plm_row_stride(w->stride, w->in), 1},
-                                    .dst_stride = d_x_stride, .type = w->dtype, .dst_type = a->d_x_dtype, .threads = plm_pool_threads(x->pool)};
+  call.shape = (plm_onednn_product){.K = w->out,
+                                    .N = w->in,
+                                    .src_strides = {d_y_stride, 1},
+                                    .wei_strides = {plm_row_stride(w->stride, w->in), 1},
+                                    .dst_stride = d_x_stride,
+                                    .type = w->dtype,
+                                    .dst_type = a->d_x_dtype,
+                                    .threads = plm_pool_threads(x->pool)};
   workspace room = {0};
   plm_status status = claim_workspace(x, &call, &room);
   if (status == PLM_E_UNSUPPORTED) return plm_cpu_layer_gemm.linear_backward_input(x, a);
@@ -287,8 +306,15 @@ static plm_status linear_backward_weight(plm_exec *x, const plm_linear_backward_
   linear_call call = {.library = x->cpu_cache->onednn, .N = a->N, .sums_rows = true};
   call.first = (rows){.data = a->d_y, .type = a->dtype, .width = a->O, .stride = d_y_stride};
   call.second = (rows){.data = a->x, .type = a->dtype, .width = a->I, .stride = x_stride};
-  call.shape = (plm_onednn_product){.M = a->O, .N = a->I, .src_strides = {1, d_y_stride}, .wei_strides = {x_stride, 1}, .dst_stride = a->I,
-                                    .type = a->dtype, .dst_type = PLM_F32, .accumulates = 1, .threads = plm_pool_threads(x->pool)};
+  call.shape = (plm_onednn_product){.M = a->O,
+                                    .N = a->I,
+                                    .src_strides = {1, d_y_stride},
+                                    .wei_strides = {x_stride, 1},
+                                    .dst_stride = a->I,
+                                    .type = a->dtype,
+                                    .dst_type = PLM_F32,
+                                    .accumulates = 1,
+                                    .threads = plm_pool_threads(x->pool)};
   workspace room = {0};
   plm_status status = claim_workspace(x, &call, &room);
   if (status == PLM_E_UNSUPPORTED) return plm_cpu_layer_gemm.linear_backward_weight(x, a);
@@ -300,6 +326,5 @@ static plm_status linear_backward_weight(plm_exec *x, const plm_linear_backward_
   return PLM_OK;
 }
 
-const plm_ops plm_cpu_layer_onednn = {.linear_forward = linear_forward,
-                                      .linear_backward_input = linear_backward_input,
-                                      .linear_backward_weight = linear_backward_weight};
+const plm_ops plm_cpu_layer_onednn = {
+    .linear_forward = linear_forward, .linear_backward_input = linear_backward_input, .linear_backward_weight = linear_backward_weight};

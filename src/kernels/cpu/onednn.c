@@ -87,7 +87,8 @@ bool plm_onednn_does(const plm_onednn *library, plm_dtype type) {
 size_t plm_onednn_scratch_bytes(const entry *e) { return e->scratch_bytes; }
 
 /* The primitive descriptor of a product. */
-static dnnl_status_t describe(const plm_onednn *library, const plm_onednn_product *p, const_dnnl_primitive_attr_t attr, dnnl_primitive_desc_t *ret_pd) {
+static dnnl_status_t describe(const plm_onednn *library, const plm_onednn_product *p, const_dnnl_primitive_attr_t attr,
+                              dnnl_primitive_desc_t *ret_pd) {
   dnnl_dims_t src_dims = {p->M, p->K}, wei_dims = {p->K, p->N}, bias_dims = {1, p->N}, dst_dims = {p->M, p->N};
   dnnl_dims_t src_strides = {p->src_strides[0], p->src_strides[1]}, wei_strides = {p->wei_strides[0], p->wei_strides[1]};
   dnnl_dims_t bias_strides = {p->N, 1}, dst_strides = {p->dst_stride, 1};
@@ -196,8 +197,10 @@ static plm_status execute(const plm_onednn *library, const entry *e, int64_t thr
     int argument, index;
     dnnl_query_t query;
     const void *data;
-  } wanted[] = {{DNNL_ARG_SRC, 0, dnnl_query_src_md, o->src}, {DNNL_ARG_WEIGHTS, 0, dnnl_query_weights_md, o->wei},
-                {DNNL_ARG_DST, 0, dnnl_query_dst_md, o->dst}, {DNNL_ARG_SCRATCHPAD, 0, dnnl_query_scratchpad_md, o->scratch},
+  } wanted[] = {{DNNL_ARG_SRC, 0, dnnl_query_src_md, o->src},
+                {DNNL_ARG_WEIGHTS, 0, dnnl_query_weights_md, o->wei},
+                {DNNL_ARG_DST, 0, dnnl_query_dst_md, o->dst},
+                {DNNL_ARG_SCRATCHPAD, 0, dnnl_query_scratchpad_md, o->scratch},
                 {DNNL_ARG_BIAS, 1, dnnl_query_weights_md, o->bias}};
   int count = o->bias != NULL ? 5 : 4;
   dnnl_exec_arg_t args[5] = {{0}};
@@ -216,7 +219,9 @@ static plm_status execute(const plm_onednn *library, const entry *e, int64_t thr
   return code == dnnl_success ? PLM_OK : fail_library(code, "a product");
 }
 
-plm_status plm_onednn_run_entry(const plm_onednn *library, const entry *e, const plm_onednn_operands *o) { return execute(library, e, 1, o); }
+plm_status plm_onednn_run_entry(const plm_onednn *library, const entry *e, const plm_onednn_operands *o) {
+  return execute(library, e, 1, o);
+}
 
 plm_status plm_onednn_run(plm_onednn *library, const plm_onednn_product *p, const plm_onednn_operands *o) {
   entry *e = NULL;

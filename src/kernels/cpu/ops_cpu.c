@@ -68,13 +68,13 @@ static origins names[PLM_CPU_AMX + 1];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* One operator at one level; a macro because every entry has a type of its own. */
-#define LAY_OVER(op)                                                               \
-  names[level].op = "ref";                                                         \
-  for (size_t i = 0; i < LAYERS; i++) {                                            \
-    const struct layer *l = &layers[i];                                            \
+#define LAY_OVER(op)                                                                \
+  names[level].op = "ref";                                                          \
+  for (size_t i = 0; i < LAYERS; i++) {                                             \
+    const struct layer *l = &layers[i];                                             \
     if (level < (int)l->from || level > (int)l->to || l->ops->op == NULL) continue; \
-    tables[level].op = l->ops->op;                                                 \
-    names[level].op = l->name;                                                     \
+    tables[level].op = l->ops->op;                                                  \
+    names[level].op = l->name;                                                      \
   }
 
 static void build_tables(void) {
