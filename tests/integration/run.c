@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -75,6 +76,7 @@ static void become_program(const run_options *options, const run_process *proces
     signal(SIGXFSZ, SIG_IGN); /* so that writing fails with EFBIG, as a quota would */
   }
   set_environment(options->environment);
+  must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl"); /* a test that fails leaves no run behind that goes on for ever */
   execv(PROTLM, argv);
   must(false, PROTLM);
 }

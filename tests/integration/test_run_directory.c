@@ -170,7 +170,7 @@ static void a_run_in_use_is_refused(void **state) {
   run_start(NULL, &first, TINY_PLAIN " --max-steps 1000000 --save-steps 1000000 --output-dir {}/busy");
   assert_true(run_until_steps(&first, 1));
   snprintf(holder, sizeof holder, "process %ld", (long)first.pid);
-  run_result r = run_protlm(NULL, TINY_PLAIN " --max-steps 1000000 --output-dir {}/busy");
+  run_result r = run_protlm(NULL, TINY_PLAIN " --max-steps 3 --output-dir {}/busy");
   run_signal(&first, SIGKILL);
   run_wait(&first);
   run_expect(&r, 2);
