@@ -134,6 +134,21 @@ static void metrics_csv_says_the_same(void **state) {
   if (strncmp(file_read("run/metrics.csv"), "epoch,step,loss,", 16) != 0) fail_msg("the demo's columns don't come first: %.40s", file_read("run/metrics.csv"));
 }
 
+/* In the shape of Hugging Face's Trainer, whose plot scripts read it. */
+static void trainer_state_has_the_same_history(void **state) {
+  (void)state;
+  json_error_t error;
+  json_t *document = json_load_file(file_path("run/checkpoint-24/trainer_state.json"), 0, &error), *lines = log_read("run");
+  if (document == NULL) fail_msg("trainer_state.json: %s", error.text);
+  json_t *history = json_object_get(document, "log_history");
+  assert_int_equal(log_count(document, "global_step"), 24);
+  assert_int_equal(log_count(document, "max_steps"), 24);
+  assert_int_equal(json_array_size(history), json_array_size(lines));
+  if (!json_equal(history, lines)) fail_msg("log_history differs from log.jsonl:\n%s", json_dumps(history, JSON_COMPACT));
+  json_decref(document);
+  json_decref(lines);
+}
+
 /* A line for several steps holds the token-weighted mean of their losses, and the last step's rate. */
 static void longer_intervals_are_means(void **state) {
   (void)state;
@@ -187,6 +202,7 @@ int main(void) {
       cmocka_unit_test(the_learning_rate_is_the_one_applied),
       cmocka_unit_test(totals_add_up),
       cmocka_unit_test(metrics_csv_says_the_same),
+      cmocka_unit_test(trainer_state_has_the_same_history),
       cmocka_unit_test(longer_intervals_are_means),
       cmocka_unit_test(seconds_include_earlier_starts),
   };
