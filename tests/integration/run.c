@@ -65,6 +65,17 @@ static void set_environment(const char *const *environment) {
   for (; environment != NULL && *environment != NULL; environment++) must(putenv((char *)(uintptr_t)*environment) == 0, "putenv");
 }
 
+/* What the test was started under - nohup, a shell's background - is not passed on: signals do what they do by default. */
+static void set_signals(const run_options *options) {
+  static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) signal(numbers[i], SIG_DFL);
+  if (options->nohup) signal(SIGHUP, SIG_IGN);
+  if (options->file_bytes > 0) signal(SIGXFSZ, SIG_IGN); /* so that writing fails with EFBIG, as a quota would */
+}
+
 static void become_program(const run_options *options, const run_process *process, char **argv) {
   int in = open(options->input != NULL ? options->input : "/dev/null", O_RDONLY);
   int out = open(process->out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644), err = open(process->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
@@ -73,9 +84,9 @@ static void become_program(const run_options *options, const run_process *proces
   if (options->file_bytes > 0) {
     const struct rlimit limit = {(rlim_t)options->file_bytes, (rlim_t)options->file_bytes};
     must(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
-    signal(SIGXFSZ, SIG_IGN); /* so that writing fails with EFBIG, as a quota would */
   }
   set_environment(options->environment);
+  set_signals(options);
   must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl"); /* a test that fails leaves no run behind that goes on for ever */
   execv(PROTLM, argv);
   must(false, PROTLM);

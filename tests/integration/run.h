@@ -15,6 +15,7 @@ typedef struct run_options {
   const char *input;              /* file that is standard input */
   const char *const *environment; /* "NAME=value" to add; ends with NULL */
   int64_t file_bytes;             /* no file may grow beyond this (RLIMIT_FSIZE); 0 = no limit */
+  bool nohup;                     /* SIGHUP is ignored, as nohup leaves it */
 } run_options;
 
 typedef struct run_process {

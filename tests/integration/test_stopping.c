@@ -44,6 +44,21 @@ static void the_step_is_finished_and_saved(void **state) {
   }
 }
 
+/* Under nohup the terminal may go; other signals still stop the run. */
+static void nohup_is_respected(void **state) {
+  (void)state;
+  const run_options options = {.nohup = true};
+  run_process process;
+  run_start(&options, &process, SLOW " --output-dir {}/nohup");
+  assert_true(run_until_steps(&process, 1));
+  run_signal(&process, SIGHUP);
+  assert_true(run_until_steps(&process, run_steps_now(&process).count + 2));
+  run_signal(&process, SIGTERM);
+  run_result r = run_wait(&process);
+  run_expect(&r, 75);
+  run_expect_words(&r, r.out, "SIGTERM");
+}
+
 static void usr2_saves_and_goes_on(void **state) {
   (void)state;
   run_process process;
@@ -131,7 +146,7 @@ static void the_jobs_end_is_known(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_step_is_finished_and_saved), cmocka_unit_test(usr2_saves_and_goes_on),
+      cmocka_unit_test(the_step_is_finished_and_saved), cmocka_unit_test(nohup_is_respected), cmocka_unit_test(usr2_saves_and_goes_on),
       cmocka_unit_test(before_the_first_step_nothing_is_kept), cmocka_unit_test(a_second_signal_leaves_at_once),
       cmocka_unit_test(the_time_limit_is_kept), cmocka_unit_test(the_jobs_end_is_known),
   };
