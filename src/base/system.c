@@ -3,86 +3,17 @@
 #include "base/system.h"
 
 #include <ctype.h>
-#include <limits.h>
 #include <math.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/cgroup.h"
 #include "base/parallel.h"
-
-/* ---- control groups ---- */
-
-static bool read_line(const char *directory, const char *name, char *ret_line, int size) {
-  char path[PATH_MAX];
-  if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path) return false;
-  FILE *file = fopen(path, "re");
-  if (file == NULL) return false;
-  bool has_line = fgets(ret_line, size, file) != NULL;
-  fclose(file);
-  return has_line;
-}
-
-static void tighten_memory(plm_cgroup_limits *limits, const char *directory, const char *name) {
-  char line[64], *end;
-  if (!read_line(directory, name, line, sizeof line)) return;
-  long long bytes = strtoll(line, &end, 10);
-  if (end != line && bytes > 0 && bytes < limits->memory) limits->memory = bytes; /* "max" is no number: no limit */
-}
-
-static void tighten_cpus(plm_cgroup_limits *limits, double quota, double period) {
-  if (quota > 0 && period > 0 && quota / period < limits->cpus) limits->cpus = quota / period;
-}
-
-/* One group, of either version: files of the other one don't exist. */
-static void tighten(plm_cgroup_limits *limits, const char *directory) {
-  char quota[64], period[64];
-  long long microseconds, of;
-  tighten_memory(limits, directory, "memory.max");
-  tighten_memory(limits, directory, "memory.limit_in_bytes");
-  if (read_line(directory, "cpu.max", quota, sizeof quota) && sscanf(quota, "%lld %lld", &microseconds, &of) == 2)
-    tighten_cpus(limits, (double)microseconds, (double)of);
-  if (read_line(directory, "cpu.cfs_quota_us", quota, sizeof quota) && read_line(directory, "cpu.cfs_period_us", period, sizeof period))
-    tighten_cpus(limits, (double)atoll(quota), (double)atoll(period));
-}
-
-/* Every group from `path` up to the root counts. In a container the path may be the host's; then only the root is there. */
-static void tighten_upwards(plm_cgroup_limits *limits, const char *root, const char *controller, char *path) {
-  for (;;) {
-    char directory[PATH_MAX];
-    if (snprintf(directory, sizeof directory, "%s%s%s%s", root, *controller != '\0' ? "/" : "", controller, path) < (int)sizeof directory)
-      tighten(limits, directory);
-    char *slash = strrchr(path, '/');
-    if (slash == NULL) return;
-    *slash = '\0';
-  }
-}
-
-plm_cgroup_limits plm_cgroup_read(const char *membership, const char *root) {
-  plm_cgroup_limits limits = {.cpus = INFINITY, .memory = INT64_MAX};
-  FILE *file = fopen(membership, "re");
-  if (file == NULL) return limits;
-  char line[PATH_MAX];
-  while (fgets(line, sizeof line, file) != NULL) { /* "4:memory:/job", or "0::/job" in version 2 */
-    line[strcspn(line, "\n")] = '\0';
-    char *controllers = strchr(line, ':');
-    char *path = controllers != NULL ? strchr(controllers + 1, ':') : NULL;
-    if (path == NULL) continue;
-    *path++ = '\0';
-    controllers++;
-    if (strcmp(path, "/") == 0) *path = '\0';
-    bool matters = *controllers == '\0' || strcmp(controllers, "memory") == 0 || strstr(controllers, "cpu") != NULL;
-    if (matters) tighten_upwards(&limits, root, controllers, path);
-  }
-  fclose(file);
-  return limits;
-}
-
-/* ---- processors and memory ---- */
 
 /* More than 1024 processors need a larger set than the usual one. */
 static int count_allowed_cpus(void) {
@@ -130,7 +61,7 @@ void plm_system_read(plm_system *ret_system) {
   bool is_named = find_value("/etc/os-release", "PRETTY_NAME", distribution, sizeof distribution);
   snprintf(s.os, sizeof s.os, "%s%s%.32s %.64s, %.32s", distribution, is_named ? ", " : "", kernel.sysname, kernel.release, kernel.machine);
 
-  plm_cgroup_limits limits = plm_cgroup_read("/proc/self/cgroup", "/sys/fs/cgroup");
+  plm_cgroup_limits limits = plm_cgroup_read("");
   if (limits.cpus < s.cpus) s.cpus = (int)ceil(limits.cpus);
   if (plm_pool_most_threads() < s.cpus) s.cpus = plm_pool_most_threads();
   s.memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);

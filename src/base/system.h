@@ -2,7 +2,6 @@
 #ifndef PLM_BASE_SYSTEM_H
 #define PLM_BASE_SYSTEM_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct plm_system {
@@ -15,13 +14,5 @@ typedef struct plm_system {
 void plm_system_read(plm_system *ret_system);
 
 int64_t plm_peak_memory(void); /* largest resident size of this process so far, bytes */
-
-/* Limits of the control groups a process is in (versions 1 and 2; the tightest on the way to the root). `membership` is
- * /proc/self/cgroup and `root` /sys/fs/cgroup, except in tests. No limit: INFINITY processors, INT64_MAX bytes. */
-typedef struct plm_cgroup_limits {
-  double cpus;
-  int64_t memory;
-} plm_cgroup_limits;
-plm_cgroup_limits plm_cgroup_read(const char *membership, const char *root);
 
 #endif
