@@ -106,6 +106,13 @@ static void tell_verdict(const plm_run *run, const plm_step_outcome *o) {
              o->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");
 }
 
+/* A step in which nothing was masked (a few short sequences, a low --mask-probability) has no loss: nothing to judge or to remember. */
+static plm_guard_verdict judge(plm_run *run, plm_step_outcome *o) {
+  o->z = NAN;
+  if (o->control.count == 0 && o->control.nonfinite == 0) return PLM_GUARD_APPLY;
+  return plm_guard_judge(&run->state.guard, o->loss, o->grad_norm, o->control.nonfinite, &o->z);
+}
+
 plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited, plm_step_outcome *ret_outcome) {
   plm_step_outcome o = {.learning_rate = plm_schedule_rate(&run->settings->schedule, run->state.updates)};
   double sum_norm = NAN;
@@ -113,7 +120,7 @@ plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited
   const int64_t M = o.control.count;
   o.loss = M > 0 ? o.control.nll / (double)M : 0;
   o.grad_norm = o.control.nonfinite > 0 ? NAN : M > 0 ? sum_norm / (double)M : 0;
-  o.verdict = plm_guard_judge(&run->state.guard, o.loss, o.grad_norm, o.control.nonfinite, &o.z);
+  o.verdict = judge(run, &o);
   tell_verdict(run, &o);
   if (o.verdict == PLM_GUARD_APPLY && M > 0) PLM_TRY(update(run, sum_norm, M, o.learning_rate));
   *ret_outcome = o;

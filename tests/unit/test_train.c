@@ -46,6 +46,34 @@ static int count_words(const char *text, const char *word) {
   return count;
 }
 
+/* ---- steps without a loss ---- */
+
+static char warnings[2048];
+static void note_warning(void *user, plm_log_level level, const char *line) {
+  (void)user;
+  if (level == PLM_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
+}
+
+/* Unknown residues are never masked: one step in a hundred has a loss. Were the others to count as a loss of 0, that one would be a spike. */
+static void a_step_with_nothing_to_predict_is_no_news_for_the_guard(void **state) {
+  (void)state;
+  const char *const words[] = {"--model", "esm2_t6_8M", "--num-hidden-layers", "1", "--hidden-size", "16", "--num-attention-heads", "2", "--per-device-train-batch-size", "1",
+                               "--max-steps", "300", "--threads", "1", "--train", scratch_path("unknown.fasta"), "--output-dir", scratch_path("unknown")};
+  FILE *file = fopen(scratch_path("unknown.fasta"), "w");
+  for (int i = 0; i < 100; i++) fprintf(file, ">%d\n%s\n", i, i == 50 ? "MKVLAAGIVGLLLAQWHCERTNDYFSP" : "XXXXXXXXXXXXXXXX");
+  assert_int_equal(fclose(file), 0);
+  plm_option_values *values;
+  plm_train_result result;
+  assert_ok(plm_options_load(plm_train_option_table(), sizeof words / sizeof *words, (char **)(uintptr_t)words, &values));
+  warnings[0] = '\0';
+  plm_log_set_sink(note_warning, NULL);
+  plm_status status = plm_train(values, NULL, &result);
+  plm_log_set_sink(NULL, NULL);
+  plm_option_values_destroy(values);
+  assert_ok(status);
+  assert_int_equal(count_words(warnings, "standard deviations above"), 0);
+}
+
 /* ---- the time limit ---- */
 
 static void time_is_up_in_evaluation(void *user, const char *what) {
@@ -108,12 +136,6 @@ static void a_checkpoint_is_not_saved_again_by_who_resumes_from_it(void **state)
   assert_int_equal(saves_of_step_2, 1);
 }
 
-static char warnings[2048];
-static void note_warning(void *user, plm_log_level level, const char *line) {
-  (void)user;
-  if (level == PLM_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
-}
-
 /* The saved state of the run says what it computed with; sameness is silent, a difference is not. */
 static void other_arithmetic_is_said_once(void **state) {
   (void)state;
@@ -134,6 +156,7 @@ static void other_arithmetic_is_said_once(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_step_with_nothing_to_predict_is_no_news_for_the_guard),
       cmocka_unit_test(an_evaluation_does_not_outlast_the_time_limit),
       cmocka_unit_test(a_branch_has_a_best_checkpoint_of_its_own),
       cmocka_unit_test(a_checkpoint_is_not_saved_again_by_who_resumes_from_it),
