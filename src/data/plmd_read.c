@@ -26,6 +26,16 @@ static bool is_layout_right(const plm_packed_file_summary *s, uint64_t bytes) {
   return s->name_offsets_at + table == bytes - PLMD_SUMMARY_BYTES;
 }
 
+/* What is reported and refused by letter is taken from the histogram: it counts every residue once. */
+static bool is_histogram_right(const plm_packed_file_summary *s) {
+  int64_t left = s->residues;
+  for (int c = 0; c < 256; c++) {
+    if (s->histogram[c] < 0 || s->histogram[c] > left) return false;
+    left -= s->histogram[c];
+  }
+  return left == 0;
+}
+
 /* Starts ascend from 0 to `total` by steps of least..most; *ret_longest is the longest step. */
 static bool do_ascend(const uint64_t *starts, int64_t count, uint64_t total, uint64_t least, uint64_t most, uint64_t *ret_longest) {
   uint64_t longest = 0;
@@ -51,7 +61,7 @@ static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summ
     return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file has format version %" PRIu64 "; this program reads version 1", path, s->version),
                     "use a newer protlm, or make it again from the original file");
   if (s->checksum != plm_hash64(s, offsetof(plm_packed_file_summary, checksum))) return damaged(path, "the checksum of its summary is wrong");
-  if (!is_layout_right(s, bytes) || memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
+  if (!is_layout_right(s, bytes) || !is_histogram_right(s) || memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
     return damaged(path, "its sizes contradict each other");
 
   uint64_t longest;

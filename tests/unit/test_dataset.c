@@ -237,6 +237,9 @@ static void damage_is_noticed(void **state) {
   assert_fails(open_damaged(residues_end + 8, 0, 0, true), PLM_E_INPUT, "sequence offsets");
   assert_fails(open_damaged(name_offsets + 8, huge, 0, true), PLM_E_INPUT, "name offsets");
   assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, version), 2, 0, true), PLM_E_INPUT, "version 2");
+  const uint64_t forged_counts[] = {1, UINT64_MAX, huge}; /* of a letter that doesn't occur */
+  for (size_t i = 0; i < sizeof forged_counts / sizeof *forged_counts; i++)
+    assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, histogram) + 8 * 'J', forged_counts[i], 0, true), PLM_E_INPUT, "contradict");
   const size_t fields[] = {offsetof(plm_packed_file_summary, file_bytes), offsetof(plm_packed_file_summary, offsets_at), offsetof(plm_packed_file_summary, names_at),
                            offsetof(plm_packed_file_summary, names_bytes), offsetof(plm_packed_file_summary, name_offsets_at), offsetof(plm_packed_file_summary, count),
                            offsetof(plm_packed_file_summary, residues), offsetof(plm_packed_file_summary, longest), offsetof(plm_packed_file_summary, content_hash) + 32};
