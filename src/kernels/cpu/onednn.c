@@ -4,6 +4,7 @@
 #include <dnnl.h>
 #include <omp.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -24,7 +25,8 @@ struct plm_onednn {
   bool has_bf16;
   int64_t uses;
   size_t count;
-  uint64_t hashes[CACHE_ENTRIES];
+  uint64_t hashes[CACHE_ENTRIES]; /* of the products, beside each other: most of a search looks at nothing else */
+  plm_onednn_product products[CACHE_ENTRIES];
   entry entries[CACHE_ENTRIES];
 };
 
@@ -170,7 +172,7 @@ static size_t oldest_entry(const plm_onednn *library) {
 plm_status plm_onednn_find(plm_onednn *library, const plm_onednn_product *p, entry **ret_entry) {
   uint64_t hash = plm_hash64(p, sizeof *p);
   for (size_t i = 0; i < library->count; i++) {
-    if (library->hashes[i] != hash) continue;
+    if (library->hashes[i] != hash || memcmp(&library->products[i], p, sizeof *p) != 0) continue;
     library->entries[i].last_use = ++library->uses;
     *ret_entry = &library->entries[i];
     return PLM_OK;
@@ -186,6 +188,7 @@ plm_status plm_onednn_find(plm_onednn *library, const plm_onednn_product *p, ent
   size_t at = library->count < CACHE_ENTRIES ? library->count++ : oldest_entry(library);
   destroy_entry(&library->entries[at]);
   library->hashes[at] = hash;
+  library->products[at] = *p;
   library->entries[at] = made;
   *ret_entry = &library->entries[at];
   return PLM_OK;
