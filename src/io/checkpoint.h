@@ -60,7 +60,8 @@ PLM_CHECKED plm_status plm_checkpoint_verify(const char *path);
  * at all: PLM_OK and *ret_path NULL. None that is good: PLM_E_CHECKPOINT. *ret_path is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path, int64_t *ret_step);
 
-/* Load weights and moments after verifying every file; the caller refreshes the model. *ret_state is a new reference to
+/* Load weights and moments of a checkpoint that plm_checkpoint_find_newest or plm_checkpoint_verify has found whole: here only names and
+ * sizes are looked at again, since a large one takes minutes to read. The caller refreshes the model. *ret_state is a new reference to
  * protlm_state.json. PLM_E_CHECKPOINT names the file that is damaged, the tensor that is missing, too many or of another shape, or the
  * size in which the checkpoint's model differs; model and moments are then undefined. */
 PLM_CHECKED plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state);

@@ -1,4 +1,5 @@
-/* checkpoint_load.c - a checkpoint back into a model and its optimiser. Nothing is believed before every byte has been checked. */
+/* checkpoint_load.c - a verified checkpoint back into a model and its optimiser. That it is whole has been checked (checkpoint_list.c); that it
+ * is this model's, and ours, is checked here. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -85,7 +86,7 @@ static plm_status load_all(const char *path, plm_model *model, plm_exec *exec, p
   PLM_TRY(plm_manifest_read(path, &manifest));
   if (strcmp(manifest.kind, "full") != 0)
     return plm_fail(PLM_E_CHECKPOINT, "%s is a checkpoint of kind '%s'; training goes on from kind 'full' only", path, manifest.kind);
-  PLM_TRY(plm_manifest_check(&manifest, path, true));
+  PLM_TRY(plm_manifest_check(&manifest, path, false));
   PLM_TRY(check_config(path, plm_model_get_config(model)));
   PLM_TRY(load_weights(path, model));
   PLM_TRY(load_optimizer(path, model, exec, moments));

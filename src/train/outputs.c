@@ -123,7 +123,8 @@ static plm_status load_best(plm_run *run) {
   json_t *state = NULL;
   snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
   PLM_TRY(plm_path_join(run->directory.path, name, &path));
-  plm_status status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
+  plm_status status = plm_checkpoint_verify(path);
+  if (status == PLM_OK) status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
   plm_free(path);
   json_decref(state);
   PLM_TRY(status);
