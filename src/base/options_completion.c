@@ -2,6 +2,7 @@
  *
  * A command may be two words ("ckpt ls"). Each script first finds the command on the line, then the option before the cursor.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/options_internal.h"
@@ -205,13 +206,26 @@ static void put_zsh_option(plm_text *out, const plm_option *option) {
   plm_text_append(out, "]'");
 }
 
+/* What the first word of command i stands for: its summary, or the second words that may follow. */
+static const char *describe_first_word(const tables *t, size_t i, char buffer[128]) {
+  const char *second;
+  const size_t length = split_command(t->item[i]->command, &second);
+  if (*second == '\0') return t->item[i]->summary;
+  int used = 0;
+  for (size_t j = i; j < t->count && used < 100; j++)
+    if (split_command(t->item[j]->command, &second) == length && strncmp(t->item[i]->command, t->item[j]->command, length) == 0)
+      used += snprintf(buffer + used, (size_t)(128 - used), "%s%s", used > 0 ? ", " : "", second);
+  return buffer;
+}
+
 static void put_zsh_summaries(plm_text *out, const tables *t) {
+  char words[128];
   for (size_t i = 0; i < t->count; i++) {
     const char *second;
     size_t length = split_command(t->item[i]->command, &second);
     if (!is_first_with_word(t, i)) continue;
     plm_text_printf(out, "    '%.*s:", (int)length, t->item[i]->command);
-    put_quoted(out, *second == '\0' ? t->item[i]->summary : "several commands", ":\\");
+    put_quoted(out, describe_first_word(t, i, words), ":\\");
     plm_text_append(out, "'\n");
   }
 }
@@ -291,13 +305,14 @@ static void put_fish_option(plm_text *out, const plm_option_table *table, const 
 
 static void put_fish(plm_text *out, const tables *t) {
   const char *second;
+  char words[128];
   plm_text_append(out, "# fish completion for protlm\ncomplete -c protlm -f\n");
   for (size_t i = 0; i < t->count; i++) {
     const plm_option_table *table = t->item[i];
     size_t length = split_command(table->command, &second);
     if (is_first_with_word(t, i)) {
       plm_text_printf(out, "complete -c protlm -n __fish_use_subcommand -a %.*s", (int)length, table->command);
-      put_fish_description(out, *second == '\0' ? table->summary : "several commands");
+      put_fish_description(out, describe_first_word(t, i, words));
     }
     if (*second != '\0') {
       plm_text_printf(out, "complete -c protlm -n '__fish_seen_subcommand_from %.*s' -a %s", (int)length, table->command, second);
