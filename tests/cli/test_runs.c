@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "cli/program.h"
 #include "support/scratch.h"
 #include "support/unit.h"
@@ -170,6 +171,31 @@ static void a_limit_on_file_sizes_is_an_error_not_a_signal(void **state) {
   assert_int_equal(WEXITSTATUS(status), 6);
   assert_non_null(strstr(scratch_read("limited.err"), "File too large"));
   assert_false(exists("limited/checkpoint-1"));
+}
+
+/* A run of two steps that may have so many MiB of addresses; its exit code, or 128 + signal. What it said is in the file addresses.err. */
+static int train_within(int mebibytes) {
+  char command[3000];
+  snprintf(command, sizeof command, "ulimit -v %d; '%s' train " TINY "--train '%s' --max-steps 2 --output-dir '%s' 2>'%s'; exit $?", 1024 * mebibytes, PROTLM,
+           scratch_path("data.fasta"), scratch_path("addresses"), scratch_path("addresses.err"));
+  assert_ok(plm_tree_remove(scratch_path("addresses")));
+  int status = system(command);
+  assert_true(WIFEXITED(status));
+  return WEXITSTATUS(status);
+}
+
+/* Schedulers limit memory this way, and libraries that write code while running don't expect it. */
+static void too_few_addresses_are_an_error_not_a_signal(void **state) {
+  enum { SANITIZERS_NEED_MORE_THAN = 4000 };
+  (void)state;
+  make_data();
+  if (train_within(SANITIZERS_NEED_MORE_THAN) != 0) skip();
+  for (int mebibytes = 160; mebibytes <= 700; mebibytes += 60) {
+    int code = train_within(mebibytes);
+    const char *said = scratch_read("addresses.err");
+    bool is_told = strstr(said, "out of resources") != NULL;
+    if (!(code == 6 ? is_told : code == 0)) fail_msg("with %d MiB: exit code %d and\n%s", mebibytes, code, said);
+  }
 }
 
 static void fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default(void **state) {
@@ -346,6 +372,7 @@ int main(void) {
       cmocka_unit_test(sequences_without_a_residue_to_predict_are_refused_at_once),
       cmocka_unit_test(closed_standard_files_do_not_receive_the_runs_own),
       cmocka_unit_test(a_limit_on_file_sizes_is_an_error_not_a_signal),
+      cmocka_unit_test(too_few_addresses_are_an_error_not_a_signal),
       cmocka_unit_test(fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default),
       cmocka_unit_test(names_with_spaces_and_accents_work),
       cmocka_unit_test(one_line_may_hold_five_million_residues),

@@ -5,6 +5,8 @@
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -142,6 +144,21 @@ static dnnl_status_t describe_with_attributes(const plm_onednn *library, const p
   return code;
 }
 
+/* The library writes a product's code into fresh memory without looking whether it got any, and dies where `ulimit -v` lets it have none.
+ * What a product takes stays below this. */
+static plm_status check_room_for_code(void) {
+  const size_t enough = 64 << 20;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return PLM_OK;
+  void *room = mmap(NULL, enough, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED)
+    return plm_hint(plm_fail(PLM_E_RESOURCE, "the address space of this process is limited to %llu MiB, which is too little to compute in",
+                             (unsigned long long)(limit.rlim_cur >> 20)),
+                    "raise the limit (ulimit -v unlimited)");
+  munmap(room, enough);
+  return PLM_OK;
+}
+
 static dnnl_status_t make_entry(const plm_onednn *library, const plm_onednn_product *p, entry *e) {
   dnnl_status_t code = describe_with_attributes(library, p, &e->description);
   if (code == dnnl_success) code = dnnl_primitive_create(&e->primitive, e->description);
@@ -177,6 +194,7 @@ plm_status plm_onednn_find(plm_onednn *library, const plm_onednn_product *p, ent
     *ret_entry = &library->entries[i];
     return PLM_OK;
   }
+  PLM_TRY(check_room_for_code());
   entry made = {.last_use = ++library->uses};
   int before = enter_team(p->threads);
   dnnl_status_t code = make_entry(library, p, &made);
