@@ -10,7 +10,7 @@ export PROTLM_NUM_HIDDEN_LAYERS=1 PROTLM_HIDDEN_SIZE=16 PROTLM_NUM_ATTENTION_HEA
 export PROTLM_STEPS=500 PROTLM_BATCH_TOKENS=64 PROTLM_MAX_LENGTH=32 PROTLM_LOGGING_STEPS=250 # for train
 export PROTLM_ROWS=8 PROTLM_SECONDS=0.01 PROTLM_LENGTH=16 PROTLM_MICRO_BATCH_TOKENS=64       # for bench
 make_proteins() { awk -v first="$1" 'BEGIN { srand(first); for (i = 0; i < 40; i++) { printf ">p%d\n", first + i; for (j = 0; j < 30; j++) printf "%s", substr("LAGVSERTIDPKQNFYMHWC", 1 + int(20 * rand()), 1); print "" } }'; }
-for name in my other held_out few proteins; do make_proteins $((${#name} * 100)) >$name.fasta; done
+for name in my other held_out few twenty proteins; do make_proteins $((${#name} * 100)) >$name.fasta; done
 gzip -k proteins.fasta
 
 join_lines() { sed -e ':more' -e '/\\$/{' -e N -e 's/\\\n *//' -e 'b more' -e '}'; }
