@@ -191,13 +191,14 @@ typedef struct plm_rope_args {
 /* Packed multi-head attention. Sequence s owns query rows cu_seqlens_q[s]..cu_seqlens_q[s+1]-1 and key/value rows cu_seqlens_k[s]..;
  * every query of s attends to every key of s and to nothing else. Query and key counts may differ (queries only where the loss reads;
  * T5's cross-attention). Head h is columns h*D..h*D+D-1 of a row. o = softmax(scale * q k^T) v. Never forms an L x L matrix in memory.
- * lse[n,h] = log sum exp of the scaled scores, kept for backward. o may alias q when strides match.
+ * lse[n,h] = log sum exp of the scaled scores, kept for backward. o may alias q when strides match. A query with no key gets o = 0 and
+ * lse = -infinity, and passes no gradient.
  * A sequence's rows do not depend, bit for bit, on what else is in the batch. */
 typedef struct plm_attention_forward_args {
   int64_t S, H, D;
   int64_t Nq, Nk; /* rows in total */
   const int32_t *cu_seqlens_q, *cu_seqlens_k; /* [S+1] */
-  const int32_t *host_cu_seqlens_q, *host_cu_seqlens_k; /* the same in host memory, for scheduling; never NULL */
+  const int32_t *host_cu_seqlens_q, *host_cu_seqlens_k; /* the same in host memory, for scheduling; on dry calls too */
   const void *q, *k, *v;
   int64_t q_stride, k_stride, v_stride; /* 0 = H*D */
   plm_dtype dtype; /* F32, F64, BF16 */
@@ -207,7 +208,7 @@ typedef struct plm_attention_forward_args {
   void *lse; /* [Nq,H] F32 (F64 when dtype is); NULL in inference */
 } plm_attention_forward_args;
 
-/* d_q, d_k, d_v are written, with the strides of their forward twins unless given. Recomputes probabilities from lse. */
+/* d_q, d_k, d_v are written. Recomputes probabilities from lse. */
 typedef struct plm_attention_backward_args {
   plm_attention_forward_args forward; /* o and lse as forward left them */
   const void *d_o;
@@ -220,7 +221,7 @@ typedef struct plm_attention_backward_args {
 
 typedef enum plm_activation { PLM_GELU_ERF, PLM_RELU } plm_activation;
 
-/* y = f(x), elementwise over n values; y may alias x. */
+/* y = f(x), elementwise over n values; y may alias x. NaN stays NaN, under ReLU too. */
 typedef struct plm_activation_forward_args {
   int64_t n;
   plm_activation kind;
