@@ -69,7 +69,6 @@ void plm_names_free(char **names, size_t count);
 typedef struct plm_writer plm_writer;
 PLM_CHECKED plm_status plm_writer_open(const char *path, plm_writer **ret_writer);
 PLM_CHECKED plm_status plm_writer_write(plm_writer *writer, const void *data, size_t bytes);
-PLM_CHECKED plm_status plm_writer_printf(plm_writer *writer, const char *format, ...) PLM_PRINTF(2, 3);
 int64_t plm_writer_bytes(const plm_writer *writer);
 /* Sync, close, verify; frees the writer in any case. On failure the file is removed. `ret_hash` (33 bytes) is optional: XXH3-128 hex. */
 PLM_CHECKED plm_status plm_writer_close(plm_writer *writer, char *ret_hash);

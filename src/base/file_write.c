@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -68,31 +67,6 @@ plm_status plm_writer_write(plm_writer *writer, const void *data, size_t bytes) 
   if (bytes > 0) memcpy(writer->buffer + writer->buffered, data, bytes);
   writer->buffered += bytes;
   return PLM_OK;
-}
-
-plm_status plm_writer_printf(plm_writer *writer, const char *format, ...) {
-  char line[1024];
-  va_list args, again;
-  va_start(args, format);
-  va_copy(again, args);
-  int length = vsnprintf(line, sizeof line, format, args);
-  va_end(args);
-  plm_status status;
-  char *longer = NULL;
-  if (length < 0) {
-    status = plm_fail(PLM_E_BUG, "bad format '%s'", format);
-  } else if ((size_t)length < sizeof line) {
-    status = plm_writer_write(writer, line, (size_t)length);
-  } else {
-    status = PLM_NEW(&longer, (size_t)length + 1);
-    if (status == PLM_OK) {
-      vsnprintf(longer, (size_t)length + 1, format, again);
-      status = plm_writer_write(writer, longer, (size_t)length);
-    }
-  }
-  va_end(again);
-  plm_free(longer);
-  return status;
 }
 
 int64_t plm_writer_bytes(const plm_writer *writer) { return writer->bytes; }

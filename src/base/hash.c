@@ -21,12 +21,11 @@ struct plm_hasher {
 
 plm_status plm_hasher_create(plm_hasher **ret_hasher) {
   PLM_TRY(PLM_NEW(ret_hasher, 1));
-  plm_hasher_reset(*ret_hasher);
+  XXH3_128bits_reset(&(*ret_hasher)->state);
   return PLM_OK;
 }
 
 void plm_hasher_destroy(plm_hasher *hasher) { plm_free(hasher); }
-void plm_hasher_reset(plm_hasher *hasher) { XXH3_128bits_reset(&hasher->state); }
 void plm_hasher_update(plm_hasher *hasher, const void *data, size_t bytes) { XXH3_128bits_update(&hasher->state, data, bytes); }
 
 void plm_hasher_hex(const plm_hasher *hasher, char hex[33]) {

@@ -15,7 +15,6 @@ uint64_t plm_hash64_text(const char *text);
 typedef struct plm_hasher plm_hasher;
 PLM_CHECKED plm_status plm_hasher_create(plm_hasher **ret_hasher);
 void plm_hasher_destroy(plm_hasher *hasher);
-void plm_hasher_reset(plm_hasher *hasher);
 void plm_hasher_update(plm_hasher *hasher, const void *data, size_t bytes);
 void plm_hasher_hex(const plm_hasher *hasher, char hex[33]); /* of all bytes so far */
 

@@ -51,12 +51,19 @@ static bool find_value(const char *path, const char *name, char *ret_value, size
   return is_found;
 }
 
+void plm_host_name(char *buffer, size_t size) {
+  if (gethostname(buffer, size) != 0) buffer[0] = '\0';
+  buffer[size - 1] = '\0'; /* a name that was cut has no end of its own */
+  if (buffer[0] == '\0') snprintf(buffer, size, "localhost");
+  for (char *slash = buffer; (slash = strchr(slash, '/')) != NULL;) *slash = '_';
+}
+
 void plm_system_read(plm_system *ret_system) {
   plm_system s = {.cpus = count_allowed_cpus()};
   struct utsname kernel;
   char distribution[100] = "";
   if (uname(&kernel) != 0) memset(&kernel, 0, sizeof kernel);
-  if (gethostname(s.hostname, sizeof s.hostname - 1) != 0) snprintf(s.hostname, sizeof s.hostname, "unknown");
+  plm_host_name(s.hostname, sizeof s.hostname);
   if (!find_value("/proc/cpuinfo", "model name", s.cpu, sizeof s.cpu)) snprintf(s.cpu, sizeof s.cpu, "%.64s", kernel.machine);
   bool is_named = find_value("/etc/os-release", "PRETTY_NAME", distribution, sizeof distribution);
   snprintf(s.os, sizeof s.os, "%s%s%.32s %.64s, %.32s", distribution, is_named ? ", " : "", kernel.sysname, kernel.release, kernel.machine);

@@ -2,6 +2,7 @@
 #ifndef PLM_BASE_SYSTEM_H
 #define PLM_BASE_SYSTEM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct plm_system {
@@ -12,6 +13,9 @@ typedef struct plm_system {
   int64_t memory; /* bytes that this process may use: the machine's or the control group's. A fixed number, not what is free now */
 } plm_system;
 void plm_system_read(plm_system *ret_system);
+
+/* This machine's name, cut to the buffer and fit to stand in a file's name; "localhost" where it has none. */
+void plm_host_name(char *buffer, size_t size);
 
 int64_t plm_peak_memory(void); /* largest resident size of this process so far, bytes */
 

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/system.h"
 #include "base/text.h"
 #include "protlm/log.h"
 
@@ -111,15 +112,10 @@ plm_status plm_cache_prepare(const char *directory, int64_t bytes) {
 
 /* ---- temporaries: "<name>.tmp-<host>-<pid>-<n>" ---- */
 
-static void host_name(char host[65]) {
-  if (gethostname(host, 64) != 0 || host[0] == '\0') snprintf(host, 65, "host");
-  host[64] = '\0';
-}
-
 plm_status plm_cache_temporary(const char *path, char **ret_temporary) {
   static _Atomic unsigned counter;
   char host[65];
-  host_name(host);
+  plm_host_name(host, sizeof host);
   /* The time makes it differ from what a process of the same number left behind. */
   return plm_sprintf(ret_temporary, "%s.tmp-%s-%ld-%llx.%u", path, host, (long)getpid(), (unsigned long long)(plm_clock_wall() * 1e6),
                      atomic_fetch_add(&counter, 1));
@@ -135,7 +131,7 @@ static bool is_left_behind(const char *path, long pid) {
 void plm_cache_sweep(const char *directory, const char *name) {
   char host[65], prefix[256], **names = NULL;
   size_t count = 0;
-  host_name(host);
+  plm_host_name(host, sizeof host);
   int length = snprintf(prefix, sizeof prefix, "%s.tmp-%s-", name, host);
   if (length < 0 || (size_t)length >= sizeof prefix || plm_directory_list(directory, &names, &count) != PLM_OK) return;
   for (size_t i = 0; i < count; i++) {

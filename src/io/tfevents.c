@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/system.h"
 
 struct plm_tfevents {
   plm_appender *appender;
@@ -109,11 +110,8 @@ static plm_status append_record(plm_tfevents *file, const message *event) {
 /* events.out.tfevents.<time>.<host>.<pid>.<n>: TensorBoard reads a directory's files in the order of their names. */
 static plm_status name_file(const char *directory, char **ret_path) {
   static _Atomic int opened;
-  char host[256] = "localhost";
-  if (gethostname(host, sizeof host) != 0 || host[0] == '\0') strcpy(host, "localhost");
-  host[sizeof host - 1] = '\0';
-  for (char *p = host; *p != '\0'; p++)
-    if (*p == '/') *p = '_';
+  char host[256];
+  plm_host_name(host, sizeof host);
   return plm_sprintf(ret_path, "%s/events.out.tfevents.%010lld.%s.%d.%d", directory, (long long)plm_clock_wall(), host, (int)getpid(),
                      atomic_fetch_add(&opened, 1));
 }

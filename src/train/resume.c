@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/system.h"
 #include "io/checkpoint.h"
 #include "protlm/log.h"
 
@@ -53,10 +54,10 @@ static plm_status refuse_foreign(const char *path, const char *found) {
 /* ---- lock ---- */
 
 static plm_status take_lock(plm_run_directory *d) {
-  char note[256], host[128] = "?", *lock_path, *holder = NULL;
+  char note[256], host[128], *lock_path, *holder = NULL;
   const char *job = getenv("SLURM_JOB_ID");
   bool elsewhere = false;
-  gethostname(host, sizeof host - 1);
+  plm_host_name(host, sizeof host);
   snprintf(note, sizeof note, "host %s, process %ld%s%s", host, (long)getpid(), job != NULL ? ", job " : "", job != NULL ? job : "");
   PLM_TRY(plm_path_join(d->path, lock_name, &lock_path));
   plm_status status = plm_lock_take(lock_path, note, &d->lock, &elsewhere, &holder);

@@ -114,10 +114,10 @@ static void the_writer_counts_hashes_and_keeps_every_byte(void **state) {
   assert_ok(PLM_NEW(&large, 600000));
   memset(large, 'x', 600000);
   assert_ok(plm_writer_open(scratch_path("w"), &writer));
-  assert_ok(plm_writer_printf(writer, "%s\n", "begin"));
+  assert_ok(plm_writer_write(writer, "begin\n", 6));
   assert_ok(plm_writer_write(writer, large, 600000)); /* past the buffer */
   large[5000] = '\0';
-  assert_ok(plm_writer_printf(writer, "%s", large)); /* longer than the line on the stack */
+  assert_ok(plm_writer_write(writer, large, 5000));
   for (int i = 0; i < 100000; i++) assert_ok(plm_writer_write(writer, "abcdef", 6)); /* through the buffer, several times */
   assert_int_equal(plm_writer_bytes(writer), 6 + 600000 + 5000 + 600000);
   assert_ok(plm_writer_close(writer, hash));
@@ -419,7 +419,10 @@ static void hash_of_a_file_is_the_one_taken_while_writing(void **state) {
   char written[33], read[33];
   int64_t bytes = 0;
   assert_ok(plm_writer_open(scratch_path("hashed"), &writer));
-  for (int i = 0; i < 300000; i++) assert_ok(plm_writer_printf(writer, "line %d\n", i));
+  for (int i = 0; i < 300000; i++) {
+    char line[32];
+    assert_ok(plm_writer_write(writer, line, (size_t)snprintf(line, sizeof line, "line %d\n", i)));
+  }
   assert_ok(plm_writer_close(writer, written));
   assert_ok(plm_file_hash(scratch_path("hashed"), read, &bytes));
   assert_string_equal(written, read);
