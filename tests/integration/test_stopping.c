@@ -11,8 +11,14 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-/* Steps of about a tenth of a second on one slow core, so that a signal falls into one; and a hundred thousand of them. */
-#define SLOW "train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 128 --num-attention-heads 8 --max-length 256 --batch-tokens 4K " \
+/* Steps of about a tenth of a second on one slow core, of a second or two under a sanitizer, so that a signal falls into one; and a hundred
+ * thousand of them. */
+#if PLM_SLOW_BUILD
+#define STEP_TOKENS "600"
+#else
+#define STEP_TOKENS "4K"
+#endif
+#define SLOW "train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 128 --num-attention-heads 8 --max-length 256 --batch-tokens " STEP_TOKENS " " \
              "--micro-batch-tokens 512 " TINY_DATA " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 100000 --max-steps 100000"
 /* A step that takes many seconds: its one batch is the whole file, hundreds of times. */
 #define ENDLESS "train --model esm2_t6_8M --num-hidden-layers 12 --hidden-size 240 --num-attention-heads 12 --max-length 256 --batch-tokens 10M " \
