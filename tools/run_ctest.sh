@@ -8,4 +8,4 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}" UBSAN_OPT
 export TSAN_OPTIONS="${TSAN_OPTIONS:-halt_on_error=1}"
 echo "== $label"
 ctest --test-dir "$build" --parallel "${JOBS:-$(nproc 2>/dev/null || echo 2)}" --output-on-failure "$@" 2>&1 | tee "$results/$label.log" |
-  grep -vE '^ *Start|^Test project|^Internal ctest'
+  grep --line-buffered -vE '^ *Start|^Test project|^Internal ctest'
