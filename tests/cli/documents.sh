@@ -46,7 +46,7 @@ mv run kept
 PROTLM_STEPS=2 run_all "protlm train --help" < <(commands_of_help train)
 rm -rf run && mv kept run
 for command in eval "inspect tokens" "inspect batch" "inspect forward" "inspect params" "ckpt ls" "ckpt verify" report info "bench gemm" "bench step"; do
-  run_all "protlm $command --help" < <(commands_of_help "$command")
+  PROTLM_STEPS=2 run_all "protlm $command --help" < <(commands_of_help "$command")
 done
 echo "$ran commands ran"
 [ "$ran" -ge 30 ] || { echo "that is too few: were the documents read?"; failed=1; }
