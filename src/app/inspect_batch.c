@@ -72,7 +72,8 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
 
 /* ---- train's settings ---- */
 
-/* The same values and origins under train's table. dry_run: no output directory is needed. Nor are sequences from other files. */
+/* The same values and origins under train's table. dry_run: no output directory is needed. Nor are sequences for an evaluation, and what is
+ * done with its results. */
 static plm_status as_train_values(const plm_option_values *values, plm_option_values **ret_train) {
   const plm_option_table *table = plm_train_option_table();
   plm_option_values *train;
@@ -83,6 +84,9 @@ static plm_status as_train_values(const plm_option_values *values, plm_option_va
   *options = ((const batch_options *)values->options)->train;
   options->dry_run = true;
   options->eval = (plm_string_list){0};
+  options->load_best_model_at_end = false;
+  options->early_stopping_patience = 0;
+  options->early_stopping_threshold = 0;
   options->threads = plm_session_threads(options->threads);
   *ret_train = train;
   return PLM_OK;

@@ -289,20 +289,35 @@ plm_status plm_train_resolve_model(plm_train_settings *s, const char *checkpoint
 
 /* ---- horizon ---- */
 
+/* Steps win over epochs, but not the steps that a run's own config.yaml lists over epochs that were typed. */
+static bool counts_epochs(const plm_train_settings *s) {
+  return !plm_train_explicit(s, "max-steps") || (typed(s, "num-train-epochs") && !typed(s, "max-steps"));
+}
+
+/* The warm-up asked for, or that the run began with; NAN: neither. One that nobody typed gives way to a shorter run. */
+static double wanted_warmup(const plm_train_settings *s, int64_t saved_warmup) {
+  const int64_t steps = s->o->max_steps;
+  const bool given = plm_option_given(s->values, "warmup-steps");
+  const double warmup = given ? s->o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN;
+  const bool may_give_way = !s->o->demo_compat && !typed(s, "warmup-steps") && (!given || typed(s, "max-steps") || typed(s, "num-train-epochs"));
+  if (!may_give_way || !(warmup >= (double)steps)) return warmup;
+  plm_info("warm-up of %.0f steps cut to %lld: the run has %lld", warmup, (long long)steps - 1, (long long)steps);
+  return (double)(steps - 1);
+}
+
 plm_status plm_train_resolve_horizon(plm_train_settings *s, int64_t steps_per_epoch, int64_t saved_warmup) {
   plm_train_options *o = s->o;
-  if (!plm_train_explicit(s, "max-steps")) {
+  if (counts_epochs(s)) {
     double steps = ceil(o->num_train_epochs * (double)steps_per_epoch - 1e-9);
     if (!(steps < 1e15)) return plm_fail(PLM_E_USAGE, "--num-train-epochs %g of %lld steps each are too many", o->num_train_epochs, (long long)steps_per_epoch);
     o->max_steps = steps < 1 ? 1 : (int64_t)steps;
   }
   s->steps_per_epoch = steps_per_epoch;
   s->max_steps = o->max_steps;
-  const bool warmup_given = plm_option_given(s->values, "warmup-steps");
   plm_schedule_request request = {
       .name = o->lr_scheduler_type,
       .peak = o->learning_rate,
-      .warmup = warmup_given ? o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN,
+      .warmup = wanted_warmup(s, saved_warmup),
       .min_lr_ratio = plm_option_given(s->values, "min-lr-ratio") ? o->min_lr_ratio : NAN,
       .from_scratch = s->from_scratch,
       .warmup_from_zero = o->demo_compat,

@@ -94,11 +94,12 @@ static void note_difference(differences *d, const plm_train_settings *s, const p
     note_refused(d, option->name, was, is, option->resume == PLM_RESUME_NEVER);
 }
 
-/* Defaults that belong to a schedule change with it, which needs no permission of its own. */
+/* What nobody gave changes with the schedule or its length, which needs no permission of its own. */
 static bool follows_schedule(const plm_train_settings *s, const plm_train_state *state, const char *name) {
   const char *was = json_string_value(json_object_get(state->options, "lr-scheduler-type"));
-  const bool has_own_default = strcmp(name, "min-lr-ratio") == 0 || strcmp(name, "warmup-steps") == 0;
-  return has_own_default && !plm_option_given(s->values, name) && was != NULL && strcmp(was, s->o->lr_scheduler_type) != 0;
+  if (plm_option_given(s->values, name)) return false;
+  if (strcmp(name, "warmup-steps") == 0) return true;
+  return strcmp(name, "min-lr-ratio") == 0 && was != NULL && strcmp(was, s->o->lr_scheduler_type) != 0;
 }
 
 static plm_status compare_options(differences *d, const plm_train_settings *s, const plm_train_state *state) {

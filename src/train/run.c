@@ -165,10 +165,8 @@ static plm_status prepare(plm_run *run, const plm_option_values *values) {
   return plm_run_report_plan(run);
 }
 
-/* Nothing is left to do but, perhaps, what a kill between the last checkpoint and the end has left undone. */
-static bool is_finished(const plm_run *run) {
-  return run->resumed && plm_run_is_over(run) && !run->state.evaluation_due && plm_run_has_final(run);
-}
+/* final/ of the last step is written when all else is done, also an evaluation that the checkpoint still owed. */
+static bool is_finished(const plm_run *run) { return run->resumed && plm_run_is_over(run) && plm_run_has_final(run); }
 
 static plm_status start_writing(plm_run *run) {
   if (run->comm->rank != 0) return PLM_OK;

@@ -66,8 +66,11 @@ static void on_signal(int number) {
   errno = saved_errno;
 }
 
-/* nohup asks for a lost terminal to be ignored, and is obeyed. */
-static bool is_left_ignored(int i) { return watched[i].signal == SIGHUP && previous[i].sa_handler == SIG_IGN; }
+/* What comes from the terminal may be meant for others: nohup asks to ignore that it is lost, and a script ignores Ctrl-C for what it starts
+ * with &. Both are obeyed. */
+static bool is_left_ignored(int i) {
+  return (watched[i].signal == SIGHUP || watched[i].signal == SIGINT) && previous[i].sa_handler == SIG_IGN;
+}
 
 plm_status plm_stop_install(void) {
   PLM_ASSERT(!installed);

@@ -301,6 +301,34 @@ static void sources_win_in_their_order(void **state) {
 
 /* ---- endings ---- */
 
+/* A run's own config.yaml lists everything as it was resolved; what is typed beside it still means what it says. */
+static void typed_options_win_over_a_runs_own_configuration(void **state) {
+  (void)state;
+  char more[1200];
+  make_data();
+  snprintf(more, sizeof more, "--max-steps 12 --load-best-model-at-end --early-stopping-patience 9 --eval %s", scratch_path("data.fasta"));
+  program_result r = train(NULL, "first", more);
+  program_expect(&r, 0);
+  r = program_line(NULL, "inspect batch --config {}/config.yaml --step 2", scratch_path("first"));
+  program_expect(&r, 0);
+  r = program_line(NULL, "train --config {}/config.yaml --num-train-epochs 7 --dry-run --output-dir {}/other", scratch_path("first"));
+  program_expect(&r, 0);
+  program_expect_words(&r, r.err, "(7.00 epochs)");
+  r = program_line(NULL, "train --config {}/config.yaml --max-steps 1 --dry-run --output-dir {}/other", scratch_path("first"));
+  program_expect(&r, 0);
+  r = program_line(NULL, "train --config {}/config.yaml --max-steps 3 --warmup-steps 5 --dry-run --output-dir {}/other", scratch_path("first"));
+  expect_answer(&r, 2, "--warmup-steps 5");
+}
+
+/* The warm-up was the program's choice; nobody is blamed for it when the run is made shorter. */
+static void a_run_can_be_made_shorter(void **state) {
+  (void)state;
+  program_result r = train(NULL, "shorter", "--max-steps 100 --save-steps 2"); /* 8 steps of warm-up */
+  program_expect(&r, 0);
+  r = train(NULL, "shorter", "--max-steps 5 --save-steps 2 --allow-change max-steps");
+  program_expect(&r, 0);
+}
+
 static void the_log_is_lines_when_stderr_is_no_terminal(void **state) {
   (void)state;
   program_result r = train(NULL, "logged", "--max-steps 6 --logging-steps 2");
@@ -379,6 +407,8 @@ int main(void) {
       cmocka_unit_test(a_name_that_is_not_utf8_is_explained),
       cmocka_unit_test(a_printed_configuration_means_the_same),
       cmocka_unit_test(sources_win_in_their_order),
+      cmocka_unit_test(typed_options_win_over_a_runs_own_configuration),
+      cmocka_unit_test(a_run_can_be_made_shorter),
       cmocka_unit_test(the_log_is_lines_when_stderr_is_no_terminal),
       cmocka_unit_test(a_finished_run_says_so_and_ends_well),
       cmocka_unit_test(a_final_that_is_a_link_to_nowhere_is_replaced),

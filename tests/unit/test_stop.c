@@ -29,7 +29,7 @@ static void signals_set_their_flags(void **state) {
   plm_stop_restore();
 }
 
-static void a_lost_terminal_stops_the_run_unless_nohup_says_otherwise(void **state) {
+static void a_lost_terminal_stops_the_run(void **state) {
   (void)state;
   assert_ok(plm_stop_install());
   raise(SIGHUP);
@@ -37,12 +37,23 @@ static void a_lost_terminal_stops_the_run_unless_nohup_says_otherwise(void **sta
   assert_true((PLM_STOP_EARLY & PLM_STOP_HUP) != 0);
   assert_string_equal(plm_stop_reason(PLM_STOP_HUP), "SIGHUP");
   plm_stop_restore();
-  signal(SIGHUP, SIG_IGN);
-  assert_ok(plm_stop_install());
-  raise(SIGHUP);
-  assert_int_equal(plm_stop_signals(), 0);
-  plm_stop_restore();
-  signal(SIGHUP, SIG_DFL);
+}
+
+/* By nohup, and by a script for what it starts with & (Ctrl-C is for the script). A request to end is never ignored. */
+static void what_the_caller_ignores_stays_ignored(void **state) {
+  static const struct {
+    int signal;
+    uint32_t seen;
+  } cases[] = {{SIGHUP, 0}, {SIGINT, 0}, {SIGTERM, PLM_STOP_TERM}};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    signal(cases[i].signal, SIG_IGN);
+    assert_ok(plm_stop_install());
+    raise(cases[i].signal);
+    assert_int_equal(plm_stop_signals(), cases[i].seen);
+    plm_stop_restore();
+    signal(cases[i].signal, SIG_DFL);
+  }
 }
 
 /* Runs `body` in a child; its wait status. */
@@ -146,7 +157,7 @@ static void a_slurm_job_stops_a_minute_before_its_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(signals_set_their_flags),
-      cmocka_unit_test(a_lost_terminal_stops_the_run_unless_nohup_says_otherwise),
+      cmocka_unit_test(a_lost_terminal_stops_the_run), cmocka_unit_test(what_the_caller_ignores_stays_ignored),
       cmocka_unit_test(a_second_request_leaves_at_once),
       cmocka_unit_test(a_doubled_signal_is_one_request),
       cmocka_unit_test(the_time_limit_leaves_room_for_a_step_and_two_saves),
