@@ -137,6 +137,12 @@ static plm_status make_somewhere(const opening *o, plm_dataset **ret_dataset) {
 
 /* ---- finding ---- */
 
+/* Reads the residues once. Above this size that would hold up every start, and only the structure has been looked at. */
+static plm_status check_content(const plm_dataset *dataset) {
+  const size_t most = (size_t)1 << 30;
+  return dataset->file.bytes <= most ? plm_dataset_verify(dataset) : PLM_OK;
+}
+
 /* Sets *ret_dataset if this directory holds an up-to-date packed form. What is there and cannot be used is a reason to make it anew. */
 static plm_status find_in(const opening *o, const char *directory, plm_dataset **ret_dataset) {
   char *path = NULL;
@@ -148,6 +154,11 @@ static plm_status find_in(const opening *o, const char *directory, plm_dataset *
       plm_debug("not using %s: %s", path, plm_error_message());
     } else if (found->source_key != o->key.key) {
       plm_debug("not using %s: the source has changed since", path);
+      plm_dataset_close(found);
+      found = NULL;
+    } else if (check_content(found) != PLM_OK) {
+      plm_warn("%s; it is made anew", plm_error_message());
+      plm_error_clear();
       plm_dataset_close(found);
       found = NULL;
     }
@@ -210,8 +221,12 @@ plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **re
   PLM_TRY(look_at_sources(&options->paths, &packed));
   PLM_TRY(join_words(&options->paths, &o.words));
   plm_status status = packed ? plm_packed_file_open(options->paths.items[0], o.words, &dataset) : open_or_make(&o, &dataset);
+  if (status == PLM_OK && packed) status = check_content(dataset);
   plm_free(o.words);
-  if (status == PLM_OK) *ret_dataset = dataset;
+  if (status == PLM_OK)
+    *ret_dataset = dataset;
+  else
+    plm_dataset_close(dataset);
   return status;
 }
 

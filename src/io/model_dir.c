@@ -35,6 +35,7 @@ plm_status plm_model_dir_read_config(const char *directory, plm_model_config *re
   }
   PLM_TRY_GOTO(plm_json_load(path, &document), out);
   PLM_TRY_GOTO(plm_model_config_read(document, path, ret_config), out);
+  status = plm_tokenizer_files_check(directory);
 out:
   json_decref(document);
   plm_free(path);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "io/report.h"
+#include "io/safetensors.h"
 #include "io/trainer_state.h"
 #include "protlm/log.h"
 #include "train/run.h"
@@ -173,6 +174,18 @@ done:
   return status;
 }
 
+/* Whole by its header and size: a copy that failed, or a disk that was full, is made again from the checkpoint. */
+static bool has_final_weights(const plm_run *run) {
+  char *path = NULL;
+  plm_safetensors *file = NULL;
+  plm_status status = plm_sprintf(&path, "%s/final/model.safetensors", run->directory.path);
+  if (status == PLM_OK) status = plm_safetensors_open(path, &file);
+  if (status != PLM_OK) plm_error_clear();
+  plm_safetensors_close(file);
+  plm_free(path);
+  return status == PLM_OK;
+}
+
 bool plm_run_has_final(const plm_run *run) {
   char *path = NULL;
   json_t *state = NULL;
@@ -183,7 +196,7 @@ bool plm_run_has_final(const plm_run *run) {
   if (status != PLM_OK) plm_error_clear();
   json_decref(state);
   plm_free(path);
-  return status == PLM_OK && step == run->state.step;
+  return status == PLM_OK && step == run->state.step && has_final_weights(run);
 }
 
 /* The report is a convenience: without it the run is still a success. */

@@ -370,6 +370,17 @@ static void a_final_that_is_a_link_to_nowhere_is_replaced(void **state) {
   assert_true(exists("moved/final/model.safetensors"));
 }
 
+static void a_final_that_was_emptied_is_made_again(void **state) {
+  (void)state;
+  program_result r = train(NULL, "emptied", "--max-steps 2");
+  program_expect(&r, 0);
+  assert_int_equal(truncate(scratch_path("emptied/final/model.safetensors"), 0), 0);
+  r = train(NULL, "emptied", "--max-steps 2");
+  program_expect(&r, 0);
+  r = program_line(NULL, "inspect params --model {}/final", scratch_path("emptied"));
+  program_expect(&r, 0);
+}
+
 static void a_dry_run_writes_nothing(void **state) {
   (void)state;
   program_result r = train(NULL, "dry", "--max-steps 3 --dry-run");
@@ -412,6 +423,7 @@ int main(void) {
       cmocka_unit_test(the_log_is_lines_when_stderr_is_no_terminal),
       cmocka_unit_test(a_finished_run_says_so_and_ends_well),
       cmocka_unit_test(a_final_that_is_a_link_to_nowhere_is_replaced),
+      cmocka_unit_test(a_final_that_was_emptied_is_made_again),
       cmocka_unit_test(a_dry_run_writes_nothing),
       cmocka_unit_test(changed_options_are_listed_with_the_flag_to_add),
   };

@@ -261,6 +261,21 @@ static void a_damaged_cache_is_made_anew(void **state) {
   assert_int_equal(residues_after_opening(scratch_path("spoilt.fasta"), true), 3);
 }
 
+/* One residue of the packed copy changed by a disk: it trains nobody. */
+static void rotten_residues_are_noticed(void **state) {
+  char packed[1024];
+  (void)state;
+  plm_dataset *made = open_text("rotten.fasta", ">a\nMKV\n"), *opened = NULL;
+  snprintf(packed, sizeof packed, "%s", plm_dataset_get_info(made)->path);
+  plm_dataset_close(made);
+  int fd = open(packed, O_WRONLY);
+  assert_int_equal(pwrite(fd, "W", 1, PLMD_RESIDUES_AT), 1);
+  close(fd);
+  assert_fails(open_at(packed, &opened), PLM_E_INPUT, "hash of its content");
+  assert_int_equal(residues_after_opening(scratch_path("rotten.fasta"), false), 3);
+  assert_int_equal(residues_after_opening(scratch_path("rotten.fasta"), true), 3);
+}
+
 static void collect(void *user, const char *text) { strcat(strcat(user, text), "\n"); }
 static void what_the_user_is_told_has_every_count(void **state) {
   (void)state;
@@ -362,6 +377,7 @@ int main(void) {
       cmocka_unit_test(it_costs_16_bytes_a_sequence_and_one_a_residue),
       cmocka_unit_test(damage_is_noticed),
       cmocka_unit_test(a_damaged_cache_is_made_anew),
+      cmocka_unit_test(rotten_residues_are_noticed),
       cmocka_unit_test(what_the_user_is_told_has_every_count),
       cmocka_unit_test(every_failed_allocation_is_survived),
       cmocka_unit_test(a_full_disk_is_a_resource_error_and_leaves_nothing),

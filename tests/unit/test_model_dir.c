@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "data/alphabet.h"
-#include "io/model_dir.h"
+#include "io/model_dir_internal.h"
 #include "io/safetensors.h"
 #include "protlm/log.h"
 #include "support/scratch.h"
@@ -438,6 +438,26 @@ static void tokenizer_files_are_as_published(void **state) {
   assert_int_equal(strlen(scratch_read("saved/tokenizer_config.json")), 95);
 }
 
+/* Letters in another order are another language, in which every sequence would be read wrongly and without a sign of it. */
+static void another_alphabet_is_refused(void **state) {
+  (void)state;
+  plm_model_config config;
+  char *text;
+  size_t bytes;
+  assert_ok(plm_file_read(fixture("d8/config.json"), 1 << 16, &text, &bytes));
+  assert_ok(plm_directory_make(scratch_path("alphabet")));
+  scratch_write("alphabet/config.json", text, bytes);
+  plm_free(text);
+  assert_ok(plm_model_dir_read_config(scratch_path("alphabet"), &config)); /* no vocab.txt: transformers 5 */
+  assert_ok(plm_tokenizer_files_write(scratch_path("alphabet")));
+  assert_ok(plm_model_dir_read_config(scratch_path("alphabet"), &config));
+  static const char *const bad[] = {"", "<cls>\n<pad>\n<eos>\n<unk>\nA\nL\n", "<cls>\r\n<pad>\r\n<eos>\r\n"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    scratch_write_text("alphabet/vocab.txt", bad[i]);
+    assert_fails(plm_model_dir_read_config(scratch_path("alphabet"), &config), PLM_E_INPUT, "alphabet");
+  }
+}
+
 static void half_files_keep_the_frequencies_whole(void **state) {
   (void)state;
   plm_safetensors *file;
@@ -509,6 +529,7 @@ int main(void) {
       cmocka_unit_test(directories_without_weights_say_what_to_do),
       cmocka_unit_test(what_is_saved_is_loaded_bit_for_bit),
       cmocka_unit_test(tokenizer_files_are_as_published),
+      cmocka_unit_test(another_alphabet_is_refused),
       cmocka_unit_test(half_files_keep_the_frequencies_whole),
       cmocka_unit_test(equal_models_give_equal_files),
       cmocka_unit_test(failed_allocations_leave_nothing_behind),
