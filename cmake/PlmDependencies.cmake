@@ -20,9 +20,10 @@ if(PROTLM_WITH_OPENMP AND NOT PROTLM_SANITIZE MATCHES "thread")
   endif()
 endif()
 
+# Only where OpenMP is: otherwise the library's threads and ours would be two teams on the same cores, so the kernels could not use it.
 # Found by header and library: Debian's dnnl-config.cmake insists on an OpenCL that the CPU library does not use.
 set(PLM_HAVE_ONEDNN 0)
-if(PROTLM_WITH_ONEDNN)
+if(PROTLM_WITH_ONEDNN AND PLM_HAVE_OPENMP)
   find_path(DNNL_INCLUDE_DIR dnnl.h)
   find_library(DNNL_LIBRARY dnnl)
   if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)

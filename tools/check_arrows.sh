@@ -22,7 +22,7 @@ allowed() { # rooms that room $1 may include
 
 for room in base data kernels model io dist train app cli; do
   [ -d "src/$room" ] || continue
-  for file in $(find "src/$room" -name '*.[ch]'); do
+  for file in $(find "src/$room" -name '*.[ch]' -o -name '*.inc'); do
     for used in $(sed -nE 's/^ *# *include "([a-z_]+)\/.*/\1/p' "$file" | sort -u); do
       case $used in protlm) continue ;; esac
       case " $(allowed "$room") " in *" $used "*) ;; *) complain "$file: room '$room' must not include '$used/'" ;; esac
@@ -34,7 +34,7 @@ find_words() { # pattern, then files
   pattern=$1; shift
   for file in "$@"; do sed -E 's/"([^"\\]|\\.)*"/""/g' "$file" | grep -nE "$pattern" | grep -vE '^[0-9]+: *(/?\*|//)' | sed "s|^|$file:|"; done
 }
-sources=$(find src -name '*.[ch]')
+sources=$(find src -name '*.[ch]' -o -name '*.inc')
 others() { for file in $sources; do case $file in $1) ;; *) echo "$file" ;; esac; done; }
 
 hits=$(find_words '(^|[^a-z_>.])(malloc|calloc|realloc|aligned_alloc|strdup|asprintf|free) *\(' $(others 'src/base/alloc.c'))

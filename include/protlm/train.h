@@ -20,7 +20,7 @@ typedef struct plm_progress {
   double eval_loss, eval_perplexity_masked; /* NAN when none yet */
   double seconds, eta;    /* eta: to the end, seconds; NAN while unknown */
   double time_limit_left; /* NAN without one */
-  int64_t memory_bytes;   /* resident */
+  int64_t memory_bytes;   /* largest resident so far */
   bool logged;            /* a log.jsonl line was written at this step */
 } plm_progress;
 

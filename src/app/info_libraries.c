@@ -46,7 +46,7 @@ static plm_library openmp(void) {
 #if PLM_HAVE_OPENMP && defined(_OPENMP)
   snprintf(version, sizeof version, "%d.%02d", _OPENMP / 100, _OPENMP % 100);
 #endif
-  return library("OpenMP", version, "threads come from protlm's own pool, which is as good");
+  return library("OpenMP", version, "threads come from protlm's own pool; oneDNN, which needs OpenMP, is left out too");
 }
 
 static plm_library xxhash(void) {

@@ -66,18 +66,18 @@ static void end_parse(parse *p, bool keep) {
   current_parse = NULL;
 }
 
-/* json_loadb, except that *ret_ran_out tells a lack of memory from a bad document. */
-static json_t *load(const char *text, size_t bytes, json_error_t *error, bool *ret_ran_out) {
-  parse p;
-  p.list = (block){&p.list, &p.list};
-  current_parse = &p;
-  if (setjmp(p.out_of_memory) != 0) {
-    end_parse(&p, false);
+/* json_loadb, except that *ret_ran_out tells a lack of memory from a bad document. *p is the caller's: what a function has itself changed
+ * since setjmp is indeterminate after longjmp (C17 7.13.2.1). */
+static json_t *load(parse *p, const char *text, size_t bytes, json_error_t *error, bool *ret_ran_out) {
+  p->list = (block){&p->list, &p->list};
+  current_parse = p;
+  if (setjmp(p->out_of_memory) != 0) {
+    end_parse(p, false);
     *ret_ran_out = true;
     return NULL;
   }
   json_t *document = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, error);
-  end_parse(&p, true);
+  end_parse(p, true);
   *ret_ran_out = false;
   return document;
 }
@@ -110,9 +110,10 @@ static plm_status check_depth(const char *text, size_t bytes, int max_depth, con
 
 plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const char *what, json_t **ret_document) {
   PLM_TRY(check_depth(text, bytes, max_depth, what));
+  parse p;
   json_error_t error;
   bool ran_out;
-  json_t *document = load(text, bytes, &error, &ran_out);
+  json_t *document = load(&p, text, bytes, &error, &ran_out);
   if (ran_out) return plm_fail(PLM_E_RESOURCE, "out of memory while reading %s", what);
   if (document != NULL) {
     *ret_document = document;

@@ -29,6 +29,10 @@ PLM_CHECKED plm_status plm_json_get_u64(const json_t *object, const char *what, 
 PLM_CHECKED plm_status plm_json_set_exact(json_t *object, const char *name, double value); /* the double's bits */
 PLM_CHECKED plm_status plm_json_get_exact(const json_t *object, const char *what, const char *name, double *ret_value);
 
+/* A string of bytes that somebody else chose: names of files, of sequences, of machines. What is not valid UTF-8, which json_string and
+ * json_pack refuse as they do a lack of memory, becomes U+FFFD. New reference; NULL only when out of memory. */
+json_t *plm_json_string(const char *bytes);
+
 /* Text of a document, indented by 2 and ending in a newline; keys in insertion order. Free with plm_free. */
 PLM_CHECKED plm_status plm_json_dump(const json_t *document, char **ret_text);
 

@@ -33,6 +33,21 @@ static const char *escape(const char *text, size_t available, size_t *ret_used, 
   return ret_escaped;
 }
 
+json_t *plm_json_string(const char *bytes) {
+  plm_text text = {0};
+  char *utf8;
+  plm_text_append(&text, "");
+  for (size_t i = 0, used, length = strlen(bytes); i < length; i += used) {
+    size_t valid = plm_utf8_length(bytes + i, length - i);
+    used = valid > 0 ? valid : 1;
+    plm_text_append_bytes(&text, valid > 0 ? bytes + i : "\xEF\xBF\xBD", valid > 0 ? valid : 3);
+  }
+  if (plm_text_take(&text, &utf8) != PLM_OK) return NULL;
+  json_t *string = json_string(utf8);
+  plm_free(utf8);
+  return string;
+}
+
 /* ---- documents ---- */
 
 static void write_string(plm_text *out, const char *text, size_t length) {

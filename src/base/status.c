@@ -7,6 +7,13 @@
 
 static _Thread_local plm_error_record current;
 
+/* `words` may be shorter than `bytes`, and what follows them is then unset; the copy ends all the same. */
+static void keep(char *ret_words, size_t bytes, const char *words) {
+  size_t length = strnlen(words, bytes - 1);
+  memcpy(ret_words, words, length);
+  ret_words[length] = '\0';
+}
+
 static void append_frame(const char *file, int line, const char *function) {
   size_t used = strlen(current.trace);
   const char *name = file; /* from the last "src/" on: the repository may lie in a directory of that name */
@@ -22,7 +29,7 @@ plm_status plm_error_set(plm_status code, const char *file, int line, const char
   va_end(args);
   plm_error_clear();
   current.code = code;
-  memcpy(current.message, message, sizeof message);
+  keep(current.message, sizeof current.message, message);
   append_frame(file, line, function);
   return code;
 }
@@ -35,7 +42,7 @@ plm_status plm_hint(plm_status code, const char *format, ...) {
   va_start(args, format);
   vsnprintf(hint, sizeof hint, format, args);
   va_end(args);
-  memcpy(current.hint, hint, sizeof hint);
+  keep(current.hint, sizeof current.hint, hint);
   return code;
 }
 
@@ -48,7 +55,7 @@ plm_status plm_error_prefix(plm_status code, const char *format, ...) {
   if (used < 0) return code;
   size_t prefix = strlen(message);
   snprintf(message + prefix, sizeof message - prefix, "%s", current.message);
-  memcpy(current.message, message, sizeof current.message - 1);
+  keep(current.message, sizeof current.message, message);
   return code;
 }
 

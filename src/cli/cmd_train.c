@@ -97,7 +97,7 @@ static const char *headline(const plm_train_result *r) {
   switch (r->outcome) {
     case PLM_TRAIN_FINISHED: return "Finished";
     case PLM_TRAIN_STOPPED: return "Stopped early, nothing lost";
-    case PLM_TRAIN_DRY_RUN: return "Dry run, nothing was written";
+    case PLM_TRAIN_DRY_RUN: return "Dry run: nothing was trained, no run directory was made";
     case PLM_TRAIN_ALREADY_FINISHED: return "Already finished";
   }
   return "";

@@ -39,8 +39,9 @@ struct plm_comm {
 PLM_CHECKED plm_status plm_comm_self_create(plm_comm **ret_comm);
 void plm_comm_destroy(plm_comm *comm); /* accepts NULL */
 
-/* What launched us, from the environment alone: flags of torchrun, Open MPI, MPICH and Slurm. A world of one under SLURM_NTASKS > 1 (or an
- * MPI launcher) without a communicator for it is refused with PLM_E_USAGE and what to do, rather than run as N singletons. */
+/* What launched us, from the environment alone: flags of torchrun, Open MPI, MPICH and Slurm. SLURM_NTASKS is not asked: a batch script
+ * that starts one process itself has it too. Training has a communicator for one rank only and refuses a larger size (PLM_E_USAGE, and what
+ * to do), rather than run as N singletons. */
 typedef struct plm_launch {
   int rank, size, local_rank;
   const char *by; /* "nothing", "srun", "mpirun", "torchrun" */

@@ -45,7 +45,7 @@ PLM_CHECKED plm_status plm_metrics_eval(plm_metrics *metrics, const plm_eval_met
 PLM_CHECKED plm_status plm_metrics_sync(plm_metrics *metrics);
 PLM_CHECKED plm_status plm_metrics_close(plm_metrics *metrics); /* frees in any case; accepts NULL */
 
-/* All lines of log.jsonl so far as an array, for trainer_state.json. New reference. */
+/* The lines of log.jsonl of steps <= up_to_step as an array, for trainer_state.json. New reference. */
 PLM_CHECKED plm_status plm_metrics_history(const char *run_directory, int64_t up_to_step, json_t **ret_array);
 
 #endif

@@ -61,34 +61,46 @@ static bool is_null(const yaml_node_t *node) {
   return node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && (strcmp(value, "null") == 0 || strcmp(value, "~") == 0);
 }
 
+static void append_scalar(const yaml_node_t *node, plm_text *text) {
+  if (node != NULL && node->type == YAML_SCALAR_NODE && !is_null(node))
+    plm_text_append_bytes(text, (const char *)node->data.scalar.value, node->data.scalar.length);
+}
+
 /* A scalar as it stands, null as nothing; a list as its items, separated by spaces. */
 static void node_text(yaml_document_t *document, const yaml_node_t *node, plm_text *text) {
-  if (node->type == YAML_SCALAR_NODE && !is_null(node)) plm_text_append_bytes(text, (const char *)node->data.scalar.value, node->data.scalar.length);
+  append_scalar(node, text);
   if (node->type != YAML_SEQUENCE_NODE) return;
   for (const yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
-    const yaml_node_t *entry = yaml_document_get_node(document, *item);
     if (item > node->data.sequence.items.start) plm_text_append(text, " ");
-    if (entry != NULL && entry->type == YAML_SCALAR_NODE)
-      plm_text_append_bytes(text, (const char *)entry->data.scalar.value, entry->data.scalar.length);
+    append_scalar(yaml_document_get_node(document, *item), text);
   }
 }
 
-static plm_status add_setting(plm_report_run *run, size_t *capacity, yaml_document_t *document, const yaml_node_pair_t *pair) {
-  const yaml_node_t *key = yaml_document_get_node(document, pair->key), *value = yaml_document_get_node(document, pair->value);
-  if (key == NULL || value == NULL || key->type != YAML_SCALAR_NODE) return PLM_OK;
+static plm_status keep_text(plm_report_run *run, yaml_document_t *document, const yaml_node_t *node, const char **ret_text) {
   plm_text text = {0};
   plm_text_append(&text, "");
-  node_text(document, value, &text);
+  if (node != NULL) node_text(document, node, &text);
   plm_status status = text.status;
-  if (status == PLM_OK) status = PLM_GROW(&run->settings, capacity, run->setting_count + 1);
-  if (status == PLM_OK) {
-    plm_setting *setting = &run->settings[run->setting_count];
-    status = plm_arena_strdup(run->memory, (const char *)key->data.scalar.value, &setting->name);
-    if (status == PLM_OK) status = plm_arena_strdup(run->memory, text.data, &setting->value);
-    if (status == PLM_OK) run->setting_count++;
-  }
+  if (status == PLM_OK) status = plm_arena_strdup(run->memory, text.data, ret_text);
   plm_text_free(&text);
   return status;
+}
+
+static plm_status add_setting(plm_report_run *run, size_t *capacity, yaml_document_t *document, const yaml_node_pair_t *pair) {
+  const yaml_node_t *key = yaml_document_get_node(document, pair->key), *value = yaml_document_get_node(document, pair->value), *first = value;
+  if (key == NULL || value == NULL || key->type != YAML_SCALAR_NODE) return PLM_OK;
+  plm_setting setting = {.count = 1};
+  if (value->type == YAML_SEQUENCE_NODE) {
+    const yaml_node_item_t *start = value->data.sequence.items.start;
+    setting.count = (size_t)(value->data.sequence.items.top - start);
+    first = setting.count > 0 ? yaml_document_get_node(document, *start) : NULL;
+  }
+  PLM_TRY(plm_arena_strdup(run->memory, (const char *)key->data.scalar.value, &setting.name));
+  PLM_TRY(keep_text(run, document, value, &setting.value));
+  PLM_TRY(keep_text(run, document, first, &setting.first));
+  PLM_TRY(PLM_GROW(&run->settings, capacity, run->setting_count + 1));
+  run->settings[run->setting_count++] = setting;
+  return PLM_OK;
 }
 
 static plm_status parse_settings(plm_report_run *run, const char *yaml, size_t bytes) {
@@ -120,10 +132,15 @@ static plm_status read_settings(plm_report_run *run) {
   return status;
 }
 
-const char *plm_report_setting(const plm_report_run *run, const char *name) {
+const plm_setting *plm_report_find_setting(const plm_report_run *run, const char *name) {
   for (size_t i = 0; i < run->setting_count; i++)
-    if (strcmp(run->settings[i].name, name) == 0) return run->settings[i].value[0] != '\0' ? run->settings[i].value : NULL;
+    if (strcmp(run->settings[i].name, name) == 0) return run->settings[i].value[0] != '\0' ? &run->settings[i] : NULL;
   return NULL;
+}
+
+const char *plm_report_setting(const plm_report_run *run, const char *name) {
+  const plm_setting *setting = plm_report_find_setting(run, name);
+  return setting != NULL ? setting->value : NULL;
 }
 
 /* ---- the other files ---- */

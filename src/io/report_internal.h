@@ -21,7 +21,9 @@ typedef struct plm_report_line {
 } plm_report_line;
 
 typedef struct plm_setting {
-  const char *name, *value; /* of the run's arena */
+  const char *name, *value; /* of the run's arena, as the next */
+  const char *first;        /* of a list, its first item, since spaces in `value` need not be between items; else `value` */
+  size_t count;             /* items of a list; 1 */
 } plm_setting;
 
 typedef struct plm_report_run {
@@ -42,7 +44,8 @@ typedef struct plm_report_run {
 PLM_CHECKED plm_status plm_report_run_read(const char *directory, plm_report_run *ret_run);
 void plm_report_run_free(plm_report_run *run);
 
-const char *plm_report_setting(const plm_report_run *run, const char *name); /* NULL when absent or empty */
+const plm_setting *plm_report_find_setting(const plm_report_run *run, const char *name); /* NULL when absent or empty */
+const char *plm_report_setting(const plm_report_run *run, const char *name);              /* its value, for people; NULL likewise */
 int plm_report_column(const char *name);                                   /* index of a column, which must exist */
 const plm_report_line *plm_report_last(const plm_report_run *run, bool is_eval);       /* NULL when there is none */
 const plm_report_line *plm_report_best_eval(const plm_report_run *run);                /* lowest eval_loss; NULL */

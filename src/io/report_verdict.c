@@ -11,21 +11,17 @@ enum { CLEAR_STANDARD_ERRORS = 5 };
 /* ---- words ---- */
 
 /* File names without their directories: "train.fasta and 2 more". */
-static void put_files(plm_text *html, const char *paths) {
-  size_t first = strcspn(paths, " "), others = 0;
-  char name[256];
-  snprintf(name, sizeof name, "%.*s", (int)first, paths);
-  for (const char *p = paths + first; *p != '\0'; p++)
-    if (*p == ' ' && p[1] != '\0' && p[1] != ' ') others++;
+static void put_files(plm_text *html, const plm_setting *files) {
   plm_text_append(html, "<b>");
-  plm_html_escape(html, plm_path_name(name));
+  plm_html_escape(html, plm_path_name(files->first));
   plm_text_append(html, "</b>");
-  if (others > 0) plm_text_printf(html, " and %zu more", others);
+  if (files->count > 1) plm_text_printf(html, " and %zu more", files->count - 1);
 }
 
 /* "esm2_t6_8M was trained on train.fasta for 3 epochs: 1,500 steps, 4.5 M residues." */
 static void put_what_was_done(const plm_report_run *run, const plm_report_line *train, plm_text *html) {
-  const char *model = plm_report_setting(run, "model"), *data = plm_report_setting(run, "train");
+  const char *model = plm_report_setting(run, "model");
+  const plm_setting *data = plm_report_find_setting(run, "train");
   char label[PLM_LABEL];
   plm_text_append(html, "<b>");
   plm_html_escape(html, model != NULL ? model : "The model");
@@ -46,7 +42,7 @@ static void put_what_was_done(const plm_report_run *run, const plm_report_line *
 
 /* Is the model better than frequencies, beyond doubt? Decided on hidden residues, where copying does not help. */
 static void put_judgement(const plm_report_run *run, const plm_report_line *eval, plm_text *html) {
-  const char *data = plm_report_setting(run, "eval"), *split_from = plm_report_setting(run, "train");
+  const plm_setting *data = plm_report_find_setting(run, "eval"), *split_from = plm_report_find_setting(run, "train");
   char a[PLM_LABEL], b[PLM_LABEL], c[PLM_LABEL];
   double gain = plm_report_value(eval, "gain_masked"), se = plm_report_value(eval, "gain_masked_se");
   plm_text_append(html, "On the hidden residues of ");

@@ -27,6 +27,13 @@ static plm_status replace_json(const plm_run *run, const char *name, json_t *doc
   return status;
 }
 
+/* The list with `value` in it; NULL when out of memory, which json_pack passes on: no list rather than one that lacks something. */
+static json_t *append(json_t *list, json_t *value) {
+  if (json_array_append_new(list, value) == 0) return list;
+  json_decref(list);
+  return NULL;
+}
+
 /* The words of the command line, from the kernel. New reference; an empty list where it cannot be had. */
 static json_t *command_line(void) {
   json_t *words = json_array();
@@ -36,7 +43,7 @@ static json_t *command_line(void) {
     plm_error_clear();
     return words;
   }
-  for (size_t i = 0; i < bytes; i += strlen(data + i) + 1) json_array_append_new(words, json_string(data + i));
+  for (size_t i = 0; i < bytes; i += strlen(data + i) + 1) words = append(words, plm_json_string(data + i));
   plm_free(data);
   return words;
 }
@@ -45,8 +52,12 @@ static json_t *environment(void) {
   static const char *const names[] = {"PROTLM_CPU",  "OMP_NUM_THREADS",  "OMP_PROC_BIND", "SLURM_JOB_ID",       "SLURM_JOB_NAME",
                                       "SLURM_NTASKS", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT", "SLURM_CPUS_PER_TASK"};
   json_t *object = json_object();
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    if (getenv(names[i]) != NULL) json_object_set_new(object, names[i], json_string(getenv(names[i])));
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *value = getenv(names[i]);
+    if (value == NULL || json_object_set_new(object, names[i], plm_json_string(value)) == 0) continue;
+    json_decref(object);
+    return NULL;
+  }
   return object;
 }
 
@@ -59,10 +70,10 @@ static plm_status write_environment(const plm_run *run) {
   if (getcwd(directory, sizeof directory) == NULL) directory[0] = '\0';
   if (gmtime_r(&now, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
   json_t *document = json_pack(
-      "{s:s, s:s, s:s, s:i, s:I, s:o, s:s, s:s, s:s, s:s, s:i, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:i, s:i, s:o}", "protlm", PLM_VERSION, "started", when,
+      "{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:i, s:i, s:o}", "protlm", PLM_VERSION, "started", when,
       "run_id", run->state.run_id, "process", (int)getpid(), "first_step", (json_int_t)run->first_step + 1, "command", command_line(), "directory",
-      directory, "host", system.hostname, "os", system.os, "cpu", system.cpu, "cpus", system.cpus, "memory_bytes", (json_int_t)system.memory, "threads",
-      (json_int_t)run->settings->o->threads, "kernels", plm_cpu_level_name(run->x->level), "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN,
+      plm_json_string(directory), "host", plm_json_string(system.hostname), "os", plm_json_string(system.os), "cpu", plm_json_string(system.cpu), "cpus",
+      system.cpus, "memory_bytes", (json_int_t)system.memory, "threads", (json_int_t)run->settings->o->threads, "kernels", plm_cpu_level_name(run->x->level), "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN,
       "dtype", run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->micro_batch_tokens, "rank", run->comm->rank, "ranks", run->comm->size,
       "environment", environment());
   plm_status status = replace_json(run, "env.json", document);
@@ -87,10 +98,10 @@ static json_t *list_sequences(const plm_run *run, const plm_step_batch *batch) {
   for (int64_t i = 0; i < batch->micro_count; i++) {
     const plm_tokens *tokens = &batch->micro[i]->batch.encoder;
     for (int64_t s = 0; s < tokens->S; s++) {
-      char name[256];
+      char name[256]; /* raw bytes of the FASTA, and the cut may go through a character */
       plm_dataset_name(run->train_data, tokens->sequence_id[s], name, sizeof name);
-      json_array_append_new(list, json_pack("{s:I, s:s, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name", name, "crop_offset",
-                                            (int)tokens->crop_offset[s], "micro_batch", (json_int_t)i));
+      list = append(list, json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name", plm_json_string(name),
+                                    "crop_offset", (int)tokens->crop_offset[s], "micro_batch", (json_int_t)i));
     }
   }
   return list;

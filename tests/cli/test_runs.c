@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/program.h"
 #include "support/scratch.h"
 #include "support/unit.h"
@@ -381,11 +382,30 @@ static void a_final_that_was_emptied_is_made_again(void **state) {
   program_expect(&r, 0);
 }
 
-static void a_dry_run_writes_nothing(void **state) {
+/* Names of files and variables are bytes; env.json is UTF-8 all the same, and leaves none of them out. */
+static void a_directory_whose_name_is_not_utf8_is_written_down(void **state) {
+  (void)state;
+  const char *const environment[] = {"SLURM_JOB_NAME=na\xefve", NULL};
+  const program_options options = {.directory = scratch_path("caf\xe9"), .environment = environment};
+  const char *directory = NULL, *job = NULL;
+  json_t *document;
+  mkdir(options.directory, 0755);
+  program_result r = train(&options, "latin", "--max-steps 2");
+  program_expect(&r, 0);
+  assert_ok(plm_json_load(scratch_path("latin/env.json"), &document));
+  assert_ok(plm_json_get_string(document, "env.json", "directory", true, &directory));
+  assert_string_equal(plm_path_name(directory), "caf\xEF\xBF\xBD");
+  assert_ok(plm_json_get_string(json_object_get(document, "environment"), "env.json", "SLURM_JOB_NAME", true, &job));
+  assert_string_equal(job, "na\xEF\xBF\xBDve");
+  json_decref(document);
+}
+
+/* Reading the data leaves its packed copy, which the run will use; so it does not say that nothing was written. */
+static void a_dry_run_makes_no_run_directory(void **state) {
   (void)state;
   program_result r = train(NULL, "dry", "--max-steps 3 --dry-run");
   program_expect(&r, 0);
-  program_expect_words(&r, r.out, "Dry run");
+  program_expect_words(&r, r.out, "Dry run: nothing was trained, no run directory was made");
   program_expect_words(&r, r.err, "memory:");
   assert_false(exists("dry"));
 }
@@ -424,7 +444,8 @@ int main(void) {
       cmocka_unit_test(a_finished_run_says_so_and_ends_well),
       cmocka_unit_test(a_final_that_is_a_link_to_nowhere_is_replaced),
       cmocka_unit_test(a_final_that_was_emptied_is_made_again),
-      cmocka_unit_test(a_dry_run_writes_nothing),
+      cmocka_unit_test(a_directory_whose_name_is_not_utf8_is_written_down),
+      cmocka_unit_test(a_dry_run_makes_no_run_directory),
       cmocka_unit_test(changed_options_are_listed_with_the_flag_to_add),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

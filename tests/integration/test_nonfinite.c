@@ -13,8 +13,9 @@
 #include "support/unit.h"
 
 /* The first update makes weights of 1e3; the loss and gradient then leave fp32 within a few steps. --learning-rate takes no more than 1e3. */
-#define EXPLODE "train " TINY_MODEL " " TINY_DATA " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --logging-steps 1 --threads 1 --learning-rate 1000 " \
+#define EXPLODE_ON(data) "train " TINY_MODEL " " data " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --logging-steps 1 --threads 1 --learning-rate 1000 " \
                 "--lr-scheduler-type constant --max-grad-norm 0 --max-steps 200 --save-steps 1"
+#define EXPLODE EXPLODE_ON(TINY_DATA)
 
 /* All values of a safetensors file of F32 tensors are finite. */
 static void expect_finite(const char *path) {
@@ -69,6 +70,29 @@ static void the_batch_is_named(void **state) {
   json_decref(document);
 }
 
+/* Names in a FASTA are bytes: Latin-1 is named too, with U+FFFD for what is no UTF-8. */
+static void a_batch_of_names_that_are_not_utf8_is_named(void **state) {
+  (void)state;
+  static char latin[1 << 20];
+  size_t used = 0, i;
+  for (const char *p = file_read("proteins.fasta"); *p != '\0'; p++) {
+    assert_true(used + 4 < sizeof latin);
+    latin[used++] = *p;
+    if (*p == '>') latin[used++] = '\xe9';
+  }
+  file_write("latin.fasta", latin);
+  run_result r = run_protlm(NULL, EXPLODE_ON("--train {}/latin.fasta") " --dtype fp32 --output-dir {}/latin");
+  run_expect(&r, 5);
+  const char *at = strstr(r.err, "nonfinite-");
+  if (at == NULL) fail_msg("no file is named: %s", r.err);
+  json_error_t error;
+  json_t *document = json_load_file(file_path("latin/%.*s", (int)strcspn(at, " \n"), at), 0, &error), *sequence;
+  if (json_array_size(json_object_get(document, "sequences")) == 0) fail_msg("no sequences in it");
+  json_array_foreach(json_object_get(document, "sequences"), i, sequence)
+    assert_int_equal(strncmp(json_string_value(json_object_get(sequence, "name")), "\xEF\xBF\xBD", 3), 0);
+  json_decref(document);
+}
+
 /* Steps whose update was left out are logged with null for what was not finite. */
 static void the_log_says_null(void **state) {
   (void)state;
@@ -108,6 +132,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_exploding_run_stops),
       cmocka_unit_test(the_batch_is_named),
+      cmocka_unit_test(a_batch_of_names_that_are_not_utf8_is_named),
       cmocka_unit_test(the_log_says_null),
       cmocka_unit_test(a_lower_rate_goes_on_from_the_last_good),
       cmocka_unit_test(a_rate_that_no_update_survives_is_refused),

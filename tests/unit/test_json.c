@@ -149,6 +149,32 @@ static void what_is_dumped_reads_as_a_person_would_write_it(void **state) {
   assert_fails(plm_json_dump(NULL, &back), PLM_E_BUG, "internal check");
 }
 
+static void any_bytes_become_a_string(void **state) {
+  (void)state;
+  const struct { const char *bytes, *string; } cases[] = {
+      {"", ""}, {"plain \"\\\n\x01\x7f", "plain \"\\\n\x01\x7f"}, {"caf\xC3\xA9", "caf\xC3\xA9"}, {"caf\xe9", "caf\xEF\xBF\xBD"},
+      {"cut \xE2\x82", "cut \xEF\xBF\xBD\xEF\xBF\xBD"}, {"\xff-\xF0\x9F\xA7\xAC", "\xEF\xBF\xBD-\xF0\x9F\xA7\xAC"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    json_t *string = plm_json_string(cases[i].bytes);
+    assert_string_equal(json_string_value(string), cases[i].string);
+    json_decref(string);
+  }
+  for (unsigned pair = 0x0101; pair <= 0xffff; pair++) { /* what we take for UTF-8, jansson does too */
+    const char bytes[] = {(char)(pair >> 8), (char)pair, '\xBF', '\xBF', '\0'};
+    json_t *string = plm_json_string(bytes);
+    if (string == NULL) fail_msg("bytes %04x gave no string", pair);
+    json_decref(string);
+  }
+  int64_t live = plm_alloc_live();
+  for (int n = 1; n <= 2; n++) {
+    plm_alloc_fail_at(n);
+    assert_null(plm_json_string("caf\xe9"));
+    plm_alloc_fail_at(0);
+    assert_int_equal(plm_alloc_live(), live);
+  }
+}
+
 static void any_failed_allocation_is_a_status(void **state) {
   (void)state;
   scratch_write_text("c.json", "{\"a\": [1, 2.5, \"some string that is longer than a few letters\", {\"b\": {}}], \"c\": \"\","
@@ -215,6 +241,7 @@ int main(void) {
       cmocka_unit_test(members_are_checked_for_presence_type_and_range),
       cmocka_unit_test(sixty_four_bits_survive),
       cmocka_unit_test(what_is_dumped_reads_as_a_person_would_write_it),
+      cmocka_unit_test(any_bytes_become_a_string),
       cmocka_unit_test(any_failed_allocation_is_a_status),
       cmocka_unit_test(a_line_is_one_valid_document),
       cmocka_unit_test(a_line_too_long_drops_whole_members_and_says_so),

@@ -159,9 +159,24 @@ static void what_users_wrote_is_escaped(void **state) {
   assert_well_formed(html);
   assert_says(html, "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;");
   assert_says(html, "<title>a&lt;b&gt;&amp;&quot;c&#39;");
-  assert_says(html, "On the hidden residues of sequences held out of <b>a&amp;b</b>");
+  assert_says(html, "On the hidden residues of sequences held out of <b>a&amp;b &quot;c&quot;.fa</b>");
   assert_null(strstr(html, "<script>alert"));
   assert_null(strstr(html, "\x07"));
+  plm_free(html);
+}
+
+static void files_are_named_whole_whatever_their_directories(void **state) {
+  (void)state;
+  const char *run = usual_run("spaces", 10, 0.4);
+  put_file(run, "config.yaml", "train: [/data/my proteins/a b.fasta, /data/other.fa, c.fa]\neval: /data/my proteins/held out.fasta\n");
+  char *html = report_of(run);
+  assert_says(html, "was trained on <b>a b.fasta</b> and 2 more for");
+  assert_says(html, "On the hidden residues of <b>held out.fasta</b> its");
+  plm_free(html);
+  put_file(run, "config.yaml", "train: []\neval: [only one.fasta]\n");
+  html = report_of(run);
+  assert_says(html, "was trained for");
+  assert_says(html, "On the hidden residues of <b>only one.fasta</b> its");
   plm_free(html);
 }
 
@@ -316,6 +331,7 @@ int main(void) {
       cmocka_unit_test(page_needs_nothing_from_elsewhere),
       cmocka_unit_test(unclear_results_are_called_unclear),
       cmocka_unit_test(what_users_wrote_is_escaped),
+      cmocka_unit_test(files_are_named_whole_whatever_their_directories),
       cmocka_unit_test(runs_without_this_or_that_have_a_page),
       cmocka_unit_test(values_that_are_not_numbers_are_gaps),
       cmocka_unit_test(long_runs_have_a_small_page),

@@ -62,6 +62,30 @@ static void long_words_are_cut_not_overrun(void **state) {
   assert_non_null(strstr(plm_error_trace(), "\nsrc/base/x.c:0 some_function\n"));
 }
 
+/* What the next calls find on the stack, where they don't write it themselves. */
+static __attribute__((noinline)) void dirty_the_stack(void) {
+  volatile char words[8192];
+  for (size_t i = 0; i < sizeof words; i++) words[i] = 'x';
+}
+
+static void a_cut_message_ends_whatever_was_on_the_stack(void **state) {
+  (void)state;
+  char words[1101];
+  plm_error_record record;
+  memset(words, 'y', sizeof words - 1);
+  words[sizeof words - 1] = '\0';
+  dirty_the_stack();
+  plm_fail(PLM_E_INPUT, "short");
+  dirty_the_stack();
+  plm_error_prefix(PLM_E_INPUT, "%s", words);
+  plm_error_take(PLM_E_INPUT, &record);
+  assert_int_equal(record.message[sizeof record.message - 1], '\0');
+  plm_fail(PLM_E_INPUT, "%s", words);
+  plm_error_prefix(PLM_E_INPUT, "a.fasta: ");
+  assert_int_equal(strlen(plm_error_message()), 1023);
+  assert_int_equal(strncmp(plm_error_message(), "a.fasta: yyy", 12), 0);
+}
+
 static void *fail_elsewhere(void *argument) {
   int cleaned = 0;
   plm_error_take(outermost(&cleaned), argument);
@@ -110,6 +134,7 @@ int main(void) {
       cmocka_unit_test(the_trace_shows_the_way_innermost_first),
       cmocka_unit_test(a_new_failure_replaces_the_old_one_even_out_of_its_words),
       cmocka_unit_test(long_words_are_cut_not_overrun),
+      cmocka_unit_test(a_cut_message_ends_whatever_was_on_the_stack),
       cmocka_unit_test(a_failure_is_carried_from_thread_to_thread),
       cmocka_unit_test(a_broken_invariant_is_a_bug_not_an_abort),
       cmocka_unit_test(codes_are_exit_codes),

@@ -4,7 +4,7 @@ include(CheckCSourceCompiles)
 
 set(PLM_CPU_DIR "${CMAKE_CURRENT_LIST_DIR}")
 set(PLM_CPU_SOURCES "${PLM_CPU_DIR}/ops_cpu.c" "${PLM_CPU_DIR}/gemm_own.c")
-if(PLM_HAVE_ONEDNN AND PLM_HAVE_OPENMP) # without OpenMP here, the library's threads and ours would be two teams on the same cores
+if(PLM_HAVE_ONEDNN)
   list(APPEND PLM_CPU_SOURCES "${PLM_CPU_DIR}/onednn.c" "${PLM_CPU_DIR}/linear_onednn.c")
   set(PLM_CPU_ONEDNN 1)
 else()
