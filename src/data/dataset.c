@@ -42,6 +42,7 @@ static plm_status read_sources(const opening *o, plm_packed_file_writer *writer,
   plm_sequence_sink *sink = NULL;
   PLM_TRY(PLM_NEW(&sink, 1));
   plm_sequence_sink_init(sink, writer, o->options->policy.invalid);
+  sink->interrupted = o->options->interrupted;
   for (size_t i = 0; i < o->options->paths.count; i++)
     PLM_TRY_GOTO(plm_sequence_file_read(o->options->paths.items[i], o->options->threads, sink), done);
   *ret_dropped = sink->dropped;

@@ -77,6 +77,7 @@ plm_status plm_sequence_sink_text(plm_sequence_sink *sink, const char *text, siz
 plm_status plm_sequence_sink_end(plm_sequence_sink *sink) {
   size_t length = sink->length, name_bytes = sink->name_bytes, kept = length;
   sink->length = sink->name_bytes = 0;
+  if (sink->interrupted != NULL && sink->interrupted()) return PLM_STOPPED;
   if (sink->skipping) {
     sink->skipping = false;
     sink->dropped.skipped_invalid++;

@@ -21,6 +21,7 @@ typedef struct plm_sequence_sink {
   size_t name_bytes;
   char *residues;
   size_t length, capacity;
+  bool (*interrupted)(void); /* NULL: never */
   bool skipping; /* this sequence holds an invalid letter and is left out */
 } plm_sequence_sink;
 
@@ -30,6 +31,7 @@ void plm_sequence_sink_clear(plm_sequence_sink *sink);
 /* More of the name of the sequence to come; more of its text; its end. */
 void plm_sequence_sink_name(plm_sequence_sink *sink, const char *text, size_t bytes);
 PLM_CHECKED plm_status plm_sequence_sink_text(plm_sequence_sink *sink, const char *text, size_t bytes);
+/* PLM_STOPPED: interrupted. */
 PLM_CHECKED plm_status plm_sequence_sink_end(plm_sequence_sink *sink);
 
 #endif

@@ -155,8 +155,9 @@ static plm_status prepare(plm_run *run, const plm_option_values *values) {
   PLM_TRY(plm_run_open_machine(run));
   PLM_TRY(plm_run_plan_memory(run));
   PLM_TRY(check_interrupted(run));
-  PLM_TRY(plm_run_open_sequences(run));
+  plm_status status = plm_run_open_sequences(run);
   PLM_TRY(check_interrupted(run));
+  PLM_TRY(status);
   PLM_TRY(plm_run_open_loader(run));
   PLM_TRY(plm_train_resolve_horizon(run->settings, plm_loader_steps_per_epoch(run->loader), run->resumed ? run->state.warmup : -1));
   run->state.warmup = run->settings->schedule.W;

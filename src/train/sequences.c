@@ -8,7 +8,7 @@
 
 static plm_status open_dataset(plm_run *run, const plm_string_list *paths, plm_dataset **ret_dataset) {
   const plm_train_settings *s = run->settings;
-  const plm_dataset_options options = {.paths = *paths, .cache_directory = s->o->cache_dir, .policy = s->policy, .threads = (int)s->o->threads};
+  const plm_dataset_options options = {.paths = *paths, .cache_directory = s->o->cache_dir, .policy = s->policy, .threads = (int)s->o->threads, .interrupted = plm_run_interrupted};
   plm_run_phase(run, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
   return plm_dataset_open(&options, ret_dataset);
 }

@@ -276,6 +276,27 @@ static void rotten_residues_are_noticed(void **state) {
   assert_int_equal(residues_after_opening(scratch_path("rotten.fasta"), true), 3);
 }
 
+static int left_to_read;
+static bool is_enough(void) { return left_to_read-- == 0; }
+
+static void reading_can_be_interrupted(void **state) {
+  (void)state;
+  plm_dataset *dataset = NULL;
+  scratch_write_text("endless.fasta", ">a\nMKV\n>b\nMKVL\n>c\nMKVLA\n");
+  size_t files = files_in(scratch_path("cache"));
+  for (left_to_read = 0; left_to_read < 3;) {
+    int asked = left_to_read;
+    const char *path = scratch_path("endless.fasta");
+    const plm_dataset_options options = {
+        .paths = {.items = &path, .count = 1}, .cache_directory = scratch_path("cache"), .threads = 1, .interrupted = is_enough};
+    assert_int_equal(plm_dataset_open(&options, &dataset), PLM_STOPPED);
+    assert_null(dataset);
+    assert_int_equal(files_in(scratch_path("cache")), files);
+    left_to_read = asked + 1;
+  }
+  assert_int_equal(residues_after_opening(scratch_path("endless.fasta"), false), 12);
+}
+
 static void collect(void *user, const char *text) { strcat(strcat(user, text), "\n"); }
 static void what_the_user_is_told_has_every_count(void **state) {
   (void)state;
@@ -378,6 +399,7 @@ int main(void) {
       cmocka_unit_test(damage_is_noticed),
       cmocka_unit_test(a_damaged_cache_is_made_anew),
       cmocka_unit_test(rotten_residues_are_noticed),
+      cmocka_unit_test(reading_can_be_interrupted),
       cmocka_unit_test(what_the_user_is_told_has_every_count),
       cmocka_unit_test(every_failed_allocation_is_survived),
       cmocka_unit_test(a_full_disk_is_a_resource_error_and_leaves_nothing),
