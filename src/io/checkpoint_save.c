@@ -173,11 +173,11 @@ plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const pl
       explain_failure(status, path, needed, available);
       goto done;
     }
-    status = plm_directory_sync(run_directory);
-    if (status != PLM_OK) {
-      plm_error_prefix(status, "%s is complete, but a power cut may undo it: ", path);
-      goto done;
-    }
+  }
+  status = plm_directory_sync(run_directory); /* one that is there may be so only because an earlier save failed here */
+  if (status != PLM_OK) {
+    plm_error_prefix(status, "%s is complete, but a power cut may undo it: ", path);
+    goto done;
   }
   update_latest(run_directory, step);
   if (ret_path != NULL) {
