@@ -1,5 +1,6 @@
 /* outputs.c - what a run leaves in its directory: checkpoints and links, final/, the report. Descriptions: describe.c. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -115,19 +116,34 @@ plm_status plm_run_save(plm_run *run) {
 
 /* ---- final/ ---- */
 
+/* *ret_good: it can be loaded. A damaged one is like one that isn't there: the run's own end is good, and no new start would mend it. */
+static plm_status verify_best(plm_run *run, const char *path, bool *ret_good) {
+  plm_status status = plm_checkpoint_verify(path);
+  *ret_good = status == PLM_OK;
+  if (status != PLM_E_CHECKPOINT) return status;
+  plm_warn("checkpoint-%lld, the best, is damaged: final/ is the model of step %lld, the last: %s", (long long)run->state.best_step,
+           (long long)run->state.step, plm_error_message());
+  plm_error_clear();
+  run->state.best_step = -1;
+  run->state.best_eval_loss = NAN;
+  return PLM_OK;
+}
+
 /* Become the best model of the run, if that is asked for and it isn't this one. */
 static plm_status load_best(plm_run *run) {
   const plm_train_state *s = &run->state;
+  bool good;
   if (!run->settings->o->load_best_model_at_end || s->best_step < 0 || s->best_step == s->step) return PLM_OK;
   char name[48], *path;
   json_t *state = NULL;
   snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
   PLM_TRY(plm_path_join(run->directory.path, name, &path));
-  plm_status status = plm_checkpoint_verify(path);
-  if (status == PLM_OK) status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
+  plm_status status = verify_best(run, path, &good);
+  if (status == PLM_OK && good) status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
   plm_free(path);
   json_decref(state);
   PLM_TRY(status);
+  if (!good) return PLM_OK;
   plm_info("final/ is the model of step %lld, whose evaluation loss was lowest", (long long)s->best_step);
   return plm_model_refresh(run->model, run->x, false);
 }

@@ -114,6 +114,33 @@ static void a_branch_has_a_best_checkpoint_of_its_own(void **state) {
   assert_true(plm_file_exists(scratch_path("branch/final/model.safetensors")));
 }
 
+/* Same as above, and a byte of the best is lost before it is looked at. */
+static void damage_the_best(void *user, const char *what) {
+  (void)user;
+  if (strcmp(what, "writing final/") == 0) scratch_write_text("rotten/checkpoint-0/model.safetensors", "damage");
+}
+
+static void a_damaged_best_checkpoint_leaves_the_last_model(void **state) {
+  (void)state;
+  const char *const more[] = {"--learning-rate", "1", "--save-at", "start", "--max-steps", "2", "--load-best-model-at-end",
+                              "--output-dir", scratch_path("rotten"), NULL};
+  const plm_train_observer observer = {.phase = damage_the_best};
+  plm_train_result result;
+  char last[33], final[33];
+  int64_t bytes;
+  warnings[0] = '\0';
+  plm_log_set_sink(note_warning, NULL);
+  plm_status status = train(&observer, &result, more);
+  plm_log_set_sink(NULL, NULL);
+  assert_ok(status);
+  assert_int_equal(result.best_step, -1);
+  assert_non_null(strstr(warnings, "checkpoint-0"));
+  assert_non_null(strstr(warnings, "model.safetensors"));
+  assert_ok(plm_file_hash(scratch_path("rotten/checkpoint-2/model.safetensors"), last, &bytes));
+  assert_ok(plm_file_hash(scratch_path("rotten/final/model.safetensors"), final, &bytes));
+  assert_string_equal(final, last);
+}
+
 /* ---- resuming ---- */
 
 static int saves_of_step_2;
@@ -159,6 +186,7 @@ int main(void) {
       cmocka_unit_test(a_step_with_nothing_to_predict_is_no_news_for_the_guard),
       cmocka_unit_test(an_evaluation_does_not_outlast_the_time_limit),
       cmocka_unit_test(a_branch_has_a_best_checkpoint_of_its_own),
+      cmocka_unit_test(a_damaged_best_checkpoint_leaves_the_last_model),
       cmocka_unit_test(a_checkpoint_is_not_saved_again_by_who_resumes_from_it),
       cmocka_unit_test(other_arithmetic_is_said_once),
   };
