@@ -57,8 +57,7 @@ static plm_status publish(plm_run *run) {
   plm_checkpoint_content content = {.model = run->model, .exec = run->x, .moments = plm_optimiser_moments(run->optimiser)};
   json_t *trainer = NULL, *state = NULL;
   char *path = NULL;
-  plm_status status = plm_metrics_sync(run->metrics);
-  if (status == PLM_OK) status = trainer_state(run, &trainer);
+  plm_status status = trainer_state(run, &trainer);
   if (status == PLM_OK) status = plm_train_state_write(&run->state, &state);
   if (status == PLM_OK) {
     content.trainer_state = trainer;
@@ -72,9 +71,11 @@ static plm_status publish(plm_run *run) {
   return status;
 }
 
-/* A network file system may fail a write now and take it a moment later; a full disk stays full. */
+/* A network file system may fail a write now and take it a moment later; a full disk stays full. A checkpoint is written anew each time;
+ * the logs are not, so their sync is not tried again: see plm_fs_sync. */
 static plm_status publish_patiently(plm_run *run) {
   static const time_t pauses[] = {1, 4};
+  PLM_TRY(plm_metrics_sync(run->metrics));
   plm_status status = publish(run);
   for (size_t i = 0; i < sizeof pauses / sizeof *pauses && status == PLM_E_RESOURCE; i++) {
     plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step, (long long)pauses[i], plm_error_message());

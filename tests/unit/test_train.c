@@ -1,8 +1,10 @@
 /* Whole runs inside this process, where the clock can be set and what happens can be watched. */
 #include "support/unit.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -141,6 +143,37 @@ static void a_damaged_best_checkpoint_leaves_the_last_model(void **state) {
   assert_string_equal(final, last);
 }
 
+/* ---- a faulty run directory ---- */
+
+static plm_fs meddling;
+static int log_syncs;
+
+static int fail_first_sync_of_log(int fd) {
+  char link[64], path[512] = "";
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  bool is_log = readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/log.jsonl") != NULL;
+  if (!is_log || log_syncs++ > 0) return plm_fs_real()->fsync(fd);
+  errno = EIO;
+  return -1;
+}
+
+/* What the kernel could not write it drops, and it then reports success. */
+static void a_failed_sync_of_the_log_is_not_tried_again(void **state) {
+  (void)state;
+  const char *const more[] = {"--max-steps", "1", "--output-dir", scratch_path("unsynced"), NULL};
+  plm_train_result result;
+  meddling = *plm_fs_real();
+  meddling.fsync = fail_first_sync_of_log;
+  log_syncs = 0;
+  plm_fs_set(&meddling);
+  plm_status status = train(NULL, &result, more);
+  plm_fs_set(NULL);
+  assert_fails(status, PLM_E_RESOURCE, "log.jsonl");
+  assert_false(plm_file_exists(scratch_path("unsynced/checkpoint-1")));
+  assert_ok(train(NULL, &result, more));
+  assert_int_equal(count_words(scratch_read("unsynced/log.jsonl"), "\"step\":1,"), 2); /* training and evaluation */
+}
+
 /* ---- resuming ---- */
 
 static int saves_of_step_2;
@@ -187,6 +220,7 @@ int main(void) {
       cmocka_unit_test(an_evaluation_does_not_outlast_the_time_limit),
       cmocka_unit_test(a_branch_has_a_best_checkpoint_of_its_own),
       cmocka_unit_test(a_damaged_best_checkpoint_leaves_the_last_model),
+      cmocka_unit_test(a_failed_sync_of_the_log_is_not_tried_again),
       cmocka_unit_test(a_checkpoint_is_not_saved_again_by_who_resumes_from_it),
       cmocka_unit_test(other_arithmetic_is_said_once),
   };
