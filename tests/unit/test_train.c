@@ -174,6 +174,26 @@ static void a_failed_sync_of_the_log_is_not_tried_again(void **state) {
   assert_int_equal(count_words(scratch_read("unsynced/log.jsonl"), "\"step\":1,"), 2); /* training and evaluation */
 }
 
+/* Another process makes itself at home as soon as the lock is gone. */
+static int move_in_after_unlink(const char *path) {
+  int result = plm_fs_real()->unlink(path);
+  if (strstr(path, "/run.lock") != NULL) scratch_write_text("shared/theirs", "precious");
+  return result;
+}
+
+static void a_start_taken_back_removes_only_what_is_its_own(void **state) {
+  (void)state;
+  const char *const more[] = {"--max-steps", "1", "--warmup-steps", "1", "--output-dir", scratch_path("shared"), NULL};
+  plm_train_result result;
+  meddling = *plm_fs_real();
+  meddling.unlink = move_in_after_unlink;
+  plm_fs_set(&meddling);
+  plm_status status = train(NULL, &result, more);
+  plm_fs_set(NULL);
+  assert_int_equal(status, PLM_E_USAGE);
+  assert_string_equal(scratch_read("shared/theirs"), "precious");
+}
+
 /* ---- resuming ---- */
 
 static int saves_of_step_2;
@@ -221,6 +241,7 @@ int main(void) {
       cmocka_unit_test(a_branch_has_a_best_checkpoint_of_its_own),
       cmocka_unit_test(a_damaged_best_checkpoint_leaves_the_last_model),
       cmocka_unit_test(a_failed_sync_of_the_log_is_not_tried_again),
+      cmocka_unit_test(a_start_taken_back_removes_only_what_is_its_own),
       cmocka_unit_test(a_checkpoint_is_not_saved_again_by_who_resumes_from_it),
       cmocka_unit_test(other_arithmetic_is_said_once),
   };
