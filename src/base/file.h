@@ -92,6 +92,7 @@ PLM_CHECKED plm_status plm_directory_create(const char *path);  /* must not exis
 PLM_CHECKED plm_status plm_directory_sync(const char *path);
 PLM_CHECKED plm_status plm_file_rename(const char *from, const char *to); /* does not sync the parent */
 PLM_CHECKED plm_status plm_file_remove(const char *path);                 /* absent is fine */
+PLM_CHECKED plm_status plm_directory_remove_empty(const char *path);      /* absent is fine; what holds something stays, as success */
 PLM_CHECKED plm_status plm_tree_remove(const char *path);                 /* absent is fine; never follows links */
 PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path); /* symbolic link by temporary + rename; no sync */
 

@@ -105,6 +105,12 @@ plm_status plm_file_remove(const char *path) {
   return plm_file_cannot(PLM_E_RESOURCE, "remove", path);
 }
 
+/* POSIX lets a file system say EEXIST for ENOTEMPTY. */
+plm_status plm_directory_remove_empty(const char *path) {
+  if (plm_fs_current()->rmdir(path) == 0 || errno == ENOENT || errno == ENOTEMPTY || errno == EEXIST) return PLM_OK;
+  return plm_file_cannot(PLM_E_RESOURCE, "remove the directory", path);
+}
+
 static plm_status remove_children(const char *path) {
   char **names;
   size_t count;

@@ -25,6 +25,9 @@ PLM_CHECKED plm_status plm_checkpoint_path(const char *run_directory, int64_t st
 /* Take a directory out of sight for good: rename to .trash-<step>-<uuid>, sync the parent. Its removal may then fail harmlessly. */
 PLM_CHECKED plm_status plm_checkpoint_discard(const char *run_directory, int64_t step);
 
+/* Remove what was renamed to .trash-<step>-<uuid>, if anything was. A failure is a warning: it is reclaimed at the next start. */
+void plm_checkpoint_remove_trash(const char *trash);
+
 /* PLM_E_NUMERIC when a tensor about to be saved holds NaN or an infinity: the run is broken in a way its guard has not seen, and such a
  * state must not become a checkpoint. */
 PLM_CHECKED plm_status plm_checkpoint_check_finite(const char *tensor, const float *values, int64_t count);

@@ -85,6 +85,12 @@ plm_status plm_checkpoint_staging_path(const char *run_directory, const char *pr
   return plm_sprintf(ret_path, "%s/%s-%lld-%s", run_directory, prefix, (long long)step, uuid);
 }
 
+void plm_checkpoint_remove_trash(const char *trash) {
+  if (plm_tree_remove(trash) == PLM_OK) return;
+  plm_warn("%s is no longer needed but could not be removed now: %s", trash, plm_error_message());
+  plm_error_clear();
+}
+
 plm_status plm_checkpoint_discard(const char *run_directory, int64_t step) {
   char *path = NULL, *trash = NULL;
   plm_status status;
@@ -92,10 +98,7 @@ plm_status plm_checkpoint_discard(const char *run_directory, int64_t step) {
   PLM_TRY_GOTO(plm_checkpoint_staging_path(run_directory, ".trash", step, &trash), done);
   PLM_TRY_GOTO(plm_file_rename(path, trash), done);
   PLM_TRY_GOTO(plm_directory_sync(run_directory), done);
-  if (plm_tree_remove(trash) != PLM_OK) {
-    plm_warn("%s is no longer needed but could not be removed now: %s", trash, plm_error_message());
-    plm_error_clear();
-  }
+  plm_checkpoint_remove_trash(trash);
 done:
   plm_free(trash);
   plm_free(path);

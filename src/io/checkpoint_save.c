@@ -100,8 +100,8 @@ static plm_status write_files(const char *directory, int64_t step, const plm_che
 
 /* ---- publishing ---- */
 
-/* *ret_complete: a good checkpoint of that step is there already. A damaged one is moved out of the way. */
-static plm_status look_at_existing(const char *run_directory, int64_t step, const char *path, bool *ret_complete) {
+/* *ret_complete: a good checkpoint of that step is there already. A damaged one stays until its replacement is whole. */
+static plm_status look_at_existing(const char *path, bool *ret_complete) {
   bool exists = false;
   *ret_complete = false;
   PLM_TRY(plm_file_find(path, &exists));
@@ -111,7 +111,7 @@ static plm_status look_at_existing(const char *run_directory, int64_t step, cons
   if (status != PLM_E_CHECKPOINT) return status;
   plm_warn("%s: replacing it", plm_error_message());
   plm_error_clear();
-  return plm_checkpoint_discard(run_directory, step);
+  return PLM_OK;
 }
 
 /* Quotas and reservations make the free space a guess, so it stops nothing; but its number explains a failure that follows. */
@@ -125,13 +125,28 @@ static void warn_if_disk_is_short(const char *run_directory, int64_t needed, int
   }
 }
 
-static plm_status write_and_rename(const char *run_directory, int64_t step, const char *path, const plm_checkpoint_content *content) {
+/* What is in the way goes to the trash, from which it comes back when the replacement cannot take its name. */
+static plm_status move_into_place(const char *staging, const char *path, const char *trash) {
+  bool is_in_way = plm_name_is_taken(path);
+  if (is_in_way) PLM_TRY(plm_file_rename(path, trash));
+  plm_status status = plm_file_rename(staging, path);
+  if (status != PLM_OK && is_in_way) {
+    plm_error_record cause;
+    plm_error_take(status, &cause);
+    if (plm_file_rename(trash, path) != PLM_OK) plm_error_clear();
+    status = plm_error_give(&cause);
+  }
+  return status;
+}
+
+static plm_status write_and_rename(const char *run_directory, int64_t step, const char *path, const char *trash,
+                                   const plm_checkpoint_content *content) {
   char *staging;
   plm_status status;
   PLM_TRY(plm_checkpoint_staging_path(run_directory, "tmp", step, &staging));
   PLM_TRY_GOTO(plm_directory_create(staging), done);
   PLM_TRY_GOTO(write_files(staging, step, content), done);
-  PLM_TRY_GOTO(plm_file_rename(staging, path), done);
+  PLM_TRY_GOTO(move_into_place(staging, path, trash), done);
 done:
   if (status != PLM_OK) {
     plm_error_record cause;
@@ -160,31 +175,34 @@ static void update_latest(const char *run_directory, int64_t step) {
 }
 
 plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path) {
-  char *path;
+  char *path = NULL, *trash = NULL;
   bool is_complete;
   int64_t needed = plm_checkpoint_bytes(content->model), available = -1;
   plm_status status;
-  PLM_TRY(plm_checkpoint_path(run_directory, step, &path));
-  PLM_TRY_GOTO(look_at_existing(run_directory, step, path, &is_complete), done);
+  PLM_TRY_GOTO(plm_checkpoint_path(run_directory, step, &path), done);
+  PLM_TRY_GOTO(plm_checkpoint_staging_path(run_directory, ".trash", step, &trash), done);
+  PLM_TRY_GOTO(look_at_existing(path, &is_complete), done);
   if (!is_complete) {
     warn_if_disk_is_short(run_directory, needed, &available);
-    status = write_and_rename(run_directory, step, path, content);
+    status = write_and_rename(run_directory, step, path, trash, content);
     if (status != PLM_OK) {
       explain_failure(status, path, needed, available);
       goto done;
     }
-    status = plm_directory_sync(run_directory);
-    if (status != PLM_OK) {
-      plm_error_prefix(status, "%s is complete, but a power cut may undo it: ", path);
-      goto done;
-    }
   }
+  status = plm_directory_sync(run_directory); /* one that is there may be so only because an earlier save failed here */
+  if (status != PLM_OK) {
+    plm_error_prefix(status, "%s is complete, but a power cut may undo it: ", path);
+    goto done;
+  }
+  plm_checkpoint_remove_trash(trash);
   update_latest(run_directory, step);
   if (ret_path != NULL) {
     *ret_path = path;
     path = NULL;
   }
 done:
+  plm_free(trash);
   plm_free(path);
   return status;
 }

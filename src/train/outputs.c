@@ -1,5 +1,6 @@
 /* outputs.c - what a run leaves in its directory: checkpoints and links, final/, the report. Descriptions: describe.c. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -57,8 +58,7 @@ static plm_status publish(plm_run *run) {
   plm_checkpoint_content content = {.model = run->model, .exec = run->x, .moments = plm_optimiser_moments(run->optimiser)};
   json_t *trainer = NULL, *state = NULL;
   char *path = NULL;
-  plm_status status = plm_metrics_sync(run->metrics);
-  if (status == PLM_OK) status = trainer_state(run, &trainer);
+  plm_status status = trainer_state(run, &trainer);
   if (status == PLM_OK) status = plm_train_state_write(&run->state, &state);
   if (status == PLM_OK) {
     content.trainer_state = trainer;
@@ -72,9 +72,11 @@ static plm_status publish(plm_run *run) {
   return status;
 }
 
-/* A network file system may fail a write now and take it a moment later; a full disk stays full. */
+/* A network file system may fail a write now and take it a moment later; a full disk stays full. A checkpoint is written anew each time;
+ * the logs are not, so their sync is not tried again: see plm_fs_sync. */
 static plm_status publish_patiently(plm_run *run) {
   static const time_t pauses[] = {1, 4};
+  PLM_TRY(plm_metrics_sync(run->metrics));
   plm_status status = publish(run);
   for (size_t i = 0; i < sizeof pauses / sizeof *pauses && status == PLM_E_RESOURCE; i++) {
     plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step, (long long)pauses[i], plm_error_message());
@@ -116,19 +118,34 @@ plm_status plm_run_save(plm_run *run) {
 
 /* ---- final/ ---- */
 
+/* *ret_good: it can be loaded. A damaged one is like one that isn't there: the run's own end is good, and no new start would mend it. */
+static plm_status verify_best(plm_run *run, const char *path, bool *ret_good) {
+  plm_status status = plm_checkpoint_verify(path);
+  *ret_good = status == PLM_OK;
+  if (status != PLM_E_CHECKPOINT) return status;
+  plm_warn("checkpoint-%lld, the best, is damaged: final/ is the model of step %lld, the last: %s", (long long)run->state.best_step,
+           (long long)run->state.step, plm_error_message());
+  plm_error_clear();
+  run->state.best_step = -1;
+  run->state.best_eval_loss = NAN;
+  return PLM_OK;
+}
+
 /* Become the best model of the run, if that is asked for and it isn't this one. */
 static plm_status load_best(plm_run *run) {
   const plm_train_state *s = &run->state;
+  bool good;
   if (!run->settings->o->load_best_model_at_end || s->best_step < 0 || s->best_step == s->step) return PLM_OK;
   char name[48], *path;
   json_t *state = NULL;
   snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
   PLM_TRY(plm_path_join(run->directory.path, name, &path));
-  plm_status status = plm_checkpoint_verify(path);
-  if (status == PLM_OK) status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
+  plm_status status = verify_best(run, path, &good);
+  if (status == PLM_OK && good) status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
   plm_free(path);
   json_decref(state);
   PLM_TRY(status);
+  if (!good) return PLM_OK;
   plm_info("final/ is the model of step %lld, whose evaluation loss was lowest", (long long)s->best_step);
   return plm_model_refresh(run->model, run->x, false);
 }

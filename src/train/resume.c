@@ -220,7 +220,7 @@ static plm_status take_back(const plm_run_directory *d) {
   PLM_TRY(status);
   if (!d->created || left > 0) return PLM_OK;
   PLM_TRY(remove_named(d->path, lock_name));
-  return plm_tree_remove(d->path);
+  return plm_directory_remove_empty(d->path); /* whoever has entered since the lock went keeps what is theirs */
 }
 
 /* A failure to tidy up changes nothing for anyone. */

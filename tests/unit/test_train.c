@@ -1,8 +1,10 @@
 /* Whole runs inside this process, where the clock can be set and what happens can be watched. */
 #include "support/unit.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -116,6 +118,84 @@ static void a_branch_has_a_best_checkpoint_of_its_own(void **state) {
   assert_true(plm_file_exists(scratch_path("branch/final/model.safetensors")));
 }
 
+/* Same as above, and a byte of the best is lost before it is looked at. */
+static void damage_the_best(void *user, const char *what) {
+  (void)user;
+  if (strcmp(what, "writing final/") == 0) scratch_write_text("rotten/checkpoint-0/model.safetensors", "damage");
+}
+
+static void a_damaged_best_checkpoint_leaves_the_last_model(void **state) {
+  (void)state;
+  const char *const more[] = {"--learning-rate", "1", "--save-at", "start", "--max-steps", "2", "--load-best-model-at-end",
+                              "--output-dir", scratch_path("rotten"), NULL};
+  const plm_train_observer observer = {.phase = damage_the_best};
+  plm_train_result result;
+  char last[33], final[33];
+  int64_t bytes;
+  warnings[0] = '\0';
+  plm_log_set_sink(note_warning, NULL);
+  plm_status status = train(&observer, &result, more);
+  plm_log_set_sink(NULL, NULL);
+  assert_ok(status);
+  assert_int_equal(result.best_step, -1);
+  assert_non_null(strstr(warnings, "checkpoint-0"));
+  assert_non_null(strstr(warnings, "model.safetensors"));
+  assert_ok(plm_file_hash(scratch_path("rotten/checkpoint-2/model.safetensors"), last, &bytes));
+  assert_ok(plm_file_hash(scratch_path("rotten/final/model.safetensors"), final, &bytes));
+  assert_string_equal(final, last);
+}
+
+/* ---- a faulty run directory ---- */
+
+static plm_fs meddling;
+static int log_syncs;
+
+static int fail_first_sync_of_log(int fd) {
+  char link[64], path[512] = "";
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  bool is_log = readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/log.jsonl") != NULL;
+  if (!is_log || log_syncs++ > 0) return plm_fs_real()->fsync(fd);
+  errno = EIO;
+  return -1;
+}
+
+/* What the kernel could not write it drops, and it then reports success. */
+static void a_failed_sync_of_the_log_is_not_tried_again(void **state) {
+  (void)state;
+  const char *const more[] = {"--max-steps", "1", "--output-dir", scratch_path("unsynced"), NULL};
+  plm_train_result result;
+  meddling = *plm_fs_real();
+  meddling.fsync = fail_first_sync_of_log;
+  log_syncs = 0;
+  plm_fs_set(&meddling);
+  plm_status status = train(NULL, &result, more);
+  plm_fs_set(NULL);
+  assert_fails(status, PLM_E_RESOURCE, "log.jsonl");
+  assert_false(plm_file_exists(scratch_path("unsynced/checkpoint-1")));
+  assert_ok(train(NULL, &result, more));
+  assert_int_equal(count_words(scratch_read("unsynced/log.jsonl"), "\"step\":1,"), 2); /* training and evaluation */
+}
+
+/* Another process makes itself at home as soon as the lock is gone. */
+static int move_in_after_unlink(const char *path) {
+  int result = plm_fs_real()->unlink(path);
+  if (strstr(path, "/run.lock") != NULL) scratch_write_text("shared/theirs", "precious");
+  return result;
+}
+
+static void a_start_taken_back_removes_only_what_is_its_own(void **state) {
+  (void)state;
+  const char *const more[] = {"--max-steps", "1", "--warmup-steps", "1", "--output-dir", scratch_path("shared"), NULL};
+  plm_train_result result;
+  meddling = *plm_fs_real();
+  meddling.unlink = move_in_after_unlink;
+  plm_fs_set(&meddling);
+  plm_status status = train(NULL, &result, more);
+  plm_fs_set(NULL);
+  assert_int_equal(status, PLM_E_USAGE);
+  assert_string_equal(scratch_read("shared/theirs"), "precious");
+}
+
 /* ---- resuming ---- */
 
 static int saves_of_step_2;
@@ -161,6 +241,9 @@ int main(void) {
       cmocka_unit_test(a_step_with_nothing_to_predict_is_no_news_for_the_guard),
       cmocka_unit_test(an_evaluation_does_not_outlast_the_time_limit),
       cmocka_unit_test(a_branch_has_a_best_checkpoint_of_its_own),
+      cmocka_unit_test(a_damaged_best_checkpoint_leaves_the_last_model),
+      cmocka_unit_test(a_failed_sync_of_the_log_is_not_tried_again),
+      cmocka_unit_test(a_start_taken_back_removes_only_what_is_its_own),
       cmocka_unit_test(a_checkpoint_is_not_saved_again_by_who_resumes_from_it),
       cmocka_unit_test(other_arithmetic_is_said_once),
   };
