@@ -234,7 +234,8 @@ static plm_status check(const eval_options *options) {
   if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--data is missing: no sequences to score"), "--data my.fasta");
   if (options->per_sequence && options->json)
     return plm_hint(plm_fail(PLM_E_USAGE, "--per-sequence and --json contradict each other"), "--per-sequence writes tab-separated lines, --json one summary");
-  return options->output != NULL ? plm_output_file_check(options->output) : PLM_OK;
+  const plm_output_inputs inputs = {.files = {options->session.data, options->train}, .model = options->session.model};
+  return options->output != NULL ? plm_output_file_check(options->output, &inputs) : PLM_OK;
 }
 
 plm_status plm_eval_run(const plm_option_values *values, const plm_output *output) {
