@@ -1,4 +1,5 @@
-/* Where results may go: never in place of what is read, of what is no regular file, or into a checkpoint. */
+/* Where results may go: never in place of what is read, of what is no regular file, or into a checkpoint; and what is asked of a directory
+ * that is no run's. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +14,9 @@
 #define EVAL "eval --model {}/run/final --data {}/in.fasta --threads 1 "
 #define FORWARD "inspect forward --model {}/run/final --fasta {}/in.fasta --threads 1 "
 #define BATCH "inspect batch --model esm2_t6_8M --train {}/in.fasta --batch-tokens 64 --max-length 32 --threads 1 "
+#define REPORT "report {}/run "
 
-static const char *const writers[] = {EVAL, FORWARD, BATCH};
+static const char *const writers[] = {EVAL, FORWARD, BATCH, REPORT};
 enum { WRITERS = sizeof writers / sizeof *writers };
 
 static const char fasta[] = ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n>c\nGSHMRQLEERLGLIEVQAPI\n>d\nMKVLAGIPDEWWTAYIAKQR\n";
@@ -138,7 +140,25 @@ static void a_model_that_is_read_is_not_overwritten(void **state) {
   expect(FORWARD, "--output {}/run/final/config.json", 2, "config.json is read");
   expect("inspect batch --model {}/run/final --train {}/in.fasta ", "--output {}/run/final/config.json", 2, "config.json is read");
   expect("inspect batch --config {}/run/config.yaml --step 1 ", "--output {}/run/config.yaml", 2, "config.yaml is read");
+  expect(REPORT, "--output {}/run/log.jsonl", 2, "log.jsonl is read");
+  expect(REPORT, "--output {}/run/config.yaml", 2, "config.yaml is read");
   expect(EVAL, "", 0, NULL);
+}
+
+/* ---- what is no run's directory ---- */
+
+static void a_report_is_of_a_run(void **state) {
+  (void)state;
+  program_result r = run("report {}/run/latest", "");
+  program_expect(&r, 2);
+  program_expect_words(&r, r.err, "latest is a checkpoint");
+  program_expect_words(&r, r.err, "give the run's directory");
+  expect("report {}/run/checkpoint-2", "", 2, "is a checkpoint");
+  expect("report {}/empty", "", 2, "is no run's directory");
+  expect("report {}/run/final", "", 2, "is no run's directory");
+  assert_int_equal(kind("empty/report.html"), 0);
+  assert_int_equal(kind("run/final/report.html"), 0);
+  expect("ckpt verify {}/run", "", 0, NULL);
 }
 
 int main(void) {
@@ -150,6 +170,7 @@ int main(void) {
       cmocka_unit_test(nothing_is_put_into_a_checkpoint),
       cmocka_unit_test(what_is_read_is_not_overwritten),
       cmocka_unit_test(a_model_that_is_read_is_not_overwritten),
+      cmocka_unit_test(a_report_is_of_a_run),
   };
   return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }
