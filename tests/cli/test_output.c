@@ -43,8 +43,8 @@ static int setup(void **state) {
   scratch_write_text("in.fasta", fasta);
   mkdir(scratch_path("empty"), 0755);
   mkdir(scratch_path("other"), 0755);
-  program_result r = run("train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 32 --batch-tokens 64 --threads 1 "
-                         "--train {}/in.fasta --max-steps 2 --save-steps 1 --output-dir {}/run", "");
+  program_result r = run("train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 32 --batch-tokens 64 ",
+                         "--threads 1 --train {}/in.fasta --max-steps 2 --save-steps 1 --output-dir {}/run");
   return r.code;
 }
 
@@ -129,7 +129,8 @@ static void what_is_read_is_not_overwritten(void **state) {
   expect(EVAL, "--train {}/other.fasta --output {}/other.fasta", 2, "other.fasta is read");
   assert_string_equal(scratch_read("in.fasta"), fasta);
   assert_string_equal(scratch_read("other.fasta"), fasta);
-  program_result r = program_line(&(program_options){.input = scratch_path("in.fasta")}, "eval --model {}/run/final --data - --output {}/in.fasta", scratch_path(""));
+  const program_options piped = {.input = scratch_path("in.fasta")};
+  program_result r = program_line(&piped, "eval --model {}/run/final --data - --output {}/in.fasta", scratch_path(""));
   program_expect(&r, 2);
   program_expect_words(&r, r.err, "standard input is read");
 }
@@ -161,6 +162,37 @@ static void a_report_is_of_a_run(void **state) {
   expect("ckpt verify {}/run", "", 0, NULL);
 }
 
+static void nothing_to_verify_is_no_success(void **state) {
+  (void)state;
+  expect("ckpt verify {}/empty", "", 2, "nothing to verify");
+  expect("ckpt verify {}/run/final", "", 2, "nothing to verify");
+  expect("ckpt verify {}/run {}/empty", "", 2, "empty");
+  expect("ckpt ls {}/empty", "", 0, NULL);
+  mkdir(scratch_path("checkpoint-study"), 0755); /* a run may be called so */
+  expect("ckpt verify {}/checkpoint-study", "", 2, "nothing to verify");
+}
+
+static void a_checkpoint_can_be_named_itself(void **state) {
+  static const char *const lines[] = {"ckpt verify {}/run/checkpoint-1", "ckpt verify {}/run/checkpoint-1/", "ckpt ls {}/run/checkpoint-1/",
+                                      "ckpt ls --deep {}/run/latest"};
+  (void)state;
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    program_result r = run(lines[i], "");
+    program_expect(&r, 0);
+    program_expect_words(&r, r.out, "good");
+  }
+  expect("ckpt verify {}/run/checkpoint-9", "", 2, "no such directory");
+  scratch_write_text("run/checkpoint-1/notes.txt", "not in the manifest");
+  program_result r = run("ckpt ls {}/run/checkpoint-1", "");
+  program_expect(&r, 4);
+  program_expect_words(&r, r.out, "notes.txt");
+  remove(scratch_path("run/checkpoint-1/notes.txt"));
+  assert_int_equal(rename(scratch_path("run/checkpoint-1/MANIFEST.json"), scratch_path("manifest")), 0);
+  expect("ckpt verify {}/run/checkpoint-1/", "", 4, "1 damaged checkpoint");
+  expect("ckpt ls {}/run/checkpoint-1/", "", 4, "1 damaged checkpoint");
+  assert_int_equal(rename(scratch_path("manifest"), scratch_path("run/checkpoint-1/MANIFEST.json")), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_regular_files_are_replaced),
@@ -171,6 +203,8 @@ int main(void) {
       cmocka_unit_test(what_is_read_is_not_overwritten),
       cmocka_unit_test(a_model_that_is_read_is_not_overwritten),
       cmocka_unit_test(a_report_is_of_a_run),
+      cmocka_unit_test(nothing_to_verify_is_no_success),
+      cmocka_unit_test(a_checkpoint_can_be_named_itself),
   };
   return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }
