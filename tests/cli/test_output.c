@@ -193,6 +193,24 @@ static void a_checkpoint_can_be_named_itself(void **state) {
   assert_int_equal(rename(scratch_path("manifest"), scratch_path("run/checkpoint-1/MANIFEST.json")), 0);
 }
 
+/* ---- what was changed ---- */
+
+static void what_was_left_out_or_changed_is_said(void **state) {
+  static const char *const lines[] = {"eval --model {}/run/final --threads 1 --data", "inspect forward --model {}/run/final --threads 1 --fasta",
+                                      "inspect tokens --fasta"};
+  static const char *const words[] = {"1 sequences left out", "1 empty sequences left out", "1 '*' inside sequences read as X",
+                                      "1 'J', which has no token, read as X"};
+  (void)state;
+  scratch_write_text("odd.fasta", ">a\nMKV1LAG\n>b\n>c\nMKJLAG*IPDE\n>d\nMKVLAGIPDE\n");
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+    for (int again = 0; again < 2; again++) { /* the second time from the packed form */
+      program_result r = run(lines[i], " {}/odd.fasta --on-invalid skip");
+      program_expect(&r, 0);
+      for (size_t j = 0; j < sizeof words / sizeof *words; j++) program_expect_words(&r, r.err, words[j]);
+    }
+  expect(EVAL, "--train {}/odd.fasta --on-invalid skip", 0, words[0]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(only_regular_files_are_replaced),
@@ -205,6 +223,7 @@ int main(void) {
       cmocka_unit_test(a_report_is_of_a_run),
       cmocka_unit_test(nothing_to_verify_is_no_success),
       cmocka_unit_test(a_checkpoint_can_be_named_itself),
+      cmocka_unit_test(what_was_left_out_or_changed_is_said),
   };
   return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }
