@@ -5,11 +5,12 @@
 #include <time.h>
 
 #include "app/commands.h"
+#include "app/output_file.h"
 #include "app/print.h"
-#include "base/alloc.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "io/checkpoint.h"
+#include "io/manifest.h"
 
 typedef struct ckpt_options {
   plm_string_list paths;
@@ -25,13 +26,13 @@ const plm_option_table *plm_ckpt_ls_option_table(void) {
   static const plm_option_table table = {
       .command = "ckpt ls",
       .summary = "list a run's checkpoints and say which are good",
-      .usage = "protlm ckpt ls [--deep] RUN...",
-      .description = "Lists checkpoint-<step> of each run directory with its size, its time, and whether it is complete. A damaged one is named with what "
-                     "is wrong; the exit code is then 4.",
+      .usage = "protlm ckpt ls [--deep] RUN|CHECKPOINT...",
+      .description = "Lists checkpoint-<step> of each run directory, or the checkpoint named itself, with its size, its time, and whether it is "
+                     "complete. A damaged one is named with what is wrong; the exit code is then 4.",
       .examples = "protlm ckpt ls run\nprotlm ckpt ls --deep run\n",
       .options = ls_options,
       .count = sizeof ls_options / sizeof *ls_options,
-      .positional = "RUN...",
+      .positional = "RUN|CHECKPOINT...",
       .positional_offset = offsetof(ckpt_options, paths),
       .struct_size = sizeof(ckpt_options),
   };
@@ -44,7 +45,7 @@ const plm_option_table *plm_ckpt_verify_option_table(void) {
       .summary = "check every byte of checkpoints against their manifests",
       .usage = "protlm ckpt verify RUN|CHECKPOINT...",
       .description = "Reads every file of each checkpoint (or of all checkpoints of each run directory) and compares size and xxh3 checksum with "
-                     "MANIFEST.json. The exit code is 4 when one is damaged.",
+                     "MANIFEST.json. The exit code is 4 when one is damaged, 2 when a directory has none.",
       .examples = "protlm ckpt verify run\nprotlm ckpt verify run/checkpoint-500\n",
       .positional = "RUN|CHECKPOINT...",
       .positional_offset = offsetof(ckpt_options, paths),
@@ -64,18 +65,71 @@ static void print_checkpoint(const plm_output *output, const plm_checkpoint_info
   if (!good) plm_print(output, "           %s\n", c->problem);
 }
 
-/* All checkpoints of a run; *damaged grows by those that are. */
-static plm_status list_run(const char *run, bool deep, const plm_output *output, int64_t *damaged) {
+static void print_heading(const plm_output *output) {
+  plm_print(output, "%s%9s  %10s  %-16s  %-7s  %s%s\n", plm_style(output, PLM_BOLD), "step", "size", "written", "state", "path",
+            plm_style(output, PLM_RESET));
+}
+
+/* How many were looked at, and how many of them are damaged. */
+typedef struct tally {
+  int64_t count, damaged;
+} tally;
+
+static plm_status list_run(const char *run, bool deep, const plm_output *output, tally *ret_tally) {
   plm_checkpoint_info *list;
   size_t count;
   PLM_TRY(plm_checkpoint_list(run, deep, &list, &count));
   if (count == 0) plm_print(output, "%s: no checkpoint\n", run);
-  if (count > 0) plm_print(output, "%s%9s  %10s  %-16s  %-7s  %s%s\n", plm_style(output, PLM_BOLD), "step", "size", "written", "state", "path", plm_style(output, PLM_RESET));
+  if (count > 0) print_heading(output);
   for (size_t i = 0; i < count; i++) {
     print_checkpoint(output, &list[i]);
-    if (list[i].state != PLM_CHECKPOINT_GOOD) ++*damaged;
+    if (list[i].state != PLM_CHECKPOINT_GOOD) ret_tally->damaged++;
   }
+  ret_tally->count += (int64_t)count;
   plm_checkpoint_list_free(list, count);
+  return PLM_OK;
+}
+
+/* ---- one checkpoint, named itself ---- */
+
+/* "checkpoint-<step>", with or without slashes behind it. */
+static bool is_named_checkpoint(const char *path) {
+  static const char prefix[] = "checkpoint-";
+  size_t end = strlen(path);
+  while (end > 0 && path[end - 1] == '/') end--;
+  size_t digits = end;
+  while (digits > 0 && path[digits - 1] >= '0' && path[digits - 1] <= '9') digits--;
+  size_t length = strlen(prefix);
+  if (digits == end || digits < length || strncmp(path + digits - length, prefix, length) != 0) return false;
+  return digits == length || path[digits - length - 1] == '/';
+}
+
+/* A damaged one may have lost its manifest, but not its name. */
+static plm_status is_checkpoint(const char *path, bool *ret_is) {
+  *ret_is = true;
+  return is_named_checkpoint(path) ? PLM_OK : plm_directory_holds(path, PLM_MANIFEST_NAME, ret_is);
+}
+
+static plm_status list_checkpoint(const char *path, bool deep, const plm_output *output, tally *ret_tally) {
+  plm_manifest manifest = {.step = -1};
+  plm_status status = plm_manifest_read(path, &manifest);
+  if (status == PLM_OK) status = plm_manifest_check(&manifest, path, deep);
+  if (status != PLM_OK && status != PLM_E_CHECKPOINT) return status;
+  bool good = status == PLM_OK;
+  char problem[1024] = "", shown[4096];
+  if (!good) snprintf(problem, sizeof problem, "%s", plm_error_message());
+  if (!good) plm_error_clear();
+  snprintf(shown, sizeof shown, "%s", path);
+  print_heading(output);
+  const plm_checkpoint_info info = {.step = manifest.step,
+                                    .path = shown,
+                                    .state = good ? PLM_CHECKPOINT_GOOD : PLM_CHECKPOINT_DAMAGED,
+                                    .problem = problem,
+                                    .bytes = plm_manifest_bytes(&manifest),
+                                    .written = manifest.written};
+  print_checkpoint(output, &info);
+  ret_tally->count++;
+  ret_tally->damaged += !good;
   return PLM_OK;
 }
 
@@ -94,34 +148,47 @@ static plm_status verdict(int64_t damaged) {
 
 plm_status plm_ckpt_ls_run(const plm_option_values *values, const plm_output *output) {
   const ckpt_options *options = values->options;
-  int64_t damaged = 0;
+  tally all = {0};
   PLM_TRY(need_paths(&options->paths));
-  for (size_t i = 0; i < options->paths.count; i++) PLM_TRY(list_run(options->paths.items[i], options->deep, output, &damaged));
-  return verdict(damaged);
+  for (size_t i = 0; i < options->paths.count; i++) {
+    const char *path = options->paths.items[i];
+    bool single;
+    PLM_TRY(is_checkpoint(path, &single));
+    PLM_TRY(single ? list_checkpoint(path, options->deep, output, &all) : list_run(path, options->deep, output, &all));
+  }
+  return verdict(all.damaged);
 }
 
-static plm_status verify_one(const char *path, const plm_output *output, int64_t *damaged) {
+static plm_status verify_one(const char *path, const plm_output *output, tally *ret_tally) {
   plm_status status = plm_checkpoint_verify(path);
   if (status == PLM_OK) {
     plm_print(output, "%s: good\n", path);
   } else if (status == PLM_E_CHECKPOINT) {
     plm_print(output, "%s: %sdamaged%s: %s\n", path, plm_style(output, PLM_RED), plm_style(output, PLM_RESET), plm_error_message());
-    ++*damaged;
+    ret_tally->damaged++;
     status = PLM_OK;
   }
+  ret_tally->count++;
   return status;
 }
 
+static plm_status verify_path(const char *path, const plm_output *output, tally *ret_tally) {
+  bool single;
+  PLM_TRY(is_checkpoint(path, &single));
+  return single ? verify_one(path, output, ret_tally) : list_run(path, true, output, ret_tally);
+}
+
+/* Success is what a user removes a backup on: a directory without a checkpoint is none. */
 plm_status plm_ckpt_verify_run(const plm_option_values *values, const plm_output *output) {
   const ckpt_options *options = values->options;
-  int64_t damaged = 0;
+  const char *without = NULL;
+  tally all = {0};
   PLM_TRY(need_paths(&options->paths));
   for (size_t i = 0; i < options->paths.count; i++) {
-    char *manifest;
-    PLM_TRY(plm_path_join(options->paths.items[i], "MANIFEST.json", &manifest));
-    bool single = plm_file_exists(manifest) || strncmp(plm_path_name(options->paths.items[i]), "checkpoint-", strlen("checkpoint-")) == 0;
-    plm_free(manifest);
-    PLM_TRY(single ? verify_one(options->paths.items[i], output, &damaged) : list_run(options->paths.items[i], true, output, &damaged));
+    int64_t before = all.count;
+    PLM_TRY(verify_path(options->paths.items[i], output, &all));
+    if (all.count == before) without = options->paths.items[i];
   }
-  return verdict(damaged);
+  if (all.damaged > 0 || without == NULL) return verdict(all.damaged);
+  return plm_hint(plm_fail(PLM_E_USAGE, "%s: no checkpoint, nothing to verify", without), "give what --output-dir was, or a checkpoint in it");
 }

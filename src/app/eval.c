@@ -102,6 +102,7 @@ static plm_status count_frequencies(const eval_options *options, const plm_packe
   plm_dataset *dataset;
   plm_view view;
   PLM_TRY(plm_dataset_open(&data, &dataset));
+  plm_session_report_data(dataset, &packer->policy);
   plm_view_all(dataset, &view);
   plm_view_histogram(&view, histogram);
   plm_dataset_close(dataset);
@@ -234,7 +235,8 @@ static plm_status check(const eval_options *options) {
   if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--data is missing: no sequences to score"), "--data my.fasta");
   if (options->per_sequence && options->json)
     return plm_hint(plm_fail(PLM_E_USAGE, "--per-sequence and --json contradict each other"), "--per-sequence writes tab-separated lines, --json one summary");
-  return options->output != NULL ? plm_output_file_check(options->output) : PLM_OK;
+  const plm_output_inputs inputs = {.files = {options->session.data, options->train}, .model = options->session.model};
+  return options->output != NULL ? plm_output_file_check(options->output, &inputs) : PLM_OK;
 }
 
 plm_status plm_eval_run(const plm_option_values *values, const plm_output *output) {

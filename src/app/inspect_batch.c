@@ -136,7 +136,9 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   plm_option_values *train = NULL;
   plm_run *run = NULL;
   plm_status status;
-  if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output));
+  const char *config = options->train.config;
+  const plm_output_inputs inputs = {.files = {options->train.train, {.items = &config, .count = config != NULL}}, .model = options->train.model};
+  if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   PLM_TRY(as_train_values(values, &train));
   PLM_TRY_GOTO(PLM_NEW(&run, 1), done);
   PLM_TRY_GOTO(plm_comm_self_create(&run->comm), done);

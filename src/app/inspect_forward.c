@@ -231,7 +231,8 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   results r = {0};
   plm_status status;
   if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to run"), "--fasta few.fasta");
-  if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output));
+  const plm_output_inputs inputs = {.files = {options->session.data}, .model = options->session.model};
+  if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   options->session.all_rows = true;
   options->session.policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);

@@ -82,6 +82,7 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
   const plm_packer_options packer = {.alphabet = plm_alphabet_esm2(), .policy = policy, .max_length = options->max_length, .evaluation = true};
   plm_dataset *dataset;
   PLM_TRY(plm_dataset_open(&data, &dataset));
+  plm_session_report_data(dataset, &policy);
   plm_status status = print_records(options, dataset, &packer, output);
   plm_dataset_close(dataset);
   return status;

@@ -36,13 +36,21 @@ static plm_status read_config(const char *model, bool random_weights, plm_model_
   return plm_model_dir_read_config(*ret_directory, ret_config);
 }
 
+static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
+
+void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet_policy *policy) {
+  plm_dataset_report(dataset, plm_alphabet_esm2(), policy, say_line, (void *)(uintptr_t)plm_dataset_get_info(dataset)->source);
+}
+
 static plm_status open_data(const plm_session_options *options, plm_session *session) {
   if (options->data.count == 0) return PLM_OK;
   const plm_dataset_options data = {.paths = options->data,
                                     .cache_directory = options->cache_directory,
                                     .policy = options->policy,
                                     .threads = plm_pool_threads(session->exec->pool)};
-  return plm_dataset_open(&data, &session->dataset);
+  PLM_TRY(plm_dataset_open(&data, &session->dataset));
+  plm_session_report_data(session->dataset, &options->policy);
+  return PLM_OK;
 }
 
 /* The longest sequence sets the room for activations: whole sequences are never cut here unless asked. */
