@@ -41,7 +41,7 @@ static plm_status damaged(const hdf5_input *in, const char *doing) {
   const char *cause = NULL;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &cause);
   plm_fail(PLM_E_INPUT, "%s: %s failed (HDF5 says: %s)", in->path, doing, cause != NULL ? cause : "nothing");
-  if (cause != NULL && strstr(cause, "lock") != NULL)
+  if (cause != NULL && strstr(cause, "lock file") != NULL) /* "unable to lock file"; a "sblock" is a superblock */
     return plm_hint(PLM_E_INPUT, "this file system refuses locks: set HDF5_USE_FILE_LOCKING=FALSE in the environment");
   return plm_hint(PLM_E_INPUT, "the file may be damaged or cut short: test it with h5ls, copy it again, or use FASTA");
 }

@@ -88,6 +88,7 @@ static void bad_hdf5_gives_one_clear_message(void **state) {
   assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "row 1 of 'sequences' (from 0): '1' is not");
   assert_int_equal(truncate(scratch_path("digit.h5"), 1000), 0);
   assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "opening the HDF5 file failed");
+  assert_string_equal(plm_error_hint(), "the file may be damaged or cut short: test it with h5ls, copy it again, or use FASTA");
   assert_null(dataset);
 }
 #else
