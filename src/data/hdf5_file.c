@@ -1,7 +1,7 @@
 /* hdf5_file.c - sequences from HDF5: one dataset `sequences`, a list of strings of variable or fixed length.
  *
  * HDF5 is an import format here: its library holds one lock for everything and prints its errors itself, so a file is read once, by one
- * thread, and its error stack is kept quiet and quoted in our messages. The library doesn't survive every damaged file: hdf5_trial.h.
+ * thread, and its error stack is kept quiet and quoted in our messages. The library doesn't survive every damaged file: hdf5_process.h.
  */
 #include "data/sequence_file.h"
 
@@ -20,13 +20,15 @@ plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink) {
 #include <string.h>
 
 #include "base/alloc.h"
-#include "data/hdf5_trial.h"
+#include "data/hdf5_process.h"
+#include "protlm/log.h"
 
 enum { ROWS_AT_ONCE = 1024, BYTES_AT_ONCE = 1 << 20 };
 
 typedef struct hdf5_input {
   const char *path;
-  plm_sequence_sink *sink;          /* NULL in the trial */
+  plm_sequence_sink *sink;
+  FILE *to; /* instead of the sink, in a process of its own */
   hid_t file, dataset, space, type; /* negative: not open */
   hsize_t rows;
   bool lacked_memory; /* the library did */
@@ -78,10 +80,13 @@ static plm_status check_shape(hdf5_input *in) {
 }
 
 static plm_status add_row(hdf5_input *in, hsize_t row, const char *text, size_t bytes) {
-  if (in->sink == NULL) return PLM_OK;
+  if (in->to != NULL) {
+    plm_hdf5_send_row(in->to, text, bytes);
+    return PLM_OK;
+  }
   plm_status status = plm_sequence_sink_text(in->sink, text, bytes);
   if (status == PLM_OK) status = plm_sequence_sink_end(in->sink);
-  return status == PLM_OK ? PLM_OK : plm_error_prefix(status, "%s: row %llu of 'sequences' (from 0): ", in->path, (unsigned long long)row);
+  return status == PLM_OK ? PLM_OK : plm_hdf5_row_failed(status, in->path, row);
 }
 
 /* Rows first .. first+count-1 into `buffer`, in the type they have in the file. *ret_memory: their shape in memory. */
@@ -151,15 +156,18 @@ static plm_status read_and_close(hdf5_input *in) {
   return status;
 }
 
-static plm_hdf5_end try_reading(const char *path) {
-  hdf5_input in = {.path = path};
-  if (read_and_close(&in) == PLM_OK) return PLM_HDF5_READ;
+static plm_hdf5_end send_rows(const char *path, FILE *rows, plm_status *ret_status) {
+  hdf5_input in = {.path = path, .to = rows};
+  *ret_status = read_and_close(&in);
+  if (*ret_status == PLM_OK) return PLM_HDF5_READ;
   return in.lacked_memory ? PLM_HDF5_NO_MEMORY : PLM_HDF5_REFUSED;
 }
 
-static plm_status try_and_read(const char *path, plm_sequence_sink *sink) {
+static plm_status read_apart(const char *path, plm_sequence_sink *sink) {
   hdf5_input in = {.path = path, .sink = sink};
-  PLM_TRY(plm_hdf5_trial(path, try_reading));
+  plm_status status = plm_hdf5_process(path, send_rows, sink);
+  if (status != PLM_E_UNSUPPORTED) return status;
+  plm_debug("%s", plm_error_message());
   return read_and_close(&in);
 }
 
@@ -170,7 +178,7 @@ plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink) {
   pthread_mutex_lock(&one_at_a_time);
   H5Eget_auto2(H5E_DEFAULT, &print, &print_data);
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-  plm_status status = try_and_read(path, sink);
+  plm_status status = read_apart(path, sink);
   H5Eset_auto2(H5E_DEFAULT, print, print_data);
   pthread_mutex_unlock(&one_at_a_time);
   return status;

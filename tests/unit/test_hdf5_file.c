@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "data/dataset.h"
+#include "data/hdf5_process.h"
 #include "support/scratch.h"
 #include "support/sequences.h"
 
@@ -127,8 +128,28 @@ static void what_libhdf5_does_not_survive_is_an_input_error(void **state) {
   limit_computing();
   assert_fails(read_with_byte(2254, 0254), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 crashed (");
   assert_fails(read_with_byte(2126, 0377), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 ");
-  assert_fails(read_with_byte(2195, 0377), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 ");
+  assert_fails(read_with_byte(2195, 0377), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 asked for far more memory than");
   assert_string_equal(plm_error_hint(), "check it with h5dump, or make it again");
+}
+
+static plm_hdf5_end read_for_ever(const char *path, FILE *rows, plm_status *ret_status) {
+  (void)rows, (void)ret_status;
+  for (volatile int i = 0; path != NULL; i = !i) continue;
+  return PLM_HDF5_READ;
+}
+
+static plm_hdf5_end give_up(const char *path, FILE *rows, plm_status *ret_status) {
+  (void)path, (void)rows, (void)ret_status;
+  raise(SIGABRT);
+  return PLM_HDF5_READ;
+}
+
+static void the_process_tells_how_the_reading_ended(void **state) {
+  (void)state;
+  const char *path = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
+  limit_computing();
+  assert_fails(plm_hdf5_process(path, read_for_ever, NULL), PLM_E_INPUT, "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
+  assert_fails(plm_hdf5_process(path, give_up, NULL), PLM_E_INPUT, "fixed.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
 }
 
 static void no_changed_byte_brings_us_down(void **state) {
@@ -161,6 +182,7 @@ int main(void) {
       cmocka_unit_test(hdf5_padding_is_removed),
       cmocka_unit_test(bad_hdf5_gives_one_clear_message),
       cmocka_unit_test(what_libhdf5_does_not_survive_is_an_input_error),
+      cmocka_unit_test(the_process_tells_how_the_reading_ended),
       cmocka_unit_test(no_changed_byte_brings_us_down),
 #else
       cmocka_unit_test(without_hdf5_the_build_says_so),
