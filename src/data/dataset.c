@@ -1,7 +1,7 @@
 /* dataset.c - opening sequences: a packed file as it is, or one that is found in a cache, or one that is made now.
  *
- * Read plm_dataset_open at the end first. Chapters: sequence_file.c, fasta.c, hdf5_file.c (reading), sequence_sink.c (letters),
- * plmd_write.c, plmd_read.c (the packed form), dataset_cache.c (where it lies).
+ * Read plm_dataset_open at the end first. Chapters: sequence_file.c, fasta.c, hdf5_file.c, hdf5_process.c (reading), sequence_sink.c
+ * (letters), plmd_write.c, plmd_read.c (the packed form), dataset_cache.c (where it lies).
  */
 #include "data/dataset.h"
 

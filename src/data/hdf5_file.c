@@ -1,8 +1,7 @@
 /* hdf5_file.c - sequences from HDF5: one dataset `sequences`, a list of strings of variable or fixed length.
  *
  * HDF5 is an import format here: its library holds one lock for everything and prints its errors itself, so a file is read once, by one
- * thread, and its error stack is kept quiet and quoted in our messages. Unlike our own readers the library may allocate what a damaged
- * file asks for.
+ * thread, and its error stack is kept quiet and quoted in our messages. The library doesn't survive every damaged file: hdf5_process.h.
  */
 #include "data/sequence_file.h"
 
@@ -17,31 +16,38 @@ plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink) {
 #else
 
 #include <hdf5.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "data/hdf5_process.h"
+#include "protlm/log.h"
 
 enum { ROWS_AT_ONCE = 1024, BYTES_AT_ONCE = 1 << 20 };
 
 typedef struct hdf5_input {
   const char *path;
   plm_sequence_sink *sink;
+  FILE *to; /* instead of the sink, in a process of its own */
   hid_t file, dataset, space, type; /* negative: not open */
   hsize_t rows;
+  bool lacked_memory; /* the library did */
 } hdf5_input;
 
 /* The innermost entry of HDF5's error stack: the cause. */
 static herr_t take_first(unsigned n, const H5E_error2_t *error, void *user) {
-  const char **text = user;
-  if (n == 0) *text = error->desc;
+  H5E_error2_t *cause = user;
+  if (n == 0) *cause = *error;
   return 0;
 }
 
-static plm_status damaged(const hdf5_input *in, const char *doing) {
-  const char *cause = NULL;
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &cause);
+static plm_status damaged(hdf5_input *in, const char *doing) {
+  H5E_error2_t first = {.desc = NULL};
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_first, &first);
+  const char *cause = first.desc;
+  in->lacked_memory = cause != NULL && first.maj_num == H5E_RESOURCE;
   plm_fail(PLM_E_INPUT, "%s: %s failed (HDF5 says: %s)", in->path, doing, cause != NULL ? cause : "nothing");
-  if (cause != NULL && strstr(cause, "lock") != NULL)
+  if (cause != NULL && strstr(cause, "lock file") != NULL) /* "unable to lock file"; a "sblock" is a superblock */
     return plm_hint(PLM_E_INPUT, "this file system refuses locks: set HDF5_USE_FILE_LOCKING=FALSE in the environment");
   return plm_hint(PLM_E_INPUT, "the file may be damaged or cut short: test it with h5ls, copy it again, or use FASTA");
 }
@@ -74,9 +80,13 @@ static plm_status check_shape(hdf5_input *in) {
 }
 
 static plm_status add_row(hdf5_input *in, hsize_t row, const char *text, size_t bytes) {
+  if (in->to != NULL) {
+    plm_hdf5_send_row(in->to, text, bytes);
+    return PLM_OK;
+  }
   plm_status status = plm_sequence_sink_text(in->sink, text, bytes);
   if (status == PLM_OK) status = plm_sequence_sink_end(in->sink);
-  return status == PLM_OK ? PLM_OK : plm_error_prefix(status, "%s: row %llu of 'sequences' (from 0): ", in->path, (unsigned long long)row);
+  return status == PLM_OK ? PLM_OK : plm_hdf5_row_failed(status, in->path, row);
 }
 
 /* Rows first .. first+count-1 into `buffer`, in the type they have in the file. *ret_memory: their shape in memory. */
@@ -136,18 +146,41 @@ static plm_status read_file(hdf5_input *in) {
   return variable > 0 ? read_variable(in) : read_fixed(in);
 }
 
+static plm_status read_and_close(hdf5_input *in) {
+  in->file = in->dataset = in->space = in->type = -1;
+  plm_status status = read_file(in);
+  if (in->type >= 0) H5Tclose(in->type);
+  if (in->space >= 0) H5Sclose(in->space);
+  if (in->dataset >= 0) H5Dclose(in->dataset);
+  if (in->file >= 0) H5Fclose(in->file);
+  return status;
+}
+
+static plm_hdf5_end send_rows(const char *path, FILE *rows, plm_status *ret_status) {
+  hdf5_input in = {.path = path, .to = rows};
+  *ret_status = read_and_close(&in);
+  if (*ret_status == PLM_OK) return PLM_HDF5_READ;
+  return in.lacked_memory ? PLM_HDF5_NO_MEMORY : PLM_HDF5_REFUSED;
+}
+
+static plm_status read_apart(const char *path, plm_sequence_sink *sink) {
+  hdf5_input in = {.path = path, .sink = sink};
+  plm_status status = plm_hdf5_process(path, send_rows, sink);
+  if (status != PLM_E_UNSUPPORTED) return status;
+  plm_debug("%s", plm_error_message());
+  return read_and_close(&in);
+}
+
 plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink) {
-  hdf5_input in = {.path = path, .sink = sink, .file = -1, .dataset = -1, .space = -1, .type = -1};
+  static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* a process begun while another thread holds HDF5's lock would hang */
   H5E_auto2_t print = NULL;
   void *print_data = NULL;
+  pthread_mutex_lock(&one_at_a_time);
   H5Eget_auto2(H5E_DEFAULT, &print, &print_data);
   H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-  plm_status status = read_file(&in);
-  if (in.type >= 0) H5Tclose(in.type);
-  if (in.space >= 0) H5Sclose(in.space);
-  if (in.dataset >= 0) H5Dclose(in.dataset);
-  if (in.file >= 0) H5Fclose(in.file);
+  plm_status status = read_apart(path, sink);
   H5Eset_auto2(H5E_DEFAULT, print, print_data);
+  pthread_mutex_unlock(&one_at_a_time);
   return status;
 }
 

@@ -1,13 +1,19 @@
 /* HDF5 files of the shapes that people have are read like the FASTA they stand for; others give one clear message. */
 #include "support/unit.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #if PLM_HAVE_HDF5
 #include <hdf5.h>
 #endif
 
+#include "base/alloc.h"
+#include "base/file.h"
+#include "base/rng.h"
 #include "data/dataset.h"
+#include "data/hdf5_process.h"
 #include "support/scratch.h"
 #include "support/sequences.h"
 
@@ -88,7 +94,78 @@ static void bad_hdf5_gives_one_clear_message(void **state) {
   assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "row 1 of 'sequences' (from 0): '1' is not");
   assert_int_equal(truncate(scratch_path("digit.h5"), 1000), 0);
   assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "opening the HDF5 file failed");
+  assert_string_equal(plm_error_hint(), "the file may be damaged or cut short: test it with h5ls, copy it again, or use FASTA");
   assert_null(dataset);
+}
+
+/* ---- damage: libhdf5 itself crashes on some of it, and doesn't come to an end on other ---- */
+
+/* Reads the fixture with one byte changed. */
+static plm_status read_with_byte(size_t at, uint32_t byte) {
+  char *data = NULL;
+  size_t bytes;
+  plm_dataset *dataset = NULL;
+  assert_ok(plm_file_read(PLM_SOURCE_DIR "/tests/fixtures/hdf5/variable.h5", 1 << 20, &data, &bytes));
+  data[at] = (char)byte;
+  scratch_write("flipped.h5", data, bytes);
+  plm_free(data);
+  plm_status status = open_at(scratch_path("flipped.h5"), &dataset);
+  plm_dataset_close(dataset);
+  return status;
+}
+
+/* The reading that doesn't end is ended after a second of computing, not 20: a lower limit of the process is kept. */
+static void limit_computing(void) {
+  struct rlimit limit;
+  signal(SIGXCPU, SIG_IGN); /* here; what is tried has the default */
+  assert_int_equal(getrlimit(RLIMIT_CPU, &limit), 0);
+  limit.rlim_cur = 1;
+  assert_int_equal(setrlimit(RLIMIT_CPU, &limit), 0);
+}
+
+static void what_libhdf5_does_not_survive_is_an_input_error(void **state) {
+  (void)state;
+  limit_computing();
+  assert_fails(read_with_byte(2254, 0254), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 crashed (");
+  assert_fails(read_with_byte(2126, 0377), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 ");
+  assert_fails(read_with_byte(2195, 0377), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 asked for far more memory than");
+  assert_string_equal(plm_error_hint(), "check it with h5dump, or make it again");
+}
+
+static plm_hdf5_end read_for_ever(const char *path, FILE *rows, plm_status *ret_status) {
+  (void)rows, (void)ret_status;
+  for (volatile int i = 0; path != NULL; i = !i) continue;
+  return PLM_HDF5_READ;
+}
+
+static plm_hdf5_end give_up(const char *path, FILE *rows, plm_status *ret_status) {
+  (void)path, (void)rows, (void)ret_status;
+  raise(SIGABRT);
+  return PLM_HDF5_READ;
+}
+
+static void the_process_tells_how_the_reading_ended(void **state) {
+  (void)state;
+  const char *path = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
+  limit_computing();
+  assert_fails(plm_hdf5_process(path, read_for_ever, NULL), PLM_E_INPUT, "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
+  assert_fails(plm_hdf5_process(path, give_up, NULL), PLM_E_INPUT, "fixed.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
+}
+
+static void no_changed_byte_brings_us_down(void **state) {
+  (void)state;
+  enum { BYTES = 4096, TRIALS = 300 };
+  uint32_t whole = 0;
+  limit_computing();
+  for (uint32_t i = 0; i < TRIALS; i++) {
+    const plm_rng_block random = plm_rng(14, PLM_RNG_SHUFFLE, i, 0, 0);
+    const uint32_t at = plm_rng_below(random.word[0], BYTES), byte = plm_rng_below(random.word[1], 256);
+    const plm_status status = read_with_byte(at, byte);
+    if (status != PLM_OK && status != PLM_E_INPUT) fail_msg("byte %u = %u: %s", at, byte, plm_error_message());
+    whole += status == PLM_OK;
+  }
+  print_message("%u of %d changed files could be read, the others gave an input error\n", whole, TRIALS);
+  assert_in_range(whole, 1, TRIALS - 1);
 }
 #else
 static void without_hdf5_the_build_says_so(void **state) {
@@ -104,6 +181,9 @@ int main(void) {
       cmocka_unit_test(hdf5_strings_of_both_kinds_equal_the_fasta),
       cmocka_unit_test(hdf5_padding_is_removed),
       cmocka_unit_test(bad_hdf5_gives_one_clear_message),
+      cmocka_unit_test(what_libhdf5_does_not_survive_is_an_input_error),
+      cmocka_unit_test(the_process_tells_how_the_reading_ended),
+      cmocka_unit_test(no_changed_byte_brings_us_down),
 #else
       cmocka_unit_test(without_hdf5_the_build_says_so),
 #endif
