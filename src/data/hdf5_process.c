@@ -190,8 +190,8 @@ static plm_status begin(const char *path, plm_hdf5_reading *reading, pid_t *ret_
 
 plm_status plm_hdf5_process(const char *path, plm_hdf5_reading *reading, plm_sequence_sink *sink) {
   refusal last = {.status = PLM_OK};
-  FILE *rows;
-  pid_t child, ended;
+  FILE *rows = NULL;
+  pid_t child = -1, ended;
   int how;
   PLM_TRY(begin(path, reading, &child, &rows));
   plm_status status = take_rows(path, rows, sink, &last);
