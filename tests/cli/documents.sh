@@ -7,10 +7,11 @@ here=$(mktemp -d) && cd "$here" && trap 'rm -rf "$here"' EXIT
 mkdir build bin && ln -s "$protlm" build/protlm && ln -s "$protlm" bin/protlm
 export PATH="$here/bin:$PATH" HOME="$here" XDG_CACHE_HOME="$here/cache" OMP_WAIT_POLICY=passive
 export PROTLM_NUM_HIDDEN_LAYERS=1 PROTLM_HIDDEN_SIZE=16 PROTLM_NUM_ATTENTION_HEADS=2 PROTLM_INTERMEDIATE_SIZE=32 PROTLM_THREADS=1
-export PROTLM_STEPS=500 PROTLM_BATCH_TOKENS=64 PROTLM_MAX_LENGTH=32 PROTLM_LOGGING_STEPS=250 # for train
+export PROTLM_BATCH_TOKENS=64 PROTLM_MAX_LENGTH=32 PROTLM_LOGGING_STEPS=250 # for train
 export PROTLM_ROWS=8 PROTLM_SECONDS=0.01 PROTLM_LENGTH=16 PROTLM_MICRO_BATCH_TOKENS=64       # for bench
-most=600
-[ "${3:-}" != slow ] || { most=30; export PROTLM_STEPS=110; }
+steps=500 most=600
+[ "${3:-}" != slow ] || steps=110 most=30
+export PROTLM_STEPS=$steps
 make_proteins() { awk -v first="$1" 'BEGIN { srand(first); for (i = 0; i < 40; i++) { printf ">p%d\n", first + i; for (j = 0; j < 30; j++) printf "%s", substr("LAGVSERTIDPKQNFYMHWC", 1 + int(20 * rand()), 1); print "" } }'; }
 for name in my other held_out few twenty proteins; do make_proteins $((${#name} * 100)) >$name.fasta; done
 gzip -k proteins.fasta
@@ -29,7 +30,8 @@ run_all() { # a title; commands on standard input, which may go on after a backs
       *) continue ;;
     esac
     ran=$((ran + 1))
-    bash -c "${command/--max-steps 600/--max-steps $most}" >out 2>err </dev/null && continue
+    command=${command/--max-steps 600/--max-steps $most} command=${command//checkpoint-500/checkpoint-$steps}
+    bash -c "$command" >out 2>err </dev/null && continue
     code=$?
     printf '%s: %s\nexit code %s\n' "$title" "$command" "$code"
     tail -n 5 err
