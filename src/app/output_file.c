@@ -48,15 +48,13 @@ static plm_status follow_links(const char *path, char **ret_target) {
 
 /* ---- what may be replaced ---- */
 
-static bool is_same_file(const struct stat *a, const struct stat *b) { return a->st_dev == b->st_dev && a->st_ino == b->st_ino; }
-
 /* A link of /proc may lead to a file that has been removed: its words name no place. */
 static const char *why_not_replaced(const char *path, const char *target) {
-  struct stat found, named;
+  struct stat found;
   if (stat(path, &found) != 0) return plm_path_name(target)[0] == '\0' ? "is no file's name" : NULL;
   if (S_ISDIR(found.st_mode)) return "is a directory";
   if (!S_ISREG(found.st_mode)) return "is no regular file";
-  return stat(target, &named) != 0 || !is_same_file(&found, &named) ? "leads to a file that was removed" : NULL;
+  return !plm_file_is_same(path, target) ? "leads to a file that was removed" : NULL;
 }
 
 static plm_status check_kind(const char *path, const char *target) {
@@ -97,15 +95,14 @@ static plm_status check_target(const char *path, const char *target) {
 
 /* ---- what is read ---- */
 
-static plm_status check_input(const char *path, const struct stat *there, const char *input) {
-  struct stat facts;
+static plm_status check_input(const char *path, const char *input) {
   bool is_stream = strcmp(input, "-") == 0;
-  if ((is_stream ? fstat(STDIN_FILENO, &facts) : stat(input, &facts)) != 0 || !is_same_file(there, &facts)) return PLM_OK;
+  if (!plm_file_is_same(path, is_stream ? "/dev/stdin" : input)) return PLM_OK;
   const char *words = is_stream ? "standard input" : input;
   return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s is read by this command and would be overwritten", path, words), "give another name");
 }
 
-static plm_status check_files_in(const char *path, const struct stat *there, const char *directory) {
+static plm_status check_files_in(const char *path, const char *directory) {
   char **names, *input;
   size_t count;
   PLM_TRY(plm_directory_list(directory, &names, &count));
@@ -113,7 +110,7 @@ static plm_status check_files_in(const char *path, const struct stat *there, con
   for (size_t i = 0; i < count && status == PLM_OK; i++) {
     status = plm_path_join(directory, names[i], &input);
     if (status != PLM_OK) break;
-    status = check_input(path, there, input);
+    status = check_input(path, input);
     plm_free(input);
   }
   plm_names_free(names, count);
@@ -121,24 +118,23 @@ static plm_status check_files_in(const char *path, const struct stat *there, con
 }
 
 /* What is wrong with the model is said by those who read it. */
-static plm_status check_model(const char *path, const struct stat *there, const char *model) {
+static plm_status check_model(const char *path, const char *model) {
   char *directory;
   if (model == NULL || plm_model_is_preset(model)) return PLM_OK;
   if (plm_model_dir_resolve(model, &directory) != PLM_OK) {
     plm_error_clear();
     return PLM_OK;
   }
-  plm_status status = check_files_in(path, there, directory);
+  plm_status status = check_files_in(path, directory);
   plm_free(directory);
   return status;
 }
 
 static plm_status check_inputs(const char *path, const plm_output_inputs *inputs) {
-  struct stat there;
-  if (stat(path, &there) != 0) return PLM_OK; /* a new file is nobody's input */
+  if (!plm_file_exists(path)) return PLM_OK; /* a new file is nobody's input */
   for (size_t i = 0; i < sizeof inputs->files / sizeof *inputs->files; i++)
-    for (size_t j = 0; j < inputs->files[i].count; j++) PLM_TRY(check_input(path, &there, inputs->files[i].items[j]));
-  return check_model(path, &there, inputs->model);
+    for (size_t j = 0; j < inputs->files[i].count; j++) PLM_TRY(check_input(path, inputs->files[i].items[j]));
+  return check_model(path, inputs->model);
 }
 
 plm_status plm_output_file_check(const char *path, const plm_output_inputs *inputs) {

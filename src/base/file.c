@@ -1,12 +1,11 @@
-/* file.c - questions about files, and reading them. Writing: file_write.c; directories: file_tree.c; lock: file_lock.c; the table of
- * system calls: file_system.c; paths: file_path.c. */
+/* file.c - questions about files, and reading them. As memory: file_map.c; writing: file_write.c; directories: file_tree.c; lock:
+ * file_lock.c; the table of system calls: file_system.c; paths: file_path.c. */
 #define _GNU_SOURCE
 #include "base/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -34,7 +33,7 @@ static bool try_again(patience *p) {
   return true;
 }
 
-static int look_at(const char *path, struct stat *ret_facts) {
+int plm_fs_stat(const char *path, struct stat *ret_facts) {
   patience p = {0};
   int result;
   do result = plm_fs_current()->stat(path, ret_facts);
@@ -46,7 +45,7 @@ static int look_at(const char *path, struct stat *ret_facts) {
 
 bool plm_file_exists(const char *path) {
   struct stat facts;
-  return look_at(path, &facts) == 0;
+  return plm_fs_stat(path, &facts) == 0;
 }
 
 bool plm_name_is_taken(const char *path) {
@@ -56,18 +55,23 @@ bool plm_name_is_taken(const char *path) {
 
 bool plm_file_is_directory(const char *path) {
   struct stat facts;
-  return look_at(path, &facts) == 0 && S_ISDIR(facts.st_mode);
+  return plm_fs_stat(path, &facts) == 0 && S_ISDIR(facts.st_mode);
 }
 
 plm_status plm_file_find(const char *path, bool *ret_exists) {
   struct stat facts;
-  *ret_exists = look_at(path, &facts) == 0;
+  *ret_exists = plm_fs_stat(path, &facts) == 0;
   return *ret_exists || errno == ENOENT || errno == ENOTDIR ? PLM_OK : plm_file_cannot(PLM_E_INPUT, "read", path);
+}
+
+bool plm_file_is_same(const char *a, const char *b) {
+  struct stat left, right;
+  return plm_fs_stat(a, &left) == 0 && plm_fs_stat(b, &right) == 0 && left.st_dev == right.st_dev && left.st_ino == right.st_ino;
 }
 
 plm_status plm_file_size(const char *path, int64_t *ret_bytes) {
   struct stat facts;
-  if (look_at(path, &facts) != 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
+  if (plm_fs_stat(path, &facts) != 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
   *ret_bytes = facts.st_size;
   return PLM_OK;
 }
@@ -103,11 +107,17 @@ static ssize_t read_some(int fd, void *data, size_t bytes, int64_t offset) {
   return got;
 }
 
-/* Open for reading; directories are refused here, since opening them works. */
-static plm_status open_for_reading(const char *path, int *ret_fd, struct stat *ret_facts) {
+/* Opening a FIFO would wait until somebody opens it for writing, perhaps for ever. Then reads may wait: in <(command) the writer is there. */
+static int open_without_waiting(const char *path) {
+  int fd = plm_fs_open(path, O_RDONLY | O_NONBLOCK, 0);
+  if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  return fd;
+}
+
+plm_status plm_fs_open_for_reading(const char *path, int *ret_fd, struct stat *ret_facts) {
   patience p = {0};
   int fd;
-  do fd = plm_fs_open(path, O_RDONLY, 0);
+  do fd = open_without_waiting(path);
   while (fd < 0 && try_again(&p));
   if (fd < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);
   plm_status status = PLM_OK;
@@ -148,7 +158,7 @@ plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, s
   int fd;
   struct stat facts;
   plm_status status;
-  PLM_TRY(open_for_reading(path, &fd, &facts));
+  PLM_TRY(plm_fs_open_for_reading(path, &fd, &facts));
   char *data = NULL;
   size_t capacity = facts.st_size > 0 ? (size_t)facts.st_size + 2 : 1 << 16;
   if (facts.st_size > max_bytes) {
@@ -185,7 +195,7 @@ plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes) {
   plm_hasher *hasher = NULL;
   char *piece = NULL;
   plm_status status;
-  PLM_TRY(open_for_reading(path, &fd, &facts));
+  PLM_TRY(plm_fs_open_for_reading(path, &fd, &facts));
   PLM_TRY_GOTO(plm_hasher_create(&hasher), done);
   size_t piece_bytes = facts.st_size > 0 && facts.st_size < HASH_PIECE ? (size_t)facts.st_size : HASH_PIECE;
   PLM_TRY_GOTO(PLM_NEW(&piece, piece_bytes), done);
@@ -196,26 +206,4 @@ done:
   plm_hasher_destroy(hasher);
   plm_fs_current()->close(fd);
   return status;
-}
-
-plm_status plm_file_map(const char *path, plm_mapping *ret_mapping) {
-  int fd;
-  struct stat facts;
-  PLM_TRY(open_for_reading(path, &fd, &facts));
-  plm_status status = PLM_OK;
-  void *base = NULL;
-  if (!S_ISREG(facts.st_mode)) {
-    status = plm_fail(PLM_E_INPUT, "cannot read %s: it is not a regular file", path);
-  } else if (facts.st_size > 0) {
-    base = mmap(NULL, (size_t)facts.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    if (base == MAP_FAILED) status = plm_file_cannot(PLM_E_INPUT, "map", path);
-  }
-  plm_fs_current()->close(fd);
-  if (status == PLM_OK) *ret_mapping = (plm_mapping){.data = base != NULL ? base : "", .bytes = (size_t)facts.st_size, .base = base};
-  return status;
-}
-
-void plm_file_unmap(plm_mapping *mapping) {
-  if (mapping->base != NULL) munmap(mapping->base, mapping->bytes);
-  *mapping = (plm_mapping){0};
 }

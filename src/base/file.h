@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "protlm/status.h"
 
@@ -39,6 +40,7 @@ bool plm_file_exists(const char *path);
 bool plm_file_is_directory(const char *path);
 /* Where absent and cannot-say must be told apart (a log taken for absent would be started afresh): fails on anything but "no such file". */
 PLM_CHECKED plm_status plm_file_find(const char *path, bool *ret_exists);
+bool plm_file_is_same(const char *a, const char *b); /* both there, and one file under two names */
 bool plm_name_is_taken(const char *path); /* by anything, a link that leads nowhere included */
 PLM_CHECKED plm_status plm_file_size(const char *path, int64_t *ret_bytes);
 PLM_CHECKED plm_status plm_disk_free(const char *path, int64_t *ret_bytes); /* what this user may still write there */
@@ -50,14 +52,26 @@ PLM_CHECKED plm_status plm_file_read(const char *path, int64_t max_bytes, char *
 /* XXH3-128 (hex, 33 bytes) and size of a file's content, in bounded memory. */
 PLM_CHECKED plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes);
 
-/* A file as read-only memory. Empty files map to a valid pointer. */
+/* A regular file as read-only memory. Empty files map to a valid pointer.
+ * Reading what the file no longer has, as it was cut short since, raises SIGBUS: see protlm/lost_file.h. */
 typedef struct plm_mapping {
   const void *data;
   size_t bytes;
-  void *base; /* private */
+  void *base; /* private, as is what follows */
+  dev_t device;
+  ino_t inode;
+  struct timespec modified;
 } plm_mapping;
 PLM_CHECKED plm_status plm_file_map(const char *path, plm_mapping *ret_mapping);
 void plm_file_unmap(plm_mapping *mapping);
+
+/* What `path` says of the file that was mapped from it. A file that has taken its name or is gone leaves the mapping as it was. */
+typedef enum plm_file_news {
+  PLM_FILE_AS_IT_WAS,
+  PLM_FILE_TOUCHED, /* written to, perhaps with the same bytes */
+  PLM_FILE_CUT      /* shorter than the mapping, whose end must not be read */
+} plm_file_news;
+plm_file_news plm_file_look_again(const char *path, const plm_mapping *mapping);
 
 /* Names in a directory, sorted bytewise, without "." and "..". Free with plm_names_free. */
 PLM_CHECKED plm_status plm_directory_list(const char *path, char ***ret_names, size_t *ret_count);

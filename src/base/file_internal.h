@@ -9,6 +9,12 @@ const plm_fs *plm_fs_current(void);
 /* open(2) with O_CLOEXEC, tried again when a signal interrupts it. -1 and errno. */
 int plm_fs_open(const char *path, int flags, mode_t mode);
 
+/* stat(2), patiently. -1 and errno. */
+int plm_fs_stat(const char *path, struct stat *ret_facts);
+
+/* Open for reading; directories are refused here, since opening them works. PLM_E_INPUT. */
+PLM_CHECKED plm_status plm_fs_open_for_reading(const char *path, int *ret_fd, struct stat *ret_facts);
+
 /* All bytes or a failure that names `path`; short writes are continued. */
 PLM_CHECKED plm_status plm_fs_write_all(int fd, const char *path, const void *data, size_t bytes);
 PLM_CHECKED plm_status plm_fs_sync(int fd, const char *path);

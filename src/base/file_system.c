@@ -90,7 +90,9 @@ plm_status plm_file_report(plm_status code, const char *verb, const char *path) 
     case EROFS: return plm_hint(code, "that file system is mounted read-only: choose another place");
     case EMFILE:
     case ENFILE: return plm_hint(code, "too many files are open: raise `ulimit -n`");
-    case EEXIST: return plm_hint(code, "remove it or choose another name");
+    case EEXIST:
+    case ENOTEMPTY:
+    case EISDIR: return plm_hint(code, "remove it or choose another name");
     default: return code;
   }
 }

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/file_internal.h"
 #include "base/hash.h"
+#include "protlm/log.h"
 
 enum { BUFFER_BYTES = 1 << 18 };
 
@@ -152,6 +153,7 @@ struct plm_appender {
   char *path;
   int fd;
   int64_t bytes; /* length of the file: whole lines */
+  bool is_gone;  /* and that has been said */
 };
 
 static void free_appender(plm_appender *appender) {
@@ -189,7 +191,18 @@ plm_status plm_appender_write(plm_appender *appender, const void *data, size_t b
   return status;
 }
 
-plm_status plm_appender_sync(plm_appender *appender) { return plm_fs_sync(appender->fd, appender->path); }
+/* Whoever removes a log that is being written learns of it while the run can still be told to save. */
+static void warn_if_removed(plm_appender *appender) {
+  struct stat facts;
+  if (appender->is_gone || fstat(appender->fd, &facts) != 0 || facts.st_nlink > 0) return;
+  appender->is_gone = true;
+  plm_warn("%s was removed while it is written to: its lines are lost when this run ends", appender->path);
+}
+
+plm_status plm_appender_sync(plm_appender *appender) {
+  warn_if_removed(appender);
+  return plm_fs_sync(appender->fd, appender->path);
+}
 
 plm_status plm_appender_close(plm_appender *appender) {
   if (appender == NULL) return PLM_OK;

@@ -148,6 +148,8 @@ static void environment_name(const char *word, size_t length, char ret_name[PLM_
   ret_name[used] = '\0';
 }
 
+static bool is_read(const plm_option *option) { return !option->command_line_only || strcmp(option->name, "config") == 0; }
+
 /* An empty variable is one that is not set. */
 static plm_status read_variable(plm_option_values *values, const plm_option *option, const char *word, size_t length) {
   char name[PLM_LONGEST_OPTION + sizeof prefix], subject[256];
@@ -158,36 +160,50 @@ static plm_status read_variable(plm_option_values *values, const plm_option *opt
   return plm_option_apply(values, option, value, PLM_FROM_ENVIRONMENT, subject);
 }
 
+/* "LEARNING_RATE=1e-3" to "learning-rate" */
+static void option_name(const char *variable, char ret_name[PLM_LONGEST_OPTION + 1]) {
+  size_t i = 0;
+  for (; variable[i] != '=' && variable[i] != '\0' && i < PLM_LONGEST_OPTION; i++)
+    ret_name[i] = (char)(variable[i] == '_' ? '-' : tolower((unsigned char)variable[i]));
+  ret_name[i] = '\0';
+}
+
+static void warn_of_near_miss(const plm_option_table *table, const char *name, int length, const char *variable) {
+  for (size_t i = 0; i < table->count; i++) {
+    char meant[PLM_LONGEST_OPTION + sizeof prefix];
+    if (strlen(name) < 6 || plm_nearest_name(name, &table->options[i].name, 1) == NULL) continue;
+    environment_name(table->options[i].name, strlen(table->options[i].name), meant);
+    plm_warn("the environment variable %.*s is no option of protlm %s; did you mean %s?", length, variable, table->command, meant);
+    return;
+  }
+}
+
 /* A variable that misses an option by a letter is probably a mistake; one that resembles none may belong to another part of protlm. */
-static void warn_of_near_misses(const plm_option_table *table) {
+static void warn_of_variables_without_effect(const plm_option_table *table) {
   for (char *const *entry = environ; *entry != NULL; entry++) {
+    char name[PLM_LONGEST_OPTION + 1];
     if (strncmp(*entry, prefix, sizeof prefix - 1) != 0) continue;
-    char name[PLM_LONGEST_OPTION + 1] = "";
-    const char *tail = *entry + sizeof prefix - 1;
-    for (size_t i = 0; tail[i] != '=' && tail[i] != '\0' && i < PLM_LONGEST_OPTION; i++)
-      name[i] = (char)(tail[i] == '_' ? '-' : tolower((unsigned char)tail[i]));
-    if (plm_option_find(table, name) != NULL) continue;
-    for (size_t i = 0; i < table->count; i++) {
-      if (strlen(name) < 6 || plm_nearest_name(name, &table->options[i].name, 1) == NULL) continue;
-      char meant[PLM_LONGEST_OPTION + sizeof prefix];
-      environment_name(table->options[i].name, strlen(table->options[i].name), meant);
-      plm_warn("the environment variable %.*s is no option of protlm %s; did you mean %s?", (int)strcspn(*entry, "="), *entry, table->command, meant);
-      break;
-    }
+    const int length = (int)strcspn(*entry, "=");
+    option_name(*entry + sizeof prefix - 1, name);
+    const plm_option *option = plm_option_find(table, name);
+    if (option == NULL)
+      warn_of_near_miss(table, name, length, *entry);
+    else if (!is_read(option))
+      plm_warn("the environment variable %.*s has no effect: --%s can only be given on the command line", length, *entry, option->name);
   }
 }
 
 plm_status plm_options_read_environment(plm_option_values *values) {
   for (size_t i = 0; i < values->table->count; i++) {
     const plm_option *option = &values->table->options[i];
-    if (option->command_line_only && strcmp(option->name, "config") != 0) continue;
+    if (!is_read(option)) continue;
     const char *rest = option->aliases, *word = option->name;
     size_t length = strlen(word);
     do
       if (length > 1) PLM_TRY(read_variable(values, option, word, length));
     while ((word = plm_option_next_word(&rest, " ", &length)) != NULL);
   }
-  warn_of_near_misses(values->table);
+  warn_of_variables_without_effect(values->table);
   return PLM_OK;
 }
 

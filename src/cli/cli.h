@@ -57,6 +57,9 @@ void cli_status_line(const char *line);
 /* The current failure as message and hint (with a trace for our bugs and with -v), on stderr. */
 void cli_print_error(const cli_terminal *terminal, plm_status status);
 
+/* A plm_lost_file_fn: says which file it was and ends the process. */
+void cli_tell_lost_file(const char *path);
+
 /* Numbers for people, into a caller's buffer of 32: 12.3k, 4m05s, 1.2 GiB. They return the buffer. */
 char *cli_count(double value, char text[32]);
 char *cli_duration(double seconds, char text[32]);

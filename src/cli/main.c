@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "protlm/log.h"
+#include "protlm/lost_file.h"
 
 /* Where standard input, output or error is closed (`2>&-`), the next file to be opened would get its number, and what is printed would go
  * into that file: into log.jsonl. Something stands in, on which every read and write fails. */
@@ -119,6 +120,7 @@ int main(int argc, char **argv) {
   cli_scan_common(argc - 1, argv + 1, &common);
   cli_terminal_open(&common, &terminal);
   cli_log_open(&terminal, &common);
+  plm_on_lost_file(cli_tell_lost_file);
 
   const plm_command *command = cli_find_command(argc - 1, argv + 1, &words);
   plm_status status = command != NULL ? run_command(command, argc - 1 - words, argv + 1 + words, &common, &terminal)

@@ -79,6 +79,20 @@ void cli_print_error(const cli_terminal *terminal, plm_status status) {
     fprintf(stderr, "%s", plm_error_trace());
 }
 
+/* Async-signal-safe. */
+static void say(const char *words) {
+  if (write(STDERR_FILENO, words, strlen(words)) < 0) return; /* there is nobody to tell that nobody can be told */
+}
+
+void cli_tell_lost_file(const char *path) {
+  say("\nprotlm: ");
+  say(plm_status_name(PLM_E_INPUT));
+  say(": cannot read ");
+  say(path);
+  say(": it was cut short while it was in use, or its disk fails\n  try: put the file back, and run the same command again\n");
+  _exit(PLM_E_INPUT);
+}
+
 char *cli_count(double value, char text[32]) {
   static const char suffix[] = {0, 'k', 'M', 'G', 'T'};
   size_t s = 0;

@@ -71,11 +71,6 @@ static plm_status take_lock(plm_run_directory *d) {
 
 /* ---- choice of the checkpoint ---- */
 
-static bool same_file(const char *a, const char *b) {
-  struct stat left, right;
-  return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev && left.st_ino == right.st_ino;
-}
-
 /* A checkpoint named by the user: a checkpoint directory, or a run whose newest is meant. */
 static plm_status find_named(const char *name, char **ret_path, int64_t *ret_step) {
   if (!plm_file_is_directory(name))
@@ -113,7 +108,7 @@ static void read_run_id(const char *checkpoint, char id[33]) {
 static bool has_branched_off(const char *run, const char *newest, const char *named) {
   char mine[33], its[33], *parent = NULL;
   if (plm_sprintf(&parent, "%s/..", named) != PLM_OK) return false;
-  bool inside = same_file(parent, run);
+  bool inside = plm_file_is_same(parent, run);
   plm_free(parent);
   read_run_id(newest, mine);
   read_run_id(named, its);
@@ -123,7 +118,7 @@ static bool has_branched_off(const char *run, const char *newest, const char *na
 /* The checkpoint called `how`, unless this directory has gone on from it already; never one that would be mixed with another run's. */
 static plm_status choose_named(const char *how, plm_run_directory *d, char **newest, int64_t newest_step) {
   PLM_TRY(find_named(how, &d->checkpoint, &d->step));
-  if (*newest == NULL || same_file(*newest, d->checkpoint)) return PLM_OK;
+  if (*newest == NULL || plm_file_is_same(*newest, d->checkpoint)) return PLM_OK;
   if (!has_branched_off(d->path, *newest, d->checkpoint) || newest_step < d->step)
     return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how, d->path,
                              (long long)newest_step),

@@ -3,13 +3,16 @@
 #include "support/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "protlm/lost_file.h"
 #include "support/scratch.h"
 
 /* ---- reading ---- */
@@ -77,6 +80,77 @@ static void a_mapping_shows_the_file(void **state) {
   assert_int_equal(mapping.bytes, 0);
   assert_non_null(mapping.data);
   plm_file_unmap(&mapping);
+}
+
+static void set_time_of_change(const char *name, time_t seconds) {
+  const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = seconds}};
+  assert_int_equal(utimensat(AT_FDCWD, scratch_path(name), times, 0), 0);
+}
+
+static void a_mapped_file_can_be_looked_at_again(void **state) {
+  (void)state;
+  plm_mapping mapping;
+  scratch_write_text("watched", "MKVLA");
+  set_time_of_change("watched", 1000);
+  assert_ok(plm_file_map(scratch_path("watched"), &mapping));
+  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_AS_IT_WAS);
+  set_time_of_change("watched", 1001);
+  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_TOUCHED);
+  assert_int_equal(truncate(scratch_path("watched"), 4), 0);
+  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_CUT);
+  assert_ok(plm_file_replace(scratch_path("watched"), "M", 1)); /* another file, by rename */
+  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_AS_IT_WAS);
+  assert_ok(plm_file_remove(scratch_path("watched")));
+  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_AS_IT_WAS);
+  plm_file_unmap(&mapping);
+}
+
+static int tell_to = -1;
+static void tell_path_and_leave(const char *path) {
+  ssize_t written = write(tell_to, path, strlen(path));
+  _exit(written > 0 ? 7 : 8);
+}
+
+/* In a process of its own, as it does not live long. */
+static int read_after_truncation(const char *path, FILE *said) {
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    plm_mapping mapping;
+    tell_to = fileno(said);
+    plm_on_lost_file(tell_path_and_leave);
+    if (plm_file_map(path, &mapping) != PLM_OK || truncate(path, 0) != 0) _exit(100);
+    volatile char first = *(const volatile char *)mapping.data;
+    _exit(first == 'M' ? 101 : 102);
+  }
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static void a_page_that_is_lost_is_told_with_the_name_of_its_file(void **state) {
+  (void)state;
+  char words[512] = "";
+  FILE *said = tmpfile();
+  scratch_write_text("lost_page", "MKVLA");
+  assert_int_equal(read_after_truncation(scratch_path("lost_page"), said), 7);
+  rewind(said);
+  words[fread(words, 1, sizeof words - 1, said)] = '\0';
+  fclose(said);
+  assert_string_equal(words, scratch_path("lost_page"));
+}
+
+/* Whose writer never comes. */
+static void a_fifo_does_not_hold_anything_up(void **state) {
+  (void)state;
+  plm_mapping mapping;
+  char *data;
+  size_t bytes;
+  assert_int_equal(mkfifo(scratch_path("fifo"), 0600), 0);
+  assert_fails(plm_file_map(scratch_path("fifo"), &mapping), PLM_E_INPUT, "not a regular file");
+  assert_ok(plm_file_read(scratch_path("fifo"), 100, &data, &bytes));
+  assert_int_equal(bytes, 0);
+  plm_free(data);
 }
 
 static int preads_before_success;
@@ -449,6 +523,9 @@ int main(void) {
       cmocka_unit_test(a_pipe_is_read_to_its_end),
       cmocka_unit_test(what_cannot_be_read_is_named),
       cmocka_unit_test(a_mapping_shows_the_file),
+      cmocka_unit_test(a_mapped_file_can_be_looked_at_again),
+      cmocka_unit_test(a_page_that_is_lost_is_told_with_the_name_of_its_file),
+      cmocka_unit_test(a_fifo_does_not_hold_anything_up),
       cmocka_unit_test(passing_read_errors_are_survived_and_lasting_ones_reported),
       cmocka_unit_test(the_writer_counts_hashes_and_keeps_every_byte),
       cmocka_unit_test(the_writer_never_touches_an_existing_file),
