@@ -70,7 +70,7 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   plm_output notes = *output;
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   plm_print(output, "# %lld sequences, %lld residues, longest %lld\n", (long long)info->count, (long long)info->residues, (long long)info->longest);
-  plm_alphabet_report(packer->alphabet, &packer->policy, info->histogram, print_note, &notes);
+  plm_dataset_report(dataset, packer->alphabet, &packer->policy, print_note, &notes);
   return PLM_OK;
 }
 
@@ -82,7 +82,6 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
   const plm_packer_options packer = {.alphabet = plm_alphabet_esm2(), .policy = policy, .max_length = options->max_length, .evaluation = true};
   plm_dataset *dataset;
   PLM_TRY(plm_dataset_open(&data, &dataset));
-  plm_session_report_data(dataset, &policy);
   plm_status status = print_records(options, dataset, &packer, output);
   plm_dataset_close(dataset);
   return status;

@@ -70,8 +70,17 @@ static plm_status start_line(fasta *f, const char *text, size_t bytes, size_t *r
   return PLM_OK;
 }
 
+/* A carriage return belongs before a newline. Alone it ended lines on old Macintoshes: then a whole file is one name. */
+static plm_status check_line_ends(const fasta *f, const char *text, size_t bytes) {
+  const char *found = memchr(text, '\r', bytes);
+  if (found == NULL || found == text + bytes - 1) return PLM_OK;
+  plm_fail(PLM_E_INPUT, "%s:%lld: a carriage return inside a name's line: the lines end in carriage returns alone", f->words, (long long)f->line);
+  return plm_hint(PLM_E_INPUT, "make them newlines: tr '\\r' '\\n' < old.fasta > new.fasta");
+}
+
 /* A piece of one line, without its newline. */
 static plm_status read_piece(fasta *f, const char *text, size_t bytes) {
+  if (f->place == IN_NAME || f->place == IN_DESCRIPTION) PLM_TRY(check_line_ends(f, text, bytes));
   if (f->place == IN_NAME) {
     size_t n = 0;
     while (n < bytes && !is_blank(text[n])) n++;
@@ -107,8 +116,8 @@ static plm_status read_block(fasta *f, const char *text, size_t bytes) {
 
 static plm_status unreadable(const fasta *f, BGZF *file) {
   if (bgzf_compression(file) == 0) return plm_fail(PLM_E_INPUT, "%s: reading failed: %s", f->words, strerror(errno));
-  plm_fail(PLM_E_INPUT, "%s: the compressed data is damaged or cut short (after line %lld of the text)", f->words, (long long)(f->line - 1));
-  return plm_hint(PLM_E_INPUT, "test it with gzip -t; copy or download it again");
+  plm_fail(PLM_E_INPUT, "%s: the compressed data is damaged or cut short (in line %lld of the text)", f->words, (long long)f->line);
+  return plm_hint(PLM_E_INPUT, "copy or download it again; if gzip -t finds nothing wrong, unpack it with gunzip -k and give what comes out");
 }
 
 /* bgzf files end in an empty block, so that one cut between two blocks is noticed. */

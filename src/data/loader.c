@@ -44,6 +44,7 @@ void plm_loader_destroy(plm_loader *loader) {
 }
 
 int64_t plm_loader_steps_per_epoch(const plm_loader *loader) { return plm_sampler_steps_per_epoch(loader->sampler); }
+int64_t plm_loader_tokens_per_epoch(const plm_loader *loader) { return plm_sampler_total_tokens(loader->sampler); }
 
 plm_status plm_loader_get(plm_loader *loader, int64_t step, const plm_step_batch **ret_batch, double *ret_waited) {
   PLM_ASSERT(step >= 0 && (loader->next < 0 || step == loader->next));

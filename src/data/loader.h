@@ -30,6 +30,7 @@ PLM_CHECKED plm_status plm_loader_create(const plm_view *view, const plm_loader_
 void plm_loader_destroy(plm_loader *loader); /* stops and joins the threads; accepts NULL */
 
 int64_t plm_loader_steps_per_epoch(const plm_loader *loader);
+int64_t plm_loader_tokens_per_epoch(const plm_loader *loader); /* after cropping, over all ranks */
 
 /* Batch of `step`; valid until the next call. The first call may start anywhere (resume); later ones ask for the next step.
  * *ret_waited (optional) = seconds this call waited for data. Failures in the threads are returned here. */

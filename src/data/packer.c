@@ -181,6 +181,7 @@ plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *option
   packed->memory->cu_seqlens[0] = 0;
   for (int64_t s = 0; s < count; s++) {
     int64_t n = plm_token_length(dataset, ids[s], options->max_length);
+    if (n > tokens - begin) return plm_fail(PLM_E_INPUT, "%s: changed while it was read", plm_dataset_get_info(dataset)->source);
     PLM_TRY(pack_sequence(&p, ids[s], s, begin, n));
     begin += n;
   }

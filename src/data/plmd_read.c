@@ -71,6 +71,7 @@ static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summ
     return damaged(path, "its sequence offsets are wrong");
   if (s->names_bytes == 0) return PLM_OK;
   dataset->names = data + s->names_at;
+  dataset->names_bytes = s->names_bytes;
   dataset->name_offsets = (const uint64_t *)(const void *)(data + s->name_offsets_at);
   if (!do_ascend(dataset->name_offsets, s->count, s->names_bytes, 0, PLM_NAME_BYTES, &longest)) return damaged(path, "its name offsets are wrong");
   return PLM_OK;
@@ -128,26 +129,58 @@ plm_status plm_dataset_verify(const plm_dataset *dataset) {
   return strcmp(hex, dataset->info.content_hash) == 0 ? PLM_OK : damaged(dataset->path, "the hash of its content is wrong");
 }
 
+/* Written to is not yet changed: `touch` keeps files from the scratch purge, and a copy may put the same bytes there. */
+plm_status plm_dataset_look_again(plm_dataset *dataset) {
+  plm_mapping now;
+  switch (plm_file_look_again(dataset->path, &dataset->file)) {
+    case PLM_FILE_AS_IT_WAS: return PLM_OK;
+    case PLM_FILE_CUT: break;
+    case PLM_FILE_TOUCHED:
+      PLM_TRY(plm_file_map(dataset->path, &now));
+      dataset->file.modified = now.modified;
+      plm_file_unmap(&now);
+      if (plm_dataset_verify(dataset) == PLM_OK) return PLM_OK;
+  }
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file was changed while it was in use", dataset->path),
+                  "put the file back that the run began with; give new data a new name");
+}
+
 /* ---- access ---- */
+
+typedef struct span {
+  uint64_t begin, length;
+} span;
+
+/* The file may be overwritten at any moment: even then nothing outside the mapping is read. */
+static span find_span(const uint64_t *starts, int64_t id, uint64_t total) {
+  uint64_t begin = starts[id], end = starts[id + 1];
+  return begin <= end && end <= total ? (span){begin, end - begin} : (span){0};
+}
 
 const plm_dataset_info *plm_dataset_get_info(const plm_dataset *dataset) { return &dataset->info; }
 int64_t plm_dataset_count(const plm_dataset *dataset) { return dataset->info.count; }
 
-int64_t plm_dataset_length(const plm_dataset *dataset, int64_t id) { return (int64_t)(dataset->offsets[id + 1] - dataset->offsets[id]); }
+int64_t plm_dataset_length(const plm_dataset *dataset, int64_t id) {
+  int64_t length;
+  plm_dataset_residues(dataset, id, &length);
+  return length;
+}
 
 const char *plm_dataset_residues(const plm_dataset *dataset, int64_t id, int64_t *ret_length) {
-  *ret_length = plm_dataset_length(dataset, id);
-  return dataset->residues + dataset->offsets[id];
+  const span s = find_span(dataset->offsets, id, (uint64_t)dataset->info.residues);
+  *ret_length = (int64_t)s.length;
+  return dataset->residues + s.begin;
 }
 
 void plm_dataset_name(const plm_dataset *dataset, int64_t id, char *buffer, size_t bytes) {
-  size_t length = dataset->name_offsets == NULL ? 0 : (size_t)(dataset->name_offsets[id + 1] - dataset->name_offsets[id]);
-  if (length == 0) {
+  span s = {0};
+  if (dataset->name_offsets != NULL) s = find_span(dataset->name_offsets, id, dataset->names_bytes);
+  if (s.length == 0) {
     snprintf(buffer, bytes, "%" PRId64, id);
     return;
   }
   if (bytes == 0) return;
-  if (length > bytes - 1) length = bytes - 1;
-  memcpy(buffer, dataset->names + dataset->name_offsets[id], length);
-  buffer[length] = '\0';
+  if (s.length > bytes - 1) s.length = bytes - 1;
+  memcpy(buffer, dataset->names + s.begin, s.length);
+  buffer[s.length] = '\0';
 }

@@ -12,6 +12,7 @@ struct plm_dataset {
   const char *residues;
   const uint64_t *offsets; /* [count+1] */
   const char *names;
+  uint64_t names_bytes;
   const uint64_t *name_offsets; /* [count+1]; NULL: no sequence has a name */
   char *path, *source;
 };

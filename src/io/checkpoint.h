@@ -36,8 +36,8 @@ typedef struct plm_checkpoint_content {
  * but a power cut may undo it. *ret_path (optional) is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path);
 
-/* Bytes a checkpoint of this model takes, for messages about full disks. */
-int64_t plm_checkpoint_bytes(const plm_model *model);
+/* Bytes a checkpoint takes of a model with so many parameters, so many of them trained; for messages about disks. */
+int64_t plm_checkpoint_bytes(int64_t parameters, int64_t trainable);
 
 typedef enum plm_checkpoint_state { PLM_CHECKPOINT_GOOD, PLM_CHECKPOINT_DAMAGED } plm_checkpoint_state;
 typedef struct plm_checkpoint_info {

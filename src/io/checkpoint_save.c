@@ -177,7 +177,8 @@ static void update_latest(const char *run_directory, int64_t step) {
 plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path) {
   char *path = NULL, *trash = NULL;
   bool is_complete;
-  int64_t needed = plm_checkpoint_bytes(content->model), available = -1;
+  const plm_params *params = plm_model_get_params(content->model);
+  int64_t needed = plm_checkpoint_bytes(params->parameters, params->trainable), available = -1;
   plm_status status;
   PLM_TRY_GOTO(plm_checkpoint_path(run_directory, step, &path), done);
   PLM_TRY_GOTO(plm_checkpoint_staging_path(run_directory, ".trash", step, &trash), done);
@@ -207,10 +208,7 @@ done:
   return status;
 }
 
-int64_t plm_checkpoint_bytes(const plm_model *model) {
-  const plm_params *params = plm_model_get_params(model);
-  const plm_model_config *config = plm_model_get_config(model);
-  const int64_t others = 1 << 20; /* headers, configuration, states */
-  int64_t inverse_frequencies = config->num_hidden_layers * config->head_width / 2;
-  return (int64_t)sizeof(float) * (params->parameters + inverse_frequencies + 2 * params->trainable) + others;
+int64_t plm_checkpoint_bytes(int64_t parameters, int64_t trainable) {
+  const int64_t others = 1 << 20; /* headers, rotary frequencies, configuration, states */
+  return (int64_t)sizeof(float) * (parameters + 2 * trainable) + others;
 }

@@ -21,13 +21,14 @@ typedef struct plm_model_options {
 
 typedef struct plm_model plm_model;
 
-/* What a model of this shape would take, found by running the model's own code dry. Bytes. */
+/* What a model of this shape would take, found by running the model's own code dry. Bytes, but for the counts. */
 typedef struct plm_memory_plan {
   int64_t parameters;  /* master (and half) blocks, packed weights */
   int64_t gradients, optimizer;
   int64_t activations; /* of one micro-batch, kept and temporary */
   int64_t workspace;
   int64_t total;
+  int64_t parameter_count, trainable_count;
 } plm_memory_plan;
 PLM_CHECKED plm_status plm_model_plan(const plm_model_config *config, const plm_model_options *options, const plm_exec *x, plm_memory_plan *ret_plan);
 

@@ -89,6 +89,8 @@ plm_status plm_model_plan(const plm_model_config *config, const plm_model_option
     plm_memory_plan plan = model->taken;
     plan.activations = (int64_t)model->stack.peak;
     plan.workspace = (int64_t)dry.workspace_needed;
+    plan.parameter_count = model->params->parameters;
+    plan.trainable_count = model->params->trainable;
     status = add_up(&plan);
     if (status == PLM_OK) *ret_plan = plan;
   }

@@ -42,7 +42,6 @@ static void add_step(plm_run *run, const plm_step_outcome *o, double step_second
   run->waited += o->control.data_wait;
   run->start_residues += o->control.residues;
   run->start_tokens += o->control.tokens;
-  run->steps_seconds += step_seconds;
   plm_deadline_step(&run->deadline, step_seconds);
 }
 

@@ -117,7 +117,9 @@ static plm_status evaluate(plm_run *run) {
   plm_run_phase(run, "evaluating");
   plm_run_packer_options(run, &options.packer);
   options.packer.seed = (uint64_t)run->settings->o->eval_seed;
-  PLM_TRY(plm_evaluate(&run->eval, run->model, run->x, &options, NULL, NULL, &metrics));
+  plm_status status = plm_evaluate(&run->eval, run->model, run->x, &options, NULL, NULL, &metrics);
+  PLM_TRY(plm_dataset_look_again(run->eval_data != NULL ? run->eval_data : run->train_data));
+  PLM_TRY(status);
   metrics.step = run->state.step;
   metrics.epoch = (double)run->state.step / (double)run->settings->steps_per_epoch;
   metrics.eval_seconds = plm_clock_monotonic() - started;
@@ -179,11 +181,29 @@ static plm_status save_and_stop(plm_run *run) {
 
 /* ---- one turn ---- */
 
+/* Asked before, so that no more is read of a file that was changed, and after, as it may have been changed while the batch was made. */
+static plm_status next_batch(plm_run *run, const plm_step_batch **ret_batch, double *ret_waited) {
+  PLM_TRY(plm_dataset_look_again(run->train_data));
+  plm_status status = plm_loader_get(run->loader, run->state.step, ret_batch, ret_waited);
+  PLM_TRY(plm_dataset_look_again(run->train_data)); /* if so, that is what is wrong with the batch */
+  return status;
+}
+
+/* It is not the model that failed: what was learnt since the last save is kept. */
+static plm_status save_and_fail(plm_run *run, plm_status failure) {
+  plm_error_record first;
+  if (run->comm->size > 1 || run->state.step == 0) return failure;
+  plm_error_take(failure, &first);
+  if (save(run, false) != PLM_OK) plm_warn("%s", plm_error_message());
+  return plm_error_give(&first);
+}
+
 static plm_status step_once(plm_run *run) {
   const plm_step_batch *batch;
   plm_step_outcome outcome;
   double waited, started = plm_clock_monotonic();
-  PLM_TRY(plm_loader_get(run->loader, run->state.step, &batch, &waited));
+  plm_status status = next_batch(run, &batch, &waited);
+  if (status != PLM_OK) return save_and_fail(run, status);
   PLM_TRY(plm_run_step(run, batch, waited, &outcome));
   run->stop = outcome.control.stop_flags;
   /* Asked to stop before the first step was done: it does not count, is not logged, and leaves nothing. */

@@ -10,6 +10,7 @@
 
 #include "base/system.h"
 #include "base/text.h"
+#include "io/checkpoint.h"
 #include "protlm/log.h"
 #include "train/run.h"
 
@@ -106,8 +107,7 @@ static plm_status plan(plm_run *run) {
   return plm_model_plan(&run->settings->config, &options, run->x, &run->memory);
 }
 
-/* Weights and both moments in fp32; the rest is small. */
-int64_t plm_run_checkpoint_bytes(const plm_run *run) { return run->memory.optimizer / 2 * 3; }
+int64_t plm_run_checkpoint_bytes(const plm_run *run) { return plm_checkpoint_bytes(run->memory.parameter_count, run->memory.trainable_count); }
 
 /* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that crossed it. */
 static int64_t automatic_limit(const plm_run *run) {
@@ -160,10 +160,9 @@ static void report_memory(const plm_run *run) {
 static void report_steps(const plm_run *run) {
   const plm_train_settings *s = run->settings;
   char steps[PLM_NUMBER_TEXT], epoch[PLM_NUMBER_TEXT], batch[PLM_NUMBER_TEXT];
-  const int64_t sequences = run->state.global_batch_sequences;
-  plm_info("steps: %s, %s an epoch (%.2f epochs), %s %s each", plm_count_text(s->max_steps, steps), plm_count_text(s->steps_per_epoch, epoch),
-           (double)s->max_steps / (double)s->steps_per_epoch, plm_count_text(sequences > 0 ? sequences : s->o->batch_tokens, batch),
-           sequences > 0 ? "sequences" : "tokens");
+  const int64_t tokens = plm_loader_tokens_per_epoch(run->loader) / s->steps_per_epoch;
+  plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps), plm_count_text(s->steps_per_epoch, epoch),
+           (double)s->max_steps / (double)s->steps_per_epoch, plm_count_text(tokens, batch));
   plm_info("learning rate: %s to %.3g, %lld warm-up steps; %s on %lld threads (%s)", plm_schedule_name(&s->schedule), s->o->learning_rate,
            (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads, plm_cpu_level_name(run->x->level));
   double highest = plm_schedule_highest(&s->schedule);

@@ -54,7 +54,6 @@ typedef struct plm_run {
   double interval_before; /* seconds of the open interval spent by an earlier start */
   double last_save_at;
   double interval_flops; /* exec's counter at interval_at */
-  double steps_seconds;  /* of all steps of this start */
   double waited;         /* for data, by this start */
   int64_t start_residues, start_tokens;
   plm_progress progress;

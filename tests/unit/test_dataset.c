@@ -276,6 +276,35 @@ static void rotten_residues_are_noticed(void **state) {
   assert_int_equal(residues_after_opening(scratch_path("rotten.fasta"), true), 3);
 }
 
+static void overwrite(const char *path, long at, const char *text) {
+  int fd = open(path, O_WRONLY);
+  assert_int_equal(pwrite(fd, text, strlen(text), at), strlen(text));
+  close(fd);
+}
+
+/* Under the feet of whoever reads it: found, and until then nothing outside the file is read. */
+static void a_packed_file_that_changes_while_it_is_open_is_noticed(void **state) {
+  (void)state;
+  char packed[1024], name[16];
+  int64_t length;
+  plm_dataset *dataset = open_text("moving.fasta", ">a\nMKV\n>b\nMKVLA\n");
+  snprintf(packed, sizeof packed, "%s", plm_dataset_get_info(dataset)->path);
+  assert_ok(plm_dataset_look_again(dataset));
+  overwrite(packed, PLMD_RESIDUES_AT, "MKV"); /* as it was */
+  assert_ok(plm_dataset_look_again(dataset));
+  overwrite(packed, PLMD_RESIDUES_AT, "W");
+  assert_fails(plm_dataset_look_again(dataset), PLM_E_INPUT, "changed while it was in use");
+  overwrite(packed, PLMD_RESIDUES_AT + 8 + 8, "\xff\xff\xff\xff\xff\xff\xff\xff"); /* where sequence 1 begins */
+  for (int64_t id = 0; id < 2; id++) {
+    const char *residues = plm_dataset_residues(dataset, id, &length);
+    assert_true(length >= 0 && length <= 8 && residues != NULL);
+    plm_dataset_name(dataset, id, name, sizeof name);
+  }
+  assert_int_equal(truncate(packed, 100), 0);
+  assert_fails(plm_dataset_look_again(dataset), PLM_E_INPUT, "changed while it was in use");
+  plm_dataset_close(dataset);
+}
+
 static int left_to_read;
 static bool is_enough(void) { return left_to_read-- == 0; }
 
@@ -399,6 +428,7 @@ int main(void) {
       cmocka_unit_test(damage_is_noticed),
       cmocka_unit_test(a_damaged_cache_is_made_anew),
       cmocka_unit_test(rotten_residues_are_noticed),
+      cmocka_unit_test(a_packed_file_that_changes_while_it_is_open_is_noticed),
       cmocka_unit_test(reading_can_be_interrupted),
       cmocka_unit_test(what_the_user_is_told_has_every_count),
       cmocka_unit_test(every_failed_allocation_is_survived),
