@@ -50,6 +50,7 @@ static const bad_row bad_rows[] = {
     DATA("no_record.fasta", "\n\n\n", 3, "no_record.fasta", NULL),
     DATA("prose.txt", "Dear all,\nplease find attached\n", 3, "prose.txt:1: text before the first '>'", "'>name'"),
     DATA("only_empty.fasta", ">a\n>b\n\n>c\n", 3, "all 3 records are empty", NULL),
+    DATA("mac.fasta", ">a\rMKV\r>b\rMK\r", 3, "mac.fasta:1: a carriage return", "tr '"),
     DATA("comment.fasta", "; old style\n>a\nMKV\n", 3, "comment.fasta:1", "grep -v"),
     DATA("reads.fastq", "@r1\nACGT\n+\nIIII\n", 3, "FASTQ", "protein"),
     DATA("nul.fasta", ">a\nMK\0V\n", 3, "nul.fasta:2: a NUL byte", "copy the file again"),

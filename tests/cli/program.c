@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/child.h"
 #include "support/scratch.h"
 #include "support/unit.h"
 
@@ -28,52 +29,19 @@ const char *program_last(void) { return last; }
 
 /* ---- the child ---- */
 
-static void must(bool ok, const char *what) {
-  if (ok) return;
-  perror(what);
-  _exit(126);
-}
-
-static void set_environment(const char *const *environment) {
-  static const char *const removed[] = {"NO_COLOR", "COLUMNS", "HF_HOME", "HF_HUB_CACHE", "SLURM_NTASKS", "SLURM_JOB_END_TIME", "TMPDIR"};
-  for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) unsetenv(removed[i]);
-  for (char **entry = environ; *entry != NULL;) {
-    char name[256];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(*entry, "="), *entry);
-    bool is_ours = strncmp(name, "PROTLM_", strlen("PROTLM_")) == 0 && strcmp(name, "PROTLM_CPU") != 0;
-    if (is_ours)
-      unsetenv(name); /* moves the rest up */
-    else
-      entry++;
-  }
-  setenv("HOME", scratch_path("home"), 1);
-  setenv("XDG_CACHE_HOME", scratch_path("cache"), 1);
-  setenv("TERM", "xterm", 1);
-  setenv("OMP_WAIT_POLICY", "passive", 0);
-  for (; environment != NULL && *environment != NULL; environment++) {
-    char name[256];
-    size_t length = strcspn(*environment, "=");
-    snprintf(name, sizeof name, "%.*s", (int)length, *environment);
-    if ((*environment)[length] == '=')
-      setenv(name, *environment + length + 1, 1);
-    else
-      unsetenv(name);
-  }
-}
-
 /* The program is opened before rights are given up: its folder may be closed to others. */
 static void become_program(const program_options *options, char **argv, int out, int err) {
   int program = open(PROTLM, O_RDONLY);
-  must(program >= 0, PROTLM);
+  child_must(program >= 0, PROTLM);
   int in = open(options->input != NULL ? options->input : "/dev/null", O_RDONLY);
   if (options->output != NULL) out = open(options->output, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  must(in >= 0 && out >= 0, "opening standard input and output");
-  must(dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2, "dup2");
-  must(options->directory == NULL || chdir(options->directory) == 0, "chdir");
-  set_environment(options->environment);
-  if (options->as_nobody && geteuid() == 0) must(setgid(NOBODY) == 0 && setuid(NOBODY) == 0, "setuid");
+  child_must(in >= 0 && out >= 0, "opening standard input and output");
+  child_must(dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2, "dup2");
+  child_must(options->directory == NULL || chdir(options->directory) == 0, "chdir");
+  child_set_environment(options->environment);
+  if (options->as_nobody && geteuid() == 0) child_must(setgid(NOBODY) == 0 && setuid(NOBODY) == 0, "setuid");
   fexecve(program, argv, environ);
-  must(false, PROTLM);
+  child_must(false, PROTLM);
 }
 
 /* ---- the parent ---- */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "integration/files.h"
+#include "support/child.h"
 #include "support/scratch.h"
 #include "support/unit.h"
 
@@ -41,30 +42,6 @@ int run_setup(void **state) {
 
 /* ---- the child ---- */
 
-static void must(bool ok, const char *what) {
-  if (ok) return;
-  perror(what);
-  _exit(126);
-}
-
-static void set_environment(const char *const *environment) {
-  static const char *const removed[] = {"NO_COLOR", "COLUMNS", "HF_HOME", "HF_HUB_CACHE", "SLURM_NTASKS", "SLURM_JOB_END_TIME", "TMPDIR"};
-  for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) unsetenv(removed[i]);
-  for (char **entry = environ; *entry != NULL;) {
-    char name[256];
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(*entry, "="), *entry);
-    bool is_ours = strncmp(name, "PROTLM_", strlen("PROTLM_")) == 0 && strcmp(name, "PROTLM_CPU") != 0;
-    if (is_ours)
-      unsetenv(name); /* moves the rest up */
-    else
-      entry++;
-  }
-  setenv("HOME", scratch_path("home"), 1);
-  setenv("XDG_CACHE_HOME", scratch_path("cache"), 1);
-  setenv("OMP_WAIT_POLICY", "passive", 0);
-  for (; environment != NULL && *environment != NULL; environment++) must(putenv((char *)(uintptr_t)*environment) == 0, "putenv");
-}
-
 /* What the test was started under - nohup, a shell's background - is not passed on: signals do what they do by default. */
 static void set_signals(const run_options *options) {
   static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
@@ -79,17 +56,17 @@ static void set_signals(const run_options *options) {
 static void become_program(const run_options *options, const run_process *process, char **argv) {
   int in = open(options->input != NULL ? options->input : "/dev/null", O_RDONLY);
   int out = open(process->out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644), err = open(process->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
-  must(in >= 0 && out >= 0 && err >= 0, "opening standard input and output");
-  must(dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2, "dup2");
+  child_must(in >= 0 && out >= 0 && err >= 0, "opening standard input and output");
+  child_must(dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2, "dup2");
   if (options->file_bytes > 0) {
     const struct rlimit limit = {(rlim_t)options->file_bytes, (rlim_t)options->file_bytes};
-    must(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
+    child_must(setrlimit(RLIMIT_FSIZE, &limit) == 0, "setrlimit");
   }
-  set_environment(options->environment);
+  child_set_environment(options->environment);
   set_signals(options);
-  must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl"); /* a test that fails leaves no run behind that goes on for ever */
+  child_must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl"); /* a test that fails leaves no run behind that goes on for ever */
   execv(PROTLM, argv);
-  must(false, PROTLM);
+  child_must(false, PROTLM);
 }
 
 /* ---- the parent ---- */

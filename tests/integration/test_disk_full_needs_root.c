@@ -9,30 +9,19 @@
 #include <unistd.h>
 
 #include "integration/files.h"
-#include "integration/logs.h"
+#include "integration/no_room.h"
 #include "integration/run.h"
-#include "integration/tiny.h"
 #include "support/scratch.h"
 #include "support/unit.h"
 
-/* A checkpoint of this model takes about 350 KiB. */
-#define TRAIN TINY_PLAIN " --max-steps 12 --save-steps 3"
-
 enum { SKIPPED = 77 };
 
-static int mount_small(void **state) {
-  if (run_setup(state) != 0 || mkdir(file_path("small"), 0755) != 0) return -1;
+static int prepare(void **state) {
+  if (no_room_setup(state) != 0 || mkdir(file_path("small"), 0755) != 0) return -1;
   if (mount("none", file_path("small"), "tmpfs", 0, "size=1m") == 0) return 0;
   printf("skipped: no file system can be mounted here: %s\n", strerror(errno));
   scratch_teardown(state);
   exit(SKIPPED);
-}
-
-static int prepare(void **state) {
-  if (mount_small(state) != 0) return -1;
-  run_result r = run_protlm(NULL, TRAIN " --output-dir {}/undisturbed");
-  run_expect(&r, 0);
-  return 0;
 }
 
 static int tear_down(void **state) {
@@ -47,23 +36,10 @@ static void fill(const char *path, long bytes) {
   fclose(file);
 }
 
-static void expect_finish(const char *run) {
-  run_result r = run_protlm(NULL, TRAIN " --output-dir {}/%s", run);
-  run_expect(&r, 0);
-  file_expect_same_tensors(file_path("%s/checkpoint-12", run), "undisturbed/checkpoint-12");
-  log_expect_each_step_once(run, 1, 12);
-  log_expect_same(run, "undisturbed");
-}
-
-static void expect_no_bad_checkpoint(const char *run) {
-  run_result r = run_protlm(NULL, "ckpt ls --deep {}/%s", run);
-  run_expect(&r, 0);
-}
-
 /* Room for two checkpoints, not for three. */
 static void a_full_disk_is_said_with_numbers(void **state) {
   (void)state;
-  run_result r = run_protlm(NULL, TRAIN " --output-dir {}/small/run");
+  run_result r = run_protlm(NULL, NO_ROOM_TRAIN " --output-dir {}/small/run");
   run_expect(&r, 6);
   run_expect_words(&r, r.err, "No space left on device");
   run_expect_words(&r, r.err, "free");
@@ -71,10 +47,10 @@ static void a_full_disk_is_said_with_numbers(void **state) {
   run_expect_words(&r, r.err, "the last good checkpoint is");
   run_expect_words(&r, r.err, "checkpoint-6");
   assert_int_equal(file_newest_checkpoint("small/run"), 6);
-  expect_no_bad_checkpoint("small/run");
+  no_room_expect_no_bad_checkpoint("small/run");
   if (strstr(file_list("small/run", NULL), "tmp-") != NULL) fail_msg("half a checkpoint was left: %s", file_list("small/run", NULL));
   /* Still no room: the same again, and nothing is lost by it. */
-  r = run_protlm(NULL, TRAIN " --output-dir {}/small/run");
+  r = run_protlm(NULL, NO_ROOM_TRAIN " --output-dir {}/small/run");
   run_expect(&r, 6);
   assert_int_equal(file_newest_checkpoint("small/run"), 6);
 }
@@ -82,7 +58,7 @@ static void a_full_disk_is_said_with_numbers(void **state) {
 static void with_room_again_it_goes_on(void **state) {
   (void)state;
   if (mount("none", file_path("small"), "tmpfs", MS_REMOUNT, "size=16m") != 0) fail_msg("the file system can't be made larger: %s", strerror(errno));
-  expect_finish("small/run");
+  no_room_expect_finish("small/run");
 }
 
 /* Full from the first byte on: nothing is trained that could not be saved. */
@@ -90,7 +66,7 @@ static void a_disk_without_any_room_is_refused(void **state) {
   (void)state;
   if (mount("none", file_path("small"), "tmpfs", MS_REMOUNT, "size=20m") != 0) fail_msg("the file system can't be made larger: %s", strerror(errno));
   fill("small/ballast", 20 << 20);
-  run_result r = run_protlm(NULL, TRAIN " --output-dir {}/small/other");
+  run_result r = run_protlm(NULL, NO_ROOM_TRAIN " --output-dir {}/small/other");
   run_expect(&r, 6);
   run_expect_words(&r, r.err, "No space left on device");
   unlink(file_path("small/ballast"));

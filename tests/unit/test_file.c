@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "protlm/log.h"
 #include "protlm/lost_file.h"
 #include "support/scratch.h"
 
@@ -308,6 +309,29 @@ static void an_appender_adds_lines_to_what_is_there(void **state) {
   assert_ok(plm_appender_close(NULL));
 }
 
+static char said[256];
+static void remember(void *user, plm_log_level level, const char *line) {
+  (void)user, (void)level;
+  snprintf(said, sizeof said, "%s", line);
+}
+
+static void a_log_that_is_removed_is_said_once(void **state) {
+  (void)state;
+  plm_appender *appender;
+  plm_log_set_sink(remember, NULL);
+  assert_ok(plm_appender_open(scratch_path("removed"), &appender));
+  assert_ok(plm_appender_sync(appender));
+  assert_string_equal(said, "");
+  assert_ok(plm_file_remove(scratch_path("removed")));
+  assert_ok(plm_appender_sync(appender));
+  assert_non_null(strstr(said, "/removed was removed while it is written to"));
+  said[0] = '\0';
+  assert_ok(plm_appender_sync(appender));
+  assert_string_equal(said, "");
+  assert_ok(plm_appender_close(appender));
+  plm_log_set_sink(NULL, NULL);
+}
+
 static int writes_left;
 static ssize_t filling_write(int fd, const void *data, size_t bytes) {
   if (writes_left-- > 0) return plm_fs_real()->write(fd, data, bytes > 3 ? 3 : bytes);
@@ -535,6 +559,7 @@ int main(void) {
       cmocka_unit_test(replacing_leaves_one_file_with_the_new_bytes),
       cmocka_unit_test(a_leftover_temporary_of_the_same_process_id_is_no_obstacle),
       cmocka_unit_test(an_appender_adds_lines_to_what_is_there),
+      cmocka_unit_test(a_log_that_is_removed_is_said_once),
       cmocka_unit_test(a_line_that_does_not_fit_leaves_no_half_behind),
       cmocka_unit_test(directories_are_made_with_parents_and_removed_whole),
       cmocka_unit_test(names_come_sorted_by_their_bytes),

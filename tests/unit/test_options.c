@@ -241,18 +241,24 @@ static void remember(void *user, plm_log_level level, const char *line) {
   snprintf(warned, sizeof warned, "%s", line);
 }
 
-static void a_mistyped_variable_is_warned_of(void **state) {
-  (void)state;
+static void expect_warning(const char *variable, const char *value, const char *words) {
   plm_option_values *values;
+  warned[0] = '\0';
   plm_log_set_sink(remember, NULL);
-  setenv("PROTLM_LEARNNG_RATE", "1", 1);
-  setenv("PROTLM_CPU", "ref", 1);
+  setenv(variable, value, 1);
   assert_ok(load(&sample_table, "", &values));
+  unsetenv(variable);
   plm_option_values_destroy(values);
   plm_log_set_sink(NULL, NULL);
-  assert_string_equal(warned, "the environment variable PROTLM_LEARNNG_RATE is no option of protlm train; did you mean PROTLM_LEARNING_RATE?");
-  unsetenv("PROTLM_LEARNNG_RATE");
-  unsetenv("PROTLM_CPU");
+  assert_string_equal(warned, words);
+}
+
+static void a_variable_without_effect_is_warned_of(void **state) {
+  (void)state;
+  expect_warning("PROTLM_LEARNNG_RATE", "1", "the environment variable PROTLM_LEARNNG_RATE is no option of protlm train; did you mean PROTLM_LEARNING_RATE?");
+  expect_warning("PROTLM_PRINT_CONFIG", "1",
+                 "the environment variable PROTLM_PRINT_CONFIG has no effect: --print-config can only be given on the command line");
+  expect_warning("PROTLM_CPU", "ref", "");
 }
 
 /* ---- configuration files ---- */
@@ -389,7 +395,7 @@ int main(void) {
       cmocka_unit_test(a_single_positional_word_is_not_taken_twice),
       cmocka_unit_test(a_wrong_table_is_our_bug),
       cmocka_unit_test(the_command_line_wins_over_environment_over_file_over_preset),
-      cmocka_unit_test(a_mistyped_variable_is_warned_of),
+      cmocka_unit_test(a_variable_without_effect_is_warned_of),
       cmocka_unit_test(a_config_file_may_be_written_in_the_ways_of_yaml),
       cmocka_unit_test(every_mistake_in_a_config_file_has_its_place),
       cmocka_unit_test(the_nearest_name_is_near),
