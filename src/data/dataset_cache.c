@@ -18,6 +18,7 @@
 #include "base/hash.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "data/sequence_file.h"
 #include "protlm/log.h"
 
 /* ---- the key ---- */
@@ -80,17 +81,12 @@ static plm_status temporary_directory(char **ret_path) {
   return PLM_OK;
 }
 
-static bool is_regular(const char *path) {
-  struct stat info;
-  return strcmp(path, "-") != 0 && stat(path, &info) == 0 && S_ISREG(info.st_mode);
-}
-
 plm_status plm_cache_directory(const plm_dataset_options *options, int index, char **ret_path) {
   *ret_path = NULL;
   if (options->cache_directory != NULL) return index == 0 ? plm_strdup(options->cache_directory, ret_path) : PLM_OK;
   const char *first = options->paths.items[0];
   switch (index) {
-    case 0: return is_regular(first) ? plm_path_parent(first, ret_path) : plm_strdup("", ret_path);
+    case 0: return plm_sequence_file_is_regular(first) ? plm_path_parent(first, ret_path) : plm_strdup("", ret_path);
     case 1: return from_environment("PROTLM_CACHE", "", ret_path);
     case 2: return from_environment("XDG_CACHE_HOME", "/protlm", ret_path);
     case 3: return from_environment("HOME", "/.cache/protlm", ret_path);

@@ -7,9 +7,11 @@
 #include <htslib/bgzf.h>
 #include <htslib/hts_log.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "data/sequence_file.h"
+#include "data/stream_pump.h"
 
 enum { BLOCK_BYTES = 1 << 20 };
 
@@ -148,22 +150,40 @@ static plm_status read_all(fasta *f, BGZF *file, char *block) {
   return f->begun ? plm_sequence_sink_end(f->sink) : PLM_OK;
 }
 
-plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink) {
-  fasta f = {.words = plm_sequence_file_words(path), .sink = sink, .line = 1};
-  plm_status status = PLM_OK;
-  char *block = NULL;
-  hts_set_log_level(HTS_LOG_OFF); /* its words go to stderr; ours go to the user */
-  PLM_TRY(PLM_NEW(&block, BLOCK_BYTES));
-  BGZF *file = bgzf_open(path, "r");
-  if (file == NULL) {
-    status = plm_fail(PLM_E_INPUT, "%s: cannot be opened: %s", f.words, strerror(errno));
-    goto done;
-  }
-  PLM_TRY_GOTO(check_end(&f, file), done);
+static plm_status read_opened(fasta *f, BGZF *file, int threads) {
+  char *block;
+  PLM_TRY(check_end(f, file));
   if (threads > 1 && bgzf_compression(file) == 2) bgzf_mt(file, threads, 256);
-  PLM_TRY_GOTO(read_all(&f, file, block), done);
-done:
-  if (file != NULL) bgzf_close(file);
+  PLM_TRY(PLM_NEW(&block, BLOCK_BYTES));
+  plm_status status = read_all(f, file, block);
   plm_free(block);
   return status;
+}
+
+/* Takes `file`, or says why it is NULL. */
+static plm_status read_and_close(fasta *f, BGZF *file, int threads) {
+  if (file == NULL) return plm_fail(PLM_E_INPUT, "%s: cannot be opened: %s", f->words, strerror(errno));
+  plm_status status = read_opened(f, file, threads);
+  bgzf_close(file);
+  return status;
+}
+
+/* Why the stream ended is more than what that did to the text. */
+static plm_status read_stream(fasta *f, const char *path, int threads) {
+  plm_stream_pump *pump;
+  plm_error_record text;
+  int fd;
+  PLM_TRY(plm_stream_pump_open(path, f->sink->interrupted, &pump, &fd));
+  BGZF *file = bgzf_dopen(fd, "r");
+  if (file == NULL) close(fd);
+  plm_status status = read_and_close(f, file, threads);
+  if (status != PLM_OK) plm_error_take(status, &text);
+  PLM_TRY(plm_stream_pump_close(pump));
+  return status == PLM_OK ? PLM_OK : plm_error_give(&text);
+}
+
+plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink) {
+  fasta f = {.words = plm_sequence_file_words(path), .sink = sink, .line = 1};
+  hts_set_log_level(HTS_LOG_OFF); /* its words go to stderr; ours go to the user */
+  return plm_sequence_file_is_regular(path) ? read_and_close(&f, bgzf_open(path, "r"), threads) : read_stream(&f, path, threads);
 }

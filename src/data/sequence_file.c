@@ -10,6 +10,11 @@
 
 const char *plm_sequence_file_words(const char *path) { return strcmp(path, "-") == 0 ? "standard input" : path; }
 
+bool plm_sequence_file_is_regular(const char *path) {
+  struct stat facts;
+  return strcmp(path, "-") != 0 && stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
+}
+
 /* Compressed and other well-known files that people hand over. */
 static const struct foreign {
   const char *magic;

@@ -13,6 +13,9 @@ typedef enum plm_sequence_format { PLM_FORMAT_TEXT, PLM_FORMAT_HDF5, PLM_FORMAT_
 /* "standard input" for "-", else the path: what messages call it. */
 const char *plm_sequence_file_words(const char *path);
 
+/* Not a pipe, a FIFO or a terminal: it can be read twice. */
+bool plm_sequence_file_is_regular(const char *path);
+
 /* What the file is, by its first bytes. Fails for what is missing, unreadable, a directory, empty, or packed by a program that we do not
  * read. Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
 PLM_CHECKED plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_format);

@@ -1,8 +1,11 @@
 /* Signals and time limits: finish the step, save, exit 75; or nothing at all before the first step; or at once at the second signal. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "integration/files.h"
 #include "integration/logs.h"
@@ -103,6 +106,26 @@ static void before_the_first_step_nothing_is_kept(void **state) {
   assert_int_equal(run_protlm(NULL, TINY_PLAIN " --max-steps 2 --output-dir {}/early").code, 0);
 }
 
+/* Nobody writes to it, or somebody has begun to and does not go on. */
+static void a_pipe_that_says_nothing_does_not_hold_a_stop_up(void **state) {
+  (void)state;
+  assert_int_equal(mkfifo(file_path("fifo"), 0600), 0);
+  for (int has_writer = 0; has_writer < 2; has_writer++) {
+    run_process process;
+    run_start(NULL, &process, "train " TINY_MODEL " " TINY_BATCH " --train {}/fifo --output-dir {}/piped");
+    if (!run_until_said(&process, "reading", 1)) fail_msg("it never read");
+    int writer = has_writer ? open(file_path("fifo"), O_WRONLY) : -1;
+    if (has_writer) assert_int_equal(write(writer, ">a\nMKV\n>b\nMK", 12), 12);
+    run_sleep(0.2);
+    run_signal(&process, SIGTERM);
+    run_result r = run_wait(&process);
+    if (writer >= 0) close(writer);
+    run_expect(&r, 75);
+    run_expect_words(&r, r.out, "before the first step");
+    if (file_exists("piped")) fail_msg("it left: %s", file_list("piped", NULL));
+  }
+}
+
 static void a_second_signal_leaves_at_once(void **state) {
   (void)state;
   run_process process;
@@ -153,7 +176,7 @@ static void the_jobs_end_is_known(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_step_is_finished_and_saved), cmocka_unit_test(nohup_is_respected), cmocka_unit_test(usr2_saves_and_goes_on),
-      cmocka_unit_test(before_the_first_step_nothing_is_kept), cmocka_unit_test(a_second_signal_leaves_at_once),
+      cmocka_unit_test(before_the_first_step_nothing_is_kept), cmocka_unit_test(a_pipe_that_says_nothing_does_not_hold_a_stop_up), cmocka_unit_test(a_second_signal_leaves_at_once),
       cmocka_unit_test(the_time_limit_is_kept), cmocka_unit_test(the_jobs_end_is_known),
   };
   return cmocka_run_group_tests(tests, run_setup, scratch_teardown);
