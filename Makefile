@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE   ?= cmake
 
-.PHONY: all help demo check check-long bench parity pictures docs install clean deps
+.PHONY: all help demo check check-long bench parity pictures docs format install clean deps
 
 all: ## build build/protlm
 	@tools/build.sh release $(BUILD)
@@ -35,6 +35,9 @@ pictures: all ## screenshots of a report page (RUN=directory; default the demo's
 
 docs: all ## regenerate man pages, completions and docs/options.md from the option tables
 	@tools/generate_docs.sh $(BUILD)/protlm .
+
+format: ## lay the C files out as .clang-format says
+	@tools/format.sh
 
 install: all ## install program, man pages and completions under PREFIX
 	@$(CMAKE) --install $(BUILD) --prefix $(PREFIX)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # `make check-long`: what `make check` leaves out because it takes long. The whole suite under asan+ubsan and under tsan, long kill loops,
-# other compilers, a build without optional libraries, line coverage. Ends with "N passed, N failed, N skipped".
+# other compilers, a build without optional libraries, layout, coverage. Ends with "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.."
 tools/install-deps.sh --long || exit 1
@@ -24,6 +24,9 @@ for compiler in gcc-11 gcc-12 clang; do
   step "compiles without a warning: $compiler"
   build release "build-$compiler" -DCMAKE_C_COMPILER="$compiler" -DPROTLM_WERROR=ON
 done
+
+step "laid out as .clang-format says"
+tools/format.sh --check || failed="$failed; format"
 
 step coverage
 build coverage build-coverage

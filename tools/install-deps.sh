@@ -6,7 +6,7 @@ set -eu
 
 base="gcc libc6-dev make cmake ninja-build pkg-config libhts-dev libjansson-dev libxxhash-dev libyaml-dev zlib1g-dev libdnnl-dev libhdf5-dev"
 test="libcmocka-dev tabix man-db groff-base"
-long="gcc-11 gcc-12 clang lcov chromium zsh fish"
+long="gcc-11 gcc-12 clang clang-format lcov chromium zsh fish"
 
 wanted="$base $test"
 [ "${1:-}" = --long ] && wanted="$wanted $long"

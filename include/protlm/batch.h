@@ -13,12 +13,12 @@
 
 typedef struct plm_tokens {
   int64_t N, S;
-  int64_t max_length;          /* longest sequence, tokens */
-  const int32_t *tokens;       /* [N] */
-  const int32_t *positions;    /* [N] position in its (cropped) sequence, from 0 */
-  const int32_t *cu_seqlens;   /* [S+1] */
-  const int64_t *sequence_id;  /* [S] index in the dataset */
-  const int32_t *crop_offset;  /* [S] first kept token of the uncropped token sequence */
+  int64_t max_length;         /* longest sequence, tokens */
+  const int32_t *tokens;      /* [N] */
+  const int32_t *positions;   /* [N] position in its (cropped) sequence, from 0 */
+  const int32_t *cu_seqlens;  /* [S+1] */
+  const int64_t *sequence_id; /* [S] index in the dataset */
+  const int32_t *crop_offset; /* [S] first kept token of the uncropped token sequence */
 } plm_tokens;
 
 typedef enum plm_loss_kind { PLM_LOSS_CROSS_ENTROPY } plm_loss_kind;

@@ -18,10 +18,10 @@ typedef struct plm_output {
 typedef plm_status plm_command_fn(const plm_option_values *values, const plm_output *output);
 
 typedef struct plm_command {
-  const char *name;                          /* "eval", "inspect tokens" */
-  const char *heading;                       /* under which `protlm --help` lists it */
+  const char *name;    /* "eval", "inspect tokens" */
+  const char *heading; /* under which `protlm --help` lists it */
   const plm_option_table *(*options)(void);
-  plm_command_fn *run;                       /* NULL for `train`, which has an API of its own */
+  plm_command_fn *run; /* NULL for `train`, which has an API of its own */
 } plm_command;
 
 /* All commands, in the order of `protlm --help`: train, eval, inspect tokens|batch|forward|params, ckpt ls|verify, info, report,

@@ -1,7 +1,7 @@
 /* lost_file.h - what happens when a file that is read as memory is not there any more.
  *
- * Reading a page that its file no longer backs (cut short by somebody, a disk that fails, a file server that forgot it) raises SIGBUS in the
- * thread that reads: no status can be returned, nothing can go on, and the signal does not say which file it was. This does.
+ * Reading a page that its file no longer backs (cut short by somebody, a disk that fails, a file server that forgot it) raises SIGBUS in
+ * the thread that reads: no status can be returned, nothing can go on, and the signal does not say which file it was. This does.
  */
 #ifndef PROTLM_LOST_FILE_H
 #define PROTLM_LOST_FILE_H

@@ -1,8 +1,8 @@
 /* options.h - one table describes an option once; parsing, help, man pages, completions, config files and the resume diff follow.
  *
  * A command's options are a plain struct (say plm_train_options); a table of plm_option tells for each field its name, type, default,
- * range, group and help. Values come from, weakest first: default, preset, config file (--config, YAML), environment (PROTLM_LEARNING_RATE),
- * command line. Where each value came from is remembered (plm_option_source).
+ * range, group and help. Values come from, weakest first: default, preset, config file (--config, YAML), environment
+ * (PROTLM_LEARNING_RATE), command line. Where each value came from is remembered (plm_option_source).
  *
  * Names are long, in the words of the Hugging Face Trainer; underscores are read as dashes. There are no abbreviations: a name that is
  * not in the table fails with the nearest one (PLM_E_USAGE). `--name value` and `--name=value`; a flag may be `--flag`, `--no-flag` or
@@ -57,7 +57,8 @@ typedef struct plm_option {
   const char *argument; /* "FILE", "N"; NULL = none */
   const char *help;     /* one sentence, no full stop */
   plm_resume_class resume;
-  bool command_line_only; /* things to do, not settings: --help, --config, --print-config. Not in config files or the environment, but PROTLM_CONFIG is */
+  bool command_line_only; /* things to do, not settings: --help, --config, --print-config. Not in config files or the environment, but
+                             PROTLM_CONFIG is */
 } plm_option;
 
 /* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that advice. */
@@ -66,46 +67,56 @@ typedef struct plm_foreign_option {
 } plm_foreign_option;
 
 typedef struct plm_option_table {
-  const char *command; /* "train" */
-  const char *summary; /* one line, for `protlm --help` and NAME in the man page */
-  const char *usage;   /* "protlm train --model M --train F --output-dir D [options]" */
+  const char *command;     /* "train" */
+  const char *summary;     /* one line, for `protlm --help` and NAME in the man page */
+  const char *usage;       /* "protlm train --model M --train F --output-dir D [options]" */
   const char *description; /* paragraphs separated by blank lines */
   const char *examples;    /* "# comment\nprotlm ...\n" */
   const plm_option *options;
   size_t count;
   const plm_foreign_option *foreign;
   size_t foreign_count;
-  const char *positional; /* name of positional arguments ("RUN..."); NULL = none allowed */
+  const char *positional;   /* name of positional arguments ("RUN..."); NULL = none allowed */
   size_t positional_offset; /* plm_string_list in the struct */
   size_t struct_size;
 } plm_option_table;
 
-typedef enum plm_option_source { PLM_FROM_DEFAULT, PLM_FROM_PRESET, PLM_FROM_CONFIG, PLM_FROM_ENVIRONMENT, PLM_FROM_COMMAND_LINE } plm_option_source;
+typedef enum plm_option_source {
+  PLM_FROM_DEFAULT,
+  PLM_FROM_PRESET,
+  PLM_FROM_CONFIG,
+  PLM_FROM_ENVIRONMENT,
+  PLM_FROM_COMMAND_LINE
+} plm_option_source;
 const char *plm_option_source_name(plm_option_source source);
 
 /* A parsed set: the struct, the strings it points to, and the origin of each value. */
 typedef struct plm_option_values {
   const plm_option_table *table;
-  void *options; /* struct of table->struct_size */
+  void *options;             /* struct of table->struct_size */
   plm_option_source *source; /* [table->count] */
   struct plm_arena *memory;
 } plm_option_values;
 
 PLM_CHECKED plm_status plm_option_values_create(const plm_option_table *table, plm_option_values **ret_values); /* all defaults */
-void plm_option_values_destroy(plm_option_values *values);                                                     /* accepts NULL */
+void plm_option_values_destroy(plm_option_values *values);                                                      /* accepts NULL */
 
 /* Apply one source. A weaker source never overwrites a stronger one. Errors name option, value, origin and what is allowed. */
-PLM_CHECKED plm_status plm_option_set(plm_option_values *values, const char *name, const char *text, plm_option_source source, const char *origin);
+PLM_CHECKED plm_status plm_option_set(plm_option_values *values, const char *name, const char *text, plm_option_source source,
+                                      const char *origin);
 PLM_CHECKED plm_status plm_options_parse(plm_option_values *values, int argc, char *const *argv); /* argv after the command's name */
 PLM_CHECKED plm_status plm_options_read_environment(plm_option_values *values);
-PLM_CHECKED plm_status plm_options_read_config(plm_option_values *values, const char *path); /* YAML mapping of names to scalars or lists; null leaves an option as it is */
+PLM_CHECKED plm_status plm_options_read_config(
+    plm_option_values *values, const char *path); /* YAML mapping of names to scalars or lists; null leaves an option as it is */
 
 /* Everything in one go: command line (finding --config in it), config file, environment, defaults. */
 PLM_CHECKED plm_status plm_options_load(const plm_option_table *table, int argc, char *const *argv, plm_option_values **ret_values);
 
 const plm_option *plm_option_find(const plm_option_table *table, const char *name); /* by name or alias; NULL */
 plm_option_source plm_option_origin(const plm_option_values *values, const char *name);
-static inline bool plm_option_given(const plm_option_values *values, const char *name) { return plm_option_origin(values, name) != PLM_FROM_DEFAULT; }
+static inline bool plm_option_given(const plm_option_values *values, const char *name) {
+  return plm_option_origin(values, name) != PLM_FROM_DEFAULT;
+}
 
 /* The value as it would be typed ("0.0004", "16000", ""), for config.yaml, --print-config and diffs. Free with plm_free. */
 PLM_CHECKED plm_status plm_option_text(const plm_option_values *values, const plm_option *option, char **ret_text);
@@ -113,7 +124,8 @@ PLM_CHECKED plm_status plm_option_text(const plm_option_values *values, const pl
 /* Generated texts. The configuration has one line for every option, null where there is no value, and reads back as the same. Each text is
  * allocated, ends in a newline, free with plm_free. `width` is the terminal's; 0: 80 columns. */
 PLM_CHECKED plm_status plm_options_help(const plm_option_table *table, int width, bool colour, char **ret_text);
-PLM_CHECKED plm_status plm_options_man_page(const plm_option_table *table, const char *version, char **ret_text); /* roff, protlm-<command>.1 */
+PLM_CHECKED plm_status plm_options_man_page(const plm_option_table *table, const char *version,
+                                            char **ret_text); /* roff, protlm-<command>.1 */
 PLM_CHECKED plm_status plm_options_config(const plm_option_values *values, bool with_sources, char **ret_yaml);
 typedef enum plm_shell { PLM_SHELL_BASH, PLM_SHELL_ZSH, PLM_SHELL_FISH } plm_shell;
 PLM_CHECKED plm_status plm_options_completion(const plm_option_table *const *tables, size_t count, plm_shell shell, char **ret_text);

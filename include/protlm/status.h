@@ -39,37 +39,37 @@ static inline plm_status plm_same_status(plm_status code, plm_status recorded) {
 /* Start a failure: record code, place and message; the previous message of this thread is replaced. Returns `code`. */
 #define plm_fail(code, ...) plm_same_status((code), plm_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__))
 
-/* Add what to do about the current failure ("use --batch-tokens 2K"). Returns `code`, so `return plm_hint(plm_fail(...), ...)` reads well. */
+/* Add what to do about the current failure ("use --batch-tokens 2K"). Returns `code`, so `return plm_hint(plm_fail(...), ...)` reads well.
+ */
 plm_status plm_hint(plm_status code, const char *format, ...) PLM_PRINTF(2, 3);
 
 /* Return from the calling function if `call` fails, adding this line to the trace. */
-#define PLM_TRY(call)                                 \
-  do {                                                \
-    plm_status plm_try_ = (call);                     \
-    if (plm_try_ != PLM_OK) {                         \
-      plm_error_push(__FILE__, __LINE__, __func__);   \
-      return plm_try_;                                \
-    }                                                 \
+#define PLM_TRY(call)                               \
+  do {                                              \
+    plm_status plm_try_ = (call);                   \
+    if (plm_try_ != PLM_OK) {                       \
+      plm_error_push(__FILE__, __LINE__, __func__); \
+      return plm_try_;                              \
+    }                                               \
   } while (0)
 
 /* The same for functions with a cleanup label: stores the failure in the local variable `status`, then jumps. */
-#define PLM_TRY_GOTO(call, label)                     \
-  do {                                                \
-    status = (call);                                  \
-    if (status != PLM_OK) {                           \
-      plm_error_push(__FILE__, __LINE__, __func__);   \
-      goto label;                                     \
-    }                                                 \
+#define PLM_TRY_GOTO(call, label)                   \
+  do {                                              \
+    status = (call);                                \
+    if (status != PLM_OK) {                         \
+      plm_error_push(__FILE__, __LINE__, __func__); \
+      goto label;                                   \
+    }                                               \
   } while (0)
 
 /* A broken invariant is our bug, reported as such and never fatal to the process by itself. */
-#define PLM_ASSERT(condition)                                                               \
-  do {                                                                                      \
-    if (!(condition)) return plm_fail(PLM_E_BUG, "internal check failed: %s", #condition);  \
+#define PLM_ASSERT(condition)                                                              \
+  do {                                                                                     \
+    if (!(condition)) return plm_fail(PLM_E_BUG, "internal check failed: %s", #condition); \
   } while (0)
 
-plm_status plm_error_set(plm_status code, const char *file, int line, const char *function, const char *format, ...)
-    PLM_PRINTF(5, 6);
+plm_status plm_error_set(plm_status code, const char *file, int line, const char *function, const char *format, ...) PLM_PRINTF(5, 6);
 void plm_error_push(const char *file, int line, const char *function);
 
 /* Put words in front of the current message ("reading train.fasta: " + message). Returns `code`. */

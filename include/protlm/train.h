@@ -13,15 +13,15 @@ const plm_option_table *plm_train_option_table(void);
 typedef struct plm_progress {
   int64_t step, max_steps;
   double epoch, epochs;
-  double loss;  /* of the last logged interval; NAN before the first */
+  double loss; /* of the last logged interval; NAN before the first */
   double perplexity, learning_rate, grad_norm;
   double residues_per_s, gflops_per_s, data_wait;
-  double real_share;      /* residues / tokens */
+  double real_share;                        /* residues / tokens */
   double eval_loss, eval_perplexity_masked; /* NAN when none yet */
-  double seconds, eta;    /* eta: to the end, seconds; NAN while unknown */
-  double time_limit_left; /* NAN without one */
-  int64_t memory_bytes;   /* largest resident so far */
-  bool logged;            /* a log.jsonl line was written at this step */
+  double seconds, eta;                      /* eta: to the end, seconds; NAN while unknown */
+  double time_limit_left;                   /* NAN without one */
+  int64_t memory_bytes;                     /* largest resident so far */
+  bool logged;                              /* a log.jsonl line was written at this step */
 } plm_progress;
 
 typedef struct plm_train_observer {
@@ -35,7 +35,7 @@ typedef enum plm_train_outcome { PLM_TRAIN_FINISHED, PLM_TRAIN_STOPPED, PLM_TRAI
 /* For the closing block. */
 typedef struct plm_train_result {
   plm_train_outcome outcome;
-  char reason[160]; /* "reached --max-steps 500", "SIGTERM", "evaluation loss flat for 5 evaluations" */
+  char reason[160];                    /* "reached --max-steps 500", "SIGTERM", "evaluation loss flat for 5 evaluations" */
   int64_t step, first_step, max_steps; /* first_step: where this start began */
   int64_t skipped_updates;
   double final_loss, final_eval_loss, final_eval_perplexity, final_eval_perplexity_masked; /* NAN when none */
@@ -47,8 +47,8 @@ typedef struct plm_train_result {
   char output_directory[4096], checkpoint[4096];
 } plm_train_result;
 
-/* Run or continue what the options say (protlm train --help). Returns PLM_OK when done (or already done, or a dry run), PLM_STOPPED when stopped early
- * with a good checkpoint. `values` come from plm_options_load(plm_train_option_table(), ...). */
+/* Run or continue what the options say (protlm train --help). Returns PLM_OK when done (or already done, or a dry run), PLM_STOPPED when
+ * stopped early with a good checkpoint. `values` come from plm_options_load(plm_train_option_table(), ...). */
 PLM_CHECKED plm_status plm_train(const plm_option_values *values, const plm_train_observer *observer, plm_train_result *ret_result);
 
 #endif

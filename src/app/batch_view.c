@@ -26,7 +26,8 @@ static void put_residue(plm_text *out, const plm_output *output, const plm_packe
   if (f == NOT_PREDICTED)
     plm_text_append(out, was);
   else if (f == REPLACED)
-    plm_text_printf(out, output->colour ? "%s%s>%s%s" : "%s[%s>%s]%s", plm_style(output, colour[f]), was, seen, plm_style(output, PLM_RESET));
+    plm_text_printf(out, output->colour ? "%s%s>%s%s" : "%s[%s>%s]%s", plm_style(output, colour[f]), was, seen,
+                    plm_style(output, PLM_RESET));
   else if (output->colour)
     plm_text_printf(out, "%s%s%s", colour[f], was, PLM_RESET);
   else
@@ -56,20 +57,22 @@ static void put_title(plm_text *out, const plm_output *output, const plm_dataset
   char name[256];
   plm_dataset_name(dataset, id, name, sizeof name);
   for (int64_t row = t->cu_seqlens[s]; row < t->cu_seqlens[s + 1]; row++) predicted += packed->labels[row] >= 0;
-  plm_text_printf(out, "%s>%s%s  %lld residues, %lld predicted", plm_style(output, PLM_BOLD), name, plm_style(output, PLM_RESET), (long long)length,
-                  (long long)predicted);
+  plm_text_printf(out, "%s>%s%s  %lld residues, %lld predicted", plm_style(output, PLM_BOLD), name, plm_style(output, PLM_RESET),
+                  (long long)length, (long long)predicted);
   if (t->cu_seqlens[s + 1] - t->cu_seqlens[s] < length + 2) plm_text_append(out, ", a window of it");
   plm_text_append(out, "\n");
 }
 
 static void put_legend(plm_text *out, const plm_output *output) {
   if (output->colour)
-    plm_text_printf(out, "%sbehind <mask>%s, %sreplaced>by%s, %spredicted but left as it is%s\n", PLM_RED, PLM_RESET, PLM_YELLOW, PLM_RESET, PLM_GREEN, PLM_RESET);
+    plm_text_printf(out, "%sbehind <mask>%s, %sreplaced>by%s, %spredicted but left as it is%s\n", PLM_RED, PLM_RESET, PLM_YELLOW, PLM_RESET,
+                    PLM_GREEN, PLM_RESET);
   else
     plm_text_append(out, "[L] behind <mask>, [L>A] replaced by A, (L) predicted but left as it is\n");
 }
 
-void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, int64_t step, int64_t epoch, int64_t records) {
+void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, int64_t step, int64_t epoch,
+                     int64_t records) {
   const plm_alphabet *alphabet = plm_alphabet_esm2();
   const plm_tokens *t = &packed->batch.encoder;
   const int64_t shown = records < t->S ? records : t->S, predicted = packed->batch.objective_count > 0 ? packed->batch.objectives[0].M : 0;

@@ -14,10 +14,24 @@ typedef struct gemm_options {
 } gemm_options;
 
 static const plm_option option_list[] = {
-    {.name = "rows", .type = PLM_OPT_COUNT, .offset = offsetof(gemm_options, rows), .default_value = "4096", .min = 1, .max = 1e7, .group = "What", .argument = "N",
+    {.name = "rows",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(gemm_options, rows),
+     .default_value = "4096",
+     .min = 1,
+     .max = 1e7,
+     .group = "What",
+     .argument = "N",
      .help = "rows of the product: tokens of a micro-batch"},
-    {.name = "seconds", .type = PLM_OPT_DURATION, .offset = offsetof(gemm_options, seconds), .default_value = "0.5", .min = 0.01, .max = 60, .group = "What",
-     .argument = "S", .help = "time spent on each product"},
+    {.name = "seconds",
+     .type = PLM_OPT_DURATION,
+     .offset = offsetof(gemm_options, seconds),
+     .default_value = "0.5",
+     .min = 0.01,
+     .max = 60,
+     .group = "What",
+     .argument = "S",
+     .help = "time spent on each product"},
     PLM_OPTION_THREADS(gemm_options, threads),
 };
 
@@ -26,7 +40,8 @@ const plm_option_table *plm_bench_gemm_option_table(void) {
       .command = "bench gemm",
       .summary = "measure matrix products at the published models' shapes",
       .usage = "protlm bench gemm [--rows N] [--threads N]",
-      .description = "Prints the best rate of [rows, in] x [in, out] in GFLOP/s, in fp32 and in bf16. Random data; the best of many repetitions.",
+      .description =
+          "Prints the best rate of [rows, in] x [in, out] in GFLOP/s, in fp32 and in bf16. Random data; the best of many repetitions.",
       .examples = "protlm bench gemm --threads 2\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
@@ -113,7 +128,10 @@ done:
 static plm_status bench_model(plm_exec *exec, const char *preset, plm_dtype dtype, const gemm_options *options, const plm_output *output) {
   plm_model_config c;
   PLM_TRY(plm_model_config_preset(preset, &c));
-  const int64_t sizes[][2] = {{3 * c.hidden_size, c.hidden_size}, {c.hidden_size, c.hidden_size}, {c.intermediate_size, c.hidden_size}, {c.hidden_size, c.intermediate_size}};
+  const int64_t sizes[][2] = {{3 * c.hidden_size, c.hidden_size},
+                              {c.hidden_size, c.hidden_size},
+                              {c.intermediate_size, c.hidden_size},
+                              {c.hidden_size, c.intermediate_size}};
   plm_print(output, "%-15s %-5s", preset, plm_dtype_name(dtype));
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     double rate;
@@ -133,10 +151,11 @@ plm_status plm_bench_gemm_run(const plm_option_values *values, const plm_output 
   PLM_TRY_GOTO(plm_session_open_exec(options->threads, &session), done);
   plm_print(output, "GFLOP/s of [%lld, in] x [in, out], %d threads, %s\n", (long long)options->rows, plm_pool_threads(session.exec->pool),
             plm_cpu_level_name(session.exec->level));
-  plm_print(output, "%s%-15s %-5s %12s %12s %12s %12s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "qkv", "attn out", "ffn up", "ffn down",
-            plm_style(output, PLM_RESET));
+  plm_print(output, "%s%-15s %-5s %12s %12s %12s %12s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "qkv", "attn out", "ffn up",
+            "ffn down", plm_style(output, PLM_RESET));
   for (size_t m = 0; m < sizeof presets / sizeof *presets; m++)
-    for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++) PLM_TRY_GOTO(bench_model(session.exec, presets[m], dtypes[d], options, output), done);
+    for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++)
+      PLM_TRY_GOTO(bench_model(session.exec, presets[m], dtypes[d], options, output), done);
 done:
   plm_session_close(&session);
   return status;

@@ -17,14 +17,42 @@ typedef struct step_options {
 } step_options;
 
 static const plm_option option_list[] = {
-    {.name = "model", .aliases = "m", .type = PLM_OPT_STRING, .offset = offsetof(step_options, model), .default_value = "esm2_t6_8M", .group = "What",
-     .argument = "PRESET", .help = "shape to run"},
-    {.name = "micro-batch-tokens", .aliases = "tokens", .type = PLM_OPT_COUNT, .offset = offsetof(step_options, tokens), .default_value = "4096", .min = 3,
-     .max = 1e8, .group = "What", .argument = "N", .help = "tokens of the micro-batch"},
-    {.name = "length", .type = PLM_OPT_COUNT, .offset = offsetof(step_options, length), .default_value = "256", .min = 3, .max = 1e6, .group = "What",
-     .argument = "N", .help = "tokens of each sequence"},
-    {.name = "steps", .type = PLM_OPT_COUNT, .offset = offsetof(step_options, steps), .default_value = "5", .min = 1, .max = 1e6, .group = "What",
-     .argument = "N", .help = "repetitions; the median counts"},
+    {.name = "model",
+     .aliases = "m",
+     .type = PLM_OPT_STRING,
+     .offset = offsetof(step_options, model),
+     .default_value = "esm2_t6_8M",
+     .group = "What",
+     .argument = "PRESET",
+     .help = "shape to run"},
+    {.name = "micro-batch-tokens",
+     .aliases = "tokens",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(step_options, tokens),
+     .default_value = "4096",
+     .min = 3,
+     .max = 1e8,
+     .group = "What",
+     .argument = "N",
+     .help = "tokens of the micro-batch"},
+    {.name = "length",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(step_options, length),
+     .default_value = "256",
+     .min = 3,
+     .max = 1e6,
+     .group = "What",
+     .argument = "N",
+     .help = "tokens of each sequence"},
+    {.name = "steps",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(step_options, steps),
+     .default_value = "5",
+     .min = 1,
+     .max = 1e6,
+     .group = "What",
+     .argument = "N",
+     .help = "repetitions; the median counts"},
     PLM_OPTION_DTYPE(step_options, dtype),
     PLM_OPTION_THREADS(step_options, threads),
 };
@@ -34,8 +62,9 @@ const plm_option_table *plm_bench_step_option_table(void) {
       .command = "bench step",
       .summary = "measure a whole forward and backward pass",
       .usage = "protlm bench step [--model esm2_t6_8M] [--dtype bf16] [--threads N]",
-      .description = "Random weights, random residues, 15 % of them masked; forward, loss and backward, without the update. The last column is the share of "
-                     "`protlm bench gemm`'s rate that the necessary FLOPs reach.",
+      .description =
+          "Random weights, random residues, 15 % of them masked; forward, loss and backward, without the update. The last column is the share of "
+          "`protlm bench gemm`'s rate that the necessary FLOPs reach.",
       .examples = "protlm bench step --model esm2_t6_8M --dtype bf16\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
@@ -47,7 +76,7 @@ const plm_option_table *plm_bench_step_option_table(void) {
 /* A batch of equal sequences of random residues with every 7th row masked and asked for. */
 typedef struct made_batch {
   plm_batch batch;
-  int32_t *ints;    /* tokens, positions, cu_seqlens, crop_offset, rows, targets, one after the other */
+  int32_t *ints; /* tokens, positions, cu_seqlens, crop_offset, rows, targets, one after the other */
   int64_t *ids;
 } made_batch;
 
@@ -62,14 +91,23 @@ static plm_status make_batch(int64_t tokens, int64_t length, made_batch *b) {
   for (int64_t n = 0; n < N; n++) {
     int64_t t = n % length;
     position[n] = (int32_t)t;
-    token[n] = t == 0 ? CLS : t == length - 1 ? EOS : (int32_t)(FIRST_RESIDUE + plm_rng_below(plm_rng(1, PLM_RNG_INIT, (uint64_t)n, 1, 0).word[0], RESIDUES));
+    token[n] = t == 0            ? CLS
+               : t == length - 1 ? EOS
+                                 : (int32_t)(FIRST_RESIDUE + plm_rng_below(plm_rng(1, PLM_RNG_INIT, (uint64_t)n, 1, 0).word[0], RESIDUES));
     if (n % EVERY != 3 || t == 0 || t == length - 1) continue;
     rows[M] = (int32_t)n;
     targets[M++] = token[n];
     token[n] = MASK;
   }
   for (int64_t s = 0; s <= S; s++) cu[s] = (int32_t)(s * length);
-  b->batch = (plm_batch){.encoder = {.N = N, .S = S, .max_length = length, .tokens = token, .positions = position, .cu_seqlens = cu, .sequence_id = b->ids, .crop_offset = crop},
+  b->batch = (plm_batch){.encoder = {.N = N,
+                                     .S = S,
+                                     .max_length = length,
+                                     .tokens = token,
+                                     .positions = position,
+                                     .cu_seqlens = cu,
+                                     .sequence_id = b->ids,
+                                     .crop_offset = crop},
                          .objective_count = 1,
                          .objectives = {{.kind = PLM_LOSS_CROSS_ENTROPY, .M = M, .rows = rows, .targets = targets, .weight = 1}}};
   return PLM_OK;
@@ -118,12 +156,14 @@ static plm_status measure(const step_options *options, plm_session *session, con
   const plm_model_config *config = plm_model_get_config(session->model);
   double seconds, flops, product;
   PLM_TRY(time_steps(session, &made->batch, options->steps, &seconds, &flops));
-  PLM_TRY(plm_bench_linear(session->exec, plm_model_get_dtype(session->model), made->batch.encoder.N, config->intermediate_size, config->hidden_size, 0.5, &product));
+  PLM_TRY(plm_bench_linear(session->exec, plm_model_get_dtype(session->model), made->batch.encoder.N, config->intermediate_size,
+                           config->hidden_size, 0.5, &product));
   double residues = (double)(made->batch.encoder.N - 2 * made->batch.encoder.S);
-  plm_print(output, "%s%-15s %-5s %8s %10s %12s %10s %10s %7s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "tokens", "ms", "residues/s", "GFLOP/s",
-            "products", "share", plm_style(output, PLM_RESET));
-  plm_print(output, "%-15s %-5s %8lld %10.1f %12.0f %10.1f %10.1f %6.1f%%\n", options->model, options->dtype, (long long)made->batch.encoder.N, seconds * 1e3,
-            residues / seconds, flops / seconds * 1e-9, product * 1e-9, 100 * flops / seconds / product);
+  plm_print(output, "%s%-15s %-5s %8s %10s %12s %10s %10s %7s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "tokens", "ms",
+            "residues/s", "GFLOP/s", "products", "share", plm_style(output, PLM_RESET));
+  plm_print(output, "%-15s %-5s %8lld %10.1f %12.0f %10.1f %10.1f %6.1f%%\n", options->model, options->dtype,
+            (long long)made->batch.encoder.N, seconds * 1e3, residues / seconds, flops / seconds * 1e-9, product * 1e-9,
+            100 * flops / seconds / product);
   return PLM_OK;
 }
 

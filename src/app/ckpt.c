@@ -18,7 +18,11 @@ typedef struct ckpt_options {
 } ckpt_options;
 
 static const plm_option ls_options[] = {
-    {.name = "deep", .type = PLM_OPT_FLAG, .offset = offsetof(ckpt_options, deep), .default_value = "false", .group = "Checks",
+    {.name = "deep",
+     .type = PLM_OPT_FLAG,
+     .offset = offsetof(ckpt_options, deep),
+     .default_value = "false",
+     .group = "Checks",
      .help = "read every byte and compare checksums, not only sizes"},
 };
 
@@ -27,8 +31,9 @@ const plm_option_table *plm_ckpt_ls_option_table(void) {
       .command = "ckpt ls",
       .summary = "list a run's checkpoints and say which are good",
       .usage = "protlm ckpt ls [--deep] RUN|CHECKPOINT...",
-      .description = "Lists checkpoint-<step> of each run directory, or the checkpoint named itself, with its size, its time, and whether it is "
-                     "complete. A damaged one is named with what is wrong; the exit code is then 4.",
+      .description =
+          "Lists checkpoint-<step> of each run directory, or the checkpoint named itself, with its size, its time, and whether it is "
+          "complete. A damaged one is named with what is wrong; the exit code is then 4.",
       .examples = "protlm ckpt ls run\nprotlm ckpt ls --deep run\n",
       .options = ls_options,
       .count = sizeof ls_options / sizeof *ls_options,
@@ -44,8 +49,9 @@ const plm_option_table *plm_ckpt_verify_option_table(void) {
       .command = "ckpt verify",
       .summary = "check every byte of checkpoints against their manifests",
       .usage = "protlm ckpt verify RUN|CHECKPOINT...",
-      .description = "Reads every file of each checkpoint (or of all checkpoints of each run directory) and compares size and xxh3 checksum with "
-                     "MANIFEST.json. The exit code is 4 when one is damaged, 2 when a directory has none.",
+      .description =
+          "Reads every file of each checkpoint (or of all checkpoints of each run directory) and compares size and xxh3 checksum with "
+          "MANIFEST.json. The exit code is 4 when one is damaged, 2 when a directory has none.",
       .examples = "protlm ckpt verify run\nprotlm ckpt verify run/checkpoint-500\n",
       .positional = "RUN|CHECKPOINT...",
       .positional_offset = offsetof(ckpt_options, paths),
@@ -134,7 +140,8 @@ static plm_status list_checkpoint(const char *path, bool deep, const plm_output 
 }
 
 static plm_status need_paths(const plm_string_list *paths) {
-  if (paths->count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "no run directory was given"), "protlm ckpt ls RUN, where RUN is what --output-dir was");
+  if (paths->count == 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "no run directory was given"), "protlm ckpt ls RUN, where RUN is what --output-dir was");
   for (size_t i = 0; i < paths->count; i++)
     if (!plm_file_is_directory(paths->items[i])) return plm_fail(PLM_E_USAGE, "%s: no such directory", paths->items[i]);
   return PLM_OK;
@@ -190,5 +197,6 @@ plm_status plm_ckpt_verify_run(const plm_option_values *values, const plm_output
     if (all.count == before) without = options->paths.items[i];
   }
   if (all.damaged > 0 || without == NULL) return verdict(all.damaged);
-  return plm_hint(plm_fail(PLM_E_USAGE, "%s: no checkpoint, nothing to verify", without), "give what --output-dir was, or a checkpoint in it");
+  return plm_hint(plm_fail(PLM_E_USAGE, "%s: no checkpoint, nothing to verify", without),
+                  "give what --output-dir was, or a checkpoint in it");
 }

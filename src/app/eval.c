@@ -26,32 +26,98 @@ static const plm_option option_list[] = {
     PLM_OPTION_MODEL(eval_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(eval_options, session.random_weights),
     PLM_OPTION_SEED(eval_options, session.seed),
-    {.name = "data", .aliases = "eval fasta f eval-file validation-file", .type = PLM_OPT_PATHS, .offset = offsetof(eval_options, session.data), .group = "Data",
-     .argument = "FILE...", .help = "sequences to score: FASTA (plain, gzip, bgzf, - for standard input), HDF5 or .plmd"},
-    {.name = "train", .aliases = "t train-file", .type = PLM_OPT_PATHS, .offset = offsetof(eval_options, train), .group = "Data", .argument = "FILE...",
+    {.name = "data",
+     .aliases = "eval fasta f eval-file validation-file",
+     .type = PLM_OPT_PATHS,
+     .offset = offsetof(eval_options, session.data),
+     .group = "Data",
+     .argument = "FILE...",
+     .help = "sequences to score: FASTA (plain, gzip, bgzf, - for standard input), HDF5 or .plmd"},
+    {.name = "train",
+     .aliases = "t train-file",
+     .type = PLM_OPT_PATHS,
+     .offset = offsetof(eval_options, train),
+     .group = "Data",
+     .argument = "FILE...",
      .help = "sequences whose residue frequencies the baselines use (default: those of --data)"},
-    {.name = "max-length", .aliases = "max-seq-length", .type = PLM_OPT_COUNT, .offset = offsetof(eval_options, session.max_length), .default_value = "1024",
-     .min = 3, .max = 1e7, .group = "Data", .argument = "N", .help = "longest sequence in tokens; of longer ones a fixed window is scored"},
+    {.name = "max-length",
+     .aliases = "max-seq-length",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(eval_options, session.max_length),
+     .default_value = "1024",
+     .min = 3,
+     .max = 1e7,
+     .group = "Data",
+     .argument = "N",
+     .help = "longest sequence in tokens; of longer ones a fixed window is scored"},
     PLM_OPTION_CACHE(eval_options, session.cache_directory),
     PLM_OPTION_LOWERCASE(eval_options, lowercase),
     PLM_OPTION_ON_INVALID(eval_options, on_invalid),
-    {.name = "protocol", .type = PLM_OPT_CHOICE, .offset = offsetof(eval_options, protocol), .default_value = "protlm", .choices = "protlm|hf", .group = "Masking",
-     .argument = "NAME", .help = "hf: what Hugging Face's collator would score: every residue letter may be hidden, replacements come from all tokens"},
-    {.name = "mask-probability", .aliases = "mlm-probability", .type = PLM_OPT_NUMBER, .offset = offsetof(eval_options, mask_probability),
-     .default_value = "0.15", .max = 1, .exclusive_min = true, .exclusive_max = true, .group = "Masking", .argument = "P",
+    {.name = "protocol",
+     .type = PLM_OPT_CHOICE,
+     .offset = offsetof(eval_options, protocol),
+     .default_value = "protlm",
+     .choices = "protlm|hf",
+     .group = "Masking",
+     .argument = "NAME",
+     .help = "hf: what Hugging Face's collator would score: every residue letter may be hidden, replacements come from all tokens"},
+    {.name = "mask-probability",
+     .aliases = "mlm-probability",
+     .type = PLM_OPT_NUMBER,
+     .offset = offsetof(eval_options, mask_probability),
+     .default_value = "0.15",
+     .max = 1,
+     .exclusive_min = true,
+     .exclusive_max = true,
+     .group = "Masking",
+     .argument = "P",
      .help = "share of residues to predict; of these 80 % become <mask>, 10 % a random residue, 10 % stay"},
-    {.name = "random-tokens", .type = PLM_OPT_CHOICE, .offset = offsetof(eval_options, random_tokens), .default_value = "aa-other",
-     .choices = "aa-other|aa|vocab", .group = "Masking", .argument = "HOW", .help = "random replacements: another standard amino acid, any of the 20, or any token"},
-    {.name = "mask-nonstandard", .type = PLM_OPT_FLAG, .offset = offsetof(eval_options, mask_nonstandard), .group = "Masking",
+    {.name = "random-tokens",
+     .type = PLM_OPT_CHOICE,
+     .offset = offsetof(eval_options, random_tokens),
+     .default_value = "aa-other",
+     .choices = "aa-other|aa|vocab",
+     .group = "Masking",
+     .argument = "HOW",
+     .help = "random replacements: another standard amino acid, any of the 20, or any token"},
+    {.name = "mask-nonstandard",
+     .type = PLM_OPT_FLAG,
+     .offset = offsetof(eval_options, mask_nonstandard),
+     .group = "Masking",
      .help = "also predict X, B, U, Z, O, '.' and '-'"},
-    {.name = "eval-draws", .type = PLM_OPT_INT, .offset = offsetof(eval_options, draws), .default_value = "1", .min = 1, .max = 10000, .group = "Masking",
-     .argument = "N", .help = "sets of masks each sequence is scored with"},
-    {.name = "eval-seed", .type = PLM_OPT_INT, .offset = offsetof(eval_options, eval_seed), .default_value = "0", .max = 9007199254740992.0, .group = "Masking",
-     .argument = "N", .help = "seed of the masks; the same seed asks every model the same questions"},
-    {.name = "per-sequence", .type = PLM_OPT_FLAG, .offset = offsetof(eval_options, per_sequence), .group = "Output",
+    {.name = "eval-draws",
+     .type = PLM_OPT_INT,
+     .offset = offsetof(eval_options, draws),
+     .default_value = "1",
+     .min = 1,
+     .max = 10000,
+     .group = "Masking",
+     .argument = "N",
+     .help = "sets of masks each sequence is scored with"},
+    {.name = "eval-seed",
+     .type = PLM_OPT_INT,
+     .offset = offsetof(eval_options, eval_seed),
+     .default_value = "0",
+     .max = 9007199254740992.0,
+     .group = "Masking",
+     .argument = "N",
+     .help = "seed of the masks; the same seed asks every model the same questions"},
+    {.name = "per-sequence",
+     .type = PLM_OPT_FLAG,
+     .offset = offsetof(eval_options, per_sequence),
+     .group = "Output",
      .help = "a line a sequence, tab-separated: name, length, nll (mean over its rows), perplexity, accuracy, count"},
-    {.name = "json", .type = PLM_OPT_FLAG, .offset = offsetof(eval_options, json), .group = "Output", .help = "the table as a JSON object, with the names log.jsonl uses"},
-    {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(eval_options, output), .group = "Output", .argument = "FILE",
+    {.name = "json",
+     .type = PLM_OPT_FLAG,
+     .offset = offsetof(eval_options, json),
+     .group = "Output",
+     .help = "the table as a JSON object, with the names log.jsonl uses"},
+    {.name = "output",
+     .aliases = "o",
+     .type = PLM_OPT_PATH,
+     .offset = offsetof(eval_options, output),
+     .group = "Output",
+     .argument = "FILE",
      .help = "write to this file instead of standard output"},
     PLM_OPTION_DTYPE(eval_options, session.dtype),
     PLM_OPTION_THREADS(eval_options, session.threads),
@@ -68,9 +134,10 @@ const plm_option_table *plm_eval_option_table(void) {
           "Beside the model stands what can be reached without any context: predicting the residue frequencies everywhere, and the same plus "
           "copying what is still visible. Standard errors count a sequence as one observation. Perplexities compare only on the same "
           "sequences with the same masks.",
-      .examples = "protlm eval --model run/final --data other.fasta\n"
-                  "# which proteins does the model know?\n"
-                  "protlm eval -m run/final --data other.fasta --per-sequence -o scores.tsv\n",
+      .examples =
+          "protlm eval --model run/final --data other.fasta\n"
+          "# which proteins does the model know?\n"
+          "protlm eval -m run/final --data other.fasta --per-sequence -o scores.tsv\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .struct_size = sizeof(eval_options),
@@ -96,7 +163,9 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
 /* Residue frequencies of --train; *ret_frequency stays NULL without it. */
 static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, double **ret_frequency) {
   if (options->train.count == 0) return PLM_OK;
-  const plm_dataset_options data = {.paths = options->train, .cache_directory = options->session.cache_directory, .policy = packer->policy,
+  const plm_dataset_options data = {.paths = options->train,
+                                    .cache_directory = options->session.cache_directory,
+                                    .policy = packer->policy,
                                     .threads = plm_session_threads(options->session.threads)};
   int64_t histogram[256];
   plm_dataset *dataset;
@@ -135,7 +204,8 @@ static plm_status put_score(void *user, const plm_sequence_score *score) {
     snprintf(line, sizeof line, "%s\t%lld\tNA\tNA\tNA\t0\n", name, (long long)score->residues);
   else
     snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%lld\n", name, (long long)score->residues, plm_number_digits(nll, 6, loss),
-             plm_number_digits(exp(nll), 6, perplexity), plm_number_digits((double)score->correct / n, 4, accuracy), (long long)score->count);
+             plm_number_digits(exp(nll), 6, perplexity), plm_number_digits((double)score->correct / n, 4, accuracy),
+             (long long)score->count);
   return put_line(lines, line);
 }
 
@@ -157,7 +227,8 @@ static void write_table(const plm_eval_metrics *m, const plm_dataset_info *info,
   char count[PLM_NUMBER_TEXT], masked[PLM_NUMBER_TEXT];
   plm_text_printf(out, "%s%s: %s sequences%s\n", bold, info->source, plm_count_text(info->count, count), plain);
   plm_text_printf(out, "  %-28s  %20s  %20s\n", "", "all predicted", "shown as <mask>");
-  plm_text_printf(out, "  %-28s  %20s  %20s\n", "residues predicted", plm_count_text(m->eval_count, count), plm_count_text(m->eval_count_masked, masked));
+  plm_text_printf(out, "  %-28s  %20s  %20s\n", "residues predicted", plm_count_text(m->eval_count, count),
+                  plm_count_text(m->eval_count_masked, masked));
   print_row(out, "loss (nats)", m->eval_loss, m->eval_loss_se, m->eval_loss_masked, m->eval_loss_masked_se, 4);
   print_row(out, "perplexity", m->eval_perplexity, NAN, m->eval_perplexity_masked, NAN, 3);
   print_row(out, "accuracy (%)", 100 * m->eval_accuracy, NAN, 100 * m->eval_accuracy_masked, NAN, 2);
@@ -166,15 +237,28 @@ static void write_table(const plm_eval_metrics *m, const plm_dataset_info *info,
   print_row(out, "... and copying what is seen", m->baseline_copy, NAN, m->baseline_copy_masked, NAN, 3);
   if (!(m->gain_masked_se > 0)) return;
   plm_text_printf(out, "%sThe model is %s than frequencies by %.4f +- %.4f nats on <mask> rows: %.1f standard errors%s\n", bold,
-                  m->gain_masked >= 0 ? "better" : "worse", fabs(m->gain_masked), m->gain_masked_se, fabs(m->gain_masked) / m->gain_masked_se, plain);
+                  m->gain_masked >= 0 ? "better" : "worse", fabs(m->gain_masked), m->gain_masked_se,
+                  fabs(m->gain_masked) / m->gain_masked_se, plain);
 }
 
 static plm_status write_json(const plm_eval_metrics *m, plm_text *out) {
-  const struct { const char *name; double value; } numbers[] = {
-      {"eval_loss", m->eval_loss}, {"eval_loss_se", m->eval_loss_se}, {"eval_perplexity", m->eval_perplexity}, {"eval_accuracy", m->eval_accuracy},
-      {"eval_loss_masked", m->eval_loss_masked}, {"eval_loss_masked_se", m->eval_loss_masked_se}, {"eval_perplexity_masked", m->eval_perplexity_masked},
-      {"eval_accuracy_masked", m->eval_accuracy_masked}, {"baseline_frequency", m->baseline_frequency}, {"baseline_copy", m->baseline_copy},
-      {"baseline_frequency_masked", m->baseline_frequency_masked}, {"baseline_copy_masked", m->baseline_copy_masked}, {"gain_masked", m->gain_masked},
+  const struct {
+    const char *name;
+    double value;
+  } numbers[] = {
+      {"eval_loss", m->eval_loss},
+      {"eval_loss_se", m->eval_loss_se},
+      {"eval_perplexity", m->eval_perplexity},
+      {"eval_accuracy", m->eval_accuracy},
+      {"eval_loss_masked", m->eval_loss_masked},
+      {"eval_loss_masked_se", m->eval_loss_masked_se},
+      {"eval_perplexity_masked", m->eval_perplexity_masked},
+      {"eval_accuracy_masked", m->eval_accuracy_masked},
+      {"baseline_frequency", m->baseline_frequency},
+      {"baseline_copy", m->baseline_copy},
+      {"baseline_frequency_masked", m->baseline_frequency_masked},
+      {"baseline_copy_masked", m->baseline_copy_masked},
+      {"gain_masked", m->gain_masked},
       {"gain_masked_se", m->gain_masked_se},
   };
   plm_json_line line;
@@ -234,9 +318,11 @@ static plm_status evaluate_into(void *user, const char *path) {
 }
 
 static plm_status check(const eval_options *options) {
-  if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--data is missing: no sequences to score"), "--data my.fasta");
+  if (options->session.data.count == 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--data is missing: no sequences to score"), "--data my.fasta");
   if (options->per_sequence && options->json)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--per-sequence and --json contradict each other"), "--per-sequence writes tab-separated lines, --json one summary");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--per-sequence and --json contradict each other"),
+                    "--per-sequence writes tab-separated lines, --json one summary");
   const plm_output_inputs inputs = {.files = {options->session.data, options->train}, .model = options->session.model};
   return options->output != NULL ? plm_output_file_check(options->output, &inputs) : PLM_OK;
 }
@@ -247,7 +333,8 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   evaluation e = {.options = options, .session = &session, .output = output};
   plm_status status;
   PLM_TRY(check(options));
-  e.packer = (plm_packer_options){.alphabet = plm_alphabet_esm2(), .policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid),
+  e.packer = (plm_packer_options){.alphabet = plm_alphabet_esm2(),
+                                  .policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid),
                                   .seed = (uint64_t)options->eval_seed};
   PLM_TRY(choose_masks(values, &e.packer.mask));
   options->session.policy = e.packer.policy;

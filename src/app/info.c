@@ -23,7 +23,11 @@ typedef struct info_options {
 } info_options;
 
 static const plm_option option_list[] = {
-    {.name = "json", .type = PLM_OPT_FLAG, .offset = offsetof(info_options, json), .group = "Output", .help = "the same facts as one JSON object"},
+    {.name = "json",
+     .type = PLM_OPT_FLAG,
+     .offset = offsetof(info_options, json),
+     .group = "Output",
+     .help = "the same facts as one JSON object"},
     PLM_OPTION_THREADS(info_options, threads),
 };
 
@@ -32,9 +36,10 @@ const plm_option_table *plm_info_option_table(void) {
       .command = "info",
       .summary = "show build, processor, libraries, ranks and caches",
       .usage = "protlm info [--json]",
-      .description = "Says what protlm was built with and what it found here: processor level, memory, threads, libraries (and what it means when one is "
-                     "missing), where each operator's code comes from, how the launcher started it, and where files are cached. Add its output to a "
-                     "report of a problem.",
+      .description =
+          "Says what protlm was built with and what it found here: processor level, memory, threads, libraries (and what it means when one is "
+          "missing), where each operator's code comes from, how the launcher started it, and where files are cached. Add its output to a "
+          "report of a problem.",
       .examples = "protlm info\n# what a processor without AVX-512 would run\nPROTLM_CPU=avx2 protlm info\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,

@@ -66,8 +66,14 @@ static plm_library libyaml(void) {
 
 void plm_libraries_list(plm_library ret_libraries[PLM_LIBRARIES]) {
   const plm_library list[PLM_LIBRARIES] = {
-      onednn(), hdf5(), openmp(), library("htslib", hts_version(), ""), library("zlib", zlibVersion(), ""), library("jansson", JANSSON_VERSION, ""),
-      xxhash(), libyaml(),
+      onednn(),
+      hdf5(),
+      openmp(),
+      library("htslib", hts_version(), ""),
+      library("zlib", zlibVersion(), ""),
+      library("jansson", JANSSON_VERSION, ""),
+      xxhash(),
+      libyaml(),
   };
   for (size_t i = 0; i < PLM_LIBRARIES; i++) ret_libraries[i] = list[i];
 }

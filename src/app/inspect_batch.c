@@ -23,16 +23,53 @@ typedef struct batch_options {
 /* What the batches of a run depend on, for help. Train's other options are accepted as well, so that a run's config.yaml and its command
  * line can be used as they are. */
 static const char *const shown_names[] = {
-    "model", "train", "eval-fraction", "max-length", "lowercase", "on-invalid", "cache-dir", "batch-tokens", "per-device-train-batch-size",
-    "gradient-accumulation-steps", "seed", "mask-probability", "random-tokens", "mask-nonstandard", "demo-compat", "config", "print-config",
+    "model",
+    "train",
+    "eval-fraction",
+    "max-length",
+    "lowercase",
+    "on-invalid",
+    "cache-dir",
+    "batch-tokens",
+    "per-device-train-batch-size",
+    "gradient-accumulation-steps",
+    "seed",
+    "mask-probability",
+    "random-tokens",
+    "mask-nonstandard",
+    "demo-compat",
+    "config",
+    "print-config",
 };
 static const plm_option own_options[] = {
-    {.name = "step", .aliases = "k", .type = PLM_OPT_COUNT, .offset = offsetof(batch_options, step), .default_value = "1", .min = 1,
-     .group = "What to show", .argument = "K", .help = "the step, as log.jsonl counts it: the first is 1", .command_line_only = true},
-    {.name = "records", .aliases = "n", .type = PLM_OPT_COUNT, .offset = offsetof(batch_options, records), .default_value = "5", .max = 1e12,
-     .group = "What to show", .argument = "N", .help = "how many sequences to print", .command_line_only = true},
-    {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(batch_options, output), .group = "What to show", .argument = "X.safetensors",
-     .help = "write the whole batch to this file", .command_line_only = true},
+    {.name = "step",
+     .aliases = "k",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(batch_options, step),
+     .default_value = "1",
+     .min = 1,
+     .group = "What to show",
+     .argument = "K",
+     .help = "the step, as log.jsonl counts it: the first is 1",
+     .command_line_only = true},
+    {.name = "records",
+     .aliases = "n",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(batch_options, records),
+     .default_value = "5",
+     .max = 1e12,
+     .group = "What to show",
+     .argument = "N",
+     .help = "how many sequences to print",
+     .command_line_only = true},
+    {.name = "output",
+     .aliases = "o",
+     .type = PLM_OPT_PATH,
+     .offset = offsetof(batch_options, output),
+     .group = "What to show",
+     .argument = "X.safetensors",
+     .help = "write the whole batch to this file",
+     .command_line_only = true},
 };
 enum { OWN = sizeof own_options / sizeof *own_options, MOST_ROWS = 120 };
 
@@ -48,13 +85,15 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
       .command = "inspect batch",
       .summary = "show any step's batch, hidden residues marked",
       .usage = "protlm inspect batch --model M --train FILE --step K [options of train]",
-      .description = "Shows the whole global batch of a step: which sequences, which windows of them, and which residues are hidden. It depends on the "
-                     "data, the seed and the step alone, not on what ran before, so any step of a run can be looked at in a moment. Give the options "
-                     "the run was given, or its config.yaml.\n\n"
-                     "--output writes tokens, original, labels (-100: not predicted), cu_seqlens, sequence_id and crop_offset.",
-      .examples = "protlm inspect batch --model esm2_t6_8M --train my.fasta --step 1234\n"
-                  "# of a run, with its own settings\n"
-                  "protlm inspect batch --config run/config.yaml --step 1234 --output batch.safetensors\n",
+      .description =
+          "Shows the whole global batch of a step: which sequences, which windows of them, and which residues are hidden. It depends on the "
+          "data, the seed and the step alone, not on what ran before, so any step of a run can be looked at in a moment. Give the options "
+          "the run was given, or its config.yaml.\n\n"
+          "--output writes tokens, original, labels (-100: not predicted), cu_seqlens, sequence_id and crop_offset.",
+      .examples =
+          "protlm inspect batch --model esm2_t6_8M --train my.fasta --step 1234\n"
+          "# of a run, with its own settings\n"
+          "protlm inspect batch --config run/config.yaml --step 1234 --output batch.safetensors\n",
       .options = rows,
       .struct_size = sizeof(batch_options),
   };
@@ -106,9 +145,12 @@ static plm_status fill_tensor(void *user, size_t i, void *buffer) {
 static plm_status write_batch(const char *path, plm_packed *packed) {
   const int64_t N = packed->batch.encoder.N, S = packed->batch.encoder.S;
   const plm_tensor_info entries[] = {
-      {.name = "tokens", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},      {.name = "original", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
-      {.name = "labels", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},      {.name = "cu_seqlens", .dtype = "I32", .dims = 1, .shape = {S + 1}, .bytes = 4 * (S + 1)},
-      {.name = "crop_offset", .dtype = "I32", .dims = 1, .shape = {S}, .bytes = 4 * S}, {.name = "sequence_id", .dtype = "I64", .dims = 1, .shape = {S}, .bytes = 8 * S},
+      {.name = "tokens", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
+      {.name = "original", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
+      {.name = "labels", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
+      {.name = "cu_seqlens", .dtype = "I32", .dims = 1, .shape = {S + 1}, .bytes = 4 * (S + 1)},
+      {.name = "crop_offset", .dtype = "I32", .dims = 1, .shape = {S}, .bytes = 4 * S},
+      {.name = "sequence_id", .dtype = "I64", .dims = 1, .shape = {S}, .bytes = 8 * S},
   };
   PLM_TRY(plm_output_file_tensors(path, entries, sizeof entries / sizeof *entries, fill_tensor, packed));
   plm_info("wrote %s", path);
@@ -137,7 +179,8 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   plm_run *run = NULL;
   plm_status status;
   const char *config = options->train.config;
-  const plm_output_inputs inputs = {.files = {options->train.train, {.items = &config, .count = config != NULL}}, .model = options->train.model};
+  const plm_output_inputs inputs = {.files = {options->train.train, {.items = &config, .count = config != NULL}},
+                                    .model = options->train.model};
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   PLM_TRY(as_train_values(values, &train));
   PLM_TRY_GOTO(PLM_NEW(&run, 1), done);

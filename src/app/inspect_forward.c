@@ -23,18 +23,44 @@ static const plm_option option_list[] = {
     PLM_OPTION_MODEL(forward_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(forward_options, session.random_weights),
     PLM_OPTION_SEED(forward_options, session.seed),
-    {.name = "fasta", .aliases = "data train f", .type = PLM_OPT_PATHS, .offset = offsetof(forward_options, session.data), .group = "Data", .argument = "FILE",
+    {.name = "fasta",
+     .aliases = "data train f",
+     .type = PLM_OPT_PATHS,
+     .offset = offsetof(forward_options, session.data),
+     .group = "Data",
+     .argument = "FILE",
      .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
     PLM_OPTION_CACHE(forward_options, session.cache_directory),
     PLM_OPTION_LOWERCASE(forward_options, lowercase),
     PLM_OPTION_ON_INVALID(forward_options, on_invalid),
-    {.name = "max-length", .aliases = "max-seq-length", .type = PLM_OPT_COUNT, .offset = offsetof(forward_options, session.max_length), .min = 3, .max = 1e9,
-     .group = "Data", .argument = "N", .help = "cut longer sequences to N tokens (default: never cut)"},
-    {.name = "layers", .type = PLM_OPT_STRING, .offset = offsetof(forward_options, layers), .default_value = "all", .group = "Output", .argument = "LIST",
+    {.name = "max-length",
+     .aliases = "max-seq-length",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(forward_options, session.max_length),
+     .min = 3,
+     .max = 1e9,
+     .group = "Data",
+     .argument = "N",
+     .help = "cut longer sequences to N tokens (default: never cut)"},
+    {.name = "layers",
+     .type = PLM_OPT_STRING,
+     .offset = offsetof(forward_options, layers),
+     .default_value = "all",
+     .group = "Output",
+     .argument = "LIST",
      .help = "hidden states to keep: all, none, or numbers such as 0,3,-1 (0 = embedding, -1 = after the final norm)"},
-    {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(forward_options, output), .group = "Output", .argument = "X.safetensors",
+    {.name = "output",
+     .aliases = "o",
+     .type = PLM_OPT_PATH,
+     .offset = offsetof(forward_options, output),
+     .group = "Output",
+     .argument = "X.safetensors",
      .help = "write tokens, cu_seqlens, logits and hidden_states.* to this file"},
-    {.name = "slice", .type = PLM_OPT_PATHS, .offset = offsetof(forward_options, slices), .group = "Output", .argument = "NAME[a:b,c:d]",
+    {.name = "slice",
+     .type = PLM_OPT_PATHS,
+     .offset = offsetof(forward_options, slices),
+     .group = "Output",
+     .argument = "NAME[a:b,c:d]",
      .help = "print these values; may be given several times"},
     PLM_OPTION_DTYPE(forward_options, session.dtype),
     PLM_OPTION_THREADS(forward_options, session.threads),
@@ -49,8 +75,9 @@ const plm_option_table *plm_inspect_forward_option_table(void) {
           "Runs every record of the file whole, in file order and without masking, and shows each tensor's shape, range, mean, standard deviation "
           "and number of NaN.\n\nhidden_states.0 is the embedding, hidden_states.L the last layer after the final LayerNorm, as transformers "
           "gives them. A sequence's numbers do not depend, bit for bit, on what else is in the file.",
-      .examples = "# hold a model against another implementation\nprotlm inspect forward --model run/final --fasta few.fasta --output forward.safetensors\n"
-                  "# logits of the first residues\nprotlm inspect forward --model run/final --fasta few.fasta --slice 'logits[0:3,4:24]'\n",
+      .examples =
+          "# hold a model against another implementation\nprotlm inspect forward --model run/final --fasta few.fasta --output forward.safetensors\n"
+          "# logits of the first residues\nprotlm inspect forward --model run/final --fasta few.fasta --slice 'logits[0:3,4:24]'\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .struct_size = sizeof(forward_options),
@@ -88,7 +115,8 @@ static plm_status parse_layers(const char *layers, int64_t L, bool *wanted) {
     if (sscanf(p, "%lld%n", &layer, &used) != 1 || (p[used] != ',' && p[used] != '\0'))
       return plm_hint(plm_fail(PLM_E_USAGE, "--layers %s: '%s' is no layer", layers, p), "all, none, or numbers separated by commas");
     long long index = layer < 0 ? layer + L + 1 : layer;
-    if (index < 0 || index > L) return plm_fail(PLM_E_USAGE, "--layers %s: layer %lld is outside %lld..%lld", layers, layer, -(long long)L - 1, (long long)L);
+    if (index < 0 || index > L)
+      return plm_fail(PLM_E_USAGE, "--layers %s: layer %lld is outside %lld..%lld", layers, layer, -(long long)L - 1, (long long)L);
     wanted[index] = true;
     p += used + (p[used] == ',');
   }
@@ -122,7 +150,8 @@ done:
 }
 
 /* Records first..first+count-1 as one packed batch, into their place in the results. */
-static plm_status run_batch(plm_session *session, const plm_packer_options *packer, int64_t first, int64_t count, plm_packed *packed, float **hidden, results *r) {
+static plm_status run_batch(plm_session *session, const plm_packer_options *packer, int64_t first, int64_t count, plm_packed *packed,
+                            float **hidden, results *r) {
   int64_t *ids = NULL;
   plm_status status;
   PLM_TRY(PLM_NEW(&ids, count));
@@ -176,7 +205,10 @@ static void add_tensor(tensor_list *list, const char *name, int dims, int64_t ro
   size_t i = list->count++;
   snprintf(list->names[i], sizeof list->names[i], "%s", name);
   list->items[i] = (plm_shown_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
-  list->entries[i] = (plm_tensor_info){.name = list->names[i], .dtype = f32 != NULL ? "F32" : "I32", .dims = dims, .shape = {rows, columns},
+  list->entries[i] = (plm_tensor_info){.name = list->names[i],
+                                       .dtype = f32 != NULL ? "F32" : "I32",
+                                       .dims = dims,
+                                       .shape = {rows, columns},
                                        .bytes = rows * (dims > 1 ? columns : 1) * 4};
 }
 
@@ -215,7 +247,8 @@ static plm_status show(const forward_options *options, const results *r, const p
   }
   plm_print_tensor_header(output, NAME_WIDTH);
   for (size_t i = 0; i < list.count; i++) plm_print_tensor_row(output, NAME_WIDTH, &list.items[i]);
-  for (size_t i = 0; i < options->slices.count; i++) PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
+  for (size_t i = 0; i < options->slices.count; i++)
+    PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
 done:
   plm_free(list.items);
   plm_free(list.entries);
@@ -230,16 +263,19 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   plm_session session = {0};
   results r = {0};
   plm_status status;
-  if (options->session.data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to run"), "--fasta few.fasta");
+  if (options->session.data.count == 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to run"), "--fasta few.fasta");
   const plm_output_inputs inputs = {.files = {options->session.data}, .model = options->session.model};
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   options->session.all_rows = true;
   options->session.policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
   if (session.max_length > LONG_SEQUENCE)
-    plm_warn("a sequence of %lld tokens is run whole: the time for attention grows with the square of that; --max-length N cuts it", (long long)session.max_length);
+    plm_warn("a sequence of %lld tokens is run whole: the time for attention grows with the square of that; --max-length N cuts it",
+             (long long)session.max_length);
   PLM_TRY_GOTO(allocate_results(&session, options->layers, &r), done);
-  const plm_packer_options packer = {.alphabet = plm_alphabet_esm2(), .policy = options->session.policy, .max_length = session.max_length, .evaluation = true};
+  const plm_packer_options packer = {
+      .alphabet = plm_alphabet_esm2(), .policy = options->session.policy, .max_length = session.max_length, .evaluation = true};
   PLM_TRY_GOTO(run_all(&session, &packer, &r), done);
   PLM_TRY_GOTO(show(options, &r, output), done);
 done:

@@ -17,7 +17,11 @@ static const plm_option option_list[] = {
     PLM_OPTION_MODEL(params_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(params_options, session.random_weights),
     PLM_OPTION_SEED(params_options, session.seed),
-    {.name = "slice", .type = PLM_OPT_PATHS, .offset = offsetof(params_options, slices), .group = "Output", .argument = "NAME[a:b,c:d]",
+    {.name = "slice",
+     .type = PLM_OPT_PATHS,
+     .offset = offsetof(params_options, slices),
+     .group = "Output",
+     .argument = "NAME[a:b,c:d]",
      .help = "print these values; may be given several times"},
 };
 
@@ -26,7 +30,8 @@ const plm_option_table *plm_inspect_params_option_table(void) {
       .command = "inspect params",
       .summary = "list a model's parameters with statistics",
       .usage = "protlm inspect params --model M [--slice 'NAME[0:4,0:4]']",
-      .description = "Lists every parameter under its Hugging Face name, in forward order, with shape, range, mean, standard deviation and number of NaN.",
+      .description =
+          "Lists every parameter under its Hugging Face name, in forward order, with shape, range, mean, standard deviation and number of NaN.",
       .examples = "protlm inspect params --model run/final\nprotlm inspect params --model esm2_t6_8M --random-weights\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,

@@ -15,16 +15,41 @@ typedef struct tokens_options {
 } tokens_options;
 
 static const plm_option option_list[] = {
-    {.name = "fasta", .aliases = "data train f", .type = PLM_OPT_PATHS, .offset = offsetof(tokens_options, data), .group = "Data", .argument = "FILE",
+    {.name = "fasta",
+     .aliases = "data train f",
+     .type = PLM_OPT_PATHS,
+     .offset = offsetof(tokens_options, data),
+     .group = "Data",
+     .argument = "FILE",
      .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
-    {.name = "records", .aliases = "n", .type = PLM_OPT_COUNT, .offset = offsetof(tokens_options, records), .default_value = "5", .min = 1, .max = 1e12,
-     .group = "Data", .argument = "N", .help = "how many records to show"},
-    {.name = "max-length", .aliases = "max-seq-length", .type = PLM_OPT_COUNT, .offset = offsetof(tokens_options, max_length), .min = 3, .max = 1e9,
-     .group = "Data", .argument = "N", .help = "cut longer sequences to N tokens (default: never cut)"},
+    {.name = "records",
+     .aliases = "n",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(tokens_options, records),
+     .default_value = "5",
+     .min = 1,
+     .max = 1e12,
+     .group = "Data",
+     .argument = "N",
+     .help = "how many records to show"},
+    {.name = "max-length",
+     .aliases = "max-seq-length",
+     .type = PLM_OPT_COUNT,
+     .offset = offsetof(tokens_options, max_length),
+     .min = 3,
+     .max = 1e9,
+     .group = "Data",
+     .argument = "N",
+     .help = "cut longer sequences to N tokens (default: never cut)"},
     PLM_OPTION_CACHE(tokens_options, cache_directory),
     PLM_OPTION_LOWERCASE(tokens_options, lowercase),
     PLM_OPTION_ON_INVALID(tokens_options, on_invalid),
-    {.name = "ids", .type = PLM_OPT_FLAG, .offset = offsetof(tokens_options, ids), .default_value = "true", .group = "Output", .help = "print token ids too"},
+    {.name = "ids",
+     .type = PLM_OPT_FLAG,
+     .offset = offsetof(tokens_options, ids),
+     .default_value = "true",
+     .group = "Output",
+     .help = "print token ids too"},
 };
 
 const plm_option_table *plm_inspect_tokens_option_table(void) {
@@ -32,8 +57,9 @@ const plm_option_table *plm_inspect_tokens_option_table(void) {
       .command = "inspect tokens",
       .summary = "show the tokens of sequences, and what was substituted",
       .usage = "protlm inspect tokens --fasta F [--records N]",
-      .description = "One letter is one token; <cls> and <eos> are added at the ends. Lines after the records say which letters of the whole file were "
-                     "changed on the way (lower case, '*', J).",
+      .description =
+          "One letter is one token; <cls> and <eos> are added at the ends. Lines after the records say which letters of the whole file were "
+          "changed on the way (lower case, '*', J).",
       .examples = "protlm inspect tokens --fasta my.fasta --records 2\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
@@ -56,7 +82,8 @@ static void print_record(const plm_output *output, const plm_dataset *dataset, c
 
 static void print_note(void *user, const char *text) { plm_print(user, "# %s\n", text); }
 
-static plm_status print_records(const tokens_options *options, const plm_dataset *dataset, const plm_packer_options *packer, const plm_output *output) {
+static plm_status print_records(const tokens_options *options, const plm_dataset *dataset, const plm_packer_options *packer,
+                                const plm_output *output) {
   plm_packed *packed;
   PLM_TRY(plm_packed_create(&packed));
   plm_status status = PLM_OK;
@@ -69,7 +96,8 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   if (status != PLM_OK) return status;
   plm_output notes = *output;
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
-  plm_print(output, "# %lld sequences, %lld residues, longest %lld\n", (long long)info->count, (long long)info->residues, (long long)info->longest);
+  plm_print(output, "# %lld sequences, %lld residues, longest %lld\n", (long long)info->count, (long long)info->residues,
+            (long long)info->longest);
   plm_dataset_report(dataset, packer->alphabet, &packer->policy, print_note, &notes);
   return PLM_OK;
 }
@@ -79,7 +107,8 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
   if (options->data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to show"), "--fasta my.fasta");
   const plm_alphabet_policy policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   const plm_dataset_options data = {.paths = options->data, .cache_directory = options->cache_directory, .policy = policy, .threads = 1};
-  const plm_packer_options packer = {.alphabet = plm_alphabet_esm2(), .policy = policy, .max_length = options->max_length, .evaluation = true};
+  const plm_packer_options packer = {
+      .alphabet = plm_alphabet_esm2(), .policy = policy, .max_length = options->max_length, .evaluation = true};
   plm_dataset *dataset;
   PLM_TRY(plm_dataset_open(&data, &dataset));
   plm_status status = print_records(options, dataset, &packer, output);

@@ -78,8 +78,9 @@ static plm_status check_directory(const char *path, const char *directory) {
     return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: there is no directory %s", path, directory), "mkdir -p it first");
   PLM_TRY(plm_directory_holds(directory, PLM_MANIFEST_NAME, &is_checkpoint));
   if (is_checkpoint)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s is a checkpoint; with a file changed or added it would count as damaged", path, directory),
-                    "%s", elsewhere);
+    return plm_hint(
+        plm_fail(PLM_E_USAGE, "--output %s: %s is a checkpoint; with a file changed or added it would count as damaged", path, directory),
+        "%s", elsewhere);
   if (access(directory, W_OK) == 0) return PLM_OK;
   return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: cannot write to %s: %s", path, directory, strerror(errno)), "%s", elsewhere);
 }
@@ -99,7 +100,8 @@ static plm_status check_input(const char *path, const char *input) {
   bool is_stream = strcmp(input, "-") == 0;
   if (!plm_file_is_same(path, is_stream ? "/dev/stdin" : input)) return PLM_OK;
   const char *words = is_stream ? "standard input" : input;
-  return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s is read by this command and would be overwritten", path, words), "give another name");
+  return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s is read by this command and would be overwritten", path, words),
+                  "give another name");
 }
 
 static plm_status check_files_in(const char *path, const char *directory) {

@@ -16,7 +16,12 @@ typedef struct report_options {
 } report_options;
 
 static const plm_option option_list[] = {
-    {.name = "output", .aliases = "o", .type = PLM_OPT_PATH, .offset = offsetof(report_options, output), .group = "Output", .argument = "FILE.html",
+    {.name = "output",
+     .aliases = "o",
+     .type = PLM_OPT_PATH,
+     .offset = offsetof(report_options, output),
+     .group = "Output",
+     .argument = "FILE.html",
      .help = "where the page goes (default: RUN/report.html)"},
 };
 
@@ -42,7 +47,8 @@ static plm_status check_is_run(const char *directory) {
   if (!plm_file_is_directory(directory)) return plm_fail(PLM_E_USAGE, "%s: no such directory", directory);
   PLM_TRY(plm_directory_holds(directory, PLM_MANIFEST_NAME, &is_checkpoint));
   if (is_checkpoint)
-    return plm_hint(plm_fail(PLM_E_USAGE, "%s is a checkpoint; give the run's directory", directory), "protlm report RUN, where RUN holds it");
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s is a checkpoint; give the run's directory", directory),
+                    "protlm report RUN, where RUN holds it");
   PLM_TRY(plm_directory_holds(directory, "log.jsonl", &is_run));
   if (is_run) return PLM_OK;
   return plm_hint(plm_fail(PLM_E_USAGE, "%s is no run's directory: it has no log.jsonl", directory),

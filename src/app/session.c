@@ -25,7 +25,8 @@ plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session) {
 /* The shape of a preset, or of the directory that holds the weights (*ret_directory, allocated). */
 static plm_status read_config(const char *model, bool random_weights, plm_model_config *ret_config, char **ret_directory) {
   *ret_directory = NULL;
-  if (model == NULL) return plm_hint(plm_fail(PLM_E_USAGE, "--model is missing"), "--model DIRECTORY, a hub id, or a preset such as esm2_t6_8M");
+  if (model == NULL)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--model is missing"), "--model DIRECTORY, a hub id, or a preset such as esm2_t6_8M");
   if (plm_model_is_preset(model)) {
     if (!random_weights)
       return plm_hint(plm_fail(PLM_E_USAGE, "--model %s is a preset: it has a shape but no weights", model),
@@ -72,13 +73,15 @@ static plm_status load_weights(const plm_session_options *options, const char *d
   return plm_model_refresh(session->model, session->exec, false);
 }
 
-static plm_status open_model(const plm_session_options *options, const plm_model_config *config, const char *directory, plm_session *session) {
+static plm_status open_model(const plm_session_options *options, const plm_model_config *config, const char *directory,
+                             plm_session *session) {
   const plm_model_options model = {.dtype = options->dtype != NULL && strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
                                    .max_tokens = session->micro_batch_tokens,
                                    .max_length = session->max_length,
                                    .all_rows = options->all_rows};
   plm_status status = plm_model_create(config, &model, session->exec, &session->model);
-  if (status == PLM_E_RESOURCE) return plm_hint(status, "--max-length N cuts long sequences (the longest here has %lld tokens)", (long long)session->max_length);
+  if (status == PLM_E_RESOURCE)
+    return plm_hint(status, "--max-length N cuts long sequences (the longest here has %lld tokens)", (long long)session->max_length);
   PLM_TRY(status);
   return load_weights(options, directory, session);
 }

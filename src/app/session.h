@@ -9,9 +9,9 @@
 typedef struct plm_session_options {
   const char *model; /* directory, hub id, or preset with random_weights */
   bool random_weights;
-  int64_t seed;      /* of random weights */
-  const char *dtype; /* "fp32", "bf16" */
-  int64_t threads;   /* 0 = all usable processors */
+  int64_t seed;         /* of random weights */
+  const char *dtype;    /* "fp32", "bf16" */
+  int64_t threads;      /* 0 = all usable processors */
   plm_string_list data; /* sequence files; count 0 = none */
   const char *cache_directory;
   plm_alphabet_policy policy;

@@ -11,7 +11,9 @@ typedef struct stats {
   int64_t finite, nan, infinite;
 } stats;
 
-static int64_t element_count(const plm_shown_tensor *t) { return t->dims == 0 ? 1 : t->dims == 1 ? t->shape[0] : t->shape[0] * t->shape[1]; }
+static int64_t element_count(const plm_shown_tensor *t) {
+  return t->dims == 0 ? 1 : t->dims == 1 ? t->shape[0] : t->shape[0] * t->shape[1];
+}
 static double element(const plm_shown_tensor *t, int64_t i) { return t->f32 != NULL ? (double)t->f32[i] : (double)t->i32[i]; }
 
 /* Two passes: the mean first, so that the deviation of large values does not cancel. */
@@ -43,8 +45,8 @@ static stats measure(const plm_shown_tensor *t) {
 }
 
 void plm_print_tensor_header(const plm_output *output, int width) {
-  plm_print(output, "%s%-*s %-13s %9s %9s %9s %9s %4s%s\n", plm_style(output, PLM_BOLD), width, "tensor", "shape", "min", "max", "mean", "std", "NaN",
-            plm_style(output, PLM_RESET));
+  plm_print(output, "%s%-*s %-13s %9s %9s %9s %9s %4s%s\n", plm_style(output, PLM_BOLD), width, "tensor", "shape", "min", "max", "mean",
+            "std", "NaN", plm_style(output, PLM_RESET));
 }
 
 void plm_print_tensor_row(const plm_output *output, int width, const plm_shown_tensor *t) {
@@ -92,7 +94,8 @@ static plm_status parse_range(const char *slice, const char **cursor, int64_t n,
     return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: '%s' is no range", slice, p), "NAME[3], NAME[0:4] or NAME[0:4,0:8]");
   }
   if (r.begin >= r.end || r.end > n)
-    return plm_fail(PLM_E_USAGE, "--slice %s: rows or columns %lld:%lld are outside 0:%lld", slice, (long long)r.begin, (long long)r.end, (long long)n);
+    return plm_fail(PLM_E_USAGE, "--slice %s: rows or columns %lld:%lld are outside 0:%lld", slice, (long long)r.begin, (long long)r.end,
+                    (long long)n);
   *cursor = p;
   *ret_range = r;
   return PLM_OK;
@@ -108,11 +111,13 @@ static plm_status parse_ranges(const char *slice, const char *bracket, const plm
     p++;
   }
   if (*p != ']' || p[1] != '\0')
-    return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: expected ']' at '%s'", slice, p), "%s has %d dimension%s", t->name, t->dims, t->dims == 1 ? "" : "s");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: expected ']' at '%s'", slice, p), "%s has %d dimension%s", t->name, t->dims,
+                    t->dims == 1 ? "" : "s");
   return PLM_OK;
 }
 
-static plm_status find_tensor(const char *slice, size_t length, const plm_shown_tensor *tensors, size_t count, const plm_shown_tensor **ret_tensor) {
+static plm_status find_tensor(const char *slice, size_t length, const plm_shown_tensor *tensors, size_t count,
+                              const plm_shown_tensor **ret_tensor) {
   const char *names[512];
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {

@@ -10,7 +10,7 @@ typedef struct plm_shown_tensor {
   const char *name;
   int dims;
   int64_t shape[2];
-  const float *f32;   /* one of the two */
+  const float *f32; /* one of the two */
   const int32_t *i32;
 } plm_shown_tensor;
 

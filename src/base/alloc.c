@@ -22,13 +22,12 @@ int64_t plm_alloc_count(void) { return atomic_load(&allocations); }
 int64_t plm_alloc_live(void) { return atomic_load(&live); }
 
 /* True when the test hook says that this allocation is the one to fail. */
-static int is_failing(void) {
-  return atomic_load(&fail_countdown) > 0 && atomic_fetch_sub(&fail_countdown, 1) == 1;
-}
+static int is_failing(void) { return atomic_load(&fail_countdown) > 0 && atomic_fetch_sub(&fail_countdown, 1) == 1; }
 
 static plm_status fail_out_of_memory(size_t bytes) {
   char text[PLM_NUMBER_TEXT];
-  return plm_fail(PLM_E_RESOURCE, "out of memory: %s could not be had", plm_bytes_text(bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes, text));
+  return plm_fail(PLM_E_RESOURCE, "out of memory: %s could not be had",
+                  plm_bytes_text(bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes, text));
 }
 
 plm_status plm_alloc_bytes(void **ret_pointer, size_t count, size_t size) {

@@ -22,7 +22,7 @@ PLM_CHECKED plm_status plm_grow_bytes(void **array, size_t *capacity, size_t nee
 
 PLM_CHECKED plm_status plm_strdup(const char *text, char **ret_copy);
 PLM_CHECKED plm_status plm_sprintf(char **ret_text, const char *format, ...) PLM_PRINTF(2, 3); /* allocates */
-void plm_free(void *pointer); /* accepts NULL */
+void plm_free(void *pointer);                                                                  /* accepts NULL */
 
 /* Test hooks. fail_at n > 0: the n-th allocation from now fails, once; 0: off. count: allocations so far. live: not yet freed. */
 void plm_alloc_fail_at(int64_t n);
@@ -32,7 +32,7 @@ int64_t plm_alloc_live(void);
 /* An arena hands out memory that is all freed together: many small pieces with one lifetime. Not thread-safe. */
 typedef struct plm_arena plm_arena;
 PLM_CHECKED plm_status plm_arena_create(plm_arena **ret_arena);
-void plm_arena_destroy(plm_arena *arena); /* accepts NULL */
+void plm_arena_destroy(plm_arena *arena);                                                   /* accepts NULL */
 PLM_CHECKED plm_status plm_arena_alloc(plm_arena *arena, size_t bytes, void **ret_pointer); /* zeroed, 16-byte aligned */
 PLM_CHECKED plm_status plm_arena_strdup(plm_arena *arena, const char *text, const char **ret_copy);
 

@@ -105,7 +105,8 @@ static void apply_membership(plm_cgroup_limits *limits, const char *root, char *
   *group++ = '\0';
   controllers++;
   if (strcmp(group, "/") == 0) *group = '\0';
-  if (*controllers == '\0' || strcmp(controllers, "memory") == 0 || strstr(controllers, "cpu") != NULL) tighten_upwards(limits, root, controllers, group);
+  if (*controllers == '\0' || strcmp(controllers, "memory") == 0 || strstr(controllers, "cpu") != NULL)
+    tighten_upwards(limits, root, controllers, group);
 }
 
 plm_cgroup_limits plm_cgroup_read(const char *root) {

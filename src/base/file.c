@@ -88,8 +88,8 @@ plm_status plm_disk_free(const char *path, int64_t *ret_bytes) {
   if (errno != ENOENT) return plm_file_cannot(PLM_E_RESOURCE, "ask for the free space at", path);
   char *parent;
   PLM_TRY(plm_path_parent(path, &parent));
-  plm_status status = strcmp(parent, path) == 0 ? plm_fail(PLM_E_RESOURCE, "cannot ask for the free space at %s", path)
-                                                : plm_disk_free(parent, ret_bytes);
+  plm_status status =
+      strcmp(parent, path) == 0 ? plm_fail(PLM_E_RESOURCE, "cannot ask for the free space at %s", path) : plm_disk_free(parent, ret_bytes);
   plm_free(parent);
   return status;
 }
@@ -107,7 +107,8 @@ static ssize_t read_some(int fd, void *data, size_t bytes, int64_t offset) {
   return got;
 }
 
-/* Opening a FIFO would wait until somebody opens it for writing, perhaps for ever. Then reads may wait: in <(command) the writer is there. */
+/* Opening a FIFO would wait until somebody opens it for writing, perhaps for ever. Then reads may wait: in <(command) the writer is there.
+ */
 static int open_without_waiting(const char *path) {
   int fd = plm_fs_open(path, O_RDONLY | O_NONBLOCK, 0);
   if (fd >= 0) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);

@@ -41,7 +41,7 @@ bool plm_file_is_directory(const char *path);
 /* Where absent and cannot-say must be told apart (a log taken for absent would be started afresh): fails on anything but "no such file". */
 PLM_CHECKED plm_status plm_file_find(const char *path, bool *ret_exists);
 bool plm_file_is_same(const char *a, const char *b); /* both there, and one file under two names */
-bool plm_name_is_taken(const char *path); /* by anything, a link that leads nowhere included */
+bool plm_name_is_taken(const char *path);            /* by anything, a link that leads nowhere included */
 PLM_CHECKED plm_status plm_file_size(const char *path, int64_t *ret_bytes);
 PLM_CHECKED plm_status plm_disk_free(const char *path, int64_t *ret_bytes); /* what this user may still write there */
 
@@ -101,13 +101,13 @@ PLM_CHECKED plm_status plm_appender_sync(plm_appender *appender);  /* all lines 
 PLM_CHECKED plm_status plm_appender_close(plm_appender *appender); /* accepts NULL */
 
 /* ---- directories and names ---- */
-PLM_CHECKED plm_status plm_directory_make(const char *path);    /* with parents, each synced; existing is fine */
-PLM_CHECKED plm_status plm_directory_create(const char *path);  /* must not exist */
+PLM_CHECKED plm_status plm_directory_make(const char *path);   /* with parents, each synced; existing is fine */
+PLM_CHECKED plm_status plm_directory_create(const char *path); /* must not exist */
 PLM_CHECKED plm_status plm_directory_sync(const char *path);
-PLM_CHECKED plm_status plm_file_rename(const char *from, const char *to); /* does not sync the parent */
-PLM_CHECKED plm_status plm_file_remove(const char *path);                 /* absent is fine */
-PLM_CHECKED plm_status plm_directory_remove_empty(const char *path);      /* absent is fine; what holds something stays, as success */
-PLM_CHECKED plm_status plm_tree_remove(const char *path);                 /* absent is fine; never follows links */
+PLM_CHECKED plm_status plm_file_rename(const char *from, const char *to);      /* does not sync the parent */
+PLM_CHECKED plm_status plm_file_remove(const char *path);                      /* absent is fine */
+PLM_CHECKED plm_status plm_directory_remove_empty(const char *path);           /* absent is fine; what holds something stays, as success */
+PLM_CHECKED plm_status plm_tree_remove(const char *path);                      /* absent is fine; never follows links */
 PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path); /* symbolic link by temporary + rename; no sync */
 
 /* ---- lock ---- flock(2): gone with the process however it ends. Where the file system has none, a warning says so and the lock is had. */

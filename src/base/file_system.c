@@ -85,15 +85,21 @@ plm_status plm_file_report(plm_status code, const char *verb, const char *path) 
   int error = errno;
   plm_fail(code, "cannot %s %s: %s", verb, path, strerror(error));
   switch (error) {
-    case ENOSPC: return hint_for_full_disk(code, path);
-    case EDQUOT: return plm_hint(code, "your quota is used up: make room (see `quota -s` or `lfs quota`) or write to another file system");
-    case EROFS: return plm_hint(code, "that file system is mounted read-only: choose another place");
+    case ENOSPC:
+      return hint_for_full_disk(code, path);
+    case EDQUOT:
+      return plm_hint(code, "your quota is used up: make room (see `quota -s` or `lfs quota`) or write to another file system");
+    case EROFS:
+      return plm_hint(code, "that file system is mounted read-only: choose another place");
     case EMFILE:
-    case ENFILE: return plm_hint(code, "too many files are open: raise `ulimit -n`");
+    case ENFILE:
+      return plm_hint(code, "too many files are open: raise `ulimit -n`");
     case EEXIST:
     case ENOTEMPTY:
-    case EISDIR: return plm_hint(code, "remove it or choose another name");
-    default: return code;
+    case EISDIR:
+      return plm_hint(code, "remove it or choose another name");
+    default:
+      return code;
   }
 }
 

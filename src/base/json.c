@@ -135,14 +135,22 @@ plm_status plm_json_load(const char *path, json_t **ret_document) {
 
 static const char *kind_of(const json_t *value) {
   switch (json_typeof(value)) {
-    case JSON_OBJECT: return "an object";
-    case JSON_ARRAY: return "an array";
-    case JSON_STRING: return "a string";
-    case JSON_INTEGER: return "an integer";
-    case JSON_REAL: return "a number that is not an integer";
-    case JSON_TRUE: return "true";
-    case JSON_FALSE: return "false";
-    case JSON_NULL: break;
+    case JSON_OBJECT:
+      return "an object";
+    case JSON_ARRAY:
+      return "an array";
+    case JSON_STRING:
+      return "a string";
+    case JSON_INTEGER:
+      return "an integer";
+    case JSON_REAL:
+      return "a number that is not an integer";
+    case JSON_TRUE:
+      return "true";
+    case JSON_FALSE:
+      return "false";
+    case JSON_NULL:
+      break;
   }
   return "null";
 }
@@ -161,7 +169,8 @@ static plm_status find_member(const json_t *object, const char *what, const char
   return PLM_OK;
 }
 
-plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min, int64_t max, int64_t *ret_value) {
+plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min, int64_t max,
+                            int64_t *ret_value) {
   const json_t *value;
   PLM_TRY(find_member(object, what, name, required, &value));
   if (value == NULL) return PLM_OK;

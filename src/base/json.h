@@ -18,10 +18,12 @@ PLM_CHECKED plm_status plm_json_load(const char *path, json_t **ret_document); /
 
 /* Members of an object. `what` names the source. Absent or null: *ret_value is left as it is (set the default first) unless `required`.
  * Wrong type or out of range is PLM_E_INPUT naming the member. Integers must be JSON integers (1.0 is not). */
-PLM_CHECKED plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min, int64_t max, int64_t *ret_value);
+PLM_CHECKED plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min, int64_t max,
+                                        int64_t *ret_value);
 PLM_CHECKED plm_status plm_json_get_double(const json_t *object, const char *what, const char *name, bool required, double *ret_value);
 PLM_CHECKED plm_status plm_json_get_bool(const json_t *object, const char *what, const char *name, bool required, bool *ret_value);
-PLM_CHECKED plm_status plm_json_get_string(const json_t *object, const char *what, const char *name, bool required, const char **ret_value); /* borrowed */
+PLM_CHECKED plm_status plm_json_get_string(const json_t *object, const char *what, const char *name, bool required,
+                                           const char **ret_value); /* borrowed */
 
 /* A 64-bit number that must survive exactly (hashes, seeds, doubles by bits) is stored as a hex string. */
 PLM_CHECKED plm_status plm_json_set_u64(json_t *object, const char *name, uint64_t value);

@@ -19,12 +19,18 @@ static const char *escape(const char *text, size_t available, size_t *ret_used, 
   if (length == 0) return "\\ufffd";
   unsigned char c = (unsigned char)*text;
   switch (c) {
-    case '"': return "\\\"";
-    case '\\': return "\\\\";
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    default: break;
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    default:
+      break;
   }
   if (c < 0x20 || c == 0x7f)
     snprintf(ret_escaped, 8, "\\u%04x", c);
@@ -105,14 +111,30 @@ static void write_array(plm_text *out, const json_t *array, size_t indent) {
 
 static void write_value(plm_text *out, const json_t *value, size_t indent) {
   switch (json_typeof(value)) {
-    case JSON_OBJECT: write_object(out, value, indent); break;
-    case JSON_ARRAY: write_array(out, value, indent); break;
-    case JSON_STRING: write_string(out, json_string_value(value), json_string_length(value)); break;
-    case JSON_INTEGER: plm_text_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value)); break;
-    case JSON_REAL: write_real(out, json_real_value(value)); break;
-    case JSON_TRUE: plm_text_append(out, "true"); break;
-    case JSON_FALSE: plm_text_append(out, "false"); break;
-    case JSON_NULL: plm_text_append(out, "null"); break;
+    case JSON_OBJECT:
+      write_object(out, value, indent);
+      break;
+    case JSON_ARRAY:
+      write_array(out, value, indent);
+      break;
+    case JSON_STRING:
+      write_string(out, json_string_value(value), json_string_length(value));
+      break;
+    case JSON_INTEGER:
+      plm_text_printf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+      break;
+    case JSON_REAL:
+      write_real(out, json_real_value(value));
+      break;
+    case JSON_TRUE:
+      plm_text_append(out, "true");
+      break;
+    case JSON_FALSE:
+      plm_text_append(out, "false");
+      break;
+    case JSON_NULL:
+      plm_text_append(out, "null");
+      break;
   }
 }
 

@@ -42,11 +42,16 @@ const plm_option *plm_option_find(const plm_option_table *table, const char *nam
 
 const char *plm_option_source_name(plm_option_source source) {
   switch (source) {
-    case PLM_FROM_DEFAULT: return "default";
-    case PLM_FROM_PRESET: return "preset";
-    case PLM_FROM_CONFIG: return "config file";
-    case PLM_FROM_ENVIRONMENT: return "environment";
-    case PLM_FROM_COMMAND_LINE: return "command line";
+    case PLM_FROM_DEFAULT:
+      return "default";
+    case PLM_FROM_PRESET:
+      return "preset";
+    case PLM_FROM_CONFIG:
+      return "config file";
+    case PLM_FROM_ENVIRONMENT:
+      return "environment";
+    case PLM_FROM_COMMAND_LINE:
+      return "command line";
   }
   return "unknown source";
 }
@@ -161,7 +166,8 @@ plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_opti
 }
 
 /* A value is checked even where a stronger source hides it: a mistake should not wait for the day when it doesn't. */
-plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text, plm_option_source source, const char *subject) {
+plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text, plm_option_source source,
+                            const char *subject) {
   plm_option_value value, before;
   PLM_TRY(plm_option_value_parse(option, text, subject, values->memory, &value));
   if (option->type == PLM_OPT_PATHS) return apply_item(values, option, value.string, source);
@@ -202,7 +208,8 @@ static plm_status set_defaults(plm_option_values *values) {
     const plm_option *option = &values->table->options[i];
     if (option->default_value == NULL) continue;
     plm_status status = plm_option_set(values, option->name, option->default_value, PLM_FROM_DEFAULT, NULL);
-    if (status == PLM_E_USAGE) return plm_fail(PLM_E_BUG, "the option table of '%s': default of %s", values->table->command, plm_error_message());
+    if (status == PLM_E_USAGE)
+      return plm_fail(PLM_E_BUG, "the option table of '%s': default of %s", values->table->command, plm_error_message());
     PLM_TRY(status);
   }
   return PLM_OK;
@@ -234,7 +241,8 @@ void plm_option_values_destroy(plm_option_values *values) {
 }
 
 bool plm_option_is_unset(const plm_option_values *values, const plm_option *option) {
-  if (option->type == PLM_OPT_PATHS) return *source_of(values, option) == PLM_FROM_DEFAULT && plm_option_list(values, option->offset)->count == 0;
+  if (option->type == PLM_OPT_PATHS)
+    return *source_of(values, option) == PLM_FROM_DEFAULT && plm_option_list(values, option->offset)->count == 0;
   plm_option_value value, zero = {0};
   plm_option_value_load(option, values->options, &value);
   bool is_text = option->type == PLM_OPT_STRING || option->type == PLM_OPT_PATH || option->type == PLM_OPT_CHOICE;

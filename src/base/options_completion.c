@@ -16,11 +16,16 @@ typedef enum value_kind { VALUE_NONE, VALUE_ANY, VALUE_CHOICE, VALUE_FILE, VALUE
 
 static value_kind kind_of(const plm_option *option) {
   switch (option->type) {
-    case PLM_OPT_FLAG: return VALUE_NONE;
-    case PLM_OPT_CHOICE: return VALUE_CHOICE;
-    case PLM_OPT_PATH: return VALUE_FILE;
-    case PLM_OPT_PATHS: return VALUE_FILES;
-    default: return VALUE_ANY;
+    case PLM_OPT_FLAG:
+      return VALUE_NONE;
+    case PLM_OPT_CHOICE:
+      return VALUE_CHOICE;
+    case PLM_OPT_PATH:
+      return VALUE_FILE;
+    case PLM_OPT_PATHS:
+      return VALUE_FILES;
+    default:
+      return VALUE_ANY;
   }
 }
 
@@ -39,7 +44,8 @@ static void put_quoted(plm_text *out, const char *words, const char *escaped) {
 static void put_choices(plm_text *out, const plm_option *option) {
   const char *rest = option->choices, *word, *separator = "";
   size_t length;
-  for (; (word = plm_option_next_word(&rest, "|", &length)) != NULL; separator = " ") plm_text_printf(out, "%s%.*s", separator, (int)length, word);
+  for (; (word = plm_option_next_word(&rest, "|", &length)) != NULL; separator = " ")
+    plm_text_printf(out, "%s%.*s", separator, (int)length, word);
 }
 
 /* Length of the first word of a command, and its second word ("" if there is none). */
@@ -53,7 +59,8 @@ static bool is_first_with_word(const tables *t, size_t index) {
   const char *second;
   size_t length = split_command(t->item[index]->command, &second);
   for (size_t i = 0; i < index; i++)
-    if (strncmp(t->item[i]->command, t->item[index]->command, length) == 0 && split_command(t->item[i]->command, &second) == length) return false;
+    if (strncmp(t->item[i]->command, t->item[index]->command, length) == 0 && split_command(t->item[i]->command, &second) == length)
+      return false;
   return true;
 }
 
@@ -123,29 +130,31 @@ static void put_bash_second_words(plm_text *out, const tables *t) {
         plm_text_printf(out, j > i ? " %s" : "%s", second);
     plm_text_append(out, "' ;;\n");
   }
-  plm_text_append(out, "  esac\n"
-                       "  if [[ -n $seconds ]]; then\n"
-                       "    if ((COMP_CWORD == 2)); then\n"
-                       "      mapfile -t COMPREPLY < <(compgen -W \"$seconds\" -- \"$cur\")\n"
-                       "      return\n"
-                       "    fi\n"
-                       "    command+=\" ${COMP_WORDS[2]}\"\n"
-                       "  fi\n");
+  plm_text_append(out,
+                  "  esac\n"
+                  "  if [[ -n $seconds ]]; then\n"
+                  "    if ((COMP_CWORD == 2)); then\n"
+                  "      mapfile -t COMPREPLY < <(compgen -W \"$seconds\" -- \"$cur\")\n"
+                  "      return\n"
+                  "    fi\n"
+                  "    command+=\" ${COMP_WORDS[2]}\"\n"
+                  "  fi\n");
 }
 
 static void put_bash(plm_text *out, const tables *t) {
-  plm_text_append(out, "# bash completion for protlm\n"
-                       "_protlm_files() {\n"
-                       "  compopt -o filenames 2>/dev/null\n"
-                       "  mapfile -t COMPREPLY < <(compgen -f -- \"$1\")\n"
-                       "}\n"
-                       "_protlm() {\n"
-                       "  local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) command=${COMP_WORDS[1]} seconds='' options='' files=0\n"
-                       "  COMPREPLY=()\n"
-                       "  # --name=value comes as three words\n"
-                       "  if [[ $cur == = ]]; then cur=''; elif [[ ${COMP_WORDS[last]} == = ]]; then last=$((last - 1)); fi\n"
-                       "  if ((COMP_CWORD == 1)); then\n"
-                       "    mapfile -t COMPREPLY < <(compgen -W '--help --version");
+  plm_text_append(out,
+                  "# bash completion for protlm\n"
+                  "_protlm_files() {\n"
+                  "  compopt -o filenames 2>/dev/null\n"
+                  "  mapfile -t COMPREPLY < <(compgen -f -- \"$1\")\n"
+                  "}\n"
+                  "_protlm() {\n"
+                  "  local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) command=${COMP_WORDS[1]} seconds='' options='' files=0\n"
+                  "  COMPREPLY=()\n"
+                  "  # --name=value comes as three words\n"
+                  "  if [[ $cur == = ]]; then cur=''; elif [[ ${COMP_WORDS[last]} == = ]]; then last=$((last - 1)); fi\n"
+                  "  if ((COMP_CWORD == 1)); then\n"
+                  "    mapfile -t COMPREPLY < <(compgen -W '--help --version");
   put_bash_command_names(out, t);
   plm_text_append(out, "' -- \"$cur\")\n    return\n  fi\n");
   put_bash_second_words(out, t);
@@ -154,10 +163,11 @@ static void put_bash(plm_text *out, const tables *t) {
     for (size_t j = 0; j < t->item[i]->count; j++) put_bash_values(out, t->item[i], &t->item[i]->options[j]);
   plm_text_append(out, "  esac\n  case \"$command\" in\n");
   for (size_t i = 0; i < t->count; i++) put_bash_command(out, t->item[i]);
-  plm_text_append(out, "  esac\n"
-                       "  # several files may follow one option\n"
-                       "  while ((last > 1)) && [[ ${COMP_WORDS[last]} != -* ]]; do last=$((last - 1)); done\n"
-                       "  case \"$command ${COMP_WORDS[last]}\" in\n");
+  plm_text_append(out,
+                  "  esac\n"
+                  "  # several files may follow one option\n"
+                  "  while ((last > 1)) && [[ ${COMP_WORDS[last]} != -* ]]; do last=$((last - 1)); done\n"
+                  "  case \"$command ${COMP_WORDS[last]}\" in\n");
   for (size_t i = 0; i < t->count; i++)
     for (size_t j = 0; j < t->item[i]->count; j++) {
       if (kind_of(&t->item[i]->options[j]) != VALUE_FILES) continue;
@@ -165,14 +175,15 @@ static void put_bash(plm_text *out, const tables *t) {
       put_bash_names(out, &t->item[i]->options[j], "|", t->item[i]->command);
       plm_text_append(out, ") files=1 ;;\n");
     }
-  plm_text_append(out, "  esac\n"
-                       "  if [[ $cur != -* ]] && ((files)); then\n"
-                       "    _protlm_files \"$cur\"\n"
-                       "  else\n"
-                       "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\")\n"
-                       "  fi\n"
-                       "}\n"
-                       "complete -F _protlm protlm\n");
+  plm_text_append(out,
+                  "  esac\n"
+                  "  if [[ $cur != -* ]] && ((files)); then\n"
+                  "    _protlm_files \"$cur\"\n"
+                  "  else\n"
+                  "    mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\")\n"
+                  "  fi\n"
+                  "}\n"
+                  "complete -F _protlm protlm\n");
 }
 
 /* ---- zsh ---- */
@@ -184,7 +195,9 @@ static void put_zsh_option(plm_text *out, const plm_option *option) {
   value_kind kind = kind_of(option);
   do {
     plm_text_printf(out, " \\\n        '%s%s%.*s%s[", kind == VALUE_FILES ? "*" : "", length == 1 ? "-" : "--", (int)length, word,
-                    kind == VALUE_NONE ? "" : length == 1 ? "+" : "=");
+                    kind == VALUE_NONE ? ""
+                    : length == 1      ? "+"
+                                       : "=");
     put_quoted(out, option->help, "[]:\\");
     plm_text_append(out, "]");
     if (kind != VALUE_NONE) {
@@ -242,16 +255,18 @@ static void put_zsh_second_words(plm_text *out, const tables *t) {
       put_quoted(out, t->item[j]->summary, ":\\");
       plm_text_append(out, "'\n");
     }
-    plm_text_append(out, "    )\n    if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
-                         "    command+=\" $words[2]\"\n    shift words\n    (( CURRENT-- ))\n  fi\n");
+    plm_text_append(out,
+                    "    )\n    if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
+                    "    command+=\" $words[2]\"\n    shift words\n    (( CURRENT-- ))\n  fi\n");
   }
 }
 
 static void put_zsh(plm_text *out, const tables *t) {
   plm_text_append(out, "#compdef protlm\n_protlm() {\n  local -a commands\n  commands=(\n");
   put_zsh_summaries(out, t);
-  plm_text_append(out, "  )\n  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
-                       "  local command=$words[2]\n  shift words\n  (( CURRENT-- ))\n");
+  plm_text_append(out,
+                  "  )\n  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
+                  "  local command=$words[2]\n  shift words\n  (( CURRENT-- ))\n");
   put_zsh_second_words(out, t);
   plm_text_append(out, "  case $command in\n");
   for (size_t i = 0; i < t->count; i++) {
@@ -331,9 +346,15 @@ plm_status plm_options_completion(const plm_option_table *const *item, size_t co
   plm_text out = {0};
   tables t = {.item = item, .count = count};
   switch (shell) {
-    case PLM_SHELL_BASH: put_bash(&out, &t); break;
-    case PLM_SHELL_ZSH: put_zsh(&out, &t); break;
-    case PLM_SHELL_FISH: put_fish(&out, &t); break;
+    case PLM_SHELL_BASH:
+      put_bash(&out, &t);
+      break;
+    case PLM_SHELL_ZSH:
+      put_zsh(&out, &t);
+      break;
+    case PLM_SHELL_FISH:
+      put_fish(&out, &t);
+      break;
   }
   return plm_text_take(&out, ret_text);
 }

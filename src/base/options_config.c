@@ -29,13 +29,15 @@ static plm_status next_event(reader *r, yaml_event_t *ret_event) {
   const yaml_parser_t *p = &r->parser;
   if (p->error == YAML_MEMORY_ERROR) return plm_fail(PLM_E_RESOURCE, "out of memory while reading %s", r->path);
   const char *problem = p->problem != NULL ? p->problem : "it cannot be read";
-  if (p->error == YAML_READER_ERROR) return plm_fail(PLM_E_INPUT, "%s: not valid YAML at byte %zu: %s", r->path, p->problem_offset, problem);
+  if (p->error == YAML_READER_ERROR)
+    return plm_fail(PLM_E_INPUT, "%s: not valid YAML at byte %zu: %s", r->path, p->problem_offset, problem);
   return plm_fail(PLM_E_INPUT, "%s:%zu:%zu: not valid YAML: %s", r->path, p->problem_mark.line + 1, p->problem_mark.column + 1, problem);
 }
 
 /* What an event must be, and what the reader says if it is not. */
 static plm_status expect_scalar(const reader *r, const yaml_event_t *event, const char *otherwise) {
-  if (event->type == YAML_ALIAS_EVENT) return fail_at(r, PLM_E_INPUT, event->start_mark, "aliases (*name) are not supported: write the value");
+  if (event->type == YAML_ALIAS_EVENT)
+    return fail_at(r, PLM_E_INPUT, event->start_mark, "aliases (*name) are not supported: write the value");
   if (event->type != YAML_SCALAR_EVENT) return fail_at(r, PLM_E_INPUT, event->start_mark, otherwise);
   if (event->data.scalar.anchor != NULL) return fail_at(r, PLM_E_INPUT, event->start_mark, "anchors (&name) are not supported");
   if (event->data.scalar.tag != NULL) return fail_at(r, PLM_E_INPUT, event->start_mark, "tags (!name) are not supported");
@@ -77,8 +79,8 @@ static plm_status find_key(reader *r, const yaml_event_t *key, const plm_option 
 static plm_status apply_scalar(reader *r, const plm_option *option, const yaml_event_t *event) {
   const char *text = (const char *)event->data.scalar.value;
   char subject[2 * LONGEST_PLACE];
-  snprintf(subject, sizeof subject, *text != '\0' ? "%.200s:%zu:%zu: %s %.100s" : "%.200s:%zu:%zu: %s '%s'", r->path, event->start_mark.line + 1,
-           event->start_mark.column + 1, option->name, text);
+  snprintf(subject, sizeof subject, *text != '\0' ? "%.200s:%zu:%zu: %s %.100s" : "%.200s:%zu:%zu: %s '%s'", r->path,
+           event->start_mark.line + 1, event->start_mark.column + 1, option->name, text);
   return plm_option_apply(r->values, option, text, PLM_FROM_CONFIG, subject);
 }
 

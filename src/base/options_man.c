@@ -11,13 +11,26 @@ static void put_bytes(plm_text *out, const char *words, size_t bytes) {
     bool starts_line = out->length == 0 || out->data[out->length - 1] == '\n';
     if (starts_line && (words[i] == '.' || words[i] == '\'')) plm_text_append(out, "\\&");
     switch (words[i]) {
-      case '\\': plm_text_append(out, "\\e"); break;
-      case '-': plm_text_append(out, "\\-"); break;
-      case '\'': plm_text_append(out, "\\(aq"); break;
-      case '`': plm_text_append(out, "\\(ga"); break;
-      case '~': plm_text_append(out, "\\(ti"); break;
-      case '^': plm_text_append(out, "\\(ha"); break;
-      default: plm_text_append_bytes(out, &words[i], 1);
+      case '\\':
+        plm_text_append(out, "\\e");
+        break;
+      case '-':
+        plm_text_append(out, "\\-");
+        break;
+      case '\'':
+        plm_text_append(out, "\\(aq");
+        break;
+      case '`':
+        plm_text_append(out, "\\(ga");
+        break;
+      case '~':
+        plm_text_append(out, "\\(ti");
+        break;
+      case '^':
+        plm_text_append(out, "\\(ha");
+        break;
+      default:
+        plm_text_append_bytes(out, &words[i], 1);
     }
   }
 }
@@ -131,7 +144,10 @@ static void put_examples(plm_text *out, const char *examples) {
 }
 
 static void put_exit_status(plm_text *out) {
-  static const struct { plm_status code; const char *meaning; } codes[] = {
+  static const struct {
+    plm_status code;
+    const char *meaning;
+  } codes[] = {
       {PLM_OK, "Done"},
       {PLM_E_FAILURE, "Something outside the program failed"},
       {PLM_E_USAGE, "An option is wrong, or a run directory cannot be used as asked"},
@@ -143,16 +159,20 @@ static void put_exit_status(plm_text *out) {
       {PLM_STOPPED, "Stopped early, in good order: run the same command again to go on"},
   };
   put_section(out, "EXIT STATUS");
-  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) plm_text_printf(out, ".TP 6\n.B %d\n%s.\n", (int)codes[i].code, codes[i].meaning);
+  for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
+    plm_text_printf(out, ".TP 6\n.B %d\n%s.\n", (int)codes[i].code, codes[i].meaning);
 }
 
 static void put_environment_and_files(plm_text *out) {
   put_section(out, "ENVIRONMENT");
-  plm_text_append(out, ".TP\n.B PROTLM_\\fINAME\\fR\nA value for the option \\fB\\-\\-\\fIname\\fR, in capitals, with underscores for dashes: \\fBPROTLM_SEED=7\\fR "
-                       "is \\fB\\-\\-seed 7\\fR.\nThe command line wins over the environment, the environment over a configuration file.\n");
+  plm_text_append(
+      out,
+      ".TP\n.B PROTLM_\\fINAME\\fR\nA value for the option \\fB\\-\\-\\fIname\\fR, in capitals, with underscores for dashes: \\fBPROTLM_SEED=7\\fR "
+      "is \\fB\\-\\-seed 7\\fR.\nThe command line wins over the environment, the environment over a configuration file.\n");
   put_section(out, "FILES");
-  plm_text_append(out, ".TP\n.I FILE\\fR of \\fB\\-\\-config\\fR\nA YAML file with one option a line, without the dashes:\n.RS\n.PP\n.nf\n"
-                       "seed: 7\nlearning\\-rate: 4e\\-4\ntrain: [a.fasta, b.fasta.gz]\n.fi\n.RE\n");
+  plm_text_append(out,
+                  ".TP\n.I FILE\\fR of \\fB\\-\\-config\\fR\nA YAML file with one option a line, without the dashes:\n.RS\n.PP\n.nf\n"
+                  "seed: 7\nlearning\\-rate: 4e\\-4\ntrain: [a.fasta, b.fasta.gz]\n.fi\n.RE\n");
 }
 
 /* "protlm-ckpt-ls", in small letters or capitals. */

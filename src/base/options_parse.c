@@ -79,7 +79,9 @@ static plm_status apply_typed(const scan *s, const plm_option *option, const spe
 static plm_status take_flag(scan *s, const plm_option *option, const spelling *spelled) {
   const char *value = spelled->value;
   if (spelled->is_negated) {
-    if (value != NULL) return plm_hint(plm_fail(PLM_E_USAGE, "%s=%s: a negated flag takes no value", spelled->option, value), "write --%s=%s", option->name, value);
+    if (value != NULL)
+      return plm_hint(plm_fail(PLM_E_USAGE, "%s=%s: a negated flag takes no value", spelled->option, value), "write --%s=%s", option->name,
+                      value);
     return apply_typed(s, option, spelled, "false");
   }
   const char *next = s->next < s->argc ? s->argv[s->next] : "";
@@ -96,8 +98,8 @@ static plm_status take_value(scan *s, const plm_option *option, const spelling *
     return plm_hint(plm_fail(PLM_E_USAGE, "%s needs a value", spelled->option), "%s %s", spelled->option, plm_option_argument(option));
   const char *value = s->argv[s->next];
   if (looks_like_option(value))
-    return plm_hint(plm_fail(PLM_E_USAGE, "%s needs a value, but %s follows", spelled->option, value), "a value that begins with a dash is written %s=%s",
-                    spelled->option, value);
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s needs a value, but %s follows", spelled->option, value),
+                    "a value that begins with a dash is written %s=%s", spelled->option, value);
   s->next++;
   PLM_TRY(apply_typed(s, option, spelled, value));
   if (option->type != PLM_OPT_PATHS) return PLM_OK;
@@ -144,7 +146,8 @@ static const char prefix[] = "PROTLM_";
 static void environment_name(const char *word, size_t length, char ret_name[PLM_LONGEST_OPTION + sizeof prefix]) {
   size_t used = sizeof prefix - 1;
   memcpy(ret_name, prefix, used);
-  for (size_t i = 0; i < length && i < PLM_LONGEST_OPTION; i++) ret_name[used++] = (char)(word[i] == '-' ? '_' : toupper((unsigned char)word[i]));
+  for (size_t i = 0; i < length && i < PLM_LONGEST_OPTION; i++)
+    ret_name[used++] = (char)(word[i] == '-' ? '_' : toupper((unsigned char)word[i]));
   ret_name[used] = '\0';
 }
 

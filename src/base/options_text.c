@@ -10,16 +10,24 @@
 const char *plm_option_argument(const plm_option *option) {
   if (option->argument != NULL) return option->argument;
   switch (option->type) {
-    case PLM_OPT_FLAG: return "";
+    case PLM_OPT_FLAG:
+      return "";
     case PLM_OPT_INT:
-    case PLM_OPT_COUNT: return "N";
-    case PLM_OPT_SIZE: return "SIZE";
-    case PLM_OPT_NUMBER: return "X";
-    case PLM_OPT_DURATION: return "TIME";
-    case PLM_OPT_STRING: return "TEXT";
-    case PLM_OPT_CHOICE: return "NAME";
+    case PLM_OPT_COUNT:
+      return "N";
+    case PLM_OPT_SIZE:
+      return "SIZE";
+    case PLM_OPT_NUMBER:
+      return "X";
+    case PLM_OPT_DURATION:
+      return "TIME";
+    case PLM_OPT_STRING:
+      return "TEXT";
+    case PLM_OPT_CHOICE:
+      return "NAME";
     case PLM_OPT_PATH:
-    case PLM_OPT_PATHS: return "FILE";
+    case PLM_OPT_PATHS:
+      return "FILE";
   }
   return "";
 }
@@ -158,7 +166,8 @@ static void write_notes(const plm_option *option, plm_text *out) {
     plm_text_printf(out, " [default:\x1f%s]", option->type == PLM_OPT_FLAG ? "on" : option->default_value);
   rest = option->choices;
   separator = " [one\x1fof:\x1f";
-  for (; (word = plm_option_next_word(&rest, "|", &length)) != NULL; separator = ", ") plm_text_printf(out, "%s%.*s", separator, (int)length, word);
+  for (; (word = plm_option_next_word(&rest, "|", &length)) != NULL; separator = ", ")
+    plm_text_printf(out, "%s%.*s", separator, (int)length, word);
   if (option->choices != NULL) plm_text_append(out, "]");
   rest = option->aliases;
   separator = " [also:\x1f";
@@ -275,8 +284,11 @@ plm_status plm_options_help(const plm_option_table *table, int width, bool colou
   put_examples(&p, table->examples);
   if (plm_option_find(table, "config") != NULL) {
     end_line(&p);
-    wrap(&p, "Every option can also be given as `name: value` in a file named by --config, or as an environment variable: --seed 7 is PROTLM_SEED=7. "
-             "The command line wins over the environment, and that over the file.", 0);
+    wrap(
+        &p,
+        "Every option can also be given as `name: value` in a file named by --config, or as an environment variable: --seed 7 is PROTLM_SEED=7. "
+        "The command line wins over the environment, and that over the file.",
+        0);
     end_line(&p);
   }
   return plm_text_take(&p.text, ret_text);

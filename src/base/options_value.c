@@ -94,7 +94,8 @@ static int64_t factor_of(const char *suffix, bool is_size) {
 static plm_status parse_count(const char *text, bool is_size, const char *subject, int64_t *ret_value) {
   const char *end;
   const char *expected = is_size ? "a size like 512M or 16G" : "a whole number like 5000 or 16K";
-  if (strspn(text, "+-0123456789KMGTkmgtiBbE.e") != strlen(text) || *text == '\0') return plm_fail(PLM_E_USAGE, "%s: must be %s", subject, expected);
+  if (strspn(text, "+-0123456789KMGTkmgtiBbE.e") != strlen(text) || *text == '\0')
+    return plm_fail(PLM_E_USAGE, "%s: must be %s", subject, expected);
   int64_t whole;
   bool is_exact = parse_digits(text, &end, &whole) && factor_of(end, is_size) != 0;
   if (is_exact) {
@@ -102,7 +103,8 @@ static plm_status parse_count(const char *text, bool is_size, const char *subjec
     return plm_fail(PLM_E_USAGE, "%s: the number is too large", subject);
   }
   double value;
-  if (!plm_number_parse(text, &end, &value) || factor_of(end, is_size) == 0) return plm_fail(PLM_E_USAGE, "%s: must be %s", subject, expected);
+  if (!plm_number_parse(text, &end, &value) || factor_of(end, is_size) == 0)
+    return plm_fail(PLM_E_USAGE, "%s: must be %s", subject, expected);
   value *= (double)factor_of(end, is_size);
   if (fabs(value) >= 0x1p53) return plm_fail(PLM_E_USAGE, "%s: the number is too large", subject);
   if (value != floor(value)) return plm_fail(PLM_E_USAGE, "%s: must be %s", subject, expected);
@@ -121,7 +123,10 @@ static plm_status parse_number(const char *text, const char *subject, double *re
 
 /* 90, 90s, 1.5h, 1h30m: seconds alone, or parts each with a unit. */
 static plm_status parse_duration(const char *text, const char *subject, double *ret_seconds) {
-  static const struct { char letter; double seconds; } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+  static const struct {
+    char letter;
+    double seconds;
+  } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
   const char *rest = text;
   double total = 0;
   do {
@@ -141,7 +146,8 @@ static plm_status parse_duration(const char *text, const char *subject, double *
 }
 
 /* The choice's own text, as the table has it, copied: callers compare with strcmp. */
-static plm_status parse_choice(const plm_option *option, const char *text, const char *subject, plm_arena *memory, const char **ret_choice) {
+static plm_status parse_choice(const plm_option *option, const char *text, const char *subject, plm_arena *memory,
+                               const char **ret_choice) {
   enum { MOST = 64 };
   const char *names[MOST];
   size_t count = 0, length;
@@ -172,7 +178,8 @@ static plm_status parse_choice(const plm_option *option, const char *text, const
 }
 
 /* Texts go into JSON and YAML, which hold nothing but UTF-8. An empty path is an unset shell variable; an empty string means none. */
-static plm_status parse_string(const plm_option *option, const char *text, const char *subject, plm_arena *memory, const char **ret_string) {
+static plm_status parse_string(const plm_option *option, const char *text, const char *subject, plm_arena *memory,
+                               const char **ret_string) {
   size_t length = strlen(text);
   for (size_t i = 0, used; i < length; i += used) {
     used = plm_utf8_length(text + i, length - i);
@@ -183,19 +190,36 @@ static plm_status parse_string(const plm_option *option, const char *text, const
   return length > 0 ? plm_arena_strdup(memory, text, ret_string) : PLM_OK;
 }
 
-plm_status plm_option_value_parse(const plm_option *option, const char *text, const char *subject, plm_arena *memory, plm_option_value *ret_value) {
+plm_status plm_option_value_parse(const plm_option *option, const char *text, const char *subject, plm_arena *memory,
+                                  plm_option_value *ret_value) {
   plm_option_value value = {0};
   switch (option->type) {
-    case PLM_OPT_FLAG: PLM_TRY(parse_flag(text, subject, &value.flag)); break;
-    case PLM_OPT_INT: PLM_TRY(parse_int(text, subject, &value.integer)); break;
-    case PLM_OPT_COUNT: PLM_TRY(parse_count(text, false, subject, &value.integer)); break;
-    case PLM_OPT_SIZE: PLM_TRY(parse_count(text, true, subject, &value.integer)); break;
-    case PLM_OPT_NUMBER: PLM_TRY(parse_number(text, subject, &value.number)); break;
-    case PLM_OPT_DURATION: PLM_TRY(parse_duration(text, subject, &value.number)); break;
-    case PLM_OPT_CHOICE: PLM_TRY(parse_choice(option, text, subject, memory, &value.string)); break;
+    case PLM_OPT_FLAG:
+      PLM_TRY(parse_flag(text, subject, &value.flag));
+      break;
+    case PLM_OPT_INT:
+      PLM_TRY(parse_int(text, subject, &value.integer));
+      break;
+    case PLM_OPT_COUNT:
+      PLM_TRY(parse_count(text, false, subject, &value.integer));
+      break;
+    case PLM_OPT_SIZE:
+      PLM_TRY(parse_count(text, true, subject, &value.integer));
+      break;
+    case PLM_OPT_NUMBER:
+      PLM_TRY(parse_number(text, subject, &value.number));
+      break;
+    case PLM_OPT_DURATION:
+      PLM_TRY(parse_duration(text, subject, &value.number));
+      break;
+    case PLM_OPT_CHOICE:
+      PLM_TRY(parse_choice(option, text, subject, memory, &value.string));
+      break;
     case PLM_OPT_STRING:
     case PLM_OPT_PATH:
-    case PLM_OPT_PATHS: PLM_TRY(parse_string(option, text, subject, memory, &value.string)); break;
+    case PLM_OPT_PATHS:
+      PLM_TRY(parse_string(option, text, subject, memory, &value.string));
+      break;
   }
   bool is_integer = option->type == PLM_OPT_INT || option->type == PLM_OPT_COUNT || option->type == PLM_OPT_SIZE;
   bool is_number = option->type == PLM_OPT_NUMBER || option->type == PLM_OPT_DURATION;
@@ -210,56 +234,86 @@ void plm_option_value_load(const plm_option *option, const void *options, plm_op
   const void *field = (const char *)options + option->offset;
   *ret_value = (plm_option_value){0};
   switch (option->type) {
-    case PLM_OPT_FLAG: ret_value->flag = *(const bool *)field; break;
+    case PLM_OPT_FLAG:
+      ret_value->flag = *(const bool *)field;
+      break;
     case PLM_OPT_INT:
     case PLM_OPT_COUNT:
-    case PLM_OPT_SIZE: ret_value->integer = *(const int64_t *)field; break;
+    case PLM_OPT_SIZE:
+      ret_value->integer = *(const int64_t *)field;
+      break;
     case PLM_OPT_NUMBER:
-    case PLM_OPT_DURATION: ret_value->number = *(const double *)field; break;
+    case PLM_OPT_DURATION:
+      ret_value->number = *(const double *)field;
+      break;
     case PLM_OPT_STRING:
     case PLM_OPT_PATH:
-    case PLM_OPT_CHOICE: ret_value->string = *(const char *const *)field; break;
-    case PLM_OPT_PATHS: break;
+    case PLM_OPT_CHOICE:
+      ret_value->string = *(const char *const *)field;
+      break;
+    case PLM_OPT_PATHS:
+      break;
   }
 }
 
 void plm_option_value_store(const plm_option *option, void *options, const plm_option_value *value) {
   void *field = (char *)options + option->offset;
   switch (option->type) {
-    case PLM_OPT_FLAG: *(bool *)field = value->flag; break;
+    case PLM_OPT_FLAG:
+      *(bool *)field = value->flag;
+      break;
     case PLM_OPT_INT:
     case PLM_OPT_COUNT:
-    case PLM_OPT_SIZE: *(int64_t *)field = value->integer; break;
+    case PLM_OPT_SIZE:
+      *(int64_t *)field = value->integer;
+      break;
     case PLM_OPT_NUMBER:
-    case PLM_OPT_DURATION: *(double *)field = value->number; break;
+    case PLM_OPT_DURATION:
+      *(double *)field = value->number;
+      break;
     case PLM_OPT_STRING:
     case PLM_OPT_PATH:
-    case PLM_OPT_CHOICE: *(const char **)field = value->string; break;
-    case PLM_OPT_PATHS: break;
+    case PLM_OPT_CHOICE:
+      *(const char **)field = value->string;
+      break;
+    case PLM_OPT_PATHS:
+      break;
   }
 }
 
 bool plm_option_value_equal(const plm_option *option, const plm_option_value *a, const plm_option_value *b) {
   switch (option->type) {
-    case PLM_OPT_FLAG: return a->flag == b->flag;
+    case PLM_OPT_FLAG:
+      return a->flag == b->flag;
     case PLM_OPT_INT:
     case PLM_OPT_COUNT:
-    case PLM_OPT_SIZE: return a->integer == b->integer;
+    case PLM_OPT_SIZE:
+      return a->integer == b->integer;
     case PLM_OPT_NUMBER:
-    case PLM_OPT_DURATION: return a->number == b->number;
-    default: return a->string == b->string || (a->string != NULL && b->string != NULL && strcmp(a->string, b->string) == 0);
+    case PLM_OPT_DURATION:
+      return a->number == b->number;
+    default:
+      return a->string == b->string || (a->string != NULL && b->string != NULL && strcmp(a->string, b->string) == 0);
   }
 }
 
 void plm_option_value_write(const plm_option *option, const plm_option_value *value, plm_text *out) {
   char number[PLM_NUMBER_TEXT];
   switch (option->type) {
-    case PLM_OPT_FLAG: plm_text_append(out, value->flag ? "true" : "false"); break;
+    case PLM_OPT_FLAG:
+      plm_text_append(out, value->flag ? "true" : "false");
+      break;
     case PLM_OPT_INT:
     case PLM_OPT_COUNT:
-    case PLM_OPT_SIZE: plm_text_printf(out, "%" PRId64, value->integer); break;
+    case PLM_OPT_SIZE:
+      plm_text_printf(out, "%" PRId64, value->integer);
+      break;
     case PLM_OPT_NUMBER:
-    case PLM_OPT_DURATION: plm_text_append(out, plm_number_text(value->number, number)); break;
-    default: plm_text_append(out, value->string != NULL ? value->string : ""); break;
+    case PLM_OPT_DURATION:
+      plm_text_append(out, plm_number_text(value->number, number));
+      break;
+    default:
+      plm_text_append(out, value->string != NULL ? value->string : "");
+      break;
   }
 }

@@ -77,16 +77,26 @@ plm_status plm_error_give(const plm_error_record *record) {
 
 const char *plm_status_name(plm_status code) {
   switch (code) {
-    case PLM_OK: return "ok";
-    case PLM_E_FAILURE: return "failure";
-    case PLM_E_USAGE: return "usage error";
-    case PLM_E_INPUT: return "input error";
-    case PLM_E_CHECKPOINT: return "checkpoint error";
-    case PLM_E_NUMERIC: return "numerical failure";
-    case PLM_E_RESOURCE: return "out of resources";
-    case PLM_E_BUG: return "internal error";
-    case PLM_STOPPED: return "stopped early";
-    case PLM_E_UNSUPPORTED: return "unsupported";
+    case PLM_OK:
+      return "ok";
+    case PLM_E_FAILURE:
+      return "failure";
+    case PLM_E_USAGE:
+      return "usage error";
+    case PLM_E_INPUT:
+      return "input error";
+    case PLM_E_CHECKPOINT:
+      return "checkpoint error";
+    case PLM_E_NUMERIC:
+      return "numerical failure";
+    case PLM_E_RESOURCE:
+      return "out of resources";
+    case PLM_E_BUG:
+      return "internal error";
+    case PLM_STOPPED:
+      return "stopped early";
+    case PLM_E_UNSUPPORTED:
+      return "unsupported";
   }
   return "unknown status";
 }

@@ -30,8 +30,8 @@ void cli_scan_common(int argc, char **argv, cli_common *ret_common);
 void cli_read_common(const plm_command *command, const plm_option_values *values, cli_common *common);
 
 /* ---- usage.c: the list of commands ---- */
-const plm_command *cli_find_command(int argc, char **argv, int *ret_words); /* at the front of argv, one word or two; NULL */
-bool cli_is_group(const char *word);                                        /* the first word of two-word commands */
+const plm_command *cli_find_command(int argc, char **argv, int *ret_words);             /* at the front of argv, one word or two; NULL */
+bool cli_is_group(const char *word);                                                    /* the first word of two-word commands */
 void cli_print_usage(FILE *out, const char *only, const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
 plm_status cli_unknown_command(int argc, char **argv);
 
@@ -43,7 +43,7 @@ typedef struct cli_terminal {
   bool live;   /* stderr is a terminal: a progress bar can be redrawn */
   bool colour; /* on stderr */
   bool stdout_colour;
-  int width;   /* columns, 80 when unknown */
+  int width; /* columns, 80 when unknown */
 } cli_terminal;
 void cli_terminal_open(const cli_common *common, cli_terminal *ret_terminal);
 const char *cli_style(const cli_terminal *terminal, const char *ansi); /* "" without colour */

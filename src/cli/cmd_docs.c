@@ -24,7 +24,8 @@ static void man_page_name(const plm_option_table *table, char name[160]) {
 /* ---- the overview page ---- */
 
 static void put_roff(const char *words) {
-  for (const char *c = words; *c != '\0'; c++) *c == '-' ? (void)fputs("\\-", stdout) : *c == '\'' ? (void)fputs("\\(aq", stdout) : (void)putchar(*c);
+  for (const char *c = words; *c != '\0'; c++)
+    *c == '-' ? (void)fputs("\\-", stdout) : *c == '\'' ? (void)fputs("\\(aq", stdout) : (void)putchar(*c);
 }
 
 static plm_status print_overview(void) {
@@ -71,7 +72,8 @@ static void put_cell(const char *words) {
 }
 
 static void put_option_row(const plm_option *option) {
-  bool is_flag = option->type == PLM_OPT_FLAG, is_on = is_flag && option->default_value != NULL && strcmp(option->default_value, "true") == 0;
+  bool is_flag = option->type == PLM_OPT_FLAG,
+       is_on = is_flag && option->default_value != NULL && strcmp(option->default_value, "true") == 0;
   printf("| `--%s%s` | ", is_on ? "[no-]" : "", option->name);
   if (is_flag)
     fputs(is_on ? "on" : "", stdout);
@@ -147,8 +149,9 @@ static const struct {
   const char *name;
   plm_status (*print)(void);
 } files[] = {
-    {"share/man/man1/protlm.1", print_overview},       {"share/completions/protlm.bash", print_bash}, {"share/completions/_protlm", print_zsh},
-    {"share/completions/protlm.fish", print_fish}, {"docs/options.md", print_options},
+    {"share/man/man1/protlm.1", print_overview}, {"share/completions/protlm.bash", print_bash},
+    {"share/completions/_protlm", print_zsh},    {"share/completions/protlm.fish", print_fish},
+    {"docs/options.md", print_options},
 };
 enum { FILES = sizeof files / sizeof *files };
 

@@ -95,10 +95,14 @@ static void on_phase(void *user, const char *what) {
 
 static const char *headline(const plm_train_result *r) {
   switch (r->outcome) {
-    case PLM_TRAIN_FINISHED: return "Finished";
-    case PLM_TRAIN_STOPPED: return "Stopped early, nothing lost";
-    case PLM_TRAIN_DRY_RUN: return "Dry run: nothing was trained, no run directory was made";
-    case PLM_TRAIN_ALREADY_FINISHED: return "Already finished";
+    case PLM_TRAIN_FINISHED:
+      return "Finished";
+    case PLM_TRAIN_STOPPED:
+      return "Stopped early, nothing lost";
+    case PLM_TRAIN_DRY_RUN:
+      return "Dry run: nothing was trained, no run directory was made";
+    case PLM_TRAIN_ALREADY_FINISHED:
+      return "Already finished";
   }
   return "";
 }
@@ -108,11 +112,13 @@ static void print_quality(const plm_train_result *r) {
   if (!isfinite(r->final_eval_loss)) return;
   printf("  evaluation loss      %.4f (perplexity %.2f)\n", r->final_eval_loss, r->final_eval_perplexity);
   if (!isfinite(r->final_eval_perplexity_masked)) return;
-  printf("  on <mask> rows       perplexity %.2f; amino-acid frequencies alone give %.2f\n", r->final_eval_perplexity_masked, r->baseline_frequency_masked);
+  printf("  on <mask> rows       perplexity %.2f; amino-acid frequencies alone give %.2f\n", r->final_eval_perplexity_masked,
+         r->baseline_frequency_masked);
   if (r->gain_masked_se > 0)
     printf("                       %s by %.4f nats, %.1f standard errors\n", r->gain_masked >= 0 ? "better" : "worse", fabs(r->gain_masked),
            fabs(r->gain_masked) / r->gain_masked_se);
-  if (r->best_step >= 0 && isfinite(r->best_eval_loss)) printf("  best evaluation      %.4f at step %lld\n", r->best_eval_loss, (long long)r->best_step);
+  if (r->best_step >= 0 && isfinite(r->best_eval_loss))
+    printf("  best evaluation      %.4f at step %lld\n", r->best_eval_loss, (long long)r->best_step);
 }
 
 static void print_work(const plm_train_result *r) {
@@ -179,6 +185,7 @@ plm_status cli_train(const plm_option_values *values, const cli_terminal *termin
   static plm_train_result result; /* two paths: large for a stack */
   plm_status status = plm_train(values, &observer, &result);
   cli_status_line(NULL);
-  if (status == PLM_OK || (status == PLM_STOPPED && result.outcome == PLM_TRAIN_STOPPED && result.reason[0] != '\0')) print_closing(&result);
+  if (status == PLM_OK || (status == PLM_STOPPED && result.outcome == PLM_TRAIN_STOPPED && result.reason[0] != '\0'))
+    print_closing(&result);
   return status;
 }

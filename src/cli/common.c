@@ -11,9 +11,11 @@ typedef struct common_fields {
 
 enum { GENERAL_ROWS = 4, MOST_ROWS = 128, MOST_TABLES = 32 };
 
-#define GENERAL_FLAG(words, short_name, field, sentence)                                                                                  \
-  {.name = words, .aliases = short_name, .type = PLM_OPT_FLAG, .offset = offsetof(common_fields, field), .group = "General", .help = sentence, \
-   .command_line_only = true}
+#define GENERAL_FLAG(words, short_name, field, sentence)                                                                      \
+  {                                                                                                                           \
+    .name = words, .aliases = short_name, .type = PLM_OPT_FLAG, .offset = offsetof(common_fields, field), .group = "General", \
+    .help = sentence, .command_line_only = true                                                                               \
+  }
 
 static const plm_option general[GENERAL_ROWS] = {
     GENERAL_FLAG("quiet", "q", quiet, "only warnings and errors on standard error"),
@@ -74,7 +76,8 @@ void cli_scan_common(int argc, char **argv, cli_common *ret_common) {
 }
 
 void cli_read_common(const plm_command *command, const plm_option_values *values, cli_common *common) {
-  const common_fields *fields = (const common_fields *)(const void *)((const char *)values->options + behind(command->options()->struct_size));
+  const common_fields *fields =
+      (const common_fields *)(const void *)((const char *)values->options + behind(command->options()->struct_size));
   common->quiet = fields->quiet;
   common->no_color = fields->no_color;
   if (!fields->verbose) common->verbose = 0;

@@ -64,7 +64,10 @@ static void sink(void *user, plm_log_level level, const char *line) {
 void cli_log_open(const cli_terminal *terminal, const cli_common *common) {
   screen.terminal = *terminal;
   plm_log_set_sink(sink, NULL);
-  plm_log_set_level(common->quiet ? PLM_LOG_WARN : common->verbose >= 2 ? PLM_LOG_TRACE : common->verbose == 1 ? PLM_LOG_DEBUG : PLM_LOG_INFO);
+  plm_log_set_level(common->quiet          ? PLM_LOG_WARN
+                    : common->verbose >= 2 ? PLM_LOG_TRACE
+                    : common->verbose == 1 ? PLM_LOG_DEBUG
+                                           : PLM_LOG_INFO);
 }
 
 void cli_print_error(const cli_terminal *terminal, plm_status status) {

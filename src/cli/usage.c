@@ -61,7 +61,8 @@ void cli_print_usage(FILE *out, const char *only, const cli_terminal *terminal) 
     fprintf(out, "\n`protlm %s <what> --help` explains each.\n", only);
     return;
   }
-  fprintf(out, "protlm %s: train protein language models, without Python.\n\n%sUsage:%s protlm <command> [options]\n", PLM_VERSION, bold, plain);
+  fprintf(out, "protlm %s: train protein language models, without Python.\n\n%sUsage:%s protlm <command> [options]\n", PLM_VERSION, bold,
+          plain);
   list_commands(out, NULL, bold, plain);
   fprintf(out,
           "\n`protlm <command> --help` explains a command and its options; --version, --quiet,\n"

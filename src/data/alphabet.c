@@ -7,7 +7,7 @@
 #include "base/text.h"
 
 static const char *const esm2_tokens[] = {
-    "<cls>", "<pad>", "<eos>", "<unk>", "L", "A", "G", "V", "S", "E", "R", "T", "I", "D", "P", "K", "Q",
+    "<cls>", "<pad>", "<eos>", "<unk>", "L", "A", "G", "V", "S", "E", "R", "T", "I", "D", "P",        "K",      "Q",
     "N",     "F",     "Y",     "M",     "H", "W", "C", "X", "B", "U", "Z", "O", ".", "-", "<null_1>", "<mask>",
 };
 
@@ -31,7 +31,9 @@ static bool is_word(const char *text, const char *word) { return text != NULL &&
 plm_alphabet_policy plm_alphabet_policy_from_words(const char *lowercase, const char *on_invalid) {
   return (plm_alphabet_policy){
       .lowercase = is_word(lowercase, "x") ? PLM_LOWERCASE_X : PLM_LOWERCASE_UPPER,
-      .invalid = is_word(on_invalid, "x") ? PLM_INVALID_X : is_word(on_invalid, "skip") ? PLM_INVALID_SKIP : PLM_INVALID_ERROR,
+      .invalid = is_word(on_invalid, "x")      ? PLM_INVALID_X
+                 : is_word(on_invalid, "skip") ? PLM_INVALID_SKIP
+                                               : PLM_INVALID_ERROR,
   };
 }
 
@@ -85,7 +87,8 @@ void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy
   }
   if (gaps > 0) {
     bool kept = token_of(alphabet, '-') >= 0;
-    snprintf(text, sizeof text, "%s gaps ('-' or '.') %s; is this an alignment?", plm_count_text(gaps, count), kept ? "kept as tokens" : "read as X");
+    snprintf(text, sizeof text, "%s gaps ('-' or '.') %s; is this an alignment?", plm_count_text(gaps, count),
+             kept ? "kept as tokens" : "read as X");
     line(user, text);
   }
   if (invalid > 0) {

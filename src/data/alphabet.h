@@ -12,9 +12,9 @@
 #include "protlm/status.h"
 
 typedef struct plm_alphabet {
-  const char *family;         /* "esm2" */
-  int32_t size;               /* V, 33 */
-  const char *const *tokens;  /* [size] "<cls>", ..., "L", ... ; id = index */
+  const char *family;        /* "esm2" */
+  int32_t size;              /* V, 33 */
+  const char *const *tokens; /* [size] "<cls>", ..., "L", ... ; id = index */
   int32_t cls, pad, eos, unk, mask;
   int32_t first_standard, last_standard; /* the 20 amino acids are contiguous: 4..23 */
 } plm_alphabet;
@@ -22,10 +22,10 @@ typedef struct plm_alphabet {
 const plm_alphabet *plm_alphabet_esm2(void);
 
 typedef enum plm_lowercase { PLM_LOWERCASE_UPPER, PLM_LOWERCASE_X } plm_lowercase;
-typedef enum plm_invalid { /* what is no letter, gap or '*': digits, ... */
-  PLM_INVALID_ERROR,       /* stop, with file and line */
-  PLM_INVALID_X,           /* read it as X */
-  PLM_INVALID_SKIP         /* leave out the sequence that holds it, and count */
+typedef enum plm_invalid {                    /* what is no letter, gap or '*': digits, ... */
+                           PLM_INVALID_ERROR, /* stop, with file and line */
+                           PLM_INVALID_X,     /* read it as X */
+                           PLM_INVALID_SKIP   /* leave out the sequence that holds it, and count */
 } plm_invalid;
 
 typedef struct plm_alphabet_policy {

@@ -62,7 +62,8 @@ static plm_status check_unchanged(const opening *o) {
 }
 
 /* Fill the packed file at `temporary`, whose writer is open, and give it its name; without a cache it is opened and loses its name. */
-static plm_status make(const opening *o, plm_packed_file_writer *writer, const char *temporary, const char *path, plm_dataset **ret_dataset) {
+static plm_status make(const opening *o, plm_packed_file_writer *writer, const char *temporary, const char *path,
+                       plm_dataset **ret_dataset) {
   plm_packed_file_dropped dropped;
   double start = plm_clock_monotonic();
   plm_info("reading %s", o->words);
@@ -117,7 +118,8 @@ static plm_status make_somewhere(const opening *o, plm_dataset **ret_dataset) {
     plm_status status = plm_cache_directory(o->options, i, &directory);
     if (status != PLM_OK || directory == NULL) {
       if (status == PLM_OK) {
-        plm_fail(PLM_E_RESOURCE, "there is no place to write the packed form of %s:%s", o->words, tried.data != NULL ? tried.data : " none");
+        plm_fail(PLM_E_RESOURCE, "there is no place to write the packed form of %s:%s", o->words,
+                 tried.data != NULL ? tried.data : " none");
         status = plm_hint(PLM_E_RESOURCE, "name a directory that can be written, with room for it, in PROTLM_CACHE");
       }
       plm_text_free(&tried);
@@ -201,7 +203,8 @@ static plm_status look_at_sources(const plm_string_list *paths, bool *ret_packed
     plm_sequence_format format;
     PLM_TRY(plm_sequence_file_format(paths->items[i], &format));
     if (format == PLM_FORMAT_PLMD && paths->count > 1)
-      return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", paths->items[i]), "give it alone");
+      return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", paths->items[i]),
+                      "give it alone");
     *ret_packed = format == PLM_FORMAT_PLMD;
     streams += strcmp(paths->items[i], "-") == 0;
   }

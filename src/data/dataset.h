@@ -28,24 +28,24 @@ typedef struct plm_dataset plm_dataset;
 
 typedef struct plm_dataset_info {
   int64_t count, residues;
-  int64_t longest;              /* residues */
-  int64_t empty_dropped;        /* sequences */
-  int64_t stops_dropped;        /* '*' at the end of sequences */
-  int64_t skipped_invalid;      /* sequences, with PLM_INVALID_SKIP */
-  int64_t duplicate_names;      /* sequences whose name an earlier one has (by hash) */
-  int64_t histogram[256];       /* of the letters kept */
-  char content_hash[33];        /* xxh3-128 of residues and offsets: the identity of the data, whatever the path */
-  const char *source;           /* as the user named it, for messages */
-  const char *path;             /* of the .plmd in use */
+  int64_t longest;         /* residues */
+  int64_t empty_dropped;   /* sequences */
+  int64_t stops_dropped;   /* '*' at the end of sequences */
+  int64_t skipped_invalid; /* sequences, with PLM_INVALID_SKIP */
+  int64_t duplicate_names; /* sequences whose name an earlier one has (by hash) */
+  int64_t histogram[256];  /* of the letters kept */
+  char content_hash[33];   /* xxh3-128 of residues and offsets: the identity of the data, whatever the path */
+  const char *source;      /* as the user named it, for messages */
+  const char *path;        /* of the .plmd in use */
   bool from_cache;
 } plm_dataset_info;
 
 typedef struct plm_dataset_options {
-  plm_string_list paths;        /* at least one; "-" = standard input; several are read one after the other */
-  const char *cache_directory;  /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
-  plm_alphabet_policy policy;   /* only `invalid` matters here (checked while reading) */
-  int threads;                  /* for decompression; >= 1 */
-  bool (*interrupted)(void);    /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
+  plm_string_list paths;       /* at least one; "-" = standard input; several are read one after the other */
+  const char *cache_directory; /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
+  plm_alphabet_policy policy;  /* only `invalid` matters here (checked while reading) */
+  int threads;                 /* for decompression; >= 1 */
+  bool (*interrupted)(void);   /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
 } plm_dataset_options;
 
 /* Open the packed form of these files, making it first when it is not cached (cache hit: path + size + mtime in ns of every file, and
@@ -92,7 +92,8 @@ void plm_view_free(plm_view *view);
 
 /* Split by the hash of the residues (upper-cased), keyed by seed: identical sequences always fall on one side, whatever the order of the
  * file. `fraction` of the distinct sequences go to evaluation (0 < fraction < 1); both sides non-empty or PLM_E_INPUT. */
-PLM_CHECKED plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed, plm_view *ret_train, plm_view *ret_eval);
+PLM_CHECKED plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed, plm_view *ret_train,
+                                         plm_view *ret_eval);
 
 /* How many sequences of `eval` stand verbatim (upper-cased) in `train`. */
 PLM_CHECKED plm_status plm_dataset_count_shared(const plm_view *train, const plm_view *eval, int64_t *ret_count);

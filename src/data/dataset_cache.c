@@ -86,12 +86,18 @@ plm_status plm_cache_directory(const plm_dataset_options *options, int index, ch
   if (options->cache_directory != NULL) return index == 0 ? plm_strdup(options->cache_directory, ret_path) : PLM_OK;
   const char *first = options->paths.items[0];
   switch (index) {
-    case 0: return plm_sequence_file_is_regular(first) ? plm_path_parent(first, ret_path) : plm_strdup("", ret_path);
-    case 1: return from_environment("PROTLM_CACHE", "", ret_path);
-    case 2: return from_environment("XDG_CACHE_HOME", "/protlm", ret_path);
-    case 3: return from_environment("HOME", "/.cache/protlm", ret_path);
-    case 4: return temporary_directory(ret_path);
-    default: return PLM_OK;
+    case 0:
+      return plm_sequence_file_is_regular(first) ? plm_path_parent(first, ret_path) : plm_strdup("", ret_path);
+    case 1:
+      return from_environment("PROTLM_CACHE", "", ret_path);
+    case 2:
+      return from_environment("XDG_CACHE_HOME", "/protlm", ret_path);
+    case 3:
+      return from_environment("HOME", "/.cache/protlm", ret_path);
+    case 4:
+      return temporary_directory(ret_path);
+    default:
+      return PLM_OK;
   }
 }
 

@@ -42,11 +42,13 @@ static plm_status not_fasta(const fasta *f, const char *text, size_t bytes) {
     return plm_hint(PLM_E_INPUT, "protlm reads FASTA (plain, gzip or bgzip) and HDF5 with a dataset 'sequences'");
   }
   if (c == '@') {
-    plm_fail(PLM_E_INPUT, "%s:%lld: the line starts with '@': this looks like FASTQ (sequencing reads), not FASTA", f->words, (long long)f->line);
+    plm_fail(PLM_E_INPUT, "%s:%lld: the line starts with '@': this looks like FASTQ (sequencing reads), not FASTA", f->words,
+             (long long)f->line);
     return plm_hint(PLM_E_INPUT, "protlm needs protein sequences; translate reads first (for example with prodigal after assembly)");
   }
   if (c == ';') {
-    plm_fail(PLM_E_INPUT, "%s:%lld: the line starts with ';': comment lines are not part of the FASTA format", f->words, (long long)f->line);
+    plm_fail(PLM_E_INPUT, "%s:%lld: the line starts with ';': comment lines are not part of the FASTA format", f->words,
+             (long long)f->line);
     return plm_hint(PLM_E_INPUT, "remove them: grep -v '^;'");
   }
   plm_fail(PLM_E_INPUT, "%s:%lld: text before the first '>': this is not FASTA", f->words, (long long)f->line);
@@ -76,7 +78,8 @@ static plm_status start_line(fasta *f, const char *text, size_t bytes, size_t *r
 static plm_status check_line_ends(const fasta *f, const char *text, size_t bytes) {
   const char *found = memchr(text, '\r', bytes);
   if (found == NULL || found == text + bytes - 1) return PLM_OK;
-  plm_fail(PLM_E_INPUT, "%s:%lld: a carriage return inside a name's line: the lines end in carriage returns alone", f->words, (long long)f->line);
+  plm_fail(PLM_E_INPUT, "%s:%lld: a carriage return inside a name's line: the lines end in carriage returns alone", f->words,
+           (long long)f->line);
   return plm_hint(PLM_E_INPUT, "make them newlines: tr '\\r' '\\n' < old.fasta > new.fasta");
 }
 
@@ -119,7 +122,8 @@ static plm_status read_block(fasta *f, const char *text, size_t bytes) {
 static plm_status unreadable(const fasta *f, BGZF *file) {
   if (bgzf_compression(file) == 0) return plm_fail(PLM_E_INPUT, "%s: reading failed: %s", f->words, strerror(errno));
   plm_fail(PLM_E_INPUT, "%s: the compressed data is damaged or cut short (in line %lld of the text)", f->words, (long long)f->line);
-  return plm_hint(PLM_E_INPUT, "copy or download it again; if gzip -t finds nothing wrong, unpack it with gunzip -k and give what comes out");
+  return plm_hint(PLM_E_INPUT,
+                  "copy or download it again; if gzip -t finds nothing wrong, unpack it with gunzip -k and give what comes out");
 }
 
 /* bgzf files end in an empty block, so that one cut between two blocks is noticed. */

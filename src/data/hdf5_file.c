@@ -28,7 +28,7 @@ enum { ROWS_AT_ONCE = 1024, BYTES_AT_ONCE = 1 << 20 };
 typedef struct hdf5_input {
   const char *path;
   plm_sequence_sink *sink;
-  FILE *to; /* instead of the sink, in a process of its own */
+  FILE *to;                         /* instead of the sink, in a process of its own */
   hid_t file, dataset, space, type; /* negative: not open */
   hsize_t rows;
   bool lacked_memory; /* the library did */
@@ -74,7 +74,8 @@ static plm_status check_shape(hdf5_input *in) {
   }
   int dimensions = H5Sget_simple_extent_ndims(in->space);
   if (dimensions != 1)
-    return plm_hint(plm_fail(PLM_E_INPUT, "%s: the HDF5 dataset 'sequences' has %d dimensions", in->path, dimensions), "a list of strings has one");
+    return plm_hint(plm_fail(PLM_E_INPUT, "%s: the HDF5 dataset 'sequences' has %d dimensions", in->path, dimensions),
+                    "a list of strings has one");
   if (H5Sget_simple_extent_dims(in->space, &in->rows, NULL) < 0) return damaged(in, "reading the length of 'sequences'");
   return PLM_OK;
 }

@@ -112,19 +112,22 @@ static plm_status damaged(const char *path, const char *did, const char *detail)
 
 static plm_status judge_signal(const char *path, int number) {
   char detail[32];
-  if (number == SIGXCPU || number == SIGKILL) return damaged(path, "did not come to an end", ""); /* SIGKILL: the machine's memory was full */
+  if (number == SIGXCPU || number == SIGKILL)
+    return damaged(path, "did not come to an end", ""); /* SIGKILL: the machine's memory was full */
   for (size_t i = 0; i < CRASHES; i++) {
     snprintf(detail, sizeof detail, " (%s)", crashes[i].name);
     if (crashes[i].signal == number) return damaged(path, "crashed", detail);
   }
-  return plm_fail(PLM_E_FAILURE, "%s: the process that reads it was ended by signal %d", path, number); /* somebody's: the file may be good */
+  return plm_fail(PLM_E_FAILURE, "%s: the process that reads it was ended by signal %d", path,
+                  number); /* somebody's: the file may be good */
 }
 
 static plm_status judge(const char *path, int how, const refusal *last) {
   if (WIFSIGNALED(how)) return judge_signal(path, WTERMSIG(how));
   if (WEXITSTATUS(how) == PLM_HDF5_READ) return PLM_OK;
   if (WEXITSTATUS(how) == PLM_HDF5_NO_MEMORY) return damaged(path, "asked for far more memory than the file holds", "");
-  if (WEXITSTATUS(how) != PLM_HDF5_REFUSED || last->status == PLM_OK) return damaged(path, "crashed", ""); /* sanitizers end with an exit code */
+  if (WEXITSTATUS(how) != PLM_HDF5_REFUSED || last->status == PLM_OK)
+    return damaged(path, "crashed", ""); /* sanitizers end with an exit code */
   return plm_error_give(&last->error);
 }
 
@@ -164,7 +167,9 @@ static plm_status take_rows(const char *path, FILE *rows, plm_sequence_sink *sin
   return ferror(rows) ? plm_fail(PLM_E_FAILURE, "%s: reading from the process that reads it: %s", path, strerror(errno)) : PLM_OK;
 }
 
-static plm_status no_process(const char *path) { return plm_fail(PLM_E_UNSUPPORTED, "%s: no process to read it: %s", path, strerror(errno)); }
+static plm_status no_process(const char *path) {
+  return plm_fail(PLM_E_UNSUPPORTED, "%s: no process to read it: %s", path, strerror(errno));
+}
 
 /* Both ends of the pipe in ours; the process that reads has the other one. */
 static plm_status begin(const char *path, plm_hdf5_reading *reading, pid_t *ret_child, FILE **ret_rows) {
@@ -183,8 +188,10 @@ static plm_status begin(const char *path, plm_hdf5_reading *reading, pid_t *ret_
   close(ends[1]);
   if (*ret_child > 0) return PLM_OK;
   no_process(path);
-  if (*ret_rows != NULL) fclose(*ret_rows);
-  else close(ends[0]);
+  if (*ret_rows != NULL)
+    fclose(*ret_rows);
+  else
+    close(ends[0]);
   return PLM_E_UNSUPPORTED;
 }
 

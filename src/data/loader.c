@@ -62,7 +62,8 @@ plm_status plm_loader_get(plm_loader *loader, int64_t step, const plm_step_batch
   return PLM_OK;
 }
 
-plm_status plm_loader_inspect(const plm_view *view, const plm_loader_options *options, int64_t step, plm_packed *packed, int64_t *ret_epoch) {
+plm_status plm_loader_inspect(const plm_view *view, const plm_loader_options *options, int64_t step, plm_packed *packed,
+                              int64_t *ret_epoch) {
   plm_sampler *sampler = NULL;
   const int64_t *ids;
   int64_t count, epoch;

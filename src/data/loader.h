@@ -21,7 +21,7 @@ typedef struct plm_step_batch {
   int64_t step;  /* 0-based */
   int64_t epoch; /* 0-based */
   int64_t micro_count;
-  plm_packed *const *micro;  /* [micro_count]; may be empty (N = 0) */
+  plm_packed *const *micro;                /* [micro_count]; may be empty (N = 0) */
   int64_t global_sequences, global_tokens; /* over all ranks */
 } plm_step_batch;
 

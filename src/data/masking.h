@@ -13,11 +13,11 @@
 typedef enum plm_random_tokens { PLM_RANDOM_AA_OTHER, PLM_RANDOM_AA, PLM_RANDOM_VOCAB } plm_random_tokens;
 
 typedef struct plm_mask_options {
-  double probability;         /* of selection, 0 < p < 1; 0.15 */
-  double mask_share;          /* of the selected become <mask>; 0.8 */
-  double random_share;        /* of the selected become a random token; 0.1; the rest stay */
-  plm_random_tokens random;   /* a different standard amino acid (default), any standard one, any of the vocabulary */
-  bool nonstandard;           /* also select X, B, U, Z, O, '.', '-' (default: ids 4..23 only) */
+  double probability;       /* of selection, 0 < p < 1; 0.15 */
+  double mask_share;        /* of the selected become <mask>; 0.8 */
+  double random_share;      /* of the selected become a random token; 0.1; the rest stay */
+  plm_random_tokens random; /* a different standard amino acid (default), any standard one, any of the vocabulary */
+  bool nonstandard;         /* also select X, B, U, Z, O, '.', '-' (default: ids 4..23 only) */
 } plm_mask_options;
 void plm_mask_options_defaults(plm_mask_options *options);
 plm_random_tokens plm_random_tokens_from_word(const char *word); /* of --random-tokens: aa-other, aa, vocab; another word is the default */

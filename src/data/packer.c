@@ -125,8 +125,7 @@ static plm_status pack_sequence(const packing *p, int64_t id, int64_t s, int64_t
     m->original[begin + i] = m->tokens[begin + i];
     m->labels[begin + i] = -100;
   }
-  if (p->options->masked)
-    plm_mask_tokens(p->options->alphabet, &p->options->mask, &key, offset, n, m->tokens + begin, m->labels + begin);
+  if (p->options->masked) plm_mask_tokens(p->options->alphabet, &p->options->mask, &key, offset, n, m->tokens + begin, m->labels + begin);
   m->cu_seqlens[s + 1] = (int32_t)(begin + n);
   m->sequence_id[s] = id;
   m->crop_offset[s] = (int32_t)offset;
@@ -175,7 +174,8 @@ plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *option
     longest = n > longest ? n : longest;
   }
   if (tokens > INT32_MAX)
-    return plm_hint(plm_fail(PLM_E_USAGE, "a batch of %lld tokens is too large to number its rows", (long long)tokens), "lower --batch-tokens");
+    return plm_hint(plm_fail(PLM_E_USAGE, "a batch of %lld tokens is too large to number its rows", (long long)tokens),
+                    "lower --batch-tokens");
   PLM_TRY(make_room(packed->memory, (size_t)tokens, (size_t)count));
   plm_alphabet_map(options->alphabet, &options->policy, p.map);
   packed->memory->cu_seqlens[0] = 0;

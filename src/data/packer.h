@@ -18,7 +18,7 @@ typedef struct plm_packer_options {
   plm_mask_options mask;
   bool masked; /* false: tokens as they are, no objective (inspect forward, embed) */
   uint64_t seed;
-  bool evaluation;   /* evaluation masks and crops */
+  bool evaluation;    /* evaluation masks and crops */
   int64_t max_length; /* tokens; 0 = whole sequences */
   int64_t micro_batch_tokens;
   double quadratic_cost; /* cost of a sequence of n tokens = n + quadratic_cost * n^2 */

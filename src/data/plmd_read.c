@@ -11,7 +11,8 @@
 #include "data/sequence_sink.h"
 
 static plm_status damaged(const char *path, const char *why) {
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file is damaged: %s", path, why), "make it again from the original file, or copy it again");
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file is damaged: %s", path, why),
+                  "make it again from the original file, or copy it again");
 }
 
 /* There is one layout for given counts, so every place must be exactly where it belongs. Counts are bounded first: no sum overflows. */
@@ -52,15 +53,18 @@ static bool do_ascend(const uint64_t *starts, int64_t count, uint64_t total, uin
 static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summary) {
   const char *path = dataset->path, *data = dataset->file.data;
   size_t bytes = dataset->file.bytes;
-  if (bytes < PLMD_RESIDUES_AT || memcmp(data, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0) return damaged(path, "it does not begin as a .plmd file");
+  if (bytes < PLMD_RESIDUES_AT || memcmp(data, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0)
+    return damaged(path, "it does not begin as a .plmd file");
   if (bytes < PLMD_RESIDUES_AT + PLMD_SUMMARY_BYTES) return damaged(path, "it is cut short");
   plm_packed_file_summary *s = ret_summary;
   memcpy(s, data + bytes - PLMD_SUMMARY_BYTES, sizeof *s); /* its place need not be aligned in a damaged file */
   if (memcmp(s->magic, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0) return damaged(path, "its end is missing (cut short?)");
   if (s->version != 1)
-    return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file has format version %" PRIu64 "; this program reads version 1", path, s->version),
-                    "use a newer protlm, or make it again from the original file");
-  if (s->checksum != plm_hash64(s, offsetof(plm_packed_file_summary, checksum))) return damaged(path, "the checksum of its summary is wrong");
+    return plm_hint(
+        plm_fail(PLM_E_INPUT, "%s: the packed file has format version %" PRIu64 "; this program reads version 1", path, s->version),
+        "use a newer protlm, or make it again from the original file");
+  if (s->checksum != plm_hash64(s, offsetof(plm_packed_file_summary, checksum)))
+    return damaged(path, "the checksum of its summary is wrong");
   if (!is_layout_right(s, bytes) || !is_histogram_right(s) || memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
     return damaged(path, "its sizes contradict each other");
 
@@ -73,7 +77,8 @@ static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summ
   dataset->names = data + s->names_at;
   dataset->names_bytes = s->names_bytes;
   dataset->name_offsets = (const uint64_t *)(const void *)(data + s->name_offsets_at);
-  if (!do_ascend(dataset->name_offsets, s->count, s->names_bytes, 0, PLM_NAME_BYTES, &longest)) return damaged(path, "its name offsets are wrong");
+  if (!do_ascend(dataset->name_offsets, s->count, s->names_bytes, 0, PLM_NAME_BYTES, &longest))
+    return damaged(path, "its name offsets are wrong");
   return PLM_OK;
 }
 
@@ -133,8 +138,10 @@ plm_status plm_dataset_verify(const plm_dataset *dataset) {
 plm_status plm_dataset_look_again(plm_dataset *dataset) {
   plm_mapping now;
   switch (plm_file_look_again(dataset->path, &dataset->file)) {
-    case PLM_FILE_AS_IT_WAS: return PLM_OK;
-    case PLM_FILE_CUT: break;
+    case PLM_FILE_AS_IT_WAS:
+      return PLM_OK;
+    case PLM_FILE_CUT:
+      break;
     case PLM_FILE_TOUCHED:
       PLM_TRY(plm_file_map(dataset->path, &now));
       dataset->file.modified = now.modified;

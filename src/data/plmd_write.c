@@ -114,7 +114,8 @@ static plm_status add_name(plm_packed_file_writer *writer, const char *name, siz
   return PLM_OK;
 }
 
-plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes, const char *residues, size_t length) {
+plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes, const char *residues,
+                                      size_t length) {
   PLM_ASSERT(length > 0 && length <= PLMD_LONGEST);
   plm_packed_file_summary *summary = &writer->summary;
   size_t index = (size_t)summary->count;

@@ -59,9 +59,9 @@ uint64_t plm_permute(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t index) 
 struct plm_sampler {
   plm_view view; /* borrowed */
   plm_sampler_options options;
-  int64_t total;  /* tokens of an epoch */
-  int64_t steps;  /* of an epoch */
-  int64_t epoch;  /* whose order is at hand; -1: none */
+  int64_t total; /* tokens of an epoch */
+  int64_t steps; /* of an epoch */
+  int64_t epoch; /* whose order is at hand; -1: none */
   permutation order;
   uint32_t *table;
   int64_t *starts; /* [steps+1] index in the epoch's order of each batch's first sequence */
@@ -74,11 +74,14 @@ static int64_t tokens_at(const plm_sampler *sampler, int64_t i) {
 }
 
 /* Where batch b begins on the axis 0..total. */
-static int64_t boundary(int64_t b, int64_t total, int64_t steps) { return (int64_t)((unsigned __int128)b * (uint64_t)total / (uint64_t)steps); }
+static int64_t boundary(int64_t b, int64_t total, int64_t steps) {
+  return (int64_t)((unsigned __int128)b * (uint64_t)total / (uint64_t)steps);
+}
 
 static plm_status check_budget(const plm_sampler_options *options, int64_t longest) {
   if (options->batch_sequences > 0) return PLM_OK;
-  if (options->batch_tokens < 1) return plm_fail(PLM_E_USAGE, "a batch needs a size: batch-tokens is %lld", (long long)options->batch_tokens);
+  if (options->batch_tokens < 1)
+    return plm_fail(PLM_E_USAGE, "a batch needs a size: batch-tokens is %lld", (long long)options->batch_tokens);
   if (options->batch_tokens >= longest) return PLM_OK;
   return plm_hint(plm_fail(PLM_E_USAGE, "a batch of %lld tokens cannot hold the longest sequence, %lld tokens after cropping",
                            (long long)options->batch_tokens, (long long)longest),
@@ -146,7 +149,8 @@ static void enter_epoch(plm_sampler *sampler, int64_t epoch) {
 plm_status plm_sampler_batch(plm_sampler *sampler, int64_t step, int64_t *ret_epoch, const int64_t **ret_ids, int64_t *ret_count) {
   PLM_ASSERT(step >= 0);
   int64_t epoch = step / sampler->steps, b = step % sampler->steps;
-  if (epoch > UINT32_MAX) return plm_fail(PLM_E_USAGE, "step %lld lies in epoch %lld; there are at most 2^32", (long long)step, (long long)epoch);
+  if (epoch > UINT32_MAX)
+    return plm_fail(PLM_E_USAGE, "step %lld lies in epoch %lld; there are at most 2^32", (long long)step, (long long)epoch);
   if (epoch != sampler->epoch) enter_epoch(sampler, epoch);
   int64_t begin = sampler->starts[b], count = sampler->starts[b + 1] - begin;
   PLM_TRY(PLM_GROW(&sampler->ids, &sampler->ids_capacity, count));

@@ -30,7 +30,8 @@ int64_t plm_sampler_total_tokens(const plm_sampler *sampler); /* of one epoch, a
 
 /* Global batch `step` (0-based over the whole run): its epoch and its sequence ids (dataset ids, in the epoch's order). The memory is
  * the sampler's, valid until the next call. Not thread-safe. */
-PLM_CHECKED plm_status plm_sampler_batch(plm_sampler *sampler, int64_t step, int64_t *ret_epoch, const int64_t **ret_ids, int64_t *ret_count);
+PLM_CHECKED plm_status plm_sampler_batch(plm_sampler *sampler, int64_t step, int64_t *ret_epoch, const int64_t **ret_ids,
+                                         int64_t *ret_count);
 
 /* Position `index` of a permutation of 0..n-1 keyed by (seed, epoch). */
 uint64_t plm_permute(uint64_t seed, uint32_t epoch, uint64_t n, uint64_t index);

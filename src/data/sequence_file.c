@@ -21,7 +21,9 @@ static const struct foreign {
   size_t bytes;
   const char *what, *advice;
 } foreign[] = {
-    {"\xfd" "7zXZ", 5, "xz-compressed", "decompress it with xz -d (gzip files are read as they are)"},
+    {"\xfd"
+     "7zXZ",
+     5, "xz-compressed", "decompress it with xz -d (gzip files are read as they are)"},
     {"BZh", 3, "bzip2-compressed", "decompress it with bzip2 -d (gzip files are read as they are)"},
     {"\x28\xb5\x2f\xfd", 4, "zstd-compressed", "decompress it with zstd -d (gzip files are read as they are)"},
     {"PK\3\4", 4, "a zip archive", "unpack it with unzip"},
@@ -46,8 +48,8 @@ static plm_status tell_format(const plm_mapping *file, const char *path, plm_seq
   if (file->bytes == 0) return plm_fail(PLM_E_INPUT, "%s: the file is empty", path);
   for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
     if (starts_with(file, 0, foreign[i].magic, foreign[i].bytes))
-      return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file is %s; FASTA (plain or gzip), HDF5 or .plmd is needed", path, foreign[i].what), "%s",
-                      foreign[i].advice);
+      return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file is %s; FASTA (plain or gzip), HDF5 or .plmd is needed", path, foreign[i].what),
+                      "%s", foreign[i].advice);
   if (starts_with(file, 0, PLMD_MAGIC, PLMD_MAGIC_BYTES))
     *ret_format = PLM_FORMAT_PLMD;
   else if (is_hdf5(file))
@@ -63,7 +65,8 @@ plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_f
     plm_fail(PLM_E_INPUT, "%s: %s", path, errno == ENOENT ? "there is no such file" : strerror(errno));
     return errno == ENOENT ? plm_hint(PLM_E_INPUT, "check the spelling; relative paths start where the command is run") : PLM_E_INPUT;
   }
-  if (S_ISDIR(info.st_mode)) return plm_hint(plm_fail(PLM_E_INPUT, "%s: this is a directory, not a sequence file", path), "name the files in it");
+  if (S_ISDIR(info.st_mode))
+    return plm_hint(plm_fail(PLM_E_INPUT, "%s: this is a directory, not a sequence file", path), "name the files in it");
   if (!S_ISREG(info.st_mode)) return PLM_OK;
   plm_mapping file;
   PLM_TRY(plm_file_map(path, &file));
@@ -76,9 +79,12 @@ plm_status plm_sequence_file_read(const char *path, int threads, plm_sequence_si
   plm_sequence_format format;
   PLM_TRY(plm_sequence_file_format(path, &format));
   switch (format) {
-    case PLM_FORMAT_TEXT: return plm_fasta_read(path, threads, sink);
-    case PLM_FORMAT_HDF5: return plm_hdf5_read(path, sink);
-    case PLM_FORMAT_PLMD: break;
+    case PLM_FORMAT_TEXT:
+      return plm_fasta_read(path, threads, sink);
+    case PLM_FORMAT_HDF5:
+      return plm_hdf5_read(path, sink);
+    case PLM_FORMAT_PLMD:
+      break;
   }
   return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", path), "give it alone");
 }

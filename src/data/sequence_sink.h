@@ -22,7 +22,7 @@ typedef struct plm_sequence_sink {
   char *residues;
   size_t length, capacity;
   bool (*interrupted)(void); /* NULL: never */
-  bool skipping; /* this sequence holds an invalid letter and is left out */
+  bool skipping;             /* this sequence holds an invalid letter and is left out */
 } plm_sequence_sink;
 
 void plm_sequence_sink_init(plm_sequence_sink *sink, plm_packed_file_writer *writer, plm_invalid invalid);

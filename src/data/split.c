@@ -69,7 +69,8 @@ static plm_status rank_sequences(const plm_dataset *dataset, double fraction, ui
 }
 
 plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed, plm_view *ret_train, plm_view *ret_eval) {
-  if (!(fraction > 0 && fraction < 1)) return plm_fail(PLM_E_USAGE, "the fraction for evaluation must lie between 0 and 1, not be %g", fraction);
+  if (!(fraction > 0 && fraction < 1))
+    return plm_fail(PLM_E_USAGE, "the fraction for evaluation must lie between 0 and 1, not be %g", fraction);
   plm_status status = PLM_OK;
   int64_t count = plm_dataset_count(dataset), evaluations = 0;
   uint64_t *ranks = NULL, first_train = 0;

@@ -12,8 +12,8 @@
 
 typedef struct plm_stream_pump plm_stream_pump;
 
-/* `path`, or "-" for standard input. *ret_fd is where its bytes come out, the caller's to close. A FIFO that nobody writes to is waited for.
- * `interrupted` is asked ten times a second, by the thread; NULL: never. */
+/* `path`, or "-" for standard input. *ret_fd is where its bytes come out, the caller's to close. A FIFO that nobody writes to is waited
+ * for. `interrupted` is asked ten times a second, by the thread; NULL: never. */
 PLM_CHECKED plm_status plm_stream_pump_open(const char *path, bool (*interrupted)(void), plm_stream_pump **ret_pump, int *ret_fd);
 
 /* After the reader has closed its end. PLM_E_INPUT: the stream could not be read to its end; PLM_STOPPED: interrupted. Accepts NULL. */

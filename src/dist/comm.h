@@ -15,23 +15,23 @@
 typedef struct plm_control {
   double nll;
   int64_t count, correct, nonfinite, residues, tokens;
-  double data_wait;      /* largest */
-  uint32_t stop_flags;   /* PLM_STOP_* of train/stop.h, or-ed */
-  uint32_t error_flag;   /* a rank failed in this step */
-  uint64_t config_hash;  /* different hashes: PLM_E_USAGE on every rank */
+  double data_wait;     /* largest */
+  uint32_t stop_flags;  /* PLM_STOP_* of train/stop.h, or-ed */
+  uint32_t error_flag;  /* a rank failed in this step */
+  uint64_t config_hash; /* different hashes: PLM_E_USAGE on every rank */
 } plm_control;
 
 typedef struct plm_comm plm_comm;
 struct plm_comm {
   const char *name; /* "self" */
   int rank, size, local_rank;
-  plm_status (*control)(plm_comm *comm, plm_control *control);                             /* in place */
-  plm_status (*bucket_ready)(plm_comm *comm, int bucket, float *gradient, int64_t count);  /* start reducing (sum), device memory */
-  plm_status (*bucket_needed)(plm_comm *comm, int bucket);                                 /* forward is about to read its weights */
-  plm_status (*finish_gradients)(plm_comm *comm);                                          /* all buckets reduced on return */
-  plm_status (*sum)(plm_comm *comm, double *values, int count);                            /* in place, fixed order */
+  plm_status (*control)(plm_comm *comm, plm_control *control);                            /* in place */
+  plm_status (*bucket_ready)(plm_comm *comm, int bucket, float *gradient, int64_t count); /* start reducing (sum), device memory */
+  plm_status (*bucket_needed)(plm_comm *comm, int bucket);                                /* forward is about to read its weights */
+  plm_status (*finish_gradients)(plm_comm *comm);                                         /* all buckets reduced on return */
+  plm_status (*sum)(plm_comm *comm, double *values, int count);                           /* in place, fixed order */
   plm_status (*broadcast)(plm_comm *comm, void *data, size_t bytes, int root);
-  plm_status (*agree)(plm_comm *comm, plm_status mine, plm_status *ret_worst);             /* the most severe status of all ranks */
+  plm_status (*agree)(plm_comm *comm, plm_status mine, plm_status *ret_worst); /* the most severe status of all ranks */
   plm_status (*barrier)(plm_comm *comm);
   void (*destroy)(plm_comm *comm);
 };

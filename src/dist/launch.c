@@ -29,10 +29,8 @@ void plm_launch_detect(plm_launch *ret_launch) {
   for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
     int size = read_int(launchers[i].size, 0);
     if (size < 1) continue;
-    *ret_launch = (plm_launch){.rank = read_int(launchers[i].rank, 0),
-                               .size = size,
-                               .local_rank = read_int(launchers[i].local_rank, 0),
-                               .by = launchers[i].by};
+    *ret_launch = (plm_launch){
+        .rank = read_int(launchers[i].rank, 0), .size = size, .local_rank = read_int(launchers[i].local_rank, 0), .by = launchers[i].by};
     return;
   }
 }

@@ -1,5 +1,5 @@
-/* checkpoint_load.c - a verified checkpoint back into a model and its optimiser. That it is whole has been checked (checkpoint_list.c); that it
- * is this model's, and ours, is checked here. */
+/* checkpoint_load.c - a verified checkpoint back into a model and its optimiser. That it is whole has been checked (checkpoint_list.c);
+ * that it is this model's, and ours, is checked here. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -12,7 +12,8 @@
 
 static plm_status compare_size(const char *path, const char *name, int64_t saved, int64_t ours) {
   if (saved == ours) return PLM_OK;
-  plm_status status = plm_fail(PLM_E_CHECKPOINT, "%s is of a model with %s %lld; this run's has %lld", path, name, (long long)saved, (long long)ours);
+  plm_status status =
+      plm_fail(PLM_E_CHECKPOINT, "%s is of a model with %s %lld; this run's has %lld", path, name, (long long)saved, (long long)ours);
   return plm_hint(status, "give the model that the run was started with, or another --output-dir");
 }
 
@@ -26,7 +27,8 @@ static plm_status check_config(const char *path, const plm_model_config *ours) {
   PLM_TRY(compare_size(path, "intermediate_size", saved.intermediate_size, ours->intermediate_size));
   PLM_TRY(compare_size(path, "token_dropout", saved.token_dropout, ours->token_dropout));
   if (saved.layer_norm_eps != ours->layer_norm_eps)
-    return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with layer_norm_eps %g; this run's has %g", path, saved.layer_norm_eps, ours->layer_norm_eps);
+    return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with layer_norm_eps %g; this run's has %g", path, saved.layer_norm_eps,
+                    ours->layer_norm_eps);
   return PLM_OK;
 }
 

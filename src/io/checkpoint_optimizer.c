@@ -31,7 +31,7 @@ static plm_status copy_pieces(plm_device *device, void *to, const void *from, si
 typedef struct source {
   const plm_param **trained; /* [count] */
   size_t count;
-  plm_tensor_info *entries;  /* [2 count]: exp_avg, exp_avg_sq of each */
+  plm_tensor_info *entries; /* [2 count]: exp_avg, exp_avg_sq of each */
   plm_arena *names;
   plm_exec *exec;
   plm_moments moments;
@@ -114,7 +114,8 @@ static plm_status read_tensor(const plm_safetensors *file, const plm_param *para
   bool is_same = strcmp(tensor->dtype, "F32") == 0 && tensor->dims == param->dims;
   for (int d = 0; d < param->dims && is_same; d++) is_same = tensor->shape[d] == param->shape[d];
   if (!is_same) return fail_shape(path, tensor, param);
-  return copy_pieces(exec->device, moment_block(moments, which) + param->train_offset, tensor->data, (size_t)tensor->bytes, PLM_COPY_TO_DEVICE);
+  return copy_pieces(exec->device, moment_block(moments, which) + param->train_offset, tensor->data, (size_t)tensor->bytes,
+                     PLM_COPY_TO_DEVICE);
 }
 
 /* The parameter whose moment this is, or NULL. */

@@ -121,7 +121,8 @@ static void warn_if_disk_is_short(const char *run_directory, int64_t needed, int
   if (plm_disk_free(run_directory, ret_free) != PLM_OK) {
     plm_error_clear();
   } else if (*ret_free < needed) {
-    plm_warn("the next checkpoint needs %s and %s has %s free", plm_bytes_text(needed, need), run_directory, plm_bytes_text(*ret_free, have));
+    plm_warn("the next checkpoint needs %s and %s has %s free", plm_bytes_text(needed, need), run_directory,
+             plm_bytes_text(*ret_free, have));
   }
 }
 

@@ -102,12 +102,16 @@ static plm_status find_snapshot(const hub_id *id, const char *root, const char *
   PLM_TRY(read_commit(id, repository, commit));
   PLM_TRY(plm_sprintf(&directory, "%s/snapshots/%s", repository, commit));
   PLM_TRY_GOTO(plm_path_join(directory, "config.json", &config), out);
-  if (!plm_file_is_directory(directory)) status = fail_absent(id, root, "is not");
-  else if (!plm_file_exists(config)) status = fail_absent(id, root, "is not complete");
+  if (!plm_file_is_directory(directory))
+    status = fail_absent(id, root, "is not");
+  else if (!plm_file_exists(config))
+    status = fail_absent(id, root, "is not complete");
 out:
   plm_free(config);
-  if (status == PLM_OK) *ret_directory = directory;
-  else plm_free(directory);
+  if (status == PLM_OK)
+    *ret_directory = directory;
+  else
+    plm_free(directory);
   return status;
 }
 

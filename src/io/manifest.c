@@ -58,8 +58,8 @@ plm_status plm_manifest_add_existing(plm_manifest *manifest, const char *directo
 
 static void append_body(plm_text *text, const plm_manifest *manifest) {
   char written[PLM_NUMBER_TEXT];
-  plm_text_printf(text, "{\n  \"format\": \"%s\",\n  \"format_version\": %d,\n  \"kind\": \"%s\",\n  \"step\": %lld,\n  \"written\": %s,\n", FORMAT,
-                  PLM_MANIFEST_VERSION, manifest->kind, (long long)manifest->step, plm_number_text(manifest->written, written));
+  plm_text_printf(text, "{\n  \"format\": \"%s\",\n  \"format_version\": %d,\n  \"kind\": \"%s\",\n  \"step\": %lld,\n  \"written\": %s,\n",
+                  FORMAT, PLM_MANIFEST_VERSION, manifest->kind, (long long)manifest->step, plm_number_text(manifest->written, written));
   plm_text_append(text, "  \"files\": {\n");
   for (size_t i = 0; i < manifest->count; i++) {
     const plm_manifest_file *file = &manifest->files[i];
@@ -110,7 +110,8 @@ static plm_status check_seal(const char *path, const char *data, size_t bytes) {
   if (memcmp(tail, SEAL, SEAL_BYTES) != 0 || memcmp(tail + TAIL_BYTES - END_BYTES, END, END_BYTES) != 0)
     return plm_fail(PLM_E_CHECKPOINT, "%s does not end in its checksum: it is cut short or changed", path);
   PLM_TRY(hash_bytes(data, bytes - TAIL_BYTES, hash));
-  if (memcmp(tail + SEAL_BYTES, hash, HASH_DIGITS) != 0) return plm_fail(PLM_E_CHECKPOINT, "%s is damaged: its checksum does not match", path);
+  if (memcmp(tail + SEAL_BYTES, hash, HASH_DIGITS) != 0)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is damaged: its checksum does not match", path);
   return PLM_OK;
 }
 
@@ -123,7 +124,8 @@ static plm_status read_files(const json_t *files, const char *path, plm_manifest
       return plm_fail(PLM_E_CHECKPOINT, "%s lists a file '%s' that no checkpoint has", path, name);
     PLM_TRY(plm_json_get_int(entry, path, "bytes", true, 0, INT64_MAX, &bytes));
     PLM_TRY(plm_json_get_string(entry, path, "xxh3_128", true, &hash));
-    if (strlen(hash) != HASH_DIGITS) return plm_fail(PLM_E_CHECKPOINT, "%s: the checksum of %s has %zu digits, not 32", path, name, strlen(hash));
+    if (strlen(hash) != HASH_DIGITS)
+      return plm_fail(PLM_E_CHECKPOINT, "%s: the checksum of %s has %zu digits, not 32", path, name, strlen(hash));
     PLM_TRY(plm_manifest_add(manifest, name, bytes, hash));
   }
   return PLM_OK;
@@ -180,7 +182,8 @@ static plm_status check_file(const plm_manifest_file *file, const char *path, bo
     return plm_fail(PLM_E_CHECKPOINT, "%s has %lld bytes, not %lld as when it was written", path, (long long)bytes, (long long)file->bytes);
   if (!deep) return PLM_OK;
   PLM_TRY(plm_file_hash(path, hash, &bytes));
-  if (strcmp(hash, file->hash) != 0) return plm_fail(PLM_E_CHECKPOINT, "%s is damaged: its content is not what was written (xxh3-128 differs)", path);
+  if (strcmp(hash, file->hash) != 0)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is damaged: its content is not what was written (xxh3-128 differs)", path);
   return PLM_OK;
 }
 

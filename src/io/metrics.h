@@ -15,8 +15,8 @@
 typedef struct plm_train_metrics {
   int64_t step;
   double epoch, loss, grad_norm, learning_rate;
-  int64_t tokens, residues; /* since the start of the run */
-  double seconds;           /* since the run's first step, resumes included */
+  int64_t tokens, residues;         /* since the start of the run */
+  double seconds;                   /* since the run's first step, resumes included */
   double residues_per_s, data_wait; /* over the interval since the last line; data_wait: share of it spent waiting for data, 0..1 */
 } plm_train_metrics;
 
@@ -30,7 +30,7 @@ typedef struct plm_eval_metrics {
   /* What a model without context reaches: amino-acid frequencies of the training side; the same + copying visible tokens. */
   double baseline_frequency, baseline_copy;               /* perplexity over all selected rows */
   double baseline_frequency_masked, baseline_copy_masked; /* over <mask> rows */
-  double gain_masked, gain_masked_se; /* frequency loss - model loss on <mask> rows; paired, clustered by sequence */
+  double gain_masked, gain_masked_se;                     /* frequency loss - model loss on <mask> rows; paired, clustered by sequence */
   double eval_seconds;
 } plm_eval_metrics;
 

@@ -51,7 +51,8 @@ void plm_log_reader_close(plm_log_reader *reader);
 
 /* The next good line: its text (`*ret_bytes` with the newline, in the reader's memory), its step and the line itself (new reference,
  * optional). *ret_text = NULL at the end. */
-PLM_CHECKED plm_status plm_log_reader_next(plm_log_reader *reader, const char **ret_text, size_t *ret_bytes, int64_t *ret_step, json_t **opt_line);
+PLM_CHECKED plm_status plm_log_reader_next(plm_log_reader *reader, const char **ret_text, size_t *ret_bytes, int64_t *ret_step,
+                                           json_t **opt_line);
 
 /* Bring the logs of a run back to where they were at `step` (metrics_rewrite.c). *ret_removed = lines moved to log.replaced.jsonl. */
 PLM_CHECKED plm_status plm_metrics_rewrite(const char *run_directory, int64_t step, int64_t *ret_removed);

@@ -62,7 +62,8 @@ out:
 static plm_status save_weights(const char *directory, const plm_model *model, const plm_save_options *options) {
   plm_model_tensors *tensors;
   PLM_TRY(plm_model_tensors_create(model, options->half, &tensors));
-  plm_status status = plm_safetensors_write_sharded(directory, tensors->entries, tensors->count, options->max_shard_bytes, plm_model_tensors_fill, tensors);
+  plm_status status =
+      plm_safetensors_write_sharded(directory, tensors->entries, tensors->count, options->max_shard_bytes, plm_model_tensors_fill, tensors);
   plm_model_tensors_destroy(tensors);
   return status;
 }

@@ -38,5 +38,4 @@ typedef struct plm_save_options {
 } plm_save_options;
 PLM_CHECKED plm_status plm_model_dir_save(const char *directory, const plm_model *model, const plm_save_options *options);
 
-
 #endif

@@ -25,9 +25,10 @@ static plm_status fail_without_safetensors(const char *directory) {
     bool is_there = path != NULL;
     plm_free(path);
     if (!is_there) continue;
-    return plm_hint(plm_fail(PLM_E_INPUT, "%s has its weights only as %s, a Python pickle, which is not read here", directory, pickles[i]),
-                    "convert it once: python -c \"from transformers import EsmForMaskedLM as M; M.from_pretrained('%s').save_pretrained('%s-safetensors')\"",
-                    directory, directory);
+    return plm_hint(
+        plm_fail(PLM_E_INPUT, "%s has its weights only as %s, a Python pickle, which is not read here", directory, pickles[i]),
+        "convert it once: python -c \"from transformers import EsmForMaskedLM as M; M.from_pretrained('%s').save_pretrained('%s-safetensors')\"",
+        directory, directory);
   }
   return plm_fail(PLM_E_INPUT, "%s has neither model.safetensors nor model.safetensors.index.json", directory);
 }
@@ -60,7 +61,8 @@ typedef struct loader {
 
 static void shape_text(int dims, const int64_t *shape, char text[128]) {
   size_t used = (size_t)snprintf(text, 128, "[");
-  for (int i = 0; i < dims && used < 100; i++) used += (size_t)snprintf(text + used, 128 - used, i == 0 ? "%lld" : ", %lld", (long long)shape[i]);
+  for (int i = 0; i < dims && used < 100; i++)
+    used += (size_t)snprintf(text + used, 128 - used, i == 0 ? "%lld" : ", %lld", (long long)shape[i]);
   snprintf(text + used, 128 - used, "]");
 }
 
@@ -71,7 +73,8 @@ static plm_status check_shape(const loader *l, const plm_param *p, const plm_ten
   char found[128], expected[128];
   shape_text(info->dims, info->shape, found);
   shape_text(p->dims, p->shape, expected);
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: tensor '%s' has shape %s, but by config.json it is %s", plm_safetensors_path(l->file), info->name, found, expected),
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: tensor '%s' has shape %s, but by config.json it is %s", plm_safetensors_path(l->file),
+                           info->name, found, expected),
                   "config.json and weights are of two different models");
 }
 
@@ -95,8 +98,10 @@ static plm_status check_duplicate(const loader *l, const plm_param *p, const plm
   PLM_TRY(status);
   if (is_same) return PLM_OK;
   if (p->role != PLM_ROLE_EMBEDDING)
-    return plm_fail(PLM_E_INPUT, "%s: tensors '%s' and '%s' must be equal and are not", plm_safetensors_path(l->file), first->info->name, other->info->name);
-  plm_warn("%s: '%s' differs from '%s', to which it is tied; the latter is used", plm_safetensors_path(l->file), other->info->name, first->info->name);
+    return plm_fail(PLM_E_INPUT, "%s: tensors '%s' and '%s' must be equal and are not", plm_safetensors_path(l->file), first->info->name,
+                    other->info->name);
+  plm_warn("%s: '%s' differs from '%s', to which it is tied; the latter is used", plm_safetensors_path(l->file), other->info->name,
+           first->info->name);
   return PLM_OK;
 }
 
@@ -104,7 +109,8 @@ static plm_status fill_missing(loader *l, const plm_param *p) {
   const plm_model_config *config = plm_model_get_config(l->model);
   if (p->role == PLM_ROLE_INV_FREQ) {
     plm_model_config_inv_freq(config, l->values);
-    snprintf(l->report.inv_freq_source, sizeof l->report.inv_freq_source, "%s", config->inv_freq_is_fp16 ? "fp16-rounded nominal" : "nominal");
+    snprintf(l->report.inv_freq_source, sizeof l->report.inv_freq_source, "%s",
+             config->inv_freq_is_fp16 ? "fp16-rounded nominal" : "nominal");
     return PLM_OK;
   }
   if (p->role == PLM_ROLE_CONTACT) {
@@ -123,8 +129,10 @@ static const plm_named_tensor *find_named(const loader *l, const char *name, siz
   while (low < high) {
     size_t middle = low + (high - low) / 2;
     const char *at = l->tensors[middle].name;
-    if (at != NULL && strcmp(at, name) < 0) low = middle + 1;
-    else high = middle;
+    if (at != NULL && strcmp(at, name) < 0)
+      low = middle + 1;
+    else
+      high = middle;
   }
   size_t end = low;
   while (end < count && l->tensors[end].name != NULL && strcmp(l->tensors[end].name, name) == 0) end++;
@@ -159,7 +167,8 @@ static void report_names(loader *l) {
     if (t->name != NULL && plm_params_find(plm_model_get_params(l->model), t->name) != NULL) continue;
     l->report.ignored++;
     if (t->name != NULL && unknown++ < MAX_LINES)
-      plm_warn("%s: tensor '%s' is not part of an ESM-2 masked-language model and is ignored", plm_safetensors_path(l->file), t->info->name);
+      plm_warn("%s: tensor '%s' is not part of an ESM-2 masked-language model and is ignored", plm_safetensors_path(l->file),
+               t->info->name);
   }
   if (unknown > MAX_LINES) plm_warn("%s: %d more tensors are ignored", plm_safetensors_path(l->file), unknown - MAX_LINES);
 }

@@ -22,9 +22,12 @@ static bool ends_with(const char *text, const char *end) {
 
 static const char *strip_wrappers(const char *name) {
   for (;;) {
-    if (starts_with(name, "module.")) name += strlen("module.");
-    else if (starts_with(name, "_orig_mod.")) name += strlen("_orig_mod.");
-    else return name;
+    if (starts_with(name, "module."))
+      name += strlen("module.");
+    else if (starts_with(name, "_orig_mod."))
+      name += strlen("_orig_mod.");
+    else
+      return name;
   }
 }
 
@@ -39,8 +42,10 @@ static bool is_layer_inv_freq(const char *name) {
   static const char start[] = "esm.encoder.layer.";
   if (!starts_with(name, start)) return false;
   const char *rest = name + strlen(start);
-  if (*rest == '*') rest++;
-  else while (isdigit((unsigned char)*rest)) rest++;
+  if (*rest == '*')
+    rest++;
+  else
+    while (isdigit((unsigned char)*rest)) rest++;
   return strcmp(rest, ".attention.self.rotary_embeddings.inv_freq") == 0;
 }
 

@@ -28,7 +28,8 @@ static void label_ticks(plm_axis *axis, double step) {
 static void put_ticks(plm_axis *axis, double step) {
   double first = ceil(axis->low / step - 1e-9);
   axis->tick_count = 0;
-  for (double k = first; k * step <= axis->high + 1e-9 * step && axis->tick_count < PLM_MAX_TICKS; k++) axis->ticks[axis->tick_count++] = k * step;
+  for (double k = first; k * step <= axis->high + 1e-9 * step && axis->tick_count < PLM_MAX_TICKS; k++)
+    axis->ticks[axis->tick_count++] = k * step;
   label_ticks(axis, step);
 }
 

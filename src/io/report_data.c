@@ -24,7 +24,9 @@ static void convert_line(const json_t *json, plm_report_line *ret_line) {
   plm_metrics_row_json(json, row);
   ret_line->is_eval = row[plm_report_column("eval_loss")].kind != PLM_CELL_EMPTY;
   for (int i = 0; i < PLM_METRICS_COLUMNS; i++)
-    ret_line->value[i] = row[i].kind == PLM_CELL_COUNT ? (double)row[i].count : row[i].kind == PLM_CELL_NUMBER ? row[i].number : (double)NAN;
+    ret_line->value[i] = row[i].kind == PLM_CELL_COUNT    ? (double)row[i].count
+                         : row[i].kind == PLM_CELL_NUMBER ? row[i].number
+                                                          : (double)NAN;
 }
 
 static plm_status read_lines(plm_log_reader *reader, plm_report_run *run) {
@@ -87,7 +89,8 @@ static plm_status keep_text(plm_report_run *run, yaml_document_t *document, cons
 }
 
 static plm_status add_setting(plm_report_run *run, size_t *capacity, yaml_document_t *document, const yaml_node_pair_t *pair) {
-  const yaml_node_t *key = yaml_document_get_node(document, pair->key), *value = yaml_document_get_node(document, pair->value), *first = value;
+  const yaml_node_t *key = yaml_document_get_node(document, pair->key), *value = yaml_document_get_node(document, pair->value),
+                    *first = value;
   if (key == NULL || value == NULL || key->type != YAML_SCALAR_NODE) return PLM_OK;
   plm_setting setting = {.count = 1};
   if (value->type == YAML_SEQUENCE_NODE) {
@@ -166,7 +169,8 @@ static plm_status find_max_steps(plm_report_run *run) {
   json_decref(state);
   const char *option = plm_report_setting(run, "max-steps"), *end;
   double number;
-  if (run->max_steps < 0 && option != NULL && plm_number_parse(option, &end, &number) && *end == '\0' && number < 0x1p62) run->max_steps = (int64_t)number;
+  if (run->max_steps < 0 && option != NULL && plm_number_parse(option, &end, &number) && *end == '\0' && number < 0x1p62)
+    run->max_steps = (int64_t)number;
   return PLM_OK;
 }
 

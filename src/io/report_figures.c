@@ -21,7 +21,8 @@ static plm_status new_numbers(chart_maker *maker, size_t count, double **ret_num
 }
 
 /* A column against step, from the training or the evaluation lines. No such line: no series. */
-static plm_status add_series(chart_maker *maker, plm_series_kind kind, const char *name, const char *style, const char *column, bool of_eval) {
+static plm_status add_series(chart_maker *maker, plm_series_kind kind, const char *name, const char *style, const char *column,
+                             bool of_eval) {
   const plm_report_run *run = maker->run;
   plm_series s = {.kind = kind, .name = name, .style = style};
   PLM_TRY(new_numbers(maker, run->line_count, &s.x));
@@ -90,29 +91,50 @@ static plm_status make_learning_rate(chart_maker *maker) {
   return add_series(maker, PLM_SERIES_EXACT, "rate", "s-train", "learning_rate", false);
 }
 static plm_status make_grad_norm(chart_maker *maker) { return add_series(maker, PLM_SERIES_LINE, "norm", "s-train", "grad_norm", false); }
-static plm_status make_rate(chart_maker *maker) { return add_series(maker, PLM_SERIES_LINE, "residues/s", "s-train", "residues_per_s", false); }
+static plm_status make_rate(chart_maker *maker) {
+  return add_series(maker, PLM_SERIES_LINE, "residues/s", "s-train", "residues_per_s", false);
+}
 static plm_status make_wait(chart_maker *maker) { return add_series(maker, PLM_SERIES_LINE, "waiting", "s-train", "data_wait", false); }
 
 static const struct {
   plm_chart chart;
   plm_status (*make)(chart_maker *maker);
 } figures[] = {
-    {{.id = "loss", .title = "Loss", .unit = "nats per selected residue",
-      .note = "Mean negative log-likelihood of the residues the model is asked for. Training: over each logging interval. Evaluation: the same masks "
-              "every time. Dashed: what amino-acid frequencies alone reach."},
+    {{.id = "loss",
+      .title = "Loss",
+      .unit = "nats per selected residue",
+      .note =
+          "Mean negative log-likelihood of the residues the model is asked for. Training: over each logging interval. Evaluation: the same masks "
+          "every time. Dashed: what amino-acid frequencies alone reach."},
      make_loss},
-    {{.id = "perplexity", .title = "Perplexity on <mask> rows", .unit = "evaluation set", .cap_by_levels = true,
-      .note = "exp of the loss where the residue is hidden, so that nothing can be copied: the number of amino acids the model hesitates between. Band: "
-              "95 % interval, clustered by sequence."},
+    {{.id = "perplexity",
+      .title = "Perplexity on <mask> rows",
+      .unit = "evaluation set",
+      .cap_by_levels = true,
+      .note =
+          "exp of the loss where the residue is hidden, so that nothing can be copied: the number of amino acids the model hesitates between. Band: "
+          "95 % interval, clustered by sequence."},
      make_perplexity},
-    {{.id = "rate", .title = "Learning rate", .unit = "", .from_zero = true, .note = "Warm-up and schedule as applied."}, make_learning_rate},
-    {{.id = "gradient", .title = "Gradient norm", .unit = "before clipping", .log_if_wide = true, .from_zero = true,
+    {{.id = "rate", .title = "Learning rate", .unit = "", .from_zero = true, .note = "Warm-up and schedule as applied."},
+     make_learning_rate},
+    {{.id = "gradient",
+      .title = "Gradient norm",
+      .unit = "before clipping",
+      .log_if_wide = true,
+      .from_zero = true,
       .note = "Two-norm of the gradient of the mean loss."},
      make_grad_norm},
-    {{.id = "speed", .title = "Speed", .unit = "real residues per second", .from_zero = true,
+    {{.id = "speed",
+      .title = "Speed",
+      .unit = "real residues per second",
+      .from_zero = true,
       .note = "Whole steps, from disk to updated weights; special tokens don't count and there is no padding."},
      make_rate},
-    {{.id = "wait", .title = "Waiting for data", .unit = "% of the time", .from_zero = true, .is_percent = true,
+    {{.id = "wait",
+      .title = "Waiting for data",
+      .unit = "% of the time",
+      .from_zero = true,
+      .is_percent = true,
       .note = "Share of each logging interval in which a step had to wait for its batch."},
      make_wait},
 };

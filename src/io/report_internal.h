@@ -34,22 +34,22 @@ typedef struct plm_report_run {
   size_t line_count;
   plm_setting *settings; /* config.yaml, in its order */
   size_t setting_count;
-  json_t *environment;   /* env.json; NULL when there is none */
+  json_t *environment; /* env.json; NULL when there is none */
   plm_checkpoint_info *checkpoints;
   size_t checkpoint_count;
-  int64_t max_steps;     /* -1 = unknown */
-  bool has_final;        /* final/ exists */
+  int64_t max_steps; /* -1 = unknown */
+  bool has_final;    /* final/ exists */
 } plm_report_run;
 
 PLM_CHECKED plm_status plm_report_run_read(const char *directory, plm_report_run *ret_run);
 void plm_report_run_free(plm_report_run *run);
 
 const plm_setting *plm_report_find_setting(const plm_report_run *run, const char *name); /* NULL when absent or empty */
-const char *plm_report_setting(const plm_report_run *run, const char *name);              /* its value, for people; NULL likewise */
-int plm_report_column(const char *name);                                   /* index of a column, which must exist */
-const plm_report_line *plm_report_last(const plm_report_run *run, bool is_eval);       /* NULL when there is none */
-const plm_report_line *plm_report_best_eval(const plm_report_run *run);                /* lowest eval_loss; NULL */
-const plm_report_line *plm_report_eval_at(const plm_report_run *run, int64_t step);    /* NULL */
+const char *plm_report_setting(const plm_report_run *run, const char *name);             /* its value, for people; NULL likewise */
+int plm_report_column(const char *name);                                                 /* index of a column, which must exist */
+const plm_report_line *plm_report_last(const plm_report_run *run, bool is_eval);         /* NULL when there is none */
+const plm_report_line *plm_report_best_eval(const plm_report_run *run);                  /* lowest eval_loss; NULL */
+const plm_report_line *plm_report_eval_at(const plm_report_run *run, int64_t step);      /* NULL */
 static inline double plm_report_value(const plm_report_line *line, const char *name) { return line->value[plm_report_column(name)]; }
 
 /* ---- text (report_text.c) ---- */
@@ -62,7 +62,7 @@ enum { PLM_LABEL = 48 };
 const char *plm_label_count(double value, char ret_text[PLM_LABEL]);
 const char *plm_label_value(double value, int digits, char ret_text[PLM_LABEL]);
 const char *plm_label_decimals(double value, int decimals, char ret_text[PLM_LABEL]);
-const char *plm_label_short(double value, char ret_text[PLM_LABEL]); /* 45.2 M */
+const char *plm_label_short(double value, char ret_text[PLM_LABEL]);      /* 45.2 M */
 const char *plm_label_duration(double seconds, char ret_text[PLM_LABEL]); /* 2 h 13 min */
 const char *plm_label_time(double unix_time, char ret_text[PLM_LABEL]);   /* 2026-01-31 12:00 UTC */
 
@@ -71,7 +71,7 @@ const char *plm_label_time(double unix_time, char ret_text[PLM_LABEL]);   /* 202
 enum { PLM_MAX_TICKS = 12 };
 typedef struct plm_axis {
   bool is_log;
-  double low, high;        /* ends, in data units; for log axes both > 0 */
+  double low, high; /* ends, in data units; for log axes both > 0 */
   double pixel_low, pixel_high;
   int tick_count;
   double ticks[PLM_MAX_TICKS];
@@ -96,21 +96,21 @@ typedef enum plm_series_kind {
 
 typedef struct plm_series {
   plm_series_kind kind;
-  const char *name;     /* stands at its right end */
-  const char *style;    /* CSS class: s-train, s-eval, s-base, s-other */
+  const char *name;  /* stands at its right end */
+  const char *style; /* CSS class: s-train, s-eval, s-base, s-other */
   size_t count;
-  double *x, *y;        /* ascending x; y NAN = gap */
-  double *low, *high;   /* a band around it; NULL = none */
+  double *x, *y;      /* ascending x; y NAN = gap */
+  double *low, *high; /* a band around it; NULL = none */
 } plm_series;
 
 enum { PLM_MAX_SERIES = 5 };
 typedef struct plm_chart {
   const char *id, *title, *unit, *note;
-  bool log_if_wide;  /* log axis when values span more than a factor of 30 */
+  bool log_if_wide; /* log axis when values span more than a factor of 30 */
   bool from_zero;
   bool cap_by_levels; /* the axis ends a little above the highest level, once the line is below it */
-  bool is_percent;   /* values 0..1 shown as 0..100 */
-  double last_step;  /* right end of all charts */
+  bool is_percent;    /* values 0..1 shown as 0..100 */
+  double last_step;   /* right end of all charts */
   int series_count;
   plm_series series[PLM_MAX_SERIES];
 } plm_chart;

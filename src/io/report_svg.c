@@ -99,8 +99,10 @@ static void cap_by_levels(const plm_chart *chart, limits *l) {
   double level = 0, last = (double)INFINITY;
   for (int i = 0; i < chart->series_count; i++) {
     const plm_series *s = &chart->series[i];
-    if (s->kind == PLM_SERIES_LEVEL) level = fmax(level, s->y[0]);
-    else if (s->count > 1) last = s->y[s->count - 1];
+    if (s->kind == PLM_SERIES_LEVEL)
+      level = fmax(level, s->y[0]);
+    else if (s->count > 1)
+      last = s->y[s->count - 1];
   }
   if (last < level) l->high = fmin(l->high, 1.12 * level);
 }
@@ -109,9 +111,12 @@ static plm_status find_limits(const plm_chart *chart, limits *ret_limits) {
   *ret_limits = (limits){0};
   for (int i = 0; i < chart->series_count; i++) {
     const plm_series *s = &chart->series[i];
-    if (s->kind == PLM_SERIES_LEVEL) include(ret_limits, s->y[0]);
-    else if (s->kind == PLM_SERIES_LINE) PLM_TRY(include_line(ret_limits, s));
-    else for (size_t k = 0; k < s->count; k++) include(ret_limits, s->y[k]);
+    if (s->kind == PLM_SERIES_LEVEL)
+      include(ret_limits, s->y[0]);
+    else if (s->kind == PLM_SERIES_LINE)
+      PLM_TRY(include_line(ret_limits, s));
+    else
+      for (size_t k = 0; k < s->count; k++) include(ret_limits, s->y[k]);
   }
   if (chart->cap_by_levels) cap_by_levels(chart, ret_limits);
   return PLM_OK;
@@ -131,8 +136,10 @@ static bool is_log(const plm_chart *chart, const limits *l) {
 
 static void make_axes(drawing *d, const limits *l) {
   double low = l->low * d->scale, high = l->high * d->scale;
-  if (is_log(d->chart, l)) plm_axis_log(l->smallest_positive * d->scale, high, &d->y);
-  else plm_axis_linear(d->chart->from_zero ? fmin(low, 0) : low, high, d->layout->y_ticks, &d->y);
+  if (is_log(d->chart, l))
+    plm_axis_log(l->smallest_positive * d->scale, high, &d->y);
+  else
+    plm_axis_linear(d->chart->from_zero ? fmin(low, 0) : low, high, d->layout->y_ticks, &d->y);
   plm_axis_exact(0, fmax(d->chart->last_step, 1), d->layout->x_ticks, &d->x);
   d->x.pixel_low = d->layout->left;
   d->x.pixel_high = d->layout->width - d->layout->right;
@@ -338,7 +345,8 @@ static void put_axis_data(plm_text *html, const char *name, const plm_axis *axis
 static plm_status append_svg(plm_text *html, const plm_chart *chart, const layout *place, const limits *l) {
   drawing d = {.chart = chart, .layout = place, .html = html, .scale = scale_of(chart, l)};
   make_axes(&d, l);
-  plm_text_printf(html, "<svg class=\"%s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"", place->css_class, place->width, place->height);
+  plm_text_printf(html, "<svg class=\"%s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"", place->css_class, place->width,
+                  place->height);
   plm_html_escape(html, chart->title);
   plm_text_append(html, " against step\"");
   put_axis_data(html, "data-x", &d.x);
@@ -375,7 +383,11 @@ plm_status plm_chart_append(plm_text *html, const plm_chart *chart) {
   plm_text_printf(html, "<figure id=\"%s\"><figcaption><b>", chart->id);
   plm_html_escape(html, chart->title);
   plm_text_append(html, "</b> <span class=\"unit\">");
-  if (exponent != 0) plm_text_printf(html, "\xC3\x97\xE2\x80\x89" "10<sup>\xE2\x88\x92%d</sup> ", -exponent);
+  if (exponent != 0)
+    plm_text_printf(html,
+                    "\xC3\x97\xE2\x80\x89"
+                    "10<sup>\xE2\x88\x92%d</sup> ",
+                    -exponent);
   plm_html_escape(html, chart->unit);
   plm_text_printf(html, "%s</span><output></output></figcaption>\n", is_log(chart, &l) ? ", logarithmic" : "");
   for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) PLM_TRY(append_svg(html, chart, &layouts[i], &l));

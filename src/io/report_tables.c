@@ -8,10 +8,28 @@
 /* ---- settings ---- */
 
 /* What a methods section would name; everything else is folded away below. */
-static const char *const key_settings[] = {
-    "model", "train", "eval", "eval-fraction", "dtype", "max-length", "batch-tokens", "per-device-train-batch-size", "num-train-epochs",
-    "max-steps", "learning-rate", "lr-scheduler-type", "warmup-steps", "min-lr-ratio", "weight-decay", "adam-beta1", "adam-beta2",
-    "adam-epsilon", "max-grad-norm", "mask-probability", "random-tokens", "seed"};
+static const char *const key_settings[] = {"model",
+                                           "train",
+                                           "eval",
+                                           "eval-fraction",
+                                           "dtype",
+                                           "max-length",
+                                           "batch-tokens",
+                                           "per-device-train-batch-size",
+                                           "num-train-epochs",
+                                           "max-steps",
+                                           "learning-rate",
+                                           "lr-scheduler-type",
+                                           "warmup-steps",
+                                           "min-lr-ratio",
+                                           "weight-decay",
+                                           "adam-beta1",
+                                           "adam-beta2",
+                                           "adam-epsilon",
+                                           "max-grad-norm",
+                                           "mask-probability",
+                                           "random-tokens",
+                                           "seed"};
 
 static void put_row(plm_text *html, const char *name, const char *value) {
   plm_text_append(html, "<tr><th>");
@@ -60,22 +78,30 @@ static bool contains(const char *text, const char *word) { return strstr(text, w
 /* Sizes and times are known by their names, since a number alone does not tell. */
 static void put_json_number(plm_text *html, const char *name, double value) {
   char label[PLM_LABEL], size[PLM_NUMBER_TEXT];
-  if ((contains(name, "memory") || contains(name, "bytes")) && fabs(value) < 0x1p62) plm_text_append(html, plm_bytes_text((int64_t)value, size));
-  else if ((contains(name, "time") || contains(name, "start")) && value > 1e8) plm_text_append(html, plm_label_time(value, label));
-  else plm_html_escape(html, plm_number_digits(value, 9, size));
+  if ((contains(name, "memory") || contains(name, "bytes")) && fabs(value) < 0x1p62)
+    plm_text_append(html, plm_bytes_text((int64_t)value, size));
+  else if ((contains(name, "time") || contains(name, "start")) && value > 1e8)
+    plm_text_append(html, plm_label_time(value, label));
+  else
+    plm_html_escape(html, plm_number_digits(value, 9, size));
 }
 
 static void put_json_text(plm_text *html, const char *name, const json_t *value) {
-  if (json_is_string(value)) plm_html_escape(html, json_string_value(value));
-  else if (json_is_number(value)) put_json_number(html, name, json_number_value(value));
-  else if (json_is_boolean(value)) plm_text_append(html, json_is_true(value) ? "yes" : "no");
-  else if (json_is_object(value)) put_json_members(html, value);
+  if (json_is_string(value))
+    plm_html_escape(html, json_string_value(value));
+  else if (json_is_number(value))
+    put_json_number(html, name, json_number_value(value));
+  else if (json_is_boolean(value))
+    plm_text_append(html, json_is_true(value) ? "yes" : "no");
+  else if (json_is_object(value))
+    put_json_members(html, value);
   else if (json_is_array(value))
     for (size_t i = 0; i < json_array_size(value); i++) {
       plm_text_append(html, i > 0 ? " " : "");
       put_json_text(html, name, json_array_get(value, i));
     }
-  else plm_text_append(html, "\xE2\x80\x93");
+  else
+    plm_text_append(html, "\xE2\x80\x93");
 }
 
 void plm_report_machine(const plm_report_run *run, plm_text *html) {
@@ -109,9 +135,11 @@ static void put_checkpoint(const plm_report_run *run, const plm_checkpoint_info 
   bool is_best = best != NULL && plm_report_value(best, "step") == (double)c->step;
   plm_text_printf(html, "<tr><th>checkpoint-%lld%s</th>", (long long)c->step, is_best ? " <span class=\"chip\">lowest loss</span>" : "");
   plm_text_printf(html, "<td>%s</td>", eval != NULL ? plm_label_decimals(plm_report_value(eval, "eval_loss"), 4, label) : "\xE2\x80\x93");
-  plm_text_printf(html, "<td>%s</td>", eval != NULL ? plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, label) : "\xE2\x80\x93");
+  plm_text_printf(html, "<td>%s</td>",
+                  eval != NULL ? plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, label) : "\xE2\x80\x93");
   if (c->state == PLM_CHECKPOINT_GOOD) {
-    plm_text_printf(html, "<td>%s</td><td>%s</td><td>complete</td></tr>\n", plm_bytes_text(c->bytes, size), plm_label_time(c->written, label));
+    plm_text_printf(html, "<td>%s</td><td>%s</td><td>complete</td></tr>\n", plm_bytes_text(c->bytes, size),
+                    plm_label_time(c->written, label));
     return;
   }
   plm_text_append(html, "<td colspan=\"3\" class=\"bad\">damaged: ");
@@ -126,11 +154,14 @@ void plm_report_checkpoints(const plm_report_run *run, plm_text *html) {
     plm_text_append(html, "<p class=\"note\">None yet.</p></section>\n");
     return;
   }
-  plm_text_append(html, "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th></th><th>evaluation loss</th><th>perplexity, &lt;mask&gt;</th>"
-                        "<th>size</th><th>written</th><th>state</th></tr></thead><tbody>\n");
+  plm_text_append(
+      html,
+      "<div class=\"scroll\"><table class=\"numbers\"><thead><tr><th></th><th>evaluation loss</th><th>perplexity, &lt;mask&gt;</th>"
+      "<th>size</th><th>written</th><th>state</th></tr></thead><tbody>\n");
   for (size_t i = 0; i < run->checkpoint_count; i++) put_checkpoint(run, &run->checkpoints[i], best, html);
-  plm_text_append(html, "</tbody></table></div>\n<p class=\"note\">Complete: every file has the size its manifest says. "
-                        "<code>protlm ckpt verify</code> reads every byte.</p></section>\n");
+  plm_text_append(html,
+                  "</tbody></table></div>\n<p class=\"note\">Complete: every file has the size its manifest says. "
+                  "<code>protlm ckpt verify</code> reads every byte.</p></section>\n");
 }
 
 /* ---- what next ---- */
@@ -139,14 +170,18 @@ static void put_command(plm_text *html, const char *what, const char *format, co
   plm_text command = {0};
   plm_text_append(&command, "");
   for (const char *p = format; *p != '\0'; p++) {
-    if (*p == '@') plm_text_append(&command, path);
-    else plm_text_append_bytes(&command, p, 1);
+    if (*p == '@')
+      plm_text_append(&command, path);
+    else
+      plm_text_append_bytes(&command, p, 1);
   }
   plm_text_append(html, "<dt>");
   plm_html_escape(html, what);
   plm_text_append(html, "</dt><dd><code>");
-  if (command.status == PLM_OK) plm_html_escape(html, command.data);
-  else if (html->status == PLM_OK) html->status = command.status;
+  if (command.status == PLM_OK)
+    plm_html_escape(html, command.data);
+  else if (html->status == PLM_OK)
+    html->status = command.status;
   plm_text_append(html, "</code></dd>\n");
   plm_text_free(&command);
 }

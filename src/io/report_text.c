@@ -15,13 +15,20 @@ void plm_html_escape(plm_text *html, const char *words) {
   for (size_t rest = strlen(words); rest > 0;) {
     size_t length = plm_utf8_length(words, rest);
     unsigned char c = (unsigned char)*words;
-    if (c == '&') plm_text_append(html, "&amp;");
-    else if (c == '<') plm_text_append(html, "&lt;");
-    else if (c == '>') plm_text_append(html, "&gt;");
-    else if (c == '"') plm_text_append(html, "&quot;");
-    else if (c == '\'') plm_text_append(html, "&#39;");
-    else if (length == 0 || (c < 0x20 && c != '\t' && c != '\n') || c == 0x7F) plm_text_append(html, REPLACEMENT);
-    else plm_text_append_bytes(html, words, length);
+    if (c == '&')
+      plm_text_append(html, "&amp;");
+    else if (c == '<')
+      plm_text_append(html, "&lt;");
+    else if (c == '>')
+      plm_text_append(html, "&gt;");
+    else if (c == '"')
+      plm_text_append(html, "&quot;");
+    else if (c == '\'')
+      plm_text_append(html, "&#39;");
+    else if (length == 0 || (c < 0x20 && c != '\t' && c != '\n') || c == 0x7F)
+      plm_text_append(html, REPLACEMENT);
+    else
+      plm_text_append_bytes(html, words, length);
     length = length == 0 ? 1 : length;
     words += length;
     rest -= length;
@@ -64,7 +71,8 @@ const char *plm_label_decimals(double value, int decimals, char ret_text[PLM_LAB
   if (decimals == 0 || scaled >= 1e18)
     snprintf(plain, sizeof plain, "%s%.0f", sign, scaled / scale);
   else
-    snprintf(plain, sizeof plain, "%s%lld.%0*lld", sign, (long long)scaled / (long long)scale, decimals, (long long)scaled % (long long)scale);
+    snprintf(plain, sizeof plain, "%s%lld.%0*lld", sign, (long long)scaled / (long long)scale, decimals,
+             (long long)scaled % (long long)scale);
   return group_thousands(plain, ret_text);
 }
 
@@ -76,8 +84,10 @@ const char *plm_label_value(double value, int digits, char ret_text[PLM_LABEL]) 
   if (size > 0 && size < 1e-3) { /* 4.0e-4 as people write it: 4.0×10⁻⁴ */
     int exponent = (int)floor(log10(size) + 1e-9);
     char mantissa[PLM_LABEL];
-    snprintf(ret_text, PLM_LABEL, "%s\xC3\x97" "10<sup>%s%d</sup>", plm_label_decimals(value / pow(10, exponent), digits > 3 ? 2 : 1, mantissa), MINUS,
-             -exponent);
+    snprintf(ret_text, PLM_LABEL,
+             "%s\xC3\x97"
+             "10<sup>%s%d</sup>",
+             plm_label_decimals(value / pow(10, exponent), digits > 3 ? 2 : 1, mantissa), MINUS, -exponent);
     return ret_text;
   }
   int before_point = size < 1 ? 1 : (int)floor(log10(size) + 1e-9) + 1;

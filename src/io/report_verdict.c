@@ -32,7 +32,10 @@ static void put_what_was_done(const plm_report_run *run, const plm_report_line *
   }
   double epoch = plm_report_value(train, "epoch");
   plm_text_append(html, " for ");
-  if (isfinite(epoch)) plm_text_printf(html, "%s epoch%s: ", epoch == floor(epoch) ? plm_label_count(epoch, label) : plm_label_value(epoch, epoch < 1 ? 2 : 3, label), epoch == 1 ? "" : "s");
+  if (isfinite(epoch))
+    plm_text_printf(
+        html, "%s epoch%s: ", epoch == floor(epoch) ? plm_label_count(epoch, label) : plm_label_value(epoch, epoch < 1 ? 2 : 3, label),
+        epoch == 1 ? "" : "s");
   double step = plm_report_value(train, "step");
   plm_text_printf(html, "%s step%s", plm_label_count(step, label), step == 1 ? "" : "s");
   double residues = plm_report_value(train, "residues");
@@ -46,9 +49,12 @@ static void put_judgement(const plm_report_run *run, const plm_report_line *eval
   char a[PLM_LABEL], b[PLM_LABEL], c[PLM_LABEL];
   double gain = plm_report_value(eval, "gain_masked"), se = plm_report_value(eval, "gain_masked_se");
   plm_text_append(html, "On the hidden residues of ");
-  if (data != NULL) put_files(html, data);
-  else if (split_from != NULL) plm_text_append(html, "sequences held out of "), put_files(html, split_from);
-  else plm_text_append(html, "the evaluation set");
+  if (data != NULL)
+    put_files(html, data);
+  else if (split_from != NULL)
+    plm_text_append(html, "sequences held out of "), put_files(html, split_from);
+  else
+    plm_text_append(html, "the evaluation set");
   plm_text_printf(html, " its perplexity is <b>%s</b>; amino-acid frequencies alone reach %s. ",
                   plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, a),
                   plm_label_decimals(plm_report_value(eval, "baseline_frequency_masked"), 2, b));
@@ -60,9 +66,9 @@ static void put_judgement(const plm_report_run *run, const plm_report_line *eval
     plm_text_printf(html, "The gain of %s nats is %s standard errors: the model has learnt more than frequencies.",
                     plm_label_decimals(gain, 3, a), plm_label_value(gain / se, 2, c));
   else
-    plm_text_printf(html,
-                    "The difference of %s nats is %s standard errors; fewer than %d do not show that the model has learnt more than frequencies.",
-                    plm_label_decimals(gain, 3, a), plm_label_decimals(gain / se, 1, c), CLEAR_STANDARD_ERRORS);
+    plm_text_printf(
+        html, "The difference of %s nats is %s standard errors; fewer than %d do not show that the model has learnt more than frequencies.",
+        plm_label_decimals(gain, 3, a), plm_label_decimals(gain / se, 1, c), CLEAR_STANDARD_ERRORS);
 }
 
 /* Two things a reader should not have to find in the curves. */
@@ -106,10 +112,14 @@ static void put_tiles(const plm_report_line *train, const plm_report_line *eval,
 void plm_report_verdict(const plm_report_run *run, plm_text *html) {
   const plm_report_line *train = plm_report_last(run, false), *eval = plm_report_last(run, true);
   plm_text_append(html, "<p class=\"verdict\">");
-  if (train != NULL) put_what_was_done(run, train, html);
-  else plm_text_append(html, "No training step has been logged. ");
-  if (eval != NULL) put_judgement(run, eval, html);
-  else plm_text_append(html, "There was no evaluation, so nothing can be said about what was learnt.");
+  if (train != NULL)
+    put_what_was_done(run, train, html);
+  else
+    plm_text_append(html, "No training step has been logged. ");
+  if (eval != NULL)
+    put_judgement(run, eval, html);
+  else
+    plm_text_append(html, "There was no evaluation, so nothing can be said about what was learnt.");
   put_warnings(run, train, eval, html);
   plm_text_append(html, "</p>\n");
   if (train != NULL || eval != NULL) put_tiles(train, eval, html);
@@ -138,11 +148,14 @@ void plm_report_result_table(const plm_report_run *run, plm_text *html) {
   if (eval == NULL) return;
   plm_text_printf(html, "<section><h2>Evaluation at step %s</h2><div class=\"scroll\"><table class=\"numbers\">\n",
                   plm_label_count(plm_report_value(eval, "step"), label));
-  plm_text_append(html, "<thead><tr><th></th><th>loss, nats</th><th>perplexity</th><th>frequencies</th><th>freq. + copying</th><th>accuracy</th>"
-                        "<th>residues asked</th></tr></thead><tbody>\n");
+  plm_text_append(html,
+                  "<thead><tr><th></th><th>loss, nats</th><th>perplexity</th><th>frequencies</th><th>freq. + copying</th><th>accuracy</th>"
+                  "<th>residues asked</th></tr></thead><tbody>\n");
   put_result_row(eval, false, html);
   put_result_row(eval, true, html);
-  plm_text_append(html, "</tbody></table></div>\n<p class=\"note\">Frequencies and freq. + copying: the perplexities of predictors that know no proteins, on "
-                        "the same rows; the second also copies the letter it sees where a row is not hidden. \xC2\xB1: standard error, clustered by "
-                        "sequence.</p></section>\n");
+  plm_text_append(
+      html,
+      "</tbody></table></div>\n<p class=\"note\">Frequencies and freq. + copying: the perplexities of predictors that know no proteins, on "
+      "the same rows; the second also copies the letter it sees where a row is not hidden. \xC2\xB1: standard error, clustered by "
+      "sequence.</p></section>\n");
 }

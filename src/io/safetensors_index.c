@@ -130,11 +130,14 @@ static size_t divide(const plm_tensor_info *entries, size_t count, int64_t limit
 }
 
 static void name_shard(size_t shard, size_t shards, char name[64]) {
-  if (shards == 1) snprintf(name, 64, "model.safetensors");
-  else snprintf(name, 64, "model-%05zu-of-%05zu.safetensors", shard + 1, shards);
+  if (shards == 1)
+    snprintf(name, 64, "model.safetensors");
+  else
+    snprintf(name, 64, "model-%05zu-of-%05zu.safetensors", shard + 1, shards);
 }
 
-static plm_status write_index(const char *directory, const plm_tensor_info *entries, size_t count, const uint32_t *shard_of, size_t shards) {
+static plm_status write_index(const char *directory, const plm_tensor_info *entries, size_t count, const uint32_t *shard_of,
+                              size_t shards) {
   int64_t total = 0;
   char *text = NULL, *path = NULL;
   plm_status status = PLM_OK;

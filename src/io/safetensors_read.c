@@ -26,8 +26,8 @@ static plm_status find_header(const plm_safetensors *file, header *ret_header) {
   if (size < sizeof bytes) return plm_fail(PLM_E_INPUT, "%s: %zu bytes are too few for a safetensors file", file->path, size);
   memcpy(&bytes, file->mapping.data, sizeof bytes);
   if (bytes > MAX_HEADER)
-    return plm_fail(PLM_E_INPUT, "%s: its first 8 bytes ask for a header of %llu bytes (at most %d), so this is not a safetensors file", file->path,
-                    (unsigned long long)bytes, MAX_HEADER);
+    return plm_fail(PLM_E_INPUT, "%s: its first 8 bytes ask for a header of %llu bytes (at most %d), so this is not a safetensors file",
+                    file->path, (unsigned long long)bytes, MAX_HEADER);
   if (bytes > size - sizeof bytes)
     return plm_fail(PLM_E_INPUT, "%s: the header should have %llu bytes, but the file ends after %zu: it is cut off", file->path,
                     (unsigned long long)bytes, size - sizeof bytes);
@@ -66,7 +66,8 @@ static int64_t count_of(const json_t *value) {
 static plm_status read_shape(const plm_safetensors *file, const json_t *shape, plm_tensor_info *info) {
   if (!json_is_array(shape)) return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': shape is not a list", file->path, info->name);
   if (json_array_size(shape) > MAX_DIMS)
-    return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s' has %zu dimensions; at most %d can be read", file->path, info->name, json_array_size(shape), MAX_DIMS);
+    return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s' has %zu dimensions; at most %d can be read", file->path, info->name,
+                    json_array_size(shape), MAX_DIMS);
   info->dims = (int)json_array_size(shape);
   for (int i = 0; i < info->dims; i++) {
     info->shape[i] = count_of(json_array_get(shape, (size_t)i));
@@ -87,8 +88,8 @@ static plm_status check_size(const plm_safetensors *file, const plm_tensor_info 
   if (__builtin_mul_overflow(bits, (uint64_t)dtype->bits, &bits))
     return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': its shape has more bits than can be counted", file->path, info->name);
   if (bits % 8 != 0 || bits / 8 != (uint64_t)info->bytes)
-    return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': shape and type %s make %llu bits, but data_offsets span %lld bytes", file->path, info->name,
-                    info->dtype, (unsigned long long)bits, (long long)info->bytes);
+    return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': shape and type %s make %llu bits, but data_offsets span %lld bytes", file->path,
+                    info->name, info->dtype, (unsigned long long)bits, (long long)info->bytes);
   return PLM_OK;
 }
 
@@ -105,7 +106,8 @@ static plm_status read_tensor(plm_safetensors *file, const char *name, const jso
   if (json_array_size(offsets) != 2 || begin < 0 || end < 0)
     return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': data_offsets are not two non-negative integers", file->path, name);
   if (begin > end || end > data_bytes)
-    return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': data_offsets [%lld,%lld] are not within the %lld bytes of data: the file is cut off or damaged",
+    return plm_fail(PLM_E_INPUT,
+                    "%s: tensor '%.200s': data_offsets [%lld,%lld] are not within the %lld bytes of data: the file is cut off or damaged",
                     file->path, name, (long long)begin, (long long)end, (long long)data_bytes);
   info->bytes = end - begin;
   info->data = data + begin;
@@ -125,12 +127,13 @@ static plm_status check_extents(const plm_safetensors *file, extent *extents, in
   int64_t at = 0;
   for (size_t i = 0; i < file->count; i++) {
     if (extents[i].begin != at)
-      return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s' begins at byte %lld of the data instead of %lld: tensors overlap or leave a hole", file->path,
-                      extents[i].name, (long long)extents[i].begin, (long long)at);
+      return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s' begins at byte %lld of the data instead of %lld: tensors overlap or leave a hole",
+                      file->path, extents[i].name, (long long)extents[i].begin, (long long)at);
     at = extents[i].end;
   }
   if (at != data_bytes)
-    return plm_fail(PLM_E_INPUT, "%s: %lld bytes of data, of which the tensors fill %lld", file->path, (long long)data_bytes, (long long)at);
+    return plm_fail(PLM_E_INPUT, "%s: %lld bytes of data, of which the tensors fill %lld", file->path, (long long)data_bytes,
+                    (long long)at);
   return PLM_OK;
 }
 

@@ -31,16 +31,20 @@ static plm_status make_slots(const plm_tensor_info *entries, size_t count, slot 
   }
   qsort(slots, count, sizeof *slots, compare_slots);
   for (size_t i = 1; i < count; i++)
-    if (strcmp(slots[i - 1].info->name, slots[i].info->name) == 0) return plm_fail(PLM_E_BUG, "two tensors are called '%s'", slots[i].info->name);
+    if (strcmp(slots[i - 1].info->name, slots[i].info->name) == 0)
+      return plm_fail(PLM_E_BUG, "two tensors are called '%s'", slots[i].info->name);
   return PLM_OK;
 }
 
 static void append_quoted(plm_text *text, const char *words) {
   plm_text_append(text, "\"");
   for (const char *c = words; *c != '\0'; c++) {
-    if (*c == '"' || *c == '\\') plm_text_printf(text, "\\%c", *c);
-    else if ((unsigned char)*c < 0x20) plm_text_printf(text, "\\u%04x", (unsigned)(unsigned char)*c);
-    else plm_text_append_bytes(text, c, 1);
+    if (*c == '"' || *c == '\\')
+      plm_text_printf(text, "\\%c", *c);
+    else if ((unsigned char)*c < 0x20)
+      plm_text_printf(text, "\\u%04x", (unsigned)(unsigned char)*c);
+    else
+      plm_text_append_bytes(text, c, 1);
   }
   plm_text_append(text, "\"");
 }
@@ -84,8 +88,8 @@ out:
   return status;
 }
 
-plm_status plm_safetensors_write(const char *path, const plm_tensor_info *entries, size_t count, plm_tensor_fill *fill, void *user, char *ret_hash,
-                                 int64_t *ret_bytes) {
+plm_status plm_safetensors_write(const char *path, const plm_tensor_info *entries, size_t count, plm_tensor_fill *fill, void *user,
+                                 char *ret_hash, int64_t *ret_bytes) {
   slot *slots;
   plm_writer *writer = NULL;
   plm_status status;

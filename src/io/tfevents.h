@@ -11,6 +11,6 @@ typedef struct plm_tfevents plm_tfevents;
 PLM_CHECKED plm_status plm_tfevents_open(const char *directory, plm_tfevents **ret_file);
 PLM_CHECKED plm_status plm_tfevents_scalar(plm_tfevents *file, const char *tag, int64_t step, double value);
 PLM_CHECKED plm_status plm_tfevents_session_start(plm_tfevents *file, int64_t step); /* TensorBoard drops steps >= step of dead runs */
-PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents *file);                        /* accepts NULL */
+PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents *file);                       /* accepts NULL */
 
 #endif

@@ -36,9 +36,14 @@ typedef enum plm_dtype { PLM_F32, PLM_F64, PLM_BF16, PLM_I32, PLM_I64 } plm_dtyp
 
 static inline size_t plm_dtype_size(plm_dtype t) {
   switch (t) {
-    case PLM_F64: case PLM_I64: return 8;
-    case PLM_F32: case PLM_I32: return 4;
-    case PLM_BF16: return 2;
+    case PLM_F64:
+    case PLM_I64:
+      return 8;
+    case PLM_F32:
+    case PLM_I32:
+      return 4;
+    case PLM_BF16:
+      return 2;
   }
   return 0;
 }
@@ -148,7 +153,7 @@ typedef struct plm_linear_backward_input_args {
   const plm_weight *weight; /* [O,I] */
   const void *d_y;          /* [N,O] weight->dtype */
   int64_t d_y_stride;
-  void *d_x; /* [N,I] */
+  void *d_x;           /* [N,I] */
   plm_dtype d_x_dtype; /* weight->dtype or F32 */
   int64_t d_x_stride;
 } plm_linear_backward_input_args;
@@ -156,8 +161,8 @@ typedef struct plm_linear_backward_input_args {
 /* d_weight += d_y^T x, d_bias += column sums of d_y. */
 typedef struct plm_linear_backward_weight_args {
   int64_t N, O, I;
-  plm_dtype dtype;  /* of d_y and x: F32, F64, BF16 */
-  const void *d_y;  /* [N,O] */
+  plm_dtype dtype; /* of d_y and x: F32, F64, BF16 */
+  const void *d_y; /* [N,O] */
   int64_t d_y_stride;
   const void *x; /* [N,I] */
   int64_t x_stride;
@@ -169,7 +174,7 @@ typedef struct plm_linear_backward_weight_args {
 
 /* cos_table[p,j] = cos(p * inv_freq[j]), sin likewise, p = 0..P-1: product in fp32, functions in double, rounded to fp32. */
 typedef struct plm_rope_table_args {
-  int64_t P, half; /* half = D/2 */
+  int64_t P, half;              /* half = D/2 */
   const float *inv_freq;        /* [half] */
   float *cos_table, *sin_table; /* [P,half] */
 } plm_rope_table_args;
@@ -196,12 +201,12 @@ typedef struct plm_rope_args {
  * A sequence's rows do not depend, bit for bit, on what else is in the batch. */
 typedef struct plm_attention_forward_args {
   int64_t S, H, D;
-  int64_t Nq, Nk; /* rows in total */
-  const int32_t *cu_seqlens_q, *cu_seqlens_k; /* [S+1] */
+  int64_t Nq, Nk;                                       /* rows in total */
+  const int32_t *cu_seqlens_q, *cu_seqlens_k;           /* [S+1] */
   const int32_t *host_cu_seqlens_q, *host_cu_seqlens_k; /* the same in host memory, for scheduling; on dry calls too */
   const void *q, *k, *v;
   int64_t q_stride, k_stride, v_stride; /* 0 = H*D */
-  plm_dtype dtype; /* F32, F64, BF16 */
+  plm_dtype dtype;                      /* F32, F64, BF16 */
   double scale;
   void *o;
   int64_t o_stride;
@@ -253,8 +258,8 @@ typedef struct plm_loss_sums {
  * row_nll [M] F32 and row_prediction [M] I32 are optional per-row results (evaluation). */
 typedef struct plm_cross_entropy_args {
   int64_t M, V;
-  const void *logits; /* [M,V] */
-  plm_dtype dtype;    /* F32, F64 */
+  const void *logits;     /* [M,V] */
+  plm_dtype dtype;        /* F32, F64 */
   const int32_t *targets; /* [M] in 0..V-1 */
   plm_loss_sums *sums;    /* accumulated; optional */
   void *d_logits;         /* [M,V] d_dtype; NULL = no gradient */
@@ -360,7 +365,7 @@ typedef struct plm_scatter_rows_args {
   X(gather_rows)            \
   X(scatter_rows)
 
-#define PLM_OP_ENTRY(op) plm_status (*op)(plm_exec *x, const plm_##op##_args *a);
+#define PLM_OP_ENTRY(op) plm_status (*op)(plm_exec * x, const plm_##op##_args *a);
 struct plm_ops {
   PLM_OPS(PLM_OP_ENTRY)
 };

@@ -5,13 +5,13 @@
 
 static const plm_ops *inner_ops;
 
-#define GUARDED_ENTRY(op)                                                   \
-  static plm_status guarded_##op(plm_exec *x, const plm_##op##_args *a) {   \
-    if (x->dry) return inner_ops->op(x, a);                                 \
-    PLM_TRY(plm_device_guarded_open(x->device));                            \
-    plm_status status = inner_ops->op(x, a);                                \
-    plm_status closed = plm_device_guarded_close(x->device);                \
-    return status != PLM_OK ? status : closed;                              \
+#define GUARDED_ENTRY(op)                                                 \
+  static plm_status guarded_##op(plm_exec *x, const plm_##op##_args *a) { \
+    if (x->dry) return inner_ops->op(x, a);                               \
+    PLM_TRY(plm_device_guarded_open(x->device));                          \
+    plm_status status = inner_ops->op(x, a);                              \
+    plm_status closed = plm_device_guarded_close(x->device);              \
+    return status != PLM_OK ? status : closed;                            \
   }
 PLM_OPS(GUARDED_ENTRY)
 

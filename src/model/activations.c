@@ -14,7 +14,8 @@ plm_status plm_stack_take(plm_stack *stack, int64_t elements, plm_dtype dtype, v
   if ((size_t)top > stack->size)
     return plm_fail(PLM_E_BUG, "activations need %lld bytes but the plan reserved %zu", (long long)top, stack->size);
   void *pointer = stack->base + stack->top;
-  memcpy(ret_pointer, &pointer, sizeof pointer); /* PLM_TAKE gives the address of a typed pointer: an assignment would break the aliasing rules */
+  memcpy(ret_pointer, &pointer,
+         sizeof pointer); /* PLM_TAKE gives the address of a typed pointer: an assignment would break the aliasing rules */
   stack->top = (size_t)top;
   if (stack->top > stack->peak) stack->peak = stack->top;
   return PLM_OK;

@@ -29,7 +29,7 @@
 #include "kernels/ops.h"
 
 typedef struct plm_stack {
-  char *base;  /* device memory; an address that is never used when the exec is dry */
+  char *base; /* device memory; an address that is never used when the exec is dry */
   size_t size;
   size_t top;  /* bytes taken */
   size_t peak; /* largest top so far: what the plan reports */

@@ -13,33 +13,40 @@ static bool is_gathering(const plm_pass *pass, const plm_layer *layer) { return 
 /* Rotate the first `heads` heads of each row of x in place. */
 static plm_status rotate(const plm_pass *pass, int64_t n, int64_t heads, void *x, int64_t stride, const int32_t *positions, bool inverse) {
   const plm_model *model = pass->model;
-  return pass->x->ops->rope(pass->x, &(plm_rope_args){.N = n,
-                                                    .H = heads,
-                                                    .D = model->config.head_width,
-                                                    .x = x,
-                                                    .dtype = model->options.dtype,
-                                                    .stride = stride,
-                                                    .positions = positions,
-                                                    .cos_table = model->cos_table,
-                                                    .sin_table = model->sin_table,
-                                                    .inverse = inverse});
+  const plm_rope_args args = {
+      .N = n,
+      .H = heads,
+      .D = model->config.head_width,
+      .x = x,
+      .dtype = model->options.dtype,
+      .stride = stride,
+      .positions = positions,
+      .cos_table = model->cos_table,
+      .sin_table = model->sin_table,
+      .inverse = inverse,
+  };
+  return pass->x->ops->rope(pass->x, &args);
 }
 
 /* Rows of a [N,C] tensor to [M,C]. */
 static plm_status gather(const plm_pass *pass, const void *from, plm_dtype dtype, void *to) {
   return pass->x->ops->gather_rows(
-      pass->x, &(plm_gather_rows_args){.M = pass->in.M, .C = pass->model->config.hidden_size, .rows = pass->in.rows, .from = from, .to = to, .dtype = dtype});
+      pass->x, &(plm_gather_rows_args){
+                   .M = pass->in.M, .C = pass->model->config.hidden_size, .rows = pass->in.rows, .from = from, .to = to, .dtype = dtype});
 }
 
 static plm_status scatter(const plm_pass *pass, const float *from, float *to, bool accumulate) {
-  return pass->x->ops->scatter_rows(pass->x, &(plm_scatter_rows_args){.M = pass->in.M,
-                                                                    .N = pass->in.N,
-                                                                    .C = pass->model->config.hidden_size,
-                                                                    .rows = pass->in.rows,
-                                                                    .from = from,
-                                                                    .to = to,
-                                                                    .dtype = PLM_F32,
-                                                                    .accumulate = accumulate});
+  const plm_scatter_rows_args args = {
+      .M = pass->in.M,
+      .N = pass->in.N,
+      .C = pass->model->config.hidden_size,
+      .rows = pass->in.rows,
+      .from = from,
+      .to = to,
+      .dtype = PLM_F32,
+      .accumulate = accumulate,
+  };
+  return pass->x->ops->scatter_rows(pass->x, &args);
 }
 
 static plm_attention_forward_args attention_args(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state) {
@@ -176,7 +183,8 @@ static plm_status backward_qkv(const plm_pass *pass, const plm_layer *layer, con
   return scatter(pass, d_a_rows, d_a, true);
 }
 
-plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_rows, float *d_x) {
+plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_rows,
+                                        float *d_x) {
   plm_stack *stack = &pass->model->stack;
   plm_dtype type = pass->model->options.dtype;
   int64_t N = pass->in.N, n = plm_layer_rows(pass, layer), C = pass->model->config.hidden_size;
@@ -191,14 +199,17 @@ plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *l
   PLM_TRY(PLM_TAKE(stack, n * inner_width(pass), type, &d_o));
   PLM_TRY(plm_linear_gradient(pass, layer->attention_output, n, d_out, state->o));
   PLM_TRY(plm_linear_input_gradient(pass, layer->attention_output, n, d_out, d_o, type));
-  PLM_TRY(pass->x->ops->attention_backward(pass->x, &(plm_attention_backward_args){.forward = attention_args(pass, layer, state),
-                                                                                 .d_o = d_o,
-                                                                                 .d_q = d.q,
-                                                                                 .d_k = d.k,
-                                                                                 .d_v = d.v,
-                                                                                 .d_q_stride = d.q_stride,
-                                                                                 .d_k_stride = d.kv_stride,
-                                                                                 .d_v_stride = d.kv_stride}));
+  const plm_attention_backward_args args = {
+      .forward = attention_args(pass, layer, state),
+      .d_o = d_o,
+      .d_q = d.q,
+      .d_k = d.k,
+      .d_v = d.v,
+      .d_q_stride = d.q_stride,
+      .d_k_stride = d.kv_stride,
+      .d_v_stride = d.kv_stride,
+  };
+  PLM_TRY(pass->x->ops->attention_backward(pass->x, &args));
   plm_stack_release(stack, attention_mark);
 
   void *a;    /* [N,C] recomputed */

@@ -9,7 +9,8 @@ static plm_status gelu(const plm_pass *pass, int64_t count, const void *x, void 
 /* d becomes the gradient before GELU, in place. */
 static plm_status gelu_gradient(const plm_pass *pass, int64_t count, const void *x, void *d) {
   return pass->x->ops->activation_backward(
-      pass->x, &(plm_activation_backward_args){.n = count, .kind = PLM_GELU_ERF, .dtype = pass->model->options.dtype, .x = x, .d_y = d, .d_x = d});
+      pass->x,
+      &(plm_activation_backward_args){.n = count, .kind = PLM_GELU_ERF, .dtype = pass->model->options.dtype, .x = x, .d_y = d, .d_x = d});
 }
 
 plm_status plm_ffn_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state, float **ret_out) {

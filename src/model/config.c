@@ -44,7 +44,8 @@ static plm_status require_false(const json_t *object, const char *what, const ch
 static plm_status read_family(const json_t *object, const char *what) {
   const char *type = NULL;
   PLM_TRY(plm_json_get_string(object, what, "model_type", false, &type));
-  if (type != NULL) return strcmp(type, "esm") == 0 ? PLM_OK : refuse(what, json_object_get(object, "model_type"), "model_type", "\"esm\" (ESM-2)");
+  if (type != NULL)
+    return strcmp(type, "esm") == 0 ? PLM_OK : refuse(what, json_object_get(object, "model_type"), "model_type", "\"esm\" (ESM-2)");
   const json_t *architectures = json_object_get(object, "architectures");
   const char *first = json_string_value(json_array_get(architectures, 0));
   if (first == NULL || strncmp(first, "Esm", 3) != 0)
@@ -176,11 +177,11 @@ static plm_status check_sizes(const plm_model_config *config, const speaker *s) 
   };
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
     if (sizes[i].value < sizes[i].min || sizes[i].value > sizes[i].max)
-      return plm_fail(s->code, "%s%s%s is %lld; it must be from %lld to %lld", what, colon, call(s, sizes[i].key, a), (long long)sizes[i].value,
-                      (long long)sizes[i].min, (long long)sizes[i].max);
+      return plm_fail(s->code, "%s%s%s is %lld; it must be from %lld to %lld", what, colon, call(s, sizes[i].key, a),
+                      (long long)sizes[i].value, (long long)sizes[i].min, (long long)sizes[i].max);
   if (config->hidden_size % config->num_attention_heads != 0)
-    return plm_fail(s->code, "%s%s%s %lld cannot be divided by %s %lld", what, colon, call(s, "hidden_size", a), (long long)config->hidden_size,
-                    call(s, "num_attention_heads", b), (long long)config->num_attention_heads);
+    return plm_fail(s->code, "%s%s%s %lld cannot be divided by %s %lld", what, colon, call(s, "hidden_size", a),
+                    (long long)config->hidden_size, call(s, "num_attention_heads", b), (long long)config->num_attention_heads);
   if (config->head_width != config->hidden_size / config->num_attention_heads || config->head_width % 2 != 0)
     return plm_fail(s->code, "%s%s%s %lld over %s %lld makes heads %lld wide; rotary embedding needs an even width", what, colon,
                     call(s, "hidden_size", a), (long long)config->hidden_size, call(s, "num_attention_heads", b),

@@ -20,11 +20,11 @@ typedef struct plm_model_config {
   int64_t intermediate_size;   /* F */
   double layer_norm_eps;
   double initializer_range;
-  bool token_dropout;          /* model_spec 3.4 */
-  double dropout; /* what the file asks for in training, the larger of its two; protlm applies none and writes 0 */
+  bool token_dropout; /* model_spec 3.4 */
+  double dropout;     /* what the file asks for in training, the larger of its two; protlm applies none and writes 0 */
   int32_t mask_token_id, pad_token_id;
   int64_t max_position_embeddings; /* kept for the file; rotary does not enforce it */
-  bool inv_freq_is_fp16;       /* nominal inverse frequencies rounded to fp16, as the published ESM-2 (model_spec 3.5); from scratch: false */
+  bool inv_freq_is_fp16; /* nominal inverse frequencies rounded to fp16, as the published ESM-2 (model_spec 3.5); from scratch: false */
 } plm_model_config;
 
 /* config.json (both transformers 4 and 5 spellings) to config. Everything of model_spec 3.1 that we cannot honour is refused with its

@@ -34,14 +34,17 @@ plm_status plm_encoder_forward(const plm_pass *pass, float **ret_x) {
   float *x; /* [N,C] */
   PLM_TRY(PLM_TAKE(&model->stack, in->N * config->hidden_size, PLM_F32, &x));
   PLM_TRY(bucket_needed(pass, 0));
-  PLM_TRY(pass->x->ops->embed_forward(pass->x, &(plm_embed_forward_args){.N = in->N,
-                                                                       .C = config->hidden_size,
-                                                                       .V = config->vocab_size,
-                                                                       .tokens = in->tokens,
-                                                                       .table = model->embedding,
-                                                                       .table_dtype = PLM_F32,
-                                                                       .row_scale = in->row_scale,
-                                                                       .out = x}));
+  const plm_embed_forward_args args = {
+      .N = in->N,
+      .C = config->hidden_size,
+      .V = config->vocab_size,
+      .tokens = in->tokens,
+      .table = model->embedding,
+      .table_dtype = PLM_F32,
+      .row_scale = in->row_scale,
+      .out = x,
+  };
+  PLM_TRY(pass->x->ops->embed_forward(pass->x, &args));
   for (int64_t l = 0; l < pass->layers; l++) {
     plm_layer_state *state = &model->states[l];
     PLM_TRY(give_hidden(pass, l, x));
@@ -65,22 +68,27 @@ plm_status plm_encoder_backward(const plm_pass *pass, float *d_rows, float *d_x)
     PLM_TRY(plm_attention_block_backward(pass, layer, &model->states[l], d_out, d_x));
     PLM_TRY(bucket_ready(pass, (int)l + 1));
   }
-  PLM_TRY(pass->x->ops->embed_backward(pass->x, &(plm_embed_backward_args){.N = in->N,
-                                                                         .C = model->config.hidden_size,
-                                                                         .V = model->config.vocab_size,
-                                                                         .tokens = in->tokens,
-                                                                         .d_out = d_x,
-                                                                         .dtype = PLM_F32,
-                                                                         .row_scale = in->row_scale,
-                                                                         .has_padding_id = true,
-                                                                         .padding_id = model->config.pad_token_id,
-                                                                         .d_table = model->d_embedding}));
+  const plm_embed_backward_args args = {
+      .N = in->N,
+      .C = model->config.hidden_size,
+      .V = model->config.vocab_size,
+      .tokens = in->tokens,
+      .d_out = d_x,
+      .dtype = PLM_F32,
+      .row_scale = in->row_scale,
+      .has_padding_id = true,
+      .padding_id = model->config.pad_token_id,
+      .d_table = model->d_embedding,
+  };
+  PLM_TRY(pass->x->ops->embed_backward(pass->x, &args));
   return bucket_ready(pass, 0);
 }
 
 /* ---- passes ---- */
 
-static plm_pass begin(plm_model *model, plm_exec *x) { return (plm_pass){.model = model, .x = x, .layers = model->config.num_hidden_layers}; }
+static plm_pass begin(plm_model *model, plm_exec *x) {
+  return (plm_pass){.model = model, .x = x, .layers = model->config.num_hidden_layers};
+}
 
 /* The batch's one objective, or NULL when there is nothing to predict. */
 static plm_status find_objective(const plm_batch *batch, const plm_objective **ret_objective) {
@@ -106,8 +114,8 @@ plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_b
 
   int head_bucket = model->params->buckets - 1;
   int64_t C = model->config.hidden_size;
-  float *out;           /* [M,C] */
-  float *d_x, *d_rows;  /* [N,C] [M,C] */
+  float *out;          /* [M,C] */
+  float *d_x, *d_rows; /* [N,C] [M,C] */
   PLM_TRY(plm_encoder_forward(&pass, &out));
   PLM_TRY(bucket_needed(&pass, head_bucket));
   PLM_TRY(plm_head_forward(&pass, out, &model->head));

@@ -35,7 +35,7 @@ plm_status plm_head_forward(const plm_pass *pass, float *x, plm_head_state *head
   PLM_TRY(plm_linear_apply(pass, model->head_dense, M, head->y, NULL, head->dense, type));
   PLM_TRY(pass->x->ops->activation_forward(
       pass->x, &(plm_activation_forward_args){
-                  .n = M * model->config.hidden_size, .kind = PLM_GELU_ERF, .dtype = type, .x = head->dense, .y = head->gelu}));
+                   .n = M * model->config.hidden_size, .kind = PLM_GELU_ERF, .dtype = type, .x = head->dense, .y = head->gelu}));
   PLM_TRY(plm_norm_apply(pass, &model->head_norm, M, head->gelu, type, head->normed, type, head->mean2, head->rstd2));
   return plm_linear_apply(pass, model->decoder, M, head->normed, NULL, head->logits, PLM_F32);
 }
@@ -46,16 +46,19 @@ plm_status plm_head_loss(const plm_pass *pass, plm_head_state *head, bool per_ro
     PLM_TRY(PLM_TAKE(&model->stack, pass->in.M, PLM_F32, &head->row_nll));
     PLM_TRY(PLM_TAKE(&model->stack, pass->in.M, PLM_I32, &head->row_prediction));
   }
-  return pass->x->ops->cross_entropy(pass->x, &(plm_cross_entropy_args){.M = pass->in.M,
-                                                                      .V = model->config.vocab_size,
-                                                                      .logits = head->logits,
-                                                                      .dtype = PLM_F32,
-                                                                      .targets = pass->in.targets,
-                                                                      .sums = model->sums,
-                                                                      .d_logits = pass->keep ? head->d_logits : NULL,
-                                                                      .d_dtype = model->options.dtype,
-                                                                      .row_nll = head->row_nll,
-                                                                      .row_prediction = head->row_prediction});
+  const plm_cross_entropy_args args = {
+      .M = pass->in.M,
+      .V = model->config.vocab_size,
+      .logits = head->logits,
+      .dtype = PLM_F32,
+      .targets = pass->in.targets,
+      .sums = model->sums,
+      .d_logits = pass->keep ? head->d_logits : NULL,
+      .d_dtype = model->options.dtype,
+      .row_nll = head->row_nll,
+      .row_prediction = head->row_prediction,
+  };
+  return pass->x->ops->cross_entropy(pass->x, &args);
 }
 
 /* d_x [M,C]: gradient of the stream before the final norm, written. */

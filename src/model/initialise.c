@@ -22,7 +22,8 @@ static void make_normals(void *context, int64_t begin, int64_t end, int worker) 
   const normal_job *job = context;
   (void)worker;
   for (int64_t block = begin; block < end; block++) {
-    plm_rng_block bits = plm_rng(job->seed, PLM_RNG_INIT, (uint64_t)(job->first / PER_BLOCK + block), (uint32_t)job->name, (uint32_t)(job->name >> 32));
+    plm_rng_block bits =
+        plm_rng(job->seed, PLM_RNG_INIT, (uint64_t)(job->first / PER_BLOCK + block), (uint32_t)job->name, (uint32_t)(job->name >> 32));
     double z[PER_BLOCK];
     plm_rng_normal(bits.word[0], bits.word[1], z);
     plm_rng_normal(bits.word[2], bits.word[3], z + 2);

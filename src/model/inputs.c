@@ -18,15 +18,15 @@ int64_t plm_inputs_room(int64_t max_tokens) { return 8 * max_tokens + 2; }
 static plm_status check_tokens(const plm_model *model, const plm_tokens *t) {
   const plm_model_options *options = &model->options;
   if (t->N > options->max_tokens || t->S > options->max_tokens)
-    return plm_fail(PLM_E_BUG, "a batch of %lld tokens in %lld sequences came to a model made for %lld tokens", (long long)t->N, (long long)t->S,
-                    (long long)options->max_tokens);
+    return plm_fail(PLM_E_BUG, "a batch of %lld tokens in %lld sequences came to a model made for %lld tokens", (long long)t->N,
+                    (long long)t->S, (long long)options->max_tokens);
   PLM_ASSERT(t->S >= 1 && t->cu_seqlens[0] == 0 && t->cu_seqlens[t->S] == t->N);
   for (int64_t s = 0; s < t->S; s++) PLM_ASSERT(t->cu_seqlens[s] <= t->cu_seqlens[s + 1]);
   for (int64_t n = 0; n < t->N; n++) {
     PLM_ASSERT(t->tokens[n] >= 0 && t->tokens[n] < model->config.vocab_size);
     if (t->positions[n] < 0 || t->positions[n] >= options->max_length)
-      return plm_fail(PLM_E_BUG, "token %lld has position %d in a model made for sequences of %lld tokens", (long long)n, (int)t->positions[n],
-                      (long long)options->max_length);
+      return plm_fail(PLM_E_BUG, "token %lld has position %d in a model made for sequences of %lld tokens", (long long)n,
+                      (int)t->positions[n], (long long)options->max_length);
   }
   return PLM_OK;
 }
@@ -126,9 +126,11 @@ plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_o
   PLM_TRY(PLM_TAKE(&model->stack, l.used, PLM_I32, &device));
   plm_device *d = pass->x->device;
   if (!pass->x->dry) PLM_TRY(d->copy(d, device, l.host, (size_t)l.used * sizeof *device, PLM_COPY_TO_DEVICE));
-  const int32_t **arrays[] = {&in->tokens, &in->positions, &in->cu_seqlens, &in->rows, &in->row_positions, &in->row_cu_seqlens, &in->targets};
+  const int32_t **arrays[] = {&in->tokens,        &in->positions,      &in->cu_seqlens, &in->rows,
+                              &in->row_positions, &in->row_cu_seqlens, &in->targets};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
     if (*arrays[i] != NULL) *arrays[i] = device + (*arrays[i] - l.host);
-  if (in->row_scale != NULL) in->row_scale = (const float *)(const void *)(device + ((const int32_t *)(const void *)in->row_scale - l.host));
+  if (in->row_scale != NULL)
+    in->row_scale = (const float *)(const void *)(device + ((const int32_t *)(const void *)in->row_scale - l.host));
   return PLM_OK;
 }

@@ -2,64 +2,78 @@
  * All tensors here are packed (rows without gaps). */
 #include "model/model_internal.h"
 
-plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add, void *y, plm_dtype y_dtype) {
-  return pass->x->ops->linear_forward(pass->x, &(plm_linear_forward_args){.N = n,
-                                                                        .weight = &linear->weight,
-                                                                        .bias = linear->bias,
-                                                                        .x = x,
-                                                                        .add = add,
-                                                                        .y = y,
-                                                                        .y_dtype = y_dtype,
-                                                                        .row_invariant = pass->row_invariant});
+plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add, void *y,
+                            plm_dtype y_dtype) {
+  const plm_linear_forward_args args = {
+      .N = n,
+      .weight = &linear->weight,
+      .bias = linear->bias,
+      .x = x,
+      .add = add,
+      .y = y,
+      .y_dtype = y_dtype,
+      .row_invariant = pass->row_invariant,
+  };
+  return pass->x->ops->linear_forward(pass->x, &args);
 }
 
 plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, const void *x) {
-  return pass->x->ops->linear_backward_weight(pass->x, &(plm_linear_backward_weight_args){.N = n,
-                                                                                        .O = linear->weight.out,
-                                                                                        .I = linear->weight.in,
-                                                                                        .dtype = linear->weight.dtype,
-                                                                                        .d_y = d_y,
-                                                                                        .x = x,
-                                                                                        .d_weight = linear->d_weight,
-                                                                                        .d_bias = linear->d_bias});
+  const plm_linear_backward_weight_args args = {
+      .N = n,
+      .O = linear->weight.out,
+      .I = linear->weight.in,
+      .dtype = linear->weight.dtype,
+      .d_y = d_y,
+      .x = x,
+      .d_weight = linear->d_weight,
+      .d_bias = linear->d_bias,
+  };
+  return pass->x->ops->linear_backward_weight(pass->x, &args);
 }
 
-plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, void *d_x, plm_dtype d_x_dtype) {
+plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, void *d_x,
+                                     plm_dtype d_x_dtype) {
   return pass->x->ops->linear_backward_input(
       pass->x, &(plm_linear_backward_input_args){.N = n, .weight = &linear->weight, .d_y = d_y, .d_x = d_x, .d_x_dtype = d_x_dtype});
 }
 
-plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n, const void *x, plm_dtype x_dtype, void *y, plm_dtype y_dtype,
-                          float *mean, float *rstd) {
-  return pass->x->ops->norm_forward(pass->x, &(plm_norm_forward_args){.N = n,
-                                                                    .C = pass->model->config.hidden_size,
-                                                                    .x = x,
-                                                                    .x_dtype = x_dtype,
-                                                                    .weight = norm->weight,
-                                                                    .bias = norm->bias,
-                                                                    .eps = pass->model->config.layer_norm_eps,
-                                                                    .y = y,
-                                                                    .y_dtype = y_dtype,
-                                                                    .mean = mean,
-                                                                    .rstd = rstd});
+plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n, const void *x, plm_dtype x_dtype, void *y,
+                          plm_dtype y_dtype, float *mean, float *rstd) {
+  const plm_norm_forward_args args = {
+      .N = n,
+      .C = pass->model->config.hidden_size,
+      .x = x,
+      .x_dtype = x_dtype,
+      .weight = norm->weight,
+      .bias = norm->bias,
+      .eps = pass->model->config.layer_norm_eps,
+      .y = y,
+      .y_dtype = y_dtype,
+      .mean = mean,
+      .rstd = rstd,
+  };
+  return pass->x->ops->norm_forward(pass->x, &args);
 }
 
 plm_status plm_norm_gradient(const plm_pass *pass, const plm_norm *norm, int64_t n, const float *d_y, const void *x, plm_dtype x_dtype,
                              const float *mean, const float *rstd, const void *add, void *d_x, plm_dtype d_x_dtype) {
-  return pass->x->ops->norm_backward(pass->x, &(plm_norm_backward_args){.N = n,
-                                                                      .C = pass->model->config.hidden_size,
-                                                                      .d_y = d_y,
-                                                                      .d_y_dtype = PLM_F32,
-                                                                      .x = x,
-                                                                      .x_dtype = x_dtype,
-                                                                      .weight = norm->weight,
-                                                                      .mean = mean,
-                                                                      .rstd = rstd,
-                                                                      .add = add,
-                                                                      .d_x = d_x,
-                                                                      .d_x_dtype = d_x_dtype,
-                                                                      .d_weight = norm->d_weight,
-                                                                      .d_bias = norm->d_bias});
+  const plm_norm_backward_args args = {
+      .N = n,
+      .C = pass->model->config.hidden_size,
+      .d_y = d_y,
+      .d_y_dtype = PLM_F32,
+      .x = x,
+      .x_dtype = x_dtype,
+      .weight = norm->weight,
+      .mean = mean,
+      .rstd = rstd,
+      .add = add,
+      .d_x = d_x,
+      .d_x_dtype = d_x_dtype,
+      .d_weight = norm->d_weight,
+      .d_bias = norm->d_bias,
+  };
+  return pass->x->ops->norm_backward(pass->x, &args);
 }
 
 plm_status plm_as_operand(const plm_pass *pass, const float *x, int64_t count, const void **ret_operand) {

@@ -24,7 +24,8 @@ static plm_status reserve_block(plm_model *model, size_t bytes, int64_t *taken, 
     PLM_TRY(model->device->alloc(model->device, rounded, &pointer));
   }
   *taken += (int64_t)rounded;
-  memcpy(ret_pointer, &pointer, sizeof pointer); /* what lies there is a float *, a char *, ...: an assignment would break the aliasing rules */
+  memcpy(ret_pointer, &pointer,
+         sizeof pointer); /* what lies there is a float *, a char *, ...: an assignment would break the aliasing rules */
   return PLM_OK;
 }
 
@@ -48,8 +49,10 @@ static plm_status reserve_parameters(plm_model *model) {
 
 static plm_status find_param(const plm_model *model, int64_t layer, const char *name, const plm_param **ret_param) {
   char full[96];
-  if (layer < 0) snprintf(full, sizeof full, "%s", name);
-  else snprintf(full, sizeof full, "esm.encoder.layer.%d.%s", (int)layer, name);
+  if (layer < 0)
+    snprintf(full, sizeof full, "%s", name);
+  else
+    snprintf(full, sizeof full, "esm.encoder.layer.%d.%s", (int)layer, name);
   *ret_param = plm_params_find(model->params, full);
   return *ret_param != NULL ? PLM_OK : plm_fail(PLM_E_BUG, "the table of parameters has no %s", full);
 }
@@ -65,10 +68,11 @@ static plm_status view_linear(plm_model *model, int64_t layer, const char *weigh
   PLM_TRY(find_param(model, layer, bias, &b));
   for (int i = 1; i < count; i++) PLM_ASSERT(w[i].group == w->group && b[i].group == b->group);
   plm_linear *linear = &model->linears[model->linear_count++];
-  linear->weight = (plm_weight){.data = model->half != NULL ? (const void *)(model->half + w->half_offset) : (const void *)(model->master + w->offset),
-                                .dtype = model->options.dtype,
-                                .out = w->shape[0] * count,
-                                .in = w->shape[1]};
+  linear->weight =
+      (plm_weight){.data = model->half != NULL ? (const void *)(model->half + w->half_offset) : (const void *)(model->master + w->offset),
+                   .dtype = model->options.dtype,
+                   .out = w->shape[0] * count,
+                   .in = w->shape[1]};
   linear->bias = model->master + b->offset;
   linear->d_weight = gradient_of(model, w);
   linear->d_bias = gradient_of(model, b);
@@ -190,11 +194,13 @@ static plm_status check_room(const plm_memory_plan *plan, const plm_exec *x) {
   int64_t need = plan->total - (plan->workspace < (int64_t)x->workspace_bytes ? plan->workspace : (int64_t)x->workspace_bytes);
   if ((size_t)need <= available) return PLM_OK;
   char text[7][PLM_NUMBER_TEXT];
-  return plm_hint(plm_fail(PLM_E_RESOURCE, "the model needs %s of memory, but of %s only %s is available: parameters %s, gradients %s, optimizer %s, activations %s",
-                           plm_bytes_text(need, text[0]), plm_bytes_text((int64_t)total, text[1]), plm_bytes_text((int64_t)available, text[2]),
-                           plm_bytes_text(plan->parameters, text[3]), plm_bytes_text(plan->gradients, text[4]),
-                           plm_bytes_text(plan->optimizer, text[5]), plm_bytes_text(plan->activations, text[6])),
-                  "activations shrink with --micro-batch-tokens, the rest with a smaller model");
+  return plm_hint(
+      plm_fail(PLM_E_RESOURCE,
+               "the model needs %s of memory, but of %s only %s is available: parameters %s, gradients %s, optimizer %s, activations %s",
+               plm_bytes_text(need, text[0]), plm_bytes_text((int64_t)total, text[1]), plm_bytes_text((int64_t)available, text[2]),
+               plm_bytes_text(plan->parameters, text[3]), plm_bytes_text(plan->gradients, text[4]),
+               plm_bytes_text(plan->optimizer, text[5]), plm_bytes_text(plan->activations, text[6])),
+      "activations shrink with --micro-batch-tokens, the rest with a smaller model");
 }
 
 plm_status plm_model_create(const plm_model_config *config, const plm_model_options *options, plm_exec *x, plm_model **ret_model) {
@@ -217,7 +223,8 @@ fail:
 
 void plm_model_destroy(plm_model *model) {
   if (model == NULL) return;
-  void *blocks[] = {model->master, model->half, model->cos_table, model->sin_table, model->sums, model->gradient, model->packed, model->stack.base};
+  void *blocks[] = {model->master, model->half,     model->cos_table, model->sin_table,
+                    model->sums,   model->gradient, model->packed,    model->stack.base};
   for (size_t i = 0; model->device != NULL && i < sizeof blocks / sizeof *blocks; i++) model->device->free(model->device, blocks[i]);
   plm_free(model->staging);
   plm_free(model->states);

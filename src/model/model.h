@@ -11,29 +11,31 @@
 #include "protlm/batch.h"
 
 typedef struct plm_model_options {
-  plm_dtype dtype;      /* PLM_F32 or PLM_BF16: storage of activations and of the matrices products read. Residual stream: F32 always */
-  bool training;        /* gradients, and activations kept for backward */
-  bool decay_all;       /* weight decay on every parameter */
-  int64_t max_tokens;   /* largest N of a batch: sizes the activation block */
-  int64_t max_length;   /* longest sequence: sizes the rotary table */
-  bool all_rows;        /* logits or hidden states of every row will be asked for (inspect), so M may reach N */
+  plm_dtype dtype;    /* PLM_F32 or PLM_BF16: storage of activations and of the matrices products read. Residual stream: F32 always */
+  bool training;      /* gradients, and activations kept for backward */
+  bool decay_all;     /* weight decay on every parameter */
+  int64_t max_tokens; /* largest N of a batch: sizes the activation block */
+  int64_t max_length; /* longest sequence: sizes the rotary table */
+  bool all_rows;      /* logits or hidden states of every row will be asked for (inspect), so M may reach N */
 } plm_model_options;
 
 typedef struct plm_model plm_model;
 
 /* What a model of this shape would take, found by running the model's own code dry. Bytes, but for the counts. */
 typedef struct plm_memory_plan {
-  int64_t parameters;  /* master (and half) blocks, packed weights */
+  int64_t parameters; /* master (and half) blocks, packed weights */
   int64_t gradients, optimizer;
   int64_t activations; /* of one micro-batch, kept and temporary */
   int64_t workspace;
   int64_t total;
   int64_t parameter_count, trainable_count;
 } plm_memory_plan;
-PLM_CHECKED plm_status plm_model_plan(const plm_model_config *config, const plm_model_options *options, const plm_exec *x, plm_memory_plan *ret_plan);
+PLM_CHECKED plm_status plm_model_plan(const plm_model_config *config, const plm_model_options *options, const plm_exec *x,
+                                      plm_memory_plan *ret_plan);
 
 /* Allocates everything (and the exec's workspace), parameters zero. Fails with PLM_E_RESOURCE, saying need and have, before allocating. */
-PLM_CHECKED plm_status plm_model_create(const plm_model_config *config, const plm_model_options *options, plm_exec *x, plm_model **ret_model);
+PLM_CHECKED plm_status plm_model_create(const plm_model_config *config, const plm_model_options *options, plm_exec *x,
+                                        plm_model **ret_model);
 void plm_model_destroy(plm_model *model); /* accepts NULL */
 
 const plm_model_config *plm_model_get_config(const plm_model *model);
@@ -73,7 +75,8 @@ PLM_CHECKED plm_status plm_model_forward_backward(plm_model *model, plm_exec *x,
 
 /* Forward and loss only; per-row results to host arrays of M (optional). Row-invariant products: a sequence's result does not depend on
  * its batch mates, bit for bit. */
-PLM_CHECKED plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll, int32_t *ret_row_prediction);
+PLM_CHECKED plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll,
+                                          int32_t *ret_row_prediction);
 
 /* Sums added by forward_backward and evaluate since the last reset. Waits for the device. */
 PLM_CHECKED plm_status plm_model_read_sums(plm_model *model, plm_exec *x, plm_loss_sums *ret_sums);

@@ -32,11 +32,11 @@ typedef struct plm_norm {
 typedef struct plm_layer {
   bool is_last;
   plm_norm attention_norm;
-  plm_linear *query_key_value;     /* [3HD,C]; NULL in the last layer */
-  plm_linear *query, *key_value;   /* [HD,C], [2HD,C]; last layer only */
-  plm_linear *attention_output;    /* [C,HD] */
+  plm_linear *query_key_value;   /* [3HD,C]; NULL in the last layer */
+  plm_linear *query, *key_value; /* [HD,C], [2HD,C]; last layer only */
+  plm_linear *attention_output;  /* [C,HD] */
   plm_norm ffn_norm;
-  plm_linear *ffn_up, *ffn_down;   /* [F,C], [C,F] */
+  plm_linear *ffn_up, *ffn_down; /* [F,C], [C,F] */
 } plm_layer;
 
 /* What forward leaves for backward; shapes in activations.h. */
@@ -51,23 +51,23 @@ typedef struct plm_layer_state {
 } plm_layer_state;
 
 typedef struct plm_head_state {
-  float *x, *mean1, *rstd1;     /* [M,C] the last layer's output; its norm's statistics */
-  void *y;                      /* [M,C] A after the final norm */
-  void *dense, *gelu;           /* [M,C] A before and after GELU */
+  float *x, *mean1, *rstd1; /* [M,C] the last layer's output; its norm's statistics */
+  void *y;                  /* [M,C] A after the final norm */
+  void *dense, *gelu;       /* [M,C] A before and after GELU */
   float *mean2, *rstd2;
-  void *normed;                 /* [M,C] A what the decoder reads */
-  float *logits;                /* [M,V] F32 */
-  void *d_logits;               /* [M,V] A; the same memory as logits in fp32 */
-  float *row_nll;               /* [M] evaluation only */
-  int32_t *row_prediction;      /* [M] */
+  void *normed;            /* [M,C] A what the decoder reads */
+  float *logits;           /* [M,V] F32 */
+  void *d_logits;          /* [M,V] A; the same memory as logits in fp32 */
+  float *row_nll;          /* [M] evaluation only */
+  int32_t *row_prediction; /* [M] */
 } plm_head_state;
 
 /* A batch on the device, and the two arrays that attention schedules by on the host. Rows are what the loss (or inspection) reads. */
 typedef struct plm_inputs {
   int64_t N, S, M;
   bool every_row; /* rows are all tokens in order: nothing to gather; the three row arrays are the token arrays */
-  const int32_t *tokens, *positions, *cu_seqlens; /* [N] [N] [S+1] */
-  const float *row_scale;                         /* [N] token dropout; NULL = 1 */
+  const int32_t *tokens, *positions, *cu_seqlens;                 /* [N] [N] [S+1] */
+  const float *row_scale;                                         /* [N] token dropout; NULL = 1 */
   const int32_t *rows, *row_positions, *row_cu_seqlens, *targets; /* [M] [M] [S+1] [M] */
   const int32_t *host_cu_seqlens, *host_row_cu_seqlens;
 } plm_inputs;
@@ -79,17 +79,17 @@ struct plm_model {
   plm_device *device; /* NULL: a dry model of the memory plan, whose device pointers are addresses that nothing lives at */
   plm_pool *pool;
 
-  float *master;     /* [params->master_size] */
-  uint16_t *half;    /* [params->half_size] BF16; NULL in fp32 */
-  float *gradient;   /* [params->train_size]; NULL without training */
-  char *packed;      /* backends' forms of the weights, one after the other */
+  float *master;                /* [params->master_size] */
+  uint16_t *half;               /* [params->half_size] BF16; NULL in fp32 */
+  float *gradient;              /* [params->train_size]; NULL without training */
+  char *packed;                 /* backends' forms of the weights, one after the other */
   float *cos_table, *sin_table; /* [max_length, D/2] */
   plm_loss_sums *sums;
   plm_stack stack;
 
   plm_linear *linears; /* all linear layers, for refreshing */
   int linear_count;
-  plm_layer *layers;   /* [L] */
+  plm_layer *layers; /* [L] */
   const float *embedding;
   float *d_embedding;
   plm_norm final_norm, head_norm;
@@ -113,7 +113,7 @@ typedef struct plm_pass {
   bool row_invariant; /* inference: products that don't see batch mates */
   const plm_bucket_hooks *hooks;
   const plm_forward_request *request; /* inspection, or NULL */
-  int64_t layers;     /* how many to compute: inspection may ask for early states only */
+  int64_t layers;                     /* how many to compute: inspection may ask for early states only */
 } plm_pass;
 
 /* ---- model.c ---- */
@@ -148,8 +148,8 @@ PLM_CHECKED plm_status plm_as_operand(const plm_pass *pass, const float *x, int6
 /* ---- blocks: `n` of a layer is N, or M in the last ---- */
 PLM_CHECKED plm_status plm_attention_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state);
 /* d_rows [n,C]: gradient of the block's output. d_x [N,C]: gradient of its input, written; the same memory unless rows were gathered. */
-PLM_CHECKED plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_rows,
-                                                    float *d_x);
+PLM_CHECKED plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state,
+                                                    float *d_rows, float *d_x);
 /* *ret_out [n,C]: the stream after the block. */
 PLM_CHECKED plm_status plm_ffn_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state, float **ret_out);
 PLM_CHECKED plm_status plm_ffn_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_x);

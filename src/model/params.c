@@ -109,7 +109,9 @@ static void add_all(plm_params *params, const plm_model_config *config, bool dec
   params->buckets = (int)L + 2;
 }
 
-static int compare_names(const void *a, const void *b) { return strcmp((*(const plm_param *const *)a)->name, (*(const plm_param *const *)b)->name); }
+static int compare_names(const void *a, const void *b) {
+  return strcmp((*(const plm_param *const *)a)->name, (*(const plm_param *const *)b)->name);
+}
 
 static void sort_by_name(plm_params *params) {
   for (int i = 0; i < params->count; i++) params->by_name[i] = &params->items[i];

@@ -50,7 +50,7 @@ typedef struct plm_params {
 } plm_params;
 
 PLM_CHECKED plm_status plm_params_create(const plm_model_config *config, bool decay_all, plm_params **ret_params);
-void plm_params_destroy(plm_params *params); /* accepts NULL */
+void plm_params_destroy(plm_params *params);                                  /* accepts NULL */
 const plm_param *plm_params_find(const plm_params *params, const char *name); /* NULL */
 
 #endif

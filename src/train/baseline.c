@@ -17,7 +17,9 @@ void plm_view_histogram(const plm_view *view, int64_t histogram[256]) {
   }
 }
 
-static bool is_standard(const plm_alphabet *alphabet, int32_t id) { return id >= alphabet->first_standard && id <= alphabet->last_standard; }
+static bool is_standard(const plm_alphabet *alphabet, int32_t id) {
+  return id >= alphabet->first_standard && id <= alphabet->last_standard;
+}
 
 int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t histogram[256]) {
   int32_t map[256];
@@ -48,8 +50,10 @@ static double replacement(const plm_packer_options *packer, int32_t target, int3
     case PLM_RANDOM_AA_OTHER:
       if (!is_standard(a, seen) || seen == target) return 0;
       return is_standard(a, target) ? 1 / (standard - 1) : 1 / standard;
-    case PLM_RANDOM_AA: return is_standard(a, seen) ? 1 / standard : 0;
-    case PLM_RANDOM_VOCAB: return 1.0 / a->size;
+    case PLM_RANDOM_AA:
+      return is_standard(a, seen) ? 1 / standard : 0;
+    case PLM_RANDOM_VOCAB:
+      return 1.0 / a->size;
   }
   return 0;
 }

@@ -206,7 +206,8 @@ plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_exec *x, con
   }
   if (status != PLM_OK) return status;
   if (e.total.loss.n == 0)
-    return plm_fail(PLM_E_INPUT, "%s: no residue of the evaluation sequences can be predicted", plm_dataset_get_info(view->dataset)->source);
+    return plm_fail(PLM_E_INPUT, "%s: no residue of the evaluation sequences can be predicted",
+                    plm_dataset_get_info(view->dataset)->source);
   fill_metrics(&e.total, ret_metrics);
   return PLM_OK;
 }

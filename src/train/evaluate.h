@@ -20,17 +20,17 @@
 #include "model/model.h"
 
 typedef struct plm_evaluate_options {
-  plm_packer_options packer; /* masks, lengths, micro_batch_tokens; `seed` is the evaluation seed; evaluation and masked are set here */
-  int64_t draws;             /* sets of masks per sequence, >= 1 */
-  const double *frequency;   /* [V] of the training side; NULL: of the set that is evaluated */
-  plm_comm *comm;            /* NULL: alone */
+  plm_packer_options packer;     /* masks, lengths, micro_batch_tokens; `seed` is the evaluation seed; evaluation and masked are set here */
+  int64_t draws;                 /* sets of masks per sequence, >= 1 */
+  const double *frequency;       /* [V] of the training side; NULL: of the set that is evaluated */
+  plm_comm *comm;                /* NULL: alone */
   bool (*cancelled)(void *user); /* asked between batches; true ends the evaluation with PLM_STOPPED. Only without other ranks */
   void *user;
 } plm_evaluate_options;
 
 /* One sequence, over all draws. Losses are sums over its rows. */
 typedef struct plm_sequence_score {
-  int64_t id; /* in the dataset */
+  int64_t id;       /* in the dataset */
   int64_t residues; /* scored, after cropping */
   int64_t count, correct;
   double nll;

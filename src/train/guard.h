@@ -15,7 +15,7 @@
 enum { PLM_GUARD_WINDOW = 64 };
 
 typedef struct plm_guard {
-  int64_t limit;    /* consecutive non-finite steps that end the run */
+  int64_t limit; /* consecutive non-finite steps that end the run */
   bool skip_spikes;
   /* state, saved with each checkpoint */
   double window[PLM_GUARD_WINDOW]; /* finite losses, a ring */

@@ -37,8 +37,8 @@ static bool evaluation_is_due(const plm_run *run) {
 }
 
 static bool save_is_due(const plm_run *run) {
-  return run->state.step % run->settings->o->save_steps == 0 || plm_run_is_over(run) || (run->settings->save_at_epoch && is_epoch_end(run)) ||
-         (run->stop & PLM_STOP_SAVE) != 0;
+  return run->state.step % run->settings->o->save_steps == 0 || plm_run_is_over(run) ||
+         (run->settings->save_at_epoch && is_epoch_end(run)) || (run->stop & PLM_STOP_SAVE) != 0;
 }
 
 /* ---- evaluation ---- */
@@ -67,8 +67,9 @@ static void watch_forgetting(plm_run *run, double loss) {
   if (s->step == 0) s->first_eval_loss = loss;
   if (s->forgetting_said || s->updates < run->settings->schedule.W || !(loss > s->first_eval_loss) || s->step == 0) return;
   s->forgetting_said = true;
-  plm_warn("step %lld: the evaluation loss %.4f is above its value before training, %.4f: the model may be forgetting; a lower --learning-rate is gentler",
-           (long long)s->step, loss, s->first_eval_loss);
+  plm_warn(
+      "step %lld: the evaluation loss %.4f is above its value before training, %.4f: the model may be forgetting; a lower --learning-rate is gentler",
+      (long long)s->step, loss, s->first_eval_loss);
 }
 
 static void keep_results(plm_run *run, const plm_eval_metrics *m) {
@@ -89,7 +90,8 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   if (!run->resumed || run->state.step != run->first_step) return PLM_OK;
   PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
   json_array_foreach(history, i, line) {
-    if (json_integer_value(json_object_get(line, "step")) == run->state.step && json_object_get(line, "eval_loss") != NULL) *ret_logged = true;
+    if (json_integer_value(json_object_get(line, "step")) == run->state.step && json_object_get(line, "eval_loss") != NULL)
+      *ret_logged = true;
   }
   json_decref(history);
   return PLM_OK;
@@ -97,8 +99,8 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
 
 static plm_status log_evaluation(plm_run *run, const plm_eval_metrics *m) {
   bool logged;
-  plm_info("step %lld: evaluation loss %.4f, perplexity %.3f, on <mask> rows %.3f (residue frequencies alone: %.3f)", (long long)m->step, m->eval_loss,
-           m->eval_perplexity, m->eval_perplexity_masked, m->baseline_frequency_masked);
+  plm_info("step %lld: evaluation loss %.4f, perplexity %.3f, on <mask> rows %.3f (residue frequencies alone: %.3f)", (long long)m->step,
+           m->eval_loss, m->eval_perplexity, m->eval_perplexity_masked, m->baseline_frequency_masked);
   if (run->metrics == NULL) return PLM_OK;
   PLM_TRY(is_logged(run, &logged));
   return logged ? PLM_OK : plm_metrics_eval(run->metrics, m);
@@ -211,10 +213,13 @@ static plm_status step_once(plm_run *run) {
   if (outcome.verdict == PLM_GUARD_STOP) {
     char *path = NULL;
     if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
-    plm_fail(PLM_E_NUMERIC, "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
+    plm_fail(PLM_E_NUMERIC,
+             "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
              (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1, path != NULL ? path : "no file");
     plm_free(path);
-    return plm_hint(PLM_E_NUMERIC, "lower --learning-rate (with --allow-change learning-rate where a checkpoint is continued), or look at those sequences");
+    return plm_hint(
+        PLM_E_NUMERIC,
+        "lower --learning-rate (with --allow-change learning-rate where a checkpoint is continued), or look at those sequences");
   }
   return plm_run_count_step(run, &outcome, plm_clock_monotonic() - started);
 }

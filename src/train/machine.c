@@ -27,7 +27,9 @@ static int64_t choose_threads(const plm_run *run) {
   plm_system_read(&system);
   const int64_t asked = run->settings->o->threads;
   if (plm_train_explicit(run->settings, "threads")) {
-    if (asked > system.cpus) plm_warn("--threads %lld: this process may use %d processors; more threads than that slow each other down", (long long)asked, system.cpus);
+    if (asked > system.cpus)
+      plm_warn("--threads %lld: this process may use %d processors; more threads than that slow each other down", (long long)asked,
+               system.cpus);
     return asked;
   }
   return run->resumed && saved <= system.cpus ? saved : system.cpus;
@@ -107,7 +109,9 @@ static plm_status plan(plm_run *run) {
   return plm_model_plan(&run->settings->config, &options, run->x, &run->memory);
 }
 
-int64_t plm_run_checkpoint_bytes(const plm_run *run) { return plm_checkpoint_bytes(run->memory.parameter_count, run->memory.trainable_count); }
+int64_t plm_run_checkpoint_bytes(const plm_run *run) {
+  return plm_checkpoint_bytes(run->memory.parameter_count, run->memory.trainable_count);
+}
 
 /* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that crossed it. */
 static int64_t automatic_limit(const plm_run *run) {
@@ -120,19 +124,22 @@ static int64_t automatic_limit(const plm_run *run) {
 static plm_status refuse_memory(const plm_run *run, size_t total) {
   char need[PLM_NUMBER_TEXT], have[PLM_NUMBER_TEXT], part[4][PLM_NUMBER_TEXT];
   const plm_memory_plan *m = &run->memory;
-  return plm_hint(plm_fail(PLM_E_RESOURCE,
-                           "this run needs %s of memory and the machine has %s (parameters %s, gradients %s, optimizer %s, activations of %lld tokens and workspace %s)",
-                           plm_bytes_text(m->total, need), plm_bytes_text((int64_t)total, have), plm_bytes_text(m->parameters, part[0]),
-                           plm_bytes_text(m->gradients, part[1]), plm_bytes_text(m->optimizer, part[2]), (long long)run->micro_batch_tokens,
-                           plm_bytes_text(m->activations + m->workspace, part[3])),
-                  "take a smaller model, or lower --micro-batch-tokens and --max-length, or use a machine with more memory");
+  return plm_hint(
+      plm_fail(
+          PLM_E_RESOURCE,
+          "this run needs %s of memory and the machine has %s (parameters %s, gradients %s, optimizer %s, activations of %lld tokens and workspace %s)",
+          plm_bytes_text(m->total, need), plm_bytes_text((int64_t)total, have), plm_bytes_text(m->parameters, part[0]),
+          plm_bytes_text(m->gradients, part[1]), plm_bytes_text(m->optimizer, part[2]), (long long)run->micro_batch_tokens,
+          plm_bytes_text(m->activations + m->workspace, part[3])),
+      "take a smaller model, or lower --micro-batch-tokens and --max-length, or use a machine with more memory");
 }
 
 plm_status plm_run_plan_memory(plm_run *run) {
   plm_train_options *o = run->settings->o;
   size_t total, available;
   PLM_TRY(run->device->memory_info(run->device, &total, &available));
-  const bool fixed = plm_train_explicit(run->settings, "micro-batch-tokens"), saved = run->resumed && run->state.arithmetic.micro_batch_tokens > 0;
+  const bool fixed = plm_train_explicit(run->settings, "micro-batch-tokens"),
+             saved = run->resumed && run->state.arithmetic.micro_batch_tokens > 0;
   run->micro_batch_tokens = fixed ? o->micro_batch_tokens : saved ? run->state.arithmetic.micro_batch_tokens : automatic_limit(run);
   PLM_TRY(plan(run));
   while (!fixed && !saved && (double)run->memory.total > memory_share * (double)total && run->micro_batch_tokens > o->max_length) {
@@ -154,15 +161,16 @@ static void report_memory(const plm_run *run) {
   const plm_memory_plan *m = &run->memory;
   plm_info("memory: %s = parameters %s, gradients %s, optimizer %s, activations and workspace %s (micro-batches of %lld tokens)",
            plm_bytes_text(m->total, text[0]), plm_bytes_text(m->parameters, text[1]), plm_bytes_text(m->gradients, text[2]),
-           plm_bytes_text(m->optimizer, text[3]), plm_bytes_text(m->activations + m->workspace, text[4]), (long long)run->micro_batch_tokens);
+           plm_bytes_text(m->optimizer, text[3]), plm_bytes_text(m->activations + m->workspace, text[4]),
+           (long long)run->micro_batch_tokens);
 }
 
 static void report_steps(const plm_run *run) {
   const plm_train_settings *s = run->settings;
   char steps[PLM_NUMBER_TEXT], epoch[PLM_NUMBER_TEXT], batch[PLM_NUMBER_TEXT];
   const int64_t tokens = plm_loader_tokens_per_epoch(run->loader) / s->steps_per_epoch;
-  plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps), plm_count_text(s->steps_per_epoch, epoch),
-           (double)s->max_steps / (double)s->steps_per_epoch, plm_count_text(tokens, batch));
+  plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps),
+           plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch, plm_count_text(tokens, batch));
   plm_info("learning rate: %s to %.3g, %lld warm-up steps; %s on %lld threads (%s)", plm_schedule_name(&s->schedule), s->o->learning_rate,
            (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads, plm_cpu_level_name(run->x->level));
   double highest = plm_schedule_highest(&s->schedule);
@@ -183,8 +191,8 @@ static plm_status report_disk(const plm_run *run) {
     plm_error_clear();
     return PLM_OK;
   }
-  plm_info("disk: %s a checkpoint, %s for %lld of them and final/; %s free", plm_bytes_text(each, text[0]), plm_bytes_text(needed < 0x1p62 ? (int64_t)needed : INT64_MAX, text[1]),
-           (long long)kept, plm_bytes_text(free_bytes, text[2]));
+  plm_info("disk: %s a checkpoint, %s for %lld of them and final/; %s free", plm_bytes_text(each, text[0]),
+           plm_bytes_text(needed < 0x1p62 ? (int64_t)needed : INT64_MAX, text[1]), (long long)kept, plm_bytes_text(free_bytes, text[2]));
   if (needed > (double)free_bytes)
     plm_warn("the disk may fill before the run ends: --save-total-limit N keeps only the newest N checkpoints");
   return PLM_OK;

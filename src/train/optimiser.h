@@ -17,7 +17,8 @@ typedef struct plm_optimiser_options {
 typedef struct plm_optimiser plm_optimiser;
 
 /* Allocates both moments on the device of `x`, zero. `model` must outlive the optimiser. */
-PLM_CHECKED plm_status plm_optimiser_create(plm_model *model, plm_exec *x, const plm_optimiser_options *options, plm_optimiser **ret_optimiser);
+PLM_CHECKED plm_status plm_optimiser_create(plm_model *model, plm_exec *x, const plm_optimiser_options *options,
+                                            plm_optimiser **ret_optimiser);
 void plm_optimiser_destroy(plm_optimiser *optimiser); /* accepts NULL */
 plm_moments plm_optimiser_moments(const plm_optimiser *optimiser);
 

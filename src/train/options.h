@@ -11,7 +11,7 @@ typedef struct plm_train_options {
   /* Model */
   const char *model;
   int64_t num_hidden_layers, hidden_size, num_attention_heads, intermediate_size; /* 0 = as the model says */
-  const char *dtype; /* "fp32", "bf16"; NULL = what this machine does best */
+  const char *dtype;                                                              /* "fp32", "bf16"; NULL = what this machine does best */
   bool bf16;
   /* Data */
   plm_string_list train, eval;

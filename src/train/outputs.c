@@ -49,8 +49,8 @@ static plm_status check_finite(plm_run *run) {
   int64_t nonfinite = 0;
   PLM_TRY(plm_optimiser_count_nonfinite(run->optimiser, run->x, &nonfinite));
   if (nonfinite == 0) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved", (long long)run->state.step,
-                           (long long)nonfinite),
+  return plm_hint(plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved",
+                           (long long)run->state.step, (long long)nonfinite),
                   "run the same command again to go on from the last good checkpoint; lower --learning-rate if it happens again");
 }
 
@@ -79,7 +79,8 @@ static plm_status publish_patiently(plm_run *run) {
   PLM_TRY(plm_metrics_sync(run->metrics));
   plm_status status = publish(run);
   for (size_t i = 0; i < sizeof pauses / sizeof *pauses && status == PLM_E_RESOURCE; i++) {
-    plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step, (long long)pauses[i], plm_error_message());
+    plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step, (long long)pauses[i],
+             plm_error_message());
     struct timespec pause = {.tv_sec = pauses[i]};
     while (nanosleep(&pause, &pause) != 0 && errno == EINTR && (plm_stop_signals() & PLM_STOP_EARLY) == 0) continue;
     status = publish(run);

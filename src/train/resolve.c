@@ -14,7 +14,9 @@ bool plm_train_explicit(const plm_train_settings *settings, const char *name) {
 }
 
 /* Typed for this start, or set in the environment: a config file may simply list every value, as a run's own config.yaml does. */
-static bool typed(const plm_train_settings *settings, const char *name) { return plm_option_origin(settings->values, name) >= PLM_FROM_ENVIRONMENT; }
+static bool typed(const plm_train_settings *settings, const char *name) {
+  return plm_option_origin(settings->values, name) >= PLM_FROM_ENVIRONMENT;
+}
 
 /* ---- the copy ---- */
 
@@ -53,9 +55,12 @@ static plm_status apply_demo(plm_option_values *values) {
   static const struct {
     const char *name, *text;
   } demo[] = {
-      {"learning-rate", "3e-4"}, {"lr-scheduler-type", "cosine_max"}, {"warmup-steps", "1000"}, {"min-lr-ratio", "0.1"},
-      {"adam-beta2", "0.95"},    {"weight-decay", "0.1"},             {"decay-all", "true"},    {"max-grad-norm", "0"},
-      {"max-length", "512"},     {"random-tokens", "aa"},             {"mask-nonstandard", "true"},
+      {"learning-rate", "3e-4"},    {"lr-scheduler-type", "cosine_max"},
+      {"warmup-steps", "1000"},     {"min-lr-ratio", "0.1"},
+      {"adam-beta2", "0.95"},       {"weight-decay", "0.1"},
+      {"decay-all", "true"},        {"max-grad-norm", "0"},
+      {"max-length", "512"},        {"random-tokens", "aa"},
+      {"mask-nonstandard", "true"},
   };
   for (size_t i = 0; i < sizeof demo / sizeof *demo; i++)
     PLM_TRY(plm_option_set(values, demo[i].name, demo[i].text, PLM_FROM_PRESET, "--demo-compat"));
@@ -129,15 +134,20 @@ static plm_status check_batches(plm_train_settings *s) {
   plm_train_options *o = s->o;
   const bool tokens = typed(s, "batch-tokens"), sequences = typed(s, "per-device-train-batch-size");
   if (tokens && sequences)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens and --per-device-train-batch-size both set the size of a batch"), "give one of them");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens and --per-device-train-batch-size both set the size of a batch"),
+                    "give one of them");
   if (tokens) o->per_device_train_batch_size = 0;
   if (o->per_device_train_batch_size == 0 && (typed(s, "gradient-accumulation-steps") || o->gradient_accumulation_steps > 1))
-    return plm_hint(plm_fail(PLM_E_USAGE, "--gradient-accumulation-steps counts batches of --per-device-train-batch-size, but batches are set by --batch-tokens"),
-                    "leave it out: --batch-tokens is the whole global batch, computed in pieces of --micro-batch-tokens");
-  if (o->per_device_train_batch_size == 0 && plm_train_explicit(s, "batch-tokens") && plm_train_explicit(s, "max-length") && o->batch_tokens < o->max_length)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld is less than --max-length %lld: the longest sequence would not fit into a batch",
-                             (long long)o->batch_tokens, (long long)o->max_length),
-                    "raise --batch-tokens or lower --max-length");
+    return plm_hint(
+        plm_fail(PLM_E_USAGE,
+                 "--gradient-accumulation-steps counts batches of --per-device-train-batch-size, but batches are set by --batch-tokens"),
+        "leave it out: --batch-tokens is the whole global batch, computed in pieces of --micro-batch-tokens");
+  if (o->per_device_train_batch_size == 0 && plm_train_explicit(s, "batch-tokens") && plm_train_explicit(s, "max-length") &&
+      o->batch_tokens < o->max_length)
+    return plm_hint(
+        plm_fail(PLM_E_USAGE, "--batch-tokens %lld is less than --max-length %lld: the longest sequence would not fit into a batch",
+                 (long long)o->batch_tokens, (long long)o->max_length),
+        "raise --batch-tokens or lower --max-length");
   if (o->per_device_train_batch_size > 0 && o->gradient_accumulation_steps > INT64_MAX / 4 / o->per_device_train_batch_size)
     return plm_fail(PLM_E_USAGE, "--per-device-train-batch-size times --gradient-accumulation-steps is too large");
   return PLM_OK;
@@ -148,9 +158,10 @@ static plm_status check_evaluation(const plm_train_settings *s) {
   if (o->eval.count > 0 && o->eval_fraction > 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--eval and --eval-fraction both set the evaluation sequences"), "give one of them");
   if (o->eval.count > 0 || o->eval_fraction > 0) return PLM_OK;
-  const char *needs = o->early_stopping_patience > 0 ? "--early-stopping-patience" : o->load_best_model_at_end ? "--load-best-model-at-end" : NULL;
-  if (needs != NULL)
-    return plm_hint(plm_fail(PLM_E_USAGE, "%s needs evaluation sequences", needs), "add --eval FILE or --eval-fraction F");
+  const char *needs = o->early_stopping_patience > 0 ? "--early-stopping-patience"
+                      : o->load_best_model_at_end    ? "--load-best-model-at-end"
+                                                     : NULL;
+  if (needs != NULL) return plm_hint(plm_fail(PLM_E_USAGE, "%s needs evaluation sequences", needs), "add --eval FILE or --eval-fraction F");
   if (typed(s, "eval-steps")) plm_warn("--eval-steps has no effect without --eval FILE or --eval-fraction F");
   return PLM_OK;
 }
@@ -175,7 +186,8 @@ static void adapt_lengths(plm_train_settings *s) {
     plm_info("--max-length is lowered from %lld to %lld tokens, the size of a batch", (long long)o->max_length, (long long)o->batch_tokens);
     o->max_length = o->batch_tokens;
   } else {
-    plm_info("--batch-tokens is raised from %lld to %lld, so that the longest sequence fits into a batch", (long long)o->batch_tokens, (long long)o->max_length);
+    plm_info("--batch-tokens is raised from %lld to %lld, so that the longest sequence fits into a batch", (long long)o->batch_tokens,
+             (long long)o->max_length);
     o->batch_tokens = o->max_length;
   }
 }
@@ -251,7 +263,8 @@ static plm_status shape_preset(plm_train_settings *s) {
   if (s->o->hidden_size > 0) s->config.intermediate_size = 4 * s->o->hidden_size;
   for (int i = 0; i < SIZES; i++)
     if (*wish(s, i) > 0) *shape(s, i) = *wish(s, i);
-  if (s->config.hidden_size % s->config.num_attention_heads == 0) s->config.head_width = s->config.hidden_size / s->config.num_attention_heads;
+  if (s->config.hidden_size % s->config.num_attention_heads == 0)
+    s->config.head_width = s->config.hidden_size / s->config.num_attention_heads;
   return plm_model_config_check(&s->config);
 }
 
@@ -267,7 +280,8 @@ static plm_status shape_trained(plm_train_settings *s, const char *checkpoint) {
   }
   PLM_TRY(plm_model_dir_read_config(checkpoint != NULL ? checkpoint : s->model_directory, &s->config));
   if (s->config.dropout > 0)
-    plm_warn("%s: its config.json asks for dropout %g in training; protlm trains ESM-2 without, as it was published", s->o->model, s->config.dropout);
+    plm_warn("%s: its config.json asks for dropout %g in training; protlm trains ESM-2 without, as it was published", s->o->model,
+             s->config.dropout);
   for (int i = 0; i < SIZES; i++)
     if (*wish(s, i) > 0 && *wish(s, i) != *shape(s, i))
       return plm_hint(plm_fail(PLM_E_USAGE, "--%s %lld: %s has trained weights of size %lld", sizes[i].option, (long long)*wish(s, i),
@@ -299,7 +313,8 @@ static double wanted_warmup(const plm_train_settings *s, int64_t saved_warmup) {
   const int64_t steps = s->o->max_steps;
   const bool given = plm_option_given(s->values, "warmup-steps");
   const double warmup = given ? s->o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN;
-  const bool may_give_way = !s->o->demo_compat && !typed(s, "warmup-steps") && (!given || typed(s, "max-steps") || typed(s, "num-train-epochs"));
+  const bool may_give_way =
+      !s->o->demo_compat && !typed(s, "warmup-steps") && (!given || typed(s, "max-steps") || typed(s, "num-train-epochs"));
   if (!may_give_way || !(warmup >= (double)steps)) return warmup;
   plm_info("warm-up of %.0f steps cut to %lld: the run has %lld", warmup, (long long)steps - 1, (long long)steps);
   return (double)(steps - 1);
@@ -309,7 +324,9 @@ plm_status plm_train_resolve_horizon(plm_train_settings *s, int64_t steps_per_ep
   plm_train_options *o = s->o;
   if (counts_epochs(s)) {
     double steps = ceil(o->num_train_epochs * (double)steps_per_epoch - 1e-9);
-    if (!(steps < 1e15)) return plm_fail(PLM_E_USAGE, "--num-train-epochs %g of %lld steps each are too many", o->num_train_epochs, (long long)steps_per_epoch);
+    if (!(steps < 1e15))
+      return plm_fail(PLM_E_USAGE, "--num-train-epochs %g of %lld steps each are too many", o->num_train_epochs,
+                      (long long)steps_per_epoch);
     o->max_steps = steps < 1 ? 1 : (int64_t)steps;
   }
   s->steps_per_epoch = steps_per_epoch;

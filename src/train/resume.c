@@ -63,7 +63,8 @@ static plm_status take_lock(plm_run_directory *d) {
   plm_status status = plm_lock_take(lock_path, note, &d->lock, &elsewhere, &holder);
   plm_free(lock_path);
   if (status == PLM_OK && elsewhere)
-    status = plm_hint(plm_fail(PLM_E_USAGE, "--output-dir %s is in use by another run (%s)", d->path, holder != NULL && *holder != '\0' ? holder : "unknown"),
+    status = plm_hint(plm_fail(PLM_E_USAGE, "--output-dir %s is in use by another run (%s)", d->path,
+                               holder != NULL && *holder != '\0' ? holder : "unknown"),
                       "wait until it ends, stop it, or choose another --output-dir");
   plm_free(holder);
   return status;
@@ -74,7 +75,8 @@ static plm_status take_lock(plm_run_directory *d) {
 /* A checkpoint named by the user: a checkpoint directory, or a run whose newest is meant. */
 static plm_status find_named(const char *name, char **ret_path, int64_t *ret_step) {
   if (!plm_file_is_directory(name))
-    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: there is no such directory", name), "use auto, never, or a checkpoint-<step> directory");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: there is no such directory", name),
+                    "use auto, never, or a checkpoint-<step> directory");
   char *state_path;
   PLM_TRY(plm_path_join(name, "protlm_state.json", &state_path));
   bool is_checkpoint = plm_file_exists(state_path);
@@ -99,7 +101,8 @@ static void read_run_id(const char *checkpoint, char id[33]) {
   json_t *state = NULL;
   const char *text = "";
   id[0] = '\0';
-  if (plm_checkpoint_read_state(checkpoint, &state) != PLM_OK || plm_json_get_string(state, checkpoint, "run_id", true, &text) != PLM_OK) plm_error_clear();
+  if (plm_checkpoint_read_state(checkpoint, &state) != PLM_OK || plm_json_get_string(state, checkpoint, "run_id", true, &text) != PLM_OK)
+    plm_error_clear();
   snprintf(id, 33, "%s", text);
   json_decref(state);
 }
@@ -120,8 +123,8 @@ static plm_status choose_named(const char *how, plm_run_directory *d, char **new
   PLM_TRY(find_named(how, &d->checkpoint, &d->step));
   if (*newest == NULL || plm_file_is_same(*newest, d->checkpoint)) return PLM_OK;
   if (!has_branched_off(d->path, *newest, d->checkpoint) || newest_step < d->step)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how, d->path,
-                             (long long)newest_step),
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it",
+                             how, d->path, (long long)newest_step),
                     "choose a new --output-dir to branch off from that checkpoint");
   plm_free(d->checkpoint);
   d->checkpoint = *newest;
@@ -143,8 +146,9 @@ static plm_status choose_checkpoint(const char *how, plm_run_directory *d, bool 
   if (strcmp(how, "never") != 0)
     status = choose_named(how, d, &newest, newest_step);
   else if (newest != NULL)
-    status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
-                      "choose a new --output-dir");
+    status = plm_hint(
+        plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
+        "choose a new --output-dir");
   plm_free(newest);
   return status;
 }

@@ -121,7 +121,8 @@ static void compare_data(differences *d, const plm_train_settings *s, const char
   if (plm_train_allows(s, name))
     plm_info("changed as allowed: the %s sequences are not those the run was started with", what);
   else
-    note_refused(d, name, *was == '\0' ? "not given" : "other sequences", *is == '\0' ? "not given" : "these (compared by content, not by name)", false);
+    note_refused(d, name, *was == '\0' ? "not given" : "other sequences",
+                 *is == '\0' ? "not given" : "these (compared by content, not by name)", false);
 }
 
 static plm_status refuse(differences *d) {
@@ -138,7 +139,8 @@ static plm_status refuse(differences *d) {
   return status;
 }
 
-plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state, const char *train_hash, const char *eval_hash) {
+plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state, const char *train_hash,
+                              const char *eval_hash) {
   differences d = {0};
   plm_status status = compare_options(&d, settings, state);
   if (status == PLM_OK) {

@@ -53,7 +53,8 @@ static plm_status forget_absent_best(plm_run *run) {
   if (s->best_step < 0) return PLM_OK;
   PLM_TRY(plm_sprintf(&path, "%s/checkpoint-%lld", run->directory.path, (long long)s->best_step));
   if (!plm_file_is_directory(path)) {
-    plm_info("checkpoint-%lld, the best so far, is not in %s: the next that is evaluated counts as the best", (long long)s->best_step, run->directory.path);
+    plm_info("checkpoint-%lld, the best so far, is not in %s: the next that is evaluated counts as the best", (long long)s->best_step,
+             run->directory.path);
     s->best_step = -1;
     s->best_eval_loss = NAN;
   }
@@ -134,8 +135,11 @@ static plm_status open_model(plm_run *run) {
   const plm_train_options *o = run->settings->o;
   plm_model_options options;
   plm_run_model_options(run, &options);
-  run->optimiser_options = (plm_optimiser_options){
-      .beta1 = o->adam_beta1, .beta2 = o->adam_beta2, .epsilon = o->adam_epsilon, .weight_decay = o->weight_decay, .max_grad_norm = o->max_grad_norm};
+  run->optimiser_options = (plm_optimiser_options){.beta1 = o->adam_beta1,
+                                                   .beta2 = o->adam_beta2,
+                                                   .epsilon = o->adam_epsilon,
+                                                   .weight_decay = o->weight_decay,
+                                                   .max_grad_norm = o->max_grad_norm};
   plm_run_phase(run, "loading %s", o->model);
   PLM_TRY(plm_model_create(&run->settings->config, &options, run->x, &run->model));
   PLM_TRY(plm_optimiser_create(run->model, run->x, &run->optimiser_options, &run->optimiser));
@@ -259,8 +263,14 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
   run->result = ret_result;
   run->started = plm_clock_monotonic();
   run->first_step_at = NAN;
-  run->progress = (plm_progress){.loss = NAN, .perplexity = NAN, .grad_norm = NAN, .data_wait = NAN, .eval_loss = NAN, .eval_perplexity_masked = NAN,
-                                 .eta = NAN, .time_limit_left = NAN};
+  run->progress = (plm_progress){.loss = NAN,
+                                 .perplexity = NAN,
+                                 .grad_norm = NAN,
+                                 .data_wait = NAN,
+                                 .eval_loss = NAN,
+                                 .eval_perplexity_masked = NAN,
+                                 .eta = NAN,
+                                 .time_limit_left = NAN};
   plm_train_state_init(&run->state);
   plm_status status = plm_stop_install();
   if (status == PLM_OK) {

@@ -47,10 +47,10 @@ typedef struct plm_run {
   plm_deadline deadline;
 
   /* times: monotonic clock */
-  double started;        /* plm_train was called */
-  double first_step_at;  /* the first step of this start began; NAN before */
-  double seconds_before; /* state.seconds when this start began */
-  double interval_at;    /* end of the last logged step, or start of the first step */
+  double started;         /* plm_train was called */
+  double first_step_at;   /* the first step of this start began; NAN before */
+  double seconds_before;  /* state.seconds when this start began */
+  double interval_at;     /* end of the last logged step, or start of the first step */
   double interval_before; /* seconds of the open interval spent by an earlier start */
   double last_save_at;
   double interval_flops; /* exec's counter at interval_at */
@@ -68,7 +68,7 @@ void plm_run_phase(plm_run *run, const char *format, ...) PLM_PRINTF(2, 3);
 bool plm_run_interrupted(void);
 
 /* ---- sequences.c ---- */
-PLM_CHECKED plm_status plm_run_open_sequences(plm_run *run);  /* datasets, views, frequencies */
+PLM_CHECKED plm_status plm_run_open_sequences(plm_run *run); /* datasets, views, frequencies */
 PLM_CHECKED plm_status plm_run_open_loader(plm_run *run);
 PLM_CHECKED plm_status plm_run_report_sequences(plm_run *run); /* what was read, for a person */
 void plm_run_close_sequences(plm_run *run);
@@ -76,9 +76,9 @@ void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer);
 void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader);
 
 /* ---- machine.c ---- */
-PLM_CHECKED plm_status plm_run_open_machine(plm_run *run);   /* exec, dtype; reuses the state's choices */
-PLM_CHECKED plm_status plm_run_plan_memory(plm_run *run);    /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
-PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);    /* memory, disk, steps */
+PLM_CHECKED plm_status plm_run_open_machine(plm_run *run); /* exec, dtype; reuses the state's choices */
+PLM_CHECKED plm_status plm_run_plan_memory(plm_run *run);  /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
+PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);  /* memory, disk, steps */
 void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic);    /* as it is in this start */
 void plm_run_model_options(const plm_run *run, plm_model_options *ret_options); /* for micro_batch_tokens: of the plan and of the model */
 int64_t plm_run_checkpoint_bytes(const plm_run *run);                           /* about, from the plan */
@@ -108,7 +108,7 @@ void plm_run_close_interval_for_save(plm_run *run); /* brings the state's clocks
 PLM_CHECKED plm_status plm_run_write_description(plm_run *run); /* config.yaml, env.json */
 PLM_CHECKED plm_status plm_run_save(plm_run *run);              /* checkpoint of this step, links, pruning */
 PLM_CHECKED plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome, char **ret_path);
-PLM_CHECKED plm_status plm_run_write_final(plm_run *run);       /* final/, report.html */
+PLM_CHECKED plm_status plm_run_write_final(plm_run *run); /* final/, report.html */
 bool plm_run_has_final(const plm_run *run);
 
 #endif

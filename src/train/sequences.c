@@ -8,15 +8,21 @@
 
 static plm_status open_dataset(plm_run *run, const plm_string_list *paths, plm_dataset **ret_dataset) {
   const plm_train_settings *s = run->settings;
-  const plm_dataset_options options = {.paths = *paths, .cache_directory = s->o->cache_dir, .policy = s->policy, .threads = (int)s->o->threads, .interrupted = plm_run_interrupted};
+  const plm_dataset_options options = {.paths = *paths,
+                                       .cache_directory = s->o->cache_dir,
+                                       .policy = s->policy,
+                                       .threads = (int)s->o->threads,
+                                       .interrupted = plm_run_interrupted};
   plm_run_phase(run, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
   return plm_dataset_open(&options, ret_dataset);
 }
 
 /* Without a residue to predict a run would go through all its steps and learn nothing. */
-static plm_status check_predictable(const plm_packer_options *packer, const int64_t histogram[256], const plm_view *view, const char *what) {
+static plm_status check_predictable(const plm_packer_options *packer, const int64_t histogram[256], const plm_view *view,
+                                    const char *what) {
   if (plm_count_predictable(packer, histogram) > 0) return PLM_OK;
-  plm_status status = plm_fail(PLM_E_INPUT, "%s: no residue of the %s sequences can be predicted", plm_dataset_get_info(view->dataset)->source, what);
+  plm_status status =
+      plm_fail(PLM_E_INPUT, "%s: no residue of the %s sequences can be predicted", plm_dataset_get_info(view->dataset)->source, what);
   return packer->mask.nonstandard ? status : plm_hint(status, "X, B, U, Z, O, '.' and '-' are predicted with --mask-nonstandard only");
 }
 
@@ -80,7 +86,10 @@ static int64_t global_batch_sequences(const plm_run *run) {
 void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader) {
   const plm_train_options *o = run->settings->o;
   *ret_loader = (plm_loader_options){
-      .sampler = {.seed = (uint64_t)o->seed, .batch_tokens = o->batch_tokens, .batch_sequences = global_batch_sequences(run), .max_length = o->max_length},
+      .sampler = {.seed = (uint64_t)o->seed,
+                  .batch_tokens = o->batch_tokens,
+                  .batch_sequences = global_batch_sequences(run),
+                  .max_length = o->max_length},
       .rank = run->comm->rank,
       .ranks = run->comm->size,
       .workers = (int)o->loader_workers,
@@ -112,8 +121,9 @@ static void say_line(void *user, const char *text) { plm_info("%s: %s", (const c
 static void report_dataset(const plm_run *run, const plm_dataset *dataset) {
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   char count[PLM_NUMBER_TEXT], residues[PLM_NUMBER_TEXT], longest[PLM_NUMBER_TEXT];
-  plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count), plm_count_text(info->residues, residues),
-           plm_count_text(info->longest, longest), info->from_cache ? " (packed form from the cache)" : "");
+  plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count),
+           plm_count_text(info->residues, residues), plm_count_text(info->longest, longest),
+           info->from_cache ? " (packed form from the cache)" : "");
   plm_dataset_report(dataset, plm_alphabet_esm2(), &run->settings->policy, say_line, (void *)(uintptr_t)info->source);
 }
 
@@ -122,7 +132,8 @@ plm_status plm_run_report_sequences(plm_run *run) {
   report_dataset(run, run->train_data);
   if (run->eval_data != NULL) report_dataset(run, run->eval_data);
   if (run->train.ids != NULL)
-    plm_info("%s sequences are set aside for evaluation, %s remain", plm_count_text(run->eval.count, count), plm_count_text(run->train.count, total));
+    plm_info("%s sequences are set aside for evaluation, %s remain", plm_count_text(run->eval.count, count),
+             plm_count_text(run->train.count, total));
   if (run->eval_data == NULL || run->resumed) return PLM_OK;
   int64_t shared = 0;
   PLM_TRY(plm_dataset_count_shared(&run->train, &run->eval, &shared));

@@ -21,7 +21,8 @@ typedef struct field {
   int since;           /* the first version that has it; read as "unknown" from older files */
 } field;
 
-#define FIELD_SINCE(version, type, member) {#member, type, offsetof(plm_train_state, member), sizeof((plm_train_state *)0)->member, version}
+#define FIELD_SINCE(version, type, member) \
+  { #member, type, offsetof(plm_train_state, member), sizeof((plm_train_state *)0)->member, version }
 #define FIELD(type, member) FIELD_SINCE(1, type, member)
 
 static const field fields[] = {
@@ -123,11 +124,19 @@ static plm_status write_field(json_t *object, const field *f, const plm_train_st
   const void *at = (const char *)state + f->offset;
   int failed = 0;
   switch (f->type) {
-    case FIELD_INT: failed = json_object_set_new(object, f->name, json_integer(*(const int64_t *)at)); break;
-    case FIELD_BOOL: failed = json_object_set_new(object, f->name, json_boolean(*(const bool *)at)); break;
-    case FIELD_TEXT: failed = json_object_set_new(object, f->name, json_string(at)); break;
-    case FIELD_EXACT: return plm_json_set_exact(object, f->name, *(const double *)at);
-    case FIELD_WINDOW: return set_window(object, f->name, at);
+    case FIELD_INT:
+      failed = json_object_set_new(object, f->name, json_integer(*(const int64_t *)at));
+      break;
+    case FIELD_BOOL:
+      failed = json_object_set_new(object, f->name, json_boolean(*(const bool *)at));
+      break;
+    case FIELD_TEXT:
+      failed = json_object_set_new(object, f->name, json_string(at));
+      break;
+    case FIELD_EXACT:
+      return plm_json_set_exact(object, f->name, *(const double *)at);
+    case FIELD_WINDOW:
+      return set_window(object, f->name, at);
   }
   return failed == 0 ? PLM_OK : plm_fail(PLM_E_RESOURCE, "out of memory while writing \"%s\"", f->name);
 }
@@ -136,10 +145,14 @@ static plm_status read_field(const json_t *object, const char *what, const field
   void *at = (char *)state + f->offset;
   const char *text = NULL;
   switch (f->type) {
-    case FIELD_INT: return plm_json_get_int(object, what, f->name, true, INT64_MIN, INT64_MAX, at);
-    case FIELD_BOOL: return plm_json_get_bool(object, what, f->name, true, at);
-    case FIELD_EXACT: return plm_json_get_exact(object, what, f->name, at);
-    case FIELD_WINDOW: return get_window(object, what, f->name, at);
+    case FIELD_INT:
+      return plm_json_get_int(object, what, f->name, true, INT64_MIN, INT64_MAX, at);
+    case FIELD_BOOL:
+      return plm_json_get_bool(object, what, f->name, true, at);
+    case FIELD_EXACT:
+      return plm_json_get_exact(object, what, f->name, at);
+    case FIELD_WINDOW:
+      return get_window(object, what, f->name, at);
     case FIELD_TEXT:
       PLM_TRY(plm_json_get_string(object, what, f->name, true, &text));
       if (strlen(text) >= f->size) return plm_fail(PLM_E_INPUT, "%s: \"%s\" is too long", what, f->name);

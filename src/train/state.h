@@ -1,7 +1,8 @@
 /* state.h - protlm_state.json: everything about a run that the tensors don't hold and exact resume needs (reliability.md 2.4).
  *
  * Written with every checkpoint. Numbers that must survive exactly are stored by their bits. Position in the data is `step` alone: order,
- * crops and masks are functions of it. A file that lacks a field is refused: a new field means a new STATE_VERSION, and a rule for old files.
+ * crops and masks are functions of it. A file that lacks a field is refused: a new field means a new STATE_VERSION, and a rule for old
+ * files.
  */
 #ifndef PLM_TRAIN_STATE_H
 #define PLM_TRAIN_STATE_H
@@ -15,7 +16,7 @@
 /* What decides the order of sums, so the bits: choices, which a resumed run makes again, and what it finds, which it compares. */
 typedef struct plm_arithmetic {
   int64_t threads, micro_batch_tokens;
-  char level[16];   /* of the CPU kernels */
+  char level[16]; /* of the CPU kernels */
   char dtype[8];
   char threading[16]; /* "OpenMP", "pthreads" */
   char products[32];  /* "oneDNN 2.6.3", "own" */
@@ -26,7 +27,7 @@ typedef struct plm_arithmetic {
 /* Sums since the last line of the log. */
 typedef struct plm_log_window {
   double nll;
-  int64_t count; /* predicted rows behind nll */
+  int64_t count;                   /* predicted rows behind nll */
   double grad_norm, learning_rate; /* of the last step */
   int64_t residues;
   double seconds, waited;
@@ -34,20 +35,20 @@ typedef struct plm_log_window {
 
 typedef struct plm_train_state {
   char run_id[33];
-  int64_t step, updates;    /* global batches consumed; updates applied */
-  int64_t tokens, residues; /* since the start of the run */
-  double seconds;           /* since the run's first step began */
+  int64_t step, updates;                                   /* global batches consumed; updates applied */
+  int64_t tokens, residues;                                /* since the start of the run */
+  double seconds;                                          /* since the run's first step began */
   int64_t steps_per_epoch, global_batch_sequences, warmup; /* warmup: W of the schedule */
   plm_log_window window;
   plm_guard guard;
   double last_loss; /* of the last log line */
 
-  bool evaluation_due;      /* at this step, not done yet */
-  double first_eval_loss;   /* before the first step; NAN = none */
+  bool evaluation_due;    /* at this step, not done yet */
+  double first_eval_loss; /* before the first step; NAN = none */
   double last_eval_loss, last_eval_perplexity, last_eval_perplexity_masked, last_baseline_masked, last_gain_masked, last_gain_masked_se;
-  double best_eval_loss;    /* of the checkpoints saved */
-  int64_t best_step;        /* -1 = none */
-  double plateau_loss;      /* lowest evaluation loss that counted for patience; NAN = none */
+  double best_eval_loss; /* of the checkpoints saved */
+  int64_t best_step;     /* -1 = none */
+  double plateau_loss;   /* lowest evaluation loss that counted for patience; NAN = none */
   int64_t plateau_count;
   bool forgetting_said;
 

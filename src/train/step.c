@@ -99,8 +99,9 @@ static plm_status update(plm_run *run, double sum_norm, int64_t M, double learni
 static void tell_verdict(const plm_run *run, const plm_step_outcome *o) {
   const long long step = run->state.step + 1;
   if (o->verdict != PLM_GUARD_APPLY && !(o->z > PLM_GUARD_SPIKE))
-    plm_warn("step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)", step,
-             o->loss, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.guard.limit);
+    plm_warn("step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)",
+             step, o->loss, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row,
+             (long long)run->state.guard.limit);
   else if (o->z > PLM_GUARD_SPIKE)
     plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, o->loss, o->z, PLM_GUARD_WINDOW,
              o->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");

@@ -19,11 +19,8 @@ static const struct {
   bool forceful; /* a second one ends the process */
   const char *name;
 } watched[] = {
-    {SIGTERM, PLM_STOP_TERM, true, "SIGTERM"},
-    {SIGINT, PLM_STOP_INT, true, "SIGINT"},
-    {SIGUSR1, PLM_STOP_USR1, false, "SIGUSR1"},
-    {SIGHUP, PLM_STOP_HUP, false, "SIGHUP"},
-    {SIGUSR2, PLM_STOP_SAVE, false, "SIGUSR2"},
+    {SIGTERM, PLM_STOP_TERM, true, "SIGTERM"}, {SIGINT, PLM_STOP_INT, true, "SIGINT"},     {SIGUSR1, PLM_STOP_USR1, false, "SIGUSR1"},
+    {SIGHUP, PLM_STOP_HUP, false, "SIGHUP"},   {SIGUSR2, PLM_STOP_SAVE, false, "SIGUSR2"},
 };
 enum { WATCHED = sizeof watched / sizeof *watched };
 
@@ -66,8 +63,8 @@ static void on_signal(int number) {
   errno = saved_errno;
 }
 
-/* What comes from the terminal may be meant for others: nohup asks to ignore that it is lost, and a script ignores Ctrl-C for what it starts
- * with &. Both are obeyed. */
+/* What comes from the terminal may be meant for others: nohup asks to ignore that it is lost, and a script ignores Ctrl-C for what it
+ * starts with &. Both are obeyed. */
 static bool is_left_ignored(int i) {
   return (watched[i].signal == SIGHUP || watched[i].signal == SIGINT) && previous[i].sa_handler == SIG_IGN;
 }

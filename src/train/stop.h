@@ -35,8 +35,8 @@ enum {
 PLM_CHECKED plm_status plm_stop_install(void);
 void plm_stop_restore(void);
 
-uint32_t plm_stop_signals(void);           /* flags raised so far */
-void plm_stop_clear(uint32_t flags);       /* SIGUSR2 has been served */
+uint32_t plm_stop_signals(void);             /* flags raised so far */
+void plm_stop_clear(uint32_t flags);         /* SIGUSR2 has been served */
 const char *plm_stop_reason(uint32_t flags); /* "SIGTERM", "--time-limit", for a person; "" for none */
 
 /* ---- deadlines -----------------------------------------------------------------------------------------------------------------------
@@ -45,8 +45,8 @@ const char *plm_stop_reason(uint32_t flags); /* "SIGTERM", "--time-limit", for a
 enum { PLM_DEADLINE_STEPS = 64 };
 
 typedef struct plm_deadline {
-  double limit_end; /* monotonic clock, --time-limit; INFINITY = none */
-  double job_end;   /* wall clock, SLURM_JOB_END_TIME; INFINITY = none */
+  double limit_end;                 /* monotonic clock, --time-limit; INFINITY = none */
+  double job_end;                   /* wall clock, SLURM_JOB_END_TIME; INFINITY = none */
   double steps[PLM_DEADLINE_STEPS]; /* seconds of the last ones, a ring */
   int64_t step_count;
   double longest_save;

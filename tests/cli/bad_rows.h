@@ -17,36 +17,49 @@ typedef enum bad_kind {
 
 typedef struct bad_row {
   bad_kind kind;
-  const char *file;    /* name of the file; for BAD_OPTIONS the command line; for models what is wrong, in words */
+  const char *file; /* name of the file; for BAD_OPTIONS the command line; for models what is wrong, in words */
   const char *bytes;
   size_t length;
-  size_t data;         /* BAD_WEIGHTS: bytes after the header */
+  size_t data; /* BAD_WEIGHTS: bytes after the header */
   int code;
-  const char *words;   /* what, where or why: on stderr, or for code 0 on stdout */
-  const char *remedy;  /* what to do, on stderr; NULL = not asked for */
+  const char *words;  /* what, where or why: on stderr, or for code 0 on stdout */
+  const char *remedy; /* what to do, on stderr; NULL = not asked for */
 } bad_row;
 
 #define BYTES(text) (text), sizeof(text) - 1
 
-#define DATA(file, text, code, words, remedy) {BAD_DATA, file, BYTES(text), 0, code, words, remedy}
-#define WEIGHTS(what, header, data, words) {BAD_WEIGHTS, what, BYTES(header), data, 3, words, NULL}
-#define RAW(what, text, words) {BAD_RAW, what, BYTES(text), 0, 3, words, NULL}
-#define CONFIG(what, text, words) {BAD_CONFIG, what, BYTES(text), 0, 3, words, NULL}
-#define OPTIONS(line, code, words, remedy) {BAD_OPTIONS, line, NULL, 0, 0, code, words, remedy}
+#define DATA(file, text, code, words, remedy) \
+  { BAD_DATA, file, BYTES(text), 0, code, words, remedy }
+#define WEIGHTS(what, header, data, words) \
+  { BAD_WEIGHTS, what, BYTES(header), data, 3, words, NULL }
+#define RAW(what, text, words) \
+  { BAD_RAW, what, BYTES(text), 0, 3, words, NULL }
+#define CONFIG(what, text, words) \
+  { BAD_CONFIG, what, BYTES(text), 0, 3, words, NULL }
+#define OPTIONS(line, code, words, remedy) \
+  { BAD_OPTIONS, line, NULL, 0, 0, code, words, remedy }
 
 #define TRAIN "train --model esm2_t6_8M --train {} --output-dir OUT "
 #define T(offsets) "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" offsets "}}"
 #define A(dtype, shape, offsets) "{\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
-#define TWO(first, second) "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" first "},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" second "}}"
-#define SHAPE(sizes) "{\"model_type\":\"esm\",\"vocab_size\":33,\"token_dropout\":true,\"position_embedding_type\":\"rotary\",\"layer_norm_eps\":1e-5," \
-                     "\"mask_token_id\":32,\"pad_token_id\":1," sizes "}"
+#define TWO(first, second) \
+  "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" first "},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" second "}}"
+#define SHAPE(sizes)                                                                                                                 \
+  "{\"model_type\":\"esm\",\"vocab_size\":33,\"token_dropout\":true,\"position_embedding_type\":\"rotary\",\"layer_norm_eps\":1e-5," \
+  "\"mask_token_id\":32,\"pad_token_id\":1," sizes "}"
 #define GOOD_SIZES "\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"
 
 static const bad_row bad_rows[] = {
     /* ---- sequence files ---- */
     DATA("empty.fasta", "", 3, "empty.fasta: the file is empty", NULL),
-    DATA("binary.fasta", "\x7f" "ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0>\0\1\0\0\0", 3, "binary file, not FASTA", "FASTA"),
-    DATA("cut.fasta.gz", "\037\213\010\000\000\000\000\000\002\003\005\301\113\012\003\061\010\000\320\175\017\125\010\211\106\361\303\230\021\203\313\336\377\022\175\357\373\373\274\167\163\065\166\234\152\015\237\212\234\267\036\125\045\215\343\152\211\115\051\231\270\324\251\140\325\143\156\147\255\333", 3, "damaged or cut short", "gzip -t"),
+    DATA("binary.fasta",
+         "\x7f"
+         "ELF\2\1\1\0\0\0\0\0\0\0\0\0\3\0>\0\1\0\0\0",
+         3, "binary file, not FASTA", "FASTA"),
+    DATA(
+        "cut.fasta.gz",
+        "\037\213\010\000\000\000\000\000\002\003\005\301\113\012\003\061\010\000\320\175\017\125\010\211\106\361\303\230\021\203\313\336\377\022\175\357\373\373\274\167\163\065\166\234\152\015\237\212\234\267\036\125\045\215\343\152\211\115\051\231\270\324\251\140\325\143\156\147\255\333",
+        3, "damaged or cut short", "gzip -t"),
     DATA("no_record.fasta", "\n\n\n", 3, "no_record.fasta", NULL),
     DATA("prose.txt", "Dear all,\nplease find attached\n", 3, "prose.txt:1: text before the first '>'", "'>name'"),
     DATA("only_empty.fasta", ">a\n>b\n\n>c\n", 3, "all 3 records are empty", NULL),
@@ -76,7 +89,10 @@ static const bad_row bad_rows[] = {
     WEIGHTS("an array", "[]", 0, "model.safetensors"),
     WEIGHTS("white space before the object", " {}", 0, "model.safetensors"),
     WEIGHTS("something after the object", "{}x", 0, "model.safetensors"),
-    WEIGHTS("a name twice", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "a"),
+    WEIGHTS(
+        "a name twice",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+        4, "a"),
     WEIGHTS("metadata that is no object", "{\"__metadata__\":3}", 0, "__metadata__"),
     WEIGHTS("metadata with a number", "{\"__metadata__\":{\"format\":1}}", 0, "__metadata__"),
     WEIGHTS("an entry that is no object", "{\"a\":3}", 0, "a"),
@@ -103,29 +119,47 @@ static const bad_row bad_rows[] = {
     WEIGHTS("a NUL in a name", "{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "model.safetensors"),
     WEIGHTS("half a surrogate pair", "{\"\\ud800\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "model.safetensors"),
     WEIGHTS("no tensor at all", "{}", 0, "esm."),
-    WEIGHTS("a tensor of another type", "{\"esm.embeddings.word_embeddings.weight\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8, "esm."),
+    WEIGHTS("a tensor of another type",
+            "{\"esm.embeddings.word_embeddings.weight\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8, "esm."),
 
     /* ---- config.json ---- */
     CONFIG("empty", "", "config.json"),
     CONFIG("no JSON", "{\"hidden_size\": ", "config.json"),
     CONFIG("an array", "[1]", "config.json"),
-    CONFIG("binary", "\x7f" "ELF\2\1\1\0", "config.json"),
-    CONFIG("deep nesting", "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", "config.json"),
+    CONFIG("binary",
+           "\x7f"
+           "ELF\2\1\1\0",
+           "config.json"),
+    CONFIG(
+        "deep nesting",
+        "{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}",
+        "config.json"),
     CONFIG("a name twice", "{\"model_type\":\"esm\",\"model_type\":\"esm\"}", "config.json"),
     CONFIG("another kind of model", "{\"model_type\":\"llama\"}", "llama"),
     CONFIG("no hidden size", SHAPE("\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "hidden_size"),
-    CONFIG("a negative size", SHAPE("\"hidden_size\":-24,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "hidden_size"),
-    CONFIG("a size that is a text", SHAPE("\"hidden_size\":\"24\",\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "hidden_size"),
-    CONFIG("sizes that overflow", SHAPE("\"hidden_size\":9223372036854775806,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "hidden_size"),
-    CONFIG("more layers than bytes", SHAPE("\"hidden_size\":24,\"num_hidden_layers\":4611686018427387904,\"num_attention_heads\":3,\"intermediate_size\":50"), "num_hidden_layers"),
-    CONFIG("heads that do not divide", SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":5,\"intermediate_size\":50"), "num_attention_heads"),
-    CONFIG("an odd head width", SHAPE("\"hidden_size\":27,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "num_attention_heads"),
-    CONFIG("no attention head", SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":0,\"intermediate_size\":50"), "num_attention_heads"),
+    CONFIG("a negative size", SHAPE("\"hidden_size\":-24,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           "hidden_size"),
+    CONFIG("a size that is a text",
+           SHAPE("\"hidden_size\":\"24\",\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "hidden_size"),
+    CONFIG("sizes that overflow",
+           SHAPE("\"hidden_size\":9223372036854775806,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           "hidden_size"),
+    CONFIG("more layers than bytes",
+           SHAPE("\"hidden_size\":24,\"num_hidden_layers\":4611686018427387904,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           "num_hidden_layers"),
+    CONFIG("heads that do not divide",
+           SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":5,\"intermediate_size\":50"), "num_attention_heads"),
+    CONFIG("an odd head width", SHAPE("\"hidden_size\":27,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           "num_attention_heads"),
+    CONFIG("no attention head", SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":0,\"intermediate_size\":50"),
+           "num_attention_heads"),
     CONFIG("a folding model", SHAPE(GOOD_SIZES ",\"is_folding_model\":true"), "folding"),
     CONFIG("another rope", SHAPE(GOOD_SIZES ",\"rope_theta\":500000"), "rope_theta"),
     CONFIG("untied embeddings", SHAPE(GOOD_SIZES ",\"tie_word_embeddings\":false"), "tie_word_embeddings"),
-    CONFIG("absolute positions", "{\"model_type\":\"esm\",\"vocab_size\":33,\"position_embedding_type\":\"absolute\"," GOOD_SIZES "}", "position_embedding_type"),
-    CONFIG("a small vocabulary", "{\"model_type\":\"esm\",\"vocab_size\":20,\"position_embedding_type\":\"rotary\"," GOOD_SIZES "}", "vocab_size"),
+    CONFIG("absolute positions", "{\"model_type\":\"esm\",\"vocab_size\":33,\"position_embedding_type\":\"absolute\"," GOOD_SIZES "}",
+           "position_embedding_type"),
+    CONFIG("a small vocabulary", "{\"model_type\":\"esm\",\"vocab_size\":20,\"position_embedding_type\":\"rotary\"," GOOD_SIZES "}",
+           "vocab_size"),
 
     /* ---- options ---- */
     OPTIONS("trian", 2, "'trian'", "protlm train"),

@@ -49,7 +49,8 @@ static void become_program(const program_options *options, char **argv, int out,
 static void note_command(char *const *argv) {
   size_t used = 0;
   last[0] = '\0';
-  for (; *argv != NULL && used < sizeof last; argv++) used += (size_t)snprintf(last + used, sizeof last - used, "%s%s", used > 0 ? " " : "", *argv);
+  for (; *argv != NULL && used < sizeof last; argv++)
+    used += (size_t)snprintf(last + used, sizeof last - used, "%s%s", used > 0 ? " " : "", *argv);
 }
 
 static bool read_some(capture *c) {
@@ -144,8 +145,8 @@ program_result program_line(const program_options *options, const char *line, co
 
 void program_expect(const program_result *result, int code) {
   if (result->code == code) return;
-  fail_msg("%s\nexpected exit code %d, got %d%s%s\nstdout:\n%.2000s\nstderr:\n%.4000s", last, code, result->code, result->signal != 0 ? ", killed by " : "",
-           result->signal != 0 ? strsignal(result->signal) : "", result->out, result->err);
+  fail_msg("%s\nexpected exit code %d, got %d%s%s\nstdout:\n%.2000s\nstderr:\n%.4000s", last, code, result->code,
+           result->signal != 0 ? ", killed by " : "", result->signal != 0 ? strsignal(result->signal) : "", result->out, result->err);
 }
 
 void program_expect_words(const program_result *result, const char *text, const char *words) {

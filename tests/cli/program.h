@@ -16,9 +16,9 @@ typedef struct program_options {
 } program_options;
 
 typedef struct program_result {
-  int code;         /* exit code; -1 when a signal ended it */
-  int signal;       /* 0 when it exited */
-  const char *out;  /* captured, NUL-terminated; valid until the next run */
+  int code;        /* exit code; -1 when a signal ended it */
+  int signal;      /* 0 when it exited */
+  const char *out; /* captured, NUL-terminated; valid until the next run */
   const char *err;
   size_t out_bytes;
 } program_result;

@@ -47,7 +47,8 @@ static void write_weights(const char *file, const bad_row *row) {
 /* One message, that begins "protlm: ", and no trace of the program's inside. */
 static void check_manners(const program_result *r) {
   int messages = 0;
-  for (const char *line = r->err; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n') messages += strncmp(line, "protlm: ", 8) == 0;
+  for (const char *line = r->err; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n')
+    messages += strncmp(line, "protlm: ", 8) == 0;
   if (messages != (r->code != 0)) fail_msg("%s\n%d messages on stderr:\n%.4000s", program_last(), messages, r->err);
   static const char *const never[] = {"Sanitizer", "runtime error", "defect", ".c:", "(null)", "no message"};
   for (size_t i = 0; i < sizeof never / sizeof *never; i++)
@@ -99,8 +100,8 @@ static void run_model(const bad_row *row, size_t number) {
 static void run_options(const bad_row *row) {
   char line[2048];
   const char *out = strstr(row->file, "OUT");
-  snprintf(line, sizeof line, "%.*s%s%s", (int)(out == NULL ? strlen(row->file) : (size_t)(out - row->file)), row->file, out == NULL ? "" : scratch_path("out"),
-           out == NULL ? "" : out + 3);
+  snprintf(line, sizeof line, "%.*s%s%s", (int)(out == NULL ? strlen(row->file) : (size_t)(out - row->file)), row->file,
+           out == NULL ? "" : scratch_path("out"), out == NULL ? "" : out + 3);
   program_result r = program_line(NULL, line, scratch_path("good.fasta"));
   check(row, &r);
   assert_false(exists(scratch_path("out")));

@@ -22,7 +22,8 @@ static void without_a_command_usage_goes_to_stderr(void **state) {
 }
 
 static void help_goes_to_stdout(void **state) {
-  static const char *const lines[] = {"help", "--help", "-h", "help inspect", "inspect --help", "help train", "train --help", "help inspect batch"};
+  static const char *const lines[] = {"help",           "--help",     "-h",           "help inspect",
+                                      "inspect --help", "help train", "train --help", "help inspect batch"};
   (void)state;
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     program_result r = run(lines[i]);
@@ -72,11 +73,13 @@ static void no_color_is_honoured_on_a_terminal(void **state) {
   (void)state;
   char command[2048];
   if (system("command -v script >/dev/null 2>&1") != 0) skip();
-  static const struct { const char *environment, *options; int colours; } cases[] = {
-      {"TERM=xterm", "", 1}, {"NO_COLOR=1 TERM=xterm", "", 0}, {"TERM=dumb", "", 0}, {"TERM=xterm", "--no-color", 0}};
+  static const struct {
+    const char *environment, *options;
+    int colours;
+  } cases[] = {{"TERM=xterm", "", 1}, {"NO_COLOR=1 TERM=xterm", "", 0}, {"TERM=dumb", "", 0}, {"TERM=xterm", "--no-color", 0}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    snprintf(command, sizeof command, "env -u NO_COLOR %s script -qec '%s help train %s' /dev/null </dev/null >%s 2>&1", cases[i].environment, PROTLM,
-             cases[i].options, scratch_path("typed"));
+    snprintf(command, sizeof command, "env -u NO_COLOR %s script -qec '%s help train %s' /dev/null </dev/null >%s 2>&1",
+             cases[i].environment, PROTLM, cases[i].options, scratch_path("typed"));
     assert_int_equal(system(command), 0);
     bool coloured = strstr(scratch_read("typed"), "\033[1") != NULL;
     if (coloured != cases[i].colours) fail_msg("%s: %s", command, coloured ? "coloured" : "not coloured");
@@ -116,7 +119,8 @@ static void info_names_what_it_found(void **state) {
   (void)state;
   program_result r = run("info");
   program_expect(&r, 0);
-  static const char *const words[] = {"compiler", "level_used", "total", "htslib", "linear_forward", "launched_by", "packed_data", "hugging_face"};
+  static const char *const words[] = {"compiler",       "level_used",  "total",       "htslib",
+                                      "linear_forward", "launched_by", "packed_data", "hugging_face"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++) program_expect_words(&r, r.out, words[i]);
   static const char *const masked[] = {"PROTLM_CPU=ref", NULL};
   r = program_line(&(program_options){.environment = masked}, "info --json", NULL);

@@ -14,7 +14,8 @@ enum { HELD_OUT = 12 };
 
 static void put_sequence(char *fasta, size_t bytes, size_t *used, int i) {
   *used += (size_t)snprintf(fasta + *used, bytes - *used, ">p%d\n", i);
-  for (int j = 0; j < 12 + 3 * i && *used + 2 < bytes; j++) fasta[(*used)++] = "LAGVSERTIDPKQNFYMHWC"[(i * 11 + j * (7 + i % 3) + j * j) % 20];
+  for (int j = 0; j < 12 + 3 * i && *used + 2 < bytes; j++)
+    fasta[(*used)++] = "LAGVSERTIDPKQNFYMHWC"[(i * 11 + j * (7 + i % 3) + j * j) % 20];
   fasta[(*used)++] = '\n';
 }
 
@@ -50,8 +51,8 @@ static void expect_same(const char *a, const char *b, const char *name) {
   if (strcmp(member(a, name, x), member(b, name, y)) != 0) fail_msg("%s: %s and %s", name, x, y);
 }
 
-static const char *const measured[] = {"eval_loss", "eval_loss_se", "eval_accuracy", "eval_count", "eval_loss_masked", "eval_count_masked", "gain_masked",
-                                       "baseline_frequency", "baseline_copy", "gain_masked_se"};
+static const char *const measured[] = {"eval_loss",         "eval_loss_se", "eval_accuracy",      "eval_count",    "eval_loss_masked",
+                                       "eval_count_masked", "gain_masked",  "baseline_frequency", "baseline_copy", "gain_masked_se"};
 
 /* ---- tests ---- */
 
@@ -60,16 +61,18 @@ static void eval_gives_what_training_measured(void **state) {
   (void)state;
   write_sequences("train.fasta", 20, 40);
   write_sequences("held_out.fasta", 0, HELD_OUT);
-  program_result r = program_line(NULL,
-                                  "train --model esm2_t6_8M --num-hidden-layers 2 --hidden-size 32 --num-attention-heads 2 --train {}/train.fasta --eval {}/held_out.fasta "
-                                  "--output-dir {}/run --max-steps 4 --batch-tokens 300 --max-length 40 --dtype fp32 --threads 1",
-                                  scratch_path(""));
+  program_result r = program_line(
+      NULL,
+      "train --model esm2_t6_8M --num-hidden-layers 2 --hidden-size 32 --num-attention-heads 2 --train {}/train.fasta --eval {}/held_out.fasta "
+      "--output-dir {}/run --max-steps 4 --batch-tokens 300 --max-length 40 --dtype fp32 --threads 1",
+      scratch_path(""));
   program_expect(&r, 0);
   snprintf(trained, sizeof trained, "%s", scratch_read("run/log.jsonl"));
   const char *last = strstr(trained, "\"step\":4,"), *next;
   while (last != NULL && (next = strstr(last + 1, "\"step\":4,")) != NULL) last = next;
   assert_non_null(last);
-  r = program_line(NULL, "eval --model {}/run/final --data {}/held_out.fasta --train {}/train.fasta --max-length 40 --threads 1 --json", scratch_path(""));
+  r = program_line(NULL, "eval --model {}/run/final --data {}/held_out.fasta --train {}/train.fasta --max-length 40 --threads 1 --json",
+                   scratch_path(""));
   program_expect(&r, 0);
   for (size_t i = 0; i < sizeof measured / sizeof *measured; i++) expect_same(r.out, last, measured[i]);
 }
@@ -155,8 +158,9 @@ static void a_preset_needs_random_weights(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(eval_gives_what_training_measured),  cmocka_unit_test(lines_of_sequences_add_up), cmocka_unit_test(the_order_of_the_file_does_not_matter),
-      cmocka_unit_test(masks_follow_seed_and_protocol),     cmocka_unit_test(results_go_where_they_are_sent), cmocka_unit_test(a_preset_needs_random_weights),
+      cmocka_unit_test(eval_gives_what_training_measured),     cmocka_unit_test(lines_of_sequences_add_up),
+      cmocka_unit_test(the_order_of_the_file_does_not_matter), cmocka_unit_test(masks_follow_seed_and_protocol),
+      cmocka_unit_test(results_go_where_they_are_sent),        cmocka_unit_test(a_preset_needs_random_weights),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -34,7 +34,8 @@ static bool is_plain(const int32_t *tokens, int64_t n) {
 }
 
 /* Rows of `expected` at `want` and of `got` at `at` agree; returns the largest difference. */
-static void compare_rows(const plm_safetensors *expected, int64_t want, const plm_safetensors *got, int64_t at, int64_t rows, const char *name) {
+static void compare_rows(const plm_safetensors *expected, int64_t want, const plm_safetensors *got, int64_t at, int64_t rows,
+                         const char *name) {
   const plm_tensor_info *e = plm_safetensors_find(expected, name), *g = plm_safetensors_find(got, name);
   assert_non_null(e);
   if (g == NULL) fail_msg("%s is not written", name);
@@ -45,7 +46,8 @@ static void compare_rows(const plm_safetensors *expected, int64_t want, const pl
     float a, b;
     memcpy(&a, (const char *)e->data + 4 * (want * C + i), 4);
     memcpy(&b, (const char *)g->data + 4 * (at * C + i), 4);
-    if (!(fabs((double)a - (double)b) <= HF_TOLERANCE)) fail_msg("%s: element %lld is %g, expected %g", name, (long long)i, (double)b, (double)a);
+    if (!(fabs((double)a - (double)b) <= HF_TOLERANCE))
+      fail_msg("%s: element %lld is %g, expected %g", name, (long long)i, (double)b, (double)a);
   }
 }
 
@@ -61,7 +63,8 @@ static int write_plain_sequences(const plm_safetensors *expected, int64_t chosen
     if (!is_plain(tokens + cu[s], cu[s + 1] - cu[s])) continue;
     chosen[count++] = s;
     used += (size_t)snprintf(fasta + used, sizeof fasta - used, ">s%lld\n", (long long)s);
-    for (int32_t i = cu[s] + 1; i + 1 < cu[s + 1]; i++) used += (size_t)snprintf(fasta + used, sizeof fasta - used, "%s", alphabet->tokens[tokens[i]]);
+    for (int32_t i = cu[s] + 1; i + 1 < cu[s + 1]; i++)
+      used += (size_t)snprintf(fasta + used, sizeof fasta - used, "%s", alphabet->tokens[tokens[i]]);
     used += (size_t)snprintf(fasta + used, sizeof fasta - used, "\n");
   }
   if (count > 0) scratch_write("plain.fasta", fasta, used);
@@ -76,12 +79,14 @@ static int check_case(const char *name) {
   assert_ok(plm_safetensors_open(path, &expected));
   int count = write_plain_sequences(expected, chosen);
   if (count > 0) {
-    snprintf(line, sizeof line, "inspect forward --model " FIXTURES "%s --fasta {}/plain.fasta --dtype fp32 --layers all --output {}/forward.safetensors", name);
+    snprintf(line, sizeof line,
+             "inspect forward --model " FIXTURES "%s --fasta {}/plain.fasta --dtype fp32 --layers all --output {}/forward.safetensors",
+             name);
     program_result r = program_line(NULL, line, scratch_path(""));
     program_expect(&r, 0);
     assert_ok(plm_safetensors_open(scratch_path("forward.safetensors"), &got));
-    const int32_t *cu = ints(got, "cu_seqlens", &bounds), *cu_expected = ints(expected, "cu_seqlens", &n), *tokens = ints(got, "tokens", &positions),
-                  *tokens_expected = ints(expected, "tokens", &n);
+    const int32_t *cu = ints(got, "cu_seqlens", &bounds), *cu_expected = ints(expected, "cu_seqlens", &n),
+                  *tokens = ints(got, "tokens", &positions), *tokens_expected = ints(expected, "tokens", &n);
     assert_int_equal(bounds, count + 1);
     for (int s = 0; s < count; s++) {
       int64_t rows = cu[s + 1] - cu[s], want = cu_expected[chosen[s]];
@@ -130,7 +135,9 @@ static void a_sequence_does_not_depend_on_its_file(void **state) {
 static void layers_and_slices_choose(void **state) {
   (void)state;
   scratch_write_text("records.fasta", ">a\nMKVLAGIPDE\n");
-  program_result r = program_line(NULL, "inspect forward --model " FIXTURES "d8 --fasta {} --layers 0,-1 --slice tokens --slice logits[0:2,4:6]", scratch_path("records.fasta"));
+  program_result r =
+      program_line(NULL, "inspect forward --model " FIXTURES "d8 --fasta {} --layers 0,-1 --slice tokens --slice logits[0:2,4:6]",
+                   scratch_path("records.fasta"));
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "hidden_states.0 ");
   program_expect_words(&r, r.out, "hidden_states.3 ");

@@ -24,9 +24,10 @@ static int run_on_small_disk(const char *size, const char *line) {
   snprintf(said, sizeof said, "%s", scratch_path("said"));
   snprintf(left, sizeof left, "%s", scratch_path("left"));
   mkdir(small, 0755);
-  snprintf(command, sizeof command,
-           "%s sh -c 'mount -t tmpfs -o size=%s tmpfs %s || exit 99; cd %s; env -u TMPDIR XDG_CACHE_HOME=%s %s %s >%s.out 2>%s; code=$?; find %s >%s; exit $code'",
-           namespace_command(), size, small, small, scratch_path("cache"), PROTLM, line, said, said, small, left);
+  snprintf(
+      command, sizeof command,
+      "%s sh -c 'mount -t tmpfs -o size=%s tmpfs %s || exit 99; cd %s; env -u TMPDIR XDG_CACHE_HOME=%s %s %s >%s.out 2>%s; code=$?; find %s >%s; exit $code'",
+      namespace_command(), size, small, small, scratch_path("cache"), PROTLM, line, said, said, small, left);
   int status = system(command);
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -53,10 +54,11 @@ static void a_disk_that_fills_leaves_only_whole_checkpoints(void **state) {
   char line[1024];
   (void)state;
   write_data();
-  snprintf(line, sizeof line,
-           "train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 64 --num-attention-heads 2 --batch-tokens 64 --max-length 32 --threads 1 "
-           "--train %s --output-dir run --max-steps 40 --save-steps 1 --save-total-limit 40",
-           scratch_path("data.fasta"));
+  snprintf(
+      line, sizeof line,
+      "train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 64 --num-attention-heads 2 --batch-tokens 64 --max-length 32 --threads 1 "
+      "--train %s --output-dir run --max-steps 40 --save-steps 1 --save-total-limit 40",
+      scratch_path("data.fasta"));
   int code = run_on_small_disk("3m", line);
   expect_told(code, "No space left");
   assert_null(strstr(scratch_read("left"), "/tmp-"));
@@ -66,7 +68,8 @@ static void a_result_that_does_not_fit_is_taken_back(void **state) {
   char line[1024];
   (void)state;
   write_data();
-  snprintf(line, sizeof line, "inspect forward --model " PLM_SOURCE_DIR "/tests/fixtures/parity/d8 --fasta %s --output x.safetensors", scratch_path("data.fasta"));
+  snprintf(line, sizeof line, "inspect forward --model " PLM_SOURCE_DIR "/tests/fixtures/parity/d8 --fasta %s --output x.safetensors",
+           scratch_path("data.fasta"));
   expect_told(run_on_small_disk("16k", line), "No space left");
   assert_null(strstr(scratch_read("left"), "safetensors"));
 }

@@ -43,8 +43,9 @@ static int setup(void **state) {
   scratch_write_text("in.fasta", fasta);
   mkdir(scratch_path("empty"), 0755);
   mkdir(scratch_path("other"), 0755);
-  program_result r = run("train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 32 --batch-tokens 64 ",
-                         "--threads 1 --train {}/in.fasta --max-steps 2 --save-steps 1 --output-dir {}/run");
+  program_result r =
+      run("train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 32 --batch-tokens 64 ",
+          "--threads 1 --train {}/in.fasta --max-steps 2 --save-steps 1 --output-dir {}/run");
   return r.code;
 }
 
@@ -196,7 +197,8 @@ static void a_checkpoint_can_be_named_itself(void **state) {
 /* ---- what was changed ---- */
 
 static void what_was_left_out_or_changed_is_said(void **state) {
-  static const char *const lines[] = {"inspect tokens --fasta", "inspect batch --model esm2_t6_8M --train", "eval --model {}/run/final --threads 1 --data",
+  static const char *const lines[] = {"inspect tokens --fasta", "inspect batch --model esm2_t6_8M --train",
+                                      "eval --model {}/run/final --threads 1 --data",
                                       "inspect forward --model {}/run/final --threads 1 --fasta"};
   static const char *const words[] = {"1 sequences left out", "1 empty sequences left out", "1 '*' inside sequences read as X",
                                       "1 'J', which has no token, read as X"};
@@ -206,7 +208,8 @@ static void what_was_left_out_or_changed_is_said(void **state) {
     for (int again = 0; again < 2; again++) { /* the second time from the packed form */
       program_result r = run(lines[i], " {}/odd.fasta --on-invalid skip");
       program_expect(&r, 0);
-      for (size_t j = 0; j < sizeof words / sizeof *words; j++) program_expect_words(&r, i == 0 ? r.out : r.err, words[j]); /* what was asked for */
+      for (size_t j = 0; j < sizeof words / sizeof *words; j++)
+        program_expect_words(&r, i == 0 ? r.out : r.err, words[j]); /* what was asked for */
     }
   expect(EVAL, "--train {}/odd.fasta --on-invalid skip", 0, words[0]);
 }

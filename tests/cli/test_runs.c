@@ -14,10 +14,12 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-#define TINY "--model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --batch-tokens 64 --max-length 32 --threads 1 "
+#define TINY \
+  "--model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --batch-tokens 64 --max-length 32 --threads 1 "
 
 static void make_data(void) {
-  scratch_write_text("data.fasta", ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n>c\nGSHMRQLEERLGLIEVQAPI\n>d\nMENFQKVEKIGEGTYGVVYK\n");
+  scratch_write_text("data.fasta",
+                     ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n>c\nGSHMRQLEERLGLIEVQAPI\n>d\nMENFQKVEKIGEGTYGVVYK\n");
 }
 
 /* train TINY on the data with `more` options; "OUT" stands for the directory `out` of the scratch. */
@@ -96,8 +98,8 @@ static pid_t start_long_run(const char *out) {
   if (child != 0) return child;
   if (freopen("/dev/null", "w", stderr) == NULL || freopen("/dev/null", "w", stdout) == NULL) _exit(126);
   char command[3000];
-  snprintf(command, sizeof command, "exec '%s' train " TINY "--train '%s' --output-dir '%s' --max-steps 100000000 --logging-steps 1", PROTLM, scratch_path("data.fasta"),
-           scratch_path(out));
+  snprintf(command, sizeof command, "exec '%s' train " TINY "--train '%s' --output-dir '%s' --max-steps 100000000 --logging-steps 1",
+           PROTLM, scratch_path("data.fasta"), scratch_path(out));
   execl("/bin/sh", "sh", "-c", command, (char *)NULL);
   _exit(126);
 }
@@ -165,7 +167,8 @@ static void a_limit_on_file_sizes_is_an_error_not_a_signal(void **state) {
   (void)state;
   make_data();
   char command[3000];
-  snprintf(command, sizeof command, "ulimit -f 8; exec '%s' train " TINY "--train '%s' --max-steps 2 --save-steps 1 --output-dir '%s' 2>'%s'", PROTLM,
+  snprintf(command, sizeof command,
+           "ulimit -f 8; exec '%s' train " TINY "--train '%s' --max-steps 2 --save-steps 1 --output-dir '%s' 2>'%s'", PROTLM,
            scratch_path("data.fasta"), scratch_path("limited"), scratch_path("limited.err"));
   int status = system(command);
   assert_true(WIFEXITED(status));
@@ -177,8 +180,8 @@ static void a_limit_on_file_sizes_is_an_error_not_a_signal(void **state) {
 /* A run of two steps that may have so many MiB of addresses; its exit code, or 128 + signal. What it said is in the file addresses.err. */
 static int train_within(int mebibytes) {
   char command[3000];
-  snprintf(command, sizeof command, "ulimit -v %d; '%s' train " TINY "--train '%s' --max-steps 2 --output-dir '%s' 2>'%s'; exit $?", 1024 * mebibytes, PROTLM,
-           scratch_path("data.fasta"), scratch_path("addresses"), scratch_path("addresses.err"));
+  snprintf(command, sizeof command, "ulimit -v %d; '%s' train " TINY "--train '%s' --max-steps 2 --output-dir '%s' 2>'%s'; exit $?",
+           1024 * mebibytes, PROTLM, scratch_path("data.fasta"), scratch_path("addresses"), scratch_path("addresses.err"));
   assert_ok(plm_tree_remove(scratch_path("addresses")));
   int status = system(command);
   assert_true(WIFEXITED(status));
@@ -224,7 +227,8 @@ static void names_with_spaces_and_accents_work(void **state) {
   (void)state;
   mkdir(scratch_path("my d\xc3\xa9sk"), 0755);
   scratch_write_text("my d\xc3\xa9sk/data.fasta", ">a b\nMKVLAGIPDEMKTAYIAKQR\n>c\nMKTAYIAKQRQISFVKSHFS\n");
-  program_result r = program_line(NULL, "train " TINY "--max-steps 2 --train {}/data.fasta --output-dir {}/run", scratch_path("my d\xc3\xa9sk"));
+  program_result r =
+      program_line(NULL, "train " TINY "--max-steps 2 --train {}/data.fasta --output-dir {}/run", scratch_path("my d\xc3\xa9sk"));
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "protlm eval --model '"); /* the next command can be pasted into a shell */
   assert_true(exists("my d\xc3\xa9sk/run/final/model.safetensors"));
@@ -317,7 +321,8 @@ static void typed_options_win_over_a_runs_own_configuration(void **state) {
   program_expect_words(&r, r.err, "(7.00 epochs)");
   r = program_line(NULL, "train --config {}/config.yaml --max-steps 1 --dry-run --output-dir {}/other", scratch_path("first"));
   program_expect(&r, 0);
-  r = program_line(NULL, "train --config {}/config.yaml --max-steps 3 --warmup-steps 5 --dry-run --output-dir {}/other", scratch_path("first"));
+  r = program_line(NULL, "train --config {}/config.yaml --max-steps 3 --warmup-steps 5 --dry-run --output-dir {}/other",
+                   scratch_path("first"));
   expect_answer(&r, 2, "--warmup-steps 5");
 }
 

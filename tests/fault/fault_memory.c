@@ -37,20 +37,24 @@ static int64_t fail_each(plm_status (*work)(void), const char *name) {
     status = work();
     bool was_hit = plm_alloc_count() - before >= n;
     plm_alloc_fail_at(0);
-    if (plm_alloc_live() != live) fail_msg("%s: allocation %lld failed, and %lld leaked", name, (long long)n, (long long)(plm_alloc_live() - live));
+    if (plm_alloc_live() != live)
+      fail_msg("%s: allocation %lld failed, and %lld leaked", name, (long long)n, (long long)(plm_alloc_live() - live));
     if (!was_hit) {
       assert_ok(status);
       break;
     }
-    if (status == PLM_OK) survived++;
-    else if (status != PLM_E_RESOURCE) fail_msg("%s: allocation %lld failed: %s: %s", name, (long long)n, plm_status_name(status), plm_error_message());
+    if (status == PLM_OK)
+      survived++;
+    else if (status != PLM_E_RESOURCE)
+      fail_msg("%s: allocation %lld failed: %s: %s", name, (long long)n, plm_status_name(status), plm_error_message());
     if (work != save) continue;
     tiny_run_check(&run, 1, true, "a failed allocation");
     tiny_run_remove(&run, 2);
     tiny_run_set(&run, 2);
   }
   tiny_run_check(&run, 1, true, name);
-  printf("%s: %lld allocations counted = %lld failed in turn (%lld did not matter)\n", name, (long long)n - 1, (long long)n - 1, (long long)survived);
+  printf("%s: %lld allocations counted = %lld failed in turn (%lld did not matter)\n", name, (long long)n - 1, (long long)n - 1,
+         (long long)survived);
   return n - 1;
 }
 

@@ -23,8 +23,10 @@ static char *read_log(const char *name) {
   char *path, *data = NULL;
   size_t bytes;
   assert_ok(plm_path_join(directory, name, &path));
-  if (plm_file_exists(path)) assert_ok(plm_file_read(path, 1 << 20, &data, &bytes));
-  else assert_ok(plm_strdup("", &data));
+  if (plm_file_exists(path))
+    assert_ok(plm_file_read(path, 1 << 20, &data, &bytes));
+  else
+    assert_ok(plm_strdup("", &data));
   plm_free(path);
   return data;
 }
@@ -74,7 +76,8 @@ static void check_lines(bool is_complete, const char *what) {
     int in_log = count_of(log, line, length), in_replaced = count_of(replaced, line, length);
     if (in_log > 1 || in_replaced > 1 || in_log + in_replaced == 0)
       fail_msg("after %s line %d is %d times in the log and %d times among the replaced", what, step, in_log, in_replaced);
-    if (is_complete && (in_log != (step <= FROM_STEP) || in_replaced != (step > FROM_STEP))) fail_msg("after %s line %d is in the wrong file", what, step);
+    if (is_complete && (in_log != (step <= FROM_STEP) || in_replaced != (step > FROM_STEP)))
+      fail_msg("after %s line %d is in the wrong file", what, step);
     line += length;
   }
   plm_free(log);
@@ -114,8 +117,8 @@ static void every_operation_fails_in_turn(void **state) {
       check_lines(true, what);
       check_table(table, what);
     }
-    printf("%s%s: %lld operations counted = %lld operations failed\n", strerror(errors[e / 2]), e % 2 == 1 ? ", lasting" : "", (long long)n - 2,
-           (long long)n - 2);
+    printf("%s%s: %lld operations counted = %lld operations failed\n", strerror(errors[e / 2]), e % 2 == 1 ? ", lasting" : "",
+           (long long)n - 2, (long long)n - 2);
   }
   plm_free(table);
 }

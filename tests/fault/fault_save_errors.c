@@ -14,7 +14,8 @@ static bool try_save(tiny_run *run, const faulty_plan *plan) {
   plm_status status = tiny_run_save(run, 2);
   bool was_hit = faulty_fs_failures() > 0;
   char what[640];
-  snprintf(what, sizeof what, "%s failed with '%s'%s", faulty_fs_failed(), strerror(plan->error), plan->stays_broken ? " from then on" : "");
+  snprintf(what, sizeof what, "%s failed with '%s'%s", faulty_fs_failed(), strerror(plan->error),
+           plan->stays_broken ? " from then on" : "");
   faulty_fs_remove();
   if (!was_hit) {
     assert_ok(status);
@@ -45,8 +46,8 @@ static void every_operation_with(int error, bool stays_broken, size_t largest_wr
   for (int64_t n = 1;; n++)
     if (!try_save(&run, &(faulty_plan){.fail_at = n, .error = error, .stays_broken = stays_broken, .largest_write = largest_write})) break;
   printf("%s%s%s: %lld operations counted = %lld operations failed; %lld ended the save, %lld it could do without\n", strerror(error),
-         stays_broken ? ", lasting" : "", largest_write > 0 ? ", short writes" : "", (long long)counted, (long long)counted, (long long)failed,
-         (long long)(counted - failed));
+         stays_broken ? ", lasting" : "", largest_write > 0 ? ", short writes" : "", (long long)counted, (long long)counted,
+         (long long)failed, (long long)(counted - failed));
   assert_true(counted > 50 && failed > counted / 2);
   tiny_run_destroy(&run);
   assert_ok(plm_tree_remove(run.directory));
@@ -89,8 +90,10 @@ static void a_damaged_one_in_the_way_is_replaced(void **state) {
     was_hit = faulty_fs_failures() > 0;
     faulty_fs_remove();
     assert_true(was_hit || status == PLM_OK);
-    if (status == PLM_OK) assert_true(tiny_run_has(&run, 2));
-    else if (!tiny_run_has(&run, 2) && !is_still_damaged(model)) fail_msg("operation %lld failed and what was in the way is gone", (long long)n);
+    if (status == PLM_OK)
+      assert_true(tiny_run_has(&run, 2));
+    else if (!tiny_run_has(&run, 2) && !is_still_damaged(model))
+      fail_msg("operation %lld failed and what was in the way is gone", (long long)n);
     plm_free(model);
     tiny_run_remove(&run, 2);
     assert_int_equal(tiny_run_check(&run, 1, false, "replacing"), 1);

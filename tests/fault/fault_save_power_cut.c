@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-static const char *const cut_names[FAULTY_CUTS] = {"everything kept", "everything unsynced lost", "data lost, names kept", "names lost, data kept",
-                                                   "unsynced data and names garbled"};
+static const char *const cut_names[FAULTY_CUTS] = {"everything kept", "everything unsynced lost", "data lost, names kept",
+                                                   "names lost, data kept", "unsynced data and names garbled"};
 
 /* False when the save has fewer than n operations. */
 static bool cut_at(tiny_run *run, int64_t n, faulty_cut mode, uint64_t seed) {

@@ -36,7 +36,8 @@ static void check(int condition) {
 /* Everything that a run reads of a dataset. */
 static void use(const plm_dataset *dataset) {
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
-  plm_packer_options options = {.alphabet = plm_alphabet_esm2(), .policy = {.invalid = PLM_INVALID_X}, .masked = true, .max_length = 64, .micro_batch_tokens = 64};
+  plm_packer_options options = {
+      .alphabet = plm_alphabet_esm2(), .policy = {.invalid = PLM_INVALID_X}, .masked = true, .max_length = 64, .micro_batch_tokens = 64};
   plm_packed *packed = NULL;
   int64_t residues = 0;
   plm_mask_options_defaults(&options.mask);

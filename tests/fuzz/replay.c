@@ -49,8 +49,12 @@ static size_t mutate(uint64_t round, uint8_t *data, size_t size) {
     size_t at = r.word[1] % size, n = 1 + r.word[2] % 16;
     size_t other = r.word[3] % files;
     switch (r.word[0] % 6) {
-      case 0: data[at] = (uint8_t)r.word[2]; break;
-      case 1: data[at] ^= (uint8_t)(1u << r.word[2] % 8); break;
+      case 0:
+        data[at] = (uint8_t)r.word[2];
+        break;
+      case 1:
+        data[at] ^= (uint8_t)(1u << r.word[2] % 8);
+        break;
       case 2:
         if (n > size - at) n = size - at;
         if (size + n > MOST_BYTES) break;
@@ -62,7 +66,9 @@ static size_t mutate(uint64_t round, uint8_t *data, size_t size) {
         memmove(data + at, data + at + n, size - at - n);
         size -= n;
         break;
-      case 4: size = at; break;
+      case 4:
+        size = at;
+        break;
       default:
         if (n > size - at) n = size - at;
         if (n > corpus[other].bytes) n = corpus[other].bytes;

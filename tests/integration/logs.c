@@ -47,11 +47,13 @@ void log_expect_each_step_once(const char *run, int64_t first, int64_t last) {
   json_array_foreach(lines, i, line) {
     int64_t step = log_count(line, "step");
     if (log_is_training(line)) {
-      if (step != expected) fail_msg("%s/log.jsonl line %zu: step %lld where %lld is due", run, i + 1, (long long)step, (long long)expected);
+      if (step != expected)
+        fail_msg("%s/log.jsonl line %zu: step %lld where %lld is due", run, i + 1, (long long)step, (long long)expected);
       expected++;
     } else {
       if (step <= evaluated) fail_msg("%s/log.jsonl line %zu: step %lld is evaluated again", run, i + 1, (long long)step);
-      if (step != expected - 1) fail_msg("%s/log.jsonl line %zu: an evaluation of step %lld after step %lld", run, i + 1, (long long)step, (long long)expected - 1);
+      if (step != expected - 1)
+        fail_msg("%s/log.jsonl line %zu: an evaluation of step %lld after step %lld", run, i + 1, (long long)step, (long long)expected - 1);
       evaluated = step;
     }
   }
@@ -74,7 +76,8 @@ static void remove_times(json_t *line) {
   json_t *value;
   void *next;
   json_object_foreach_safe(line, next, name, value) {
-    if (is_time(name, strlen(name))) json_object_set_new(line, name, json_string(json_is_number(value) || json_is_null(value) ? "a number" : "?"));
+    if (is_time(name, strlen(name)))
+      json_object_set_new(line, name, json_string(json_is_number(value) || json_is_null(value) ? "a number" : "?"));
   }
 }
 
@@ -114,7 +117,8 @@ static void expect_same_csv(const char *run_a, const char *run_b) {
       size_t n = take_cell(&a, &x), m = take_cell(&b, &y), name_length = take_cell(&name, &column);
       bool same = line > 1 && is_time(column, name_length) ? (n > 0) == (m > 0) : n == m && strncmp(x, y, n) == 0;
       if (!same)
-        fail_msg("metrics.csv line %d, column %.*s: %.*s in %s, %.*s in %s", line, (int)name_length, column, (int)n, x, run_a, (int)m, y, run_b);
+        fail_msg("metrics.csv line %d, column %.*s: %.*s in %s, %.*s in %s", line, (int)name_length, column, (int)n, x, run_a, (int)m, y,
+                 run_b);
     }
     if (*a != *b || *a != '\n') fail_msg("metrics.csv line %d: its end differs between %s and %s", line, run_a, run_b);
     a++, b++;
@@ -127,7 +131,8 @@ void log_expect_same(const char *run_a, const char *run_b) {
 }
 
 /* The cell of metrics.csv that a value of log.jsonl stands for. */
-static void expect_cell(const char *run, int line, const json_t *object, const char *column, size_t column_length, const char *cell, size_t length) {
+static void expect_cell(const char *run, int line, const json_t *object, const char *column, size_t column_length, const char *cell,
+                        size_t length) {
   char name[64], expected[64] = "";
   snprintf(name, sizeof name, "%.*s", (int)column_length, column);
   const json_t *value = json_object_get(object, name);
@@ -139,7 +144,9 @@ static void expect_cell(const char *run, int line, const json_t *object, const c
     if (json_is_null(value)) snprintf(expected, sizeof expected, "nan");
     same = strlen(expected) == length && strncmp(expected, cell, length) == 0;
   }
-  if (!same) fail_msg("%s/metrics.csv line %d, column %s: %.*s, but log.jsonl says %s", run, line, name, (int)length, cell, value != NULL ? json_dumps(value, JSON_ENCODE_ANY) : "nothing");
+  if (!same)
+    fail_msg("%s/metrics.csv line %d, column %s: %.*s, but log.jsonl says %s", run, line, name, (int)length, cell,
+             value != NULL ? json_dumps(value, JSON_ENCODE_ANY) : "nothing");
 }
 
 void log_expect_csv_matches(const char *run) {

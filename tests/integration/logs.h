@@ -9,7 +9,7 @@
 /* All lines of <run>/log.jsonl; the caller decrefs. A line that isn't a JSON object of its own fails the test. */
 json_t *log_read(const char *run);
 
-bool log_is_training(const json_t *line); /* has "loss" */
+bool log_is_training(const json_t *line);                /* has "loss" */
 double log_number(const json_t *line, const char *name); /* fails the test when it isn't a number */
 int64_t log_count(const json_t *line, const char *name); /* ... an integer */
 

@@ -55,7 +55,8 @@ static void set_signals(const run_options *options) {
 
 static void become_program(const run_options *options, const run_process *process, char **argv) {
   int in = open(options->input != NULL ? options->input : "/dev/null", O_RDONLY);
-  int out = open(process->out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644), err = open(process->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+  int out = open(process->out, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644),
+      err = open(process->err, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
   child_must(in >= 0 && out >= 0 && err >= 0, "opening standard input and output");
   child_must(dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2, "dup2");
   if (options->file_bytes > 0) {

@@ -15,7 +15,9 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-#define ENDLESS "train " TINY_MODEL " " TINY_BATCH " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 1000000 --max-steps 1000000 --train {}/own.plmd"
+#define ENDLESS                      \
+  "train " TINY_MODEL " " TINY_BATCH \
+  " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 1000000 --max-steps 1000000 --train {}/own.plmd"
 
 /* own.plmd: the packed form that protlm makes beside a FASTA file. */
 static void make_packed_file(void) {

@@ -57,14 +57,16 @@ static void a_full_disk_is_said_with_numbers(void **state) {
 
 static void with_room_again_it_goes_on(void **state) {
   (void)state;
-  if (mount("none", file_path("small"), "tmpfs", MS_REMOUNT, "size=16m") != 0) fail_msg("the file system can't be made larger: %s", strerror(errno));
+  if (mount("none", file_path("small"), "tmpfs", MS_REMOUNT, "size=16m") != 0)
+    fail_msg("the file system can't be made larger: %s", strerror(errno));
   no_room_expect_finish("small/run");
 }
 
 /* Full from the first byte on: nothing is trained that could not be saved. */
 static void a_disk_without_any_room_is_refused(void **state) {
   (void)state;
-  if (mount("none", file_path("small"), "tmpfs", MS_REMOUNT, "size=20m") != 0) fail_msg("the file system can't be made larger: %s", strerror(errno));
+  if (mount("none", file_path("small"), "tmpfs", MS_REMOUNT, "size=20m") != 0)
+    fail_msg("the file system can't be made larger: %s", strerror(errno));
   fill("small/ballast", 20 << 20);
   run_result r = run_protlm(NULL, NO_ROOM_TRAIN " --output-dir {}/small/other");
   run_expect(&r, 6);

@@ -34,12 +34,13 @@ static void every_form_of_fasta_gives_the_same_run(void **state) {
   (void)state;
   run_result r = run_protlm(NULL, "train " REST " --train {}/proteins.fasta --output-dir {}/plain");
   run_expect(&r, 0);
-  shell("cd %s && gzip -kn proteins.fasta && sed 's/$/\\r/' proteins.fasta >crlf.fasta && awk '/^>/{n++} n<=13' proteins.fasta >first.fasta && "
-        "awk '/^>/{n++} n>13' proteins.fasta >second.fasta && sed '/^>/!s/.*/\\L&/' proteins.fasta >lower.fasta",
-        scratch_path(""));
+  shell(
+      "cd %s && gzip -kn proteins.fasta && sed 's/$/\\r/' proteins.fasta >crlf.fasta && awk '/^>/{n++} n<=13' proteins.fasta >first.fasta && "
+      "awk '/^>/{n++} n>13' proteins.fasta >second.fasta && sed '/^>/!s/.*/\\L&/' proteins.fasta >lower.fasta",
+      scratch_path(""));
   static const char *const forms[][2] = {
-      {"gzip", "--train {}/proteins.fasta.gz"},  {"crlf", "--train {}/crlf.fasta"},
-      {"lower", "--train {}/lower.fasta"},       {"parts", "--train {}/first.fasta --train {}/second.fasta"},
+      {"gzip", "--train {}/proteins.fasta.gz"},    {"crlf", "--train {}/crlf.fasta"},
+      {"lower", "--train {}/lower.fasta"},         {"parts", "--train {}/first.fasta --train {}/second.fasta"},
       {"alias", "--train-file {}/proteins.fasta"}, {"underscore", "--train_file {}/proteins.fasta"},
   };
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
@@ -88,8 +89,10 @@ static void hdf5_gives_the_run_of_its_fasta(void **state) {
 
 static void config_yaml_repeats_the_run(void **state) {
   (void)state;
-  run_result r = run_protlm(NULL, "train " REST " --train {}/proteins.fasta --eval {}/proteins.fasta --eval-steps 2 --mask-probability 0.2 --weight-decay 0.05 "
-                                  "--lr-scheduler-type cosine --warmup-steps 0.3 --eval-draws 2 --save-total-limit 3 --output-dir {}/origin");
+  run_result r =
+      run_protlm(NULL, "train " REST
+                       " --train {}/proteins.fasta --eval {}/proteins.fasta --eval-steps 2 --mask-probability 0.2 --weight-decay 0.05 "
+                       "--lr-scheduler-type cosine --warmup-steps 0.3 --eval-draws 2 --save-total-limit 3 --output-dir {}/origin");
   run_expect(&r, 0);
   file_copy("origin/config.yaml", "run.yaml");
   r = run_protlm(NULL, "train --config {}/run.yaml --output-dir {}/repeated");
@@ -111,8 +114,10 @@ static void the_environment_stands_between_flags_and_file(void **state) {
   static const char *const environment[] = {"PROTLM_MAX_STEPS=3", "PROTLM_SEED=11", NULL};
   const run_options options = {.environment = environment};
   file_write("half.yaml", "max-steps: 5\nsave-steps: 1\n");
-  run_result r = run_protlm(&options, "train " TINY_MODEL " " TINY_BATCH " --train {}/proteins.fasta --logging-steps 1 --threads 1 --dtype fp32 --config {}/half.yaml --seed 12 "
-                                      "--output-dir {}/environment");
+  run_result r =
+      run_protlm(&options, "train " TINY_MODEL " " TINY_BATCH
+                           " --train {}/proteins.fasta --logging-steps 1 --threads 1 --dtype fp32 --config {}/half.yaml --seed 12 "
+                           "--output-dir {}/environment");
   run_expect(&r, 0);
   assert_int_equal(run_steps_of(r.err).last, 3);
   assert_int_equal(file_count_checkpoints("environment"), 3);
@@ -127,7 +132,8 @@ static void a_dry_run_touches_no_run(void **state) {
   shell("mkdir %s", file_path("dry"));
   file_copy("proteins.fasta", "dry/proteins.fasta");
   uint64_t before = file_fingerprint("dry");
-  run_result r = run_protlm(NULL, "train " REST " --train {}/dry/proteins.fasta --dry-run --output-dir {}/dry/run --cache-dir {}/elsewhere");
+  run_result r =
+      run_protlm(NULL, "train " REST " --train {}/dry/proteins.fasta --dry-run --output-dir {}/dry/run --cache-dir {}/elsewhere");
   run_expect(&r, 0);
   run_expect_words(&r, r.out, "Dry run");
   run_expect_words(&r, r.err, "memory:");
@@ -148,7 +154,8 @@ static void results_are_models(void **state) {
   run_expect(&r, 0);
   r = run_protlm(NULL, "inspect forward --model {}/plain/final --fasta {}/first.fasta");
   run_expect(&r, 0);
-  r = run_protlm(NULL, "train --model {}/plain/final " TINY_BATCH " --train {}/proteins.fasta --threads 1 --dtype fp32 --logging-steps 1 --max-steps 2 --output-dir {}/onward");
+  r = run_protlm(NULL, "train --model {}/plain/final " TINY_BATCH
+                       " --train {}/proteins.fasta --threads 1 --dtype fp32 --logging-steps 1 --max-steps 2 --output-dir {}/onward");
   run_expect(&r, 0);
   r = run_protlm(NULL, "ckpt verify {}/plain {}/onward/checkpoint-2");
   run_expect(&r, 0);

@@ -19,13 +19,15 @@
 
 enum { STEPS = 40, SAVE_STEPS = 5, EVAL_STEPS = 7 };
 
-#define COMMAND TINY_TRAIN " -v --eval {}/proteins.fasta --max-steps 40 --save-steps 5 --eval-steps 7 --dtype %s --threads %d --output-dir {}/%s"
+#define COMMAND \
+  TINY_TRAIN " -v --eval {}/proteins.fasta --max-steps 40 --save-steps 5 --eval-steps 7 --dtype %s --threads %d --output-dir {}/%s"
 
 typedef struct setting {
   const char *name, *dtype;
   int threads;
 } setting;
-static setting settings[] = {{"fp32_one_thread", "fp32", 1}, {"fp32_two_threads", "fp32", 2}, {"bf16_one_thread", "bf16", 1}, {"bf16_two_threads", "bf16", 2}};
+static setting settings[] = {
+    {"fp32_one_thread", "fp32", 1}, {"fp32_two_threads", "fp32", 2}, {"bf16_one_thread", "bf16", 1}, {"bf16_two_threads", "bf16", 2}};
 
 static uint64_t seed, draws;
 
@@ -98,12 +100,14 @@ static void expect_graceful(const run_result *r, const run_steps *steps, int64_t
   if (r->signal == SIGTERM && (steps->count == 0 || reached == STEPS)) return; /* not yet, or no longer, listening */
   if (r->code == 0 && reached == STEPS) return;
   run_expect(r, 75);
-  if (newest != reached) fail_msg("SIGTERM after step %lld left checkpoint-%lld\n%s\n%s", (long long)reached, (long long)newest, r->command, r->err);
+  if (newest != reached)
+    fail_msg("SIGTERM after step %lld left checkpoint-%lld\n%s\n%s", (long long)reached, (long long)newest, r->command, r->err);
 }
 
 static void expect_continues(const run_result *r, const run_steps *steps, int64_t newest_before) {
   if (steps->count == 0 || steps->first == newest_before + 1) return;
-  fail_msg("the first step after checkpoint-%lld was step %lld\n%s\n%s", (long long)newest_before, (long long)steps->first, r->command, r->err);
+  fail_msg("the first step after checkpoint-%lld was step %lld\n%s\n%s", (long long)newest_before, (long long)steps->first, r->command,
+           r->err);
 }
 
 /* Start once, disturb it if `disturb`; true when the run is over. */
@@ -138,7 +142,8 @@ static void expect_undisturbed(const char *run, const char *undisturbed, const t
   log_expect_each_step_once(run, 1, STEPS);
   log_expect_same(run, undisturbed);
   log_expect_csv_matches(run);
-  if (strstr(file_list(run, NULL), "tmp-") != NULL || strstr(file_list(run, NULL), ".trash-") != NULL) fail_msg("%s holds leftovers: %s", run, file_list(run, NULL));
+  if (strstr(file_list(run, NULL), "tmp-") != NULL || strstr(file_list(run, NULL), ".trash-") != NULL)
+    fail_msg("%s holds leftovers: %s", run, file_list(run, NULL));
   if (t->executed > STEPS + (int64_t)t->kills * SAVE_STEPS)
     fail_msg("%lld steps for a run of %d that was killed %d times and saves every %d", (long long)t->executed, STEPS, t->kills, SAVE_STEPS);
 }
@@ -182,6 +187,7 @@ int main(void) {
   printf("to draw the same again: PROTLM_SEED=%llu PROTLM_KILLS=%d\n", (unsigned long long)seed, wanted_kills());
   struct CMUnitTest tests[4];
   for (int i = 0; i < 4; i++)
-    tests[i] = (struct CMUnitTest){.name = settings[i].name, .test_func = killed_and_resumed_equals_undisturbed, .initial_state = &settings[i]};
+    tests[i] =
+        (struct CMUnitTest){.name = settings[i].name, .test_func = killed_and_resumed_equals_undisturbed, .initial_state = &settings[i]};
   return cmocka_run_group_tests(tests, run_setup, scratch_teardown);
 }

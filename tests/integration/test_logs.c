@@ -25,7 +25,8 @@ static void expect_keys(const json_t *line, const char *keys) {
   size_t used = 0;
   const char *name;
   json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)line, name, value) used += (size_t)snprintf(found + used, sizeof found - used, "%s%s", used > 0 ? " " : "", name);
+  json_object_foreach((json_t *)(uintptr_t)line, name, value) used +=
+      (size_t)snprintf(found + used, sizeof found - used, "%s%s", used > 0 ? " " : "", name);
   assert_string_equal(found, keys);
 }
 
@@ -37,9 +38,11 @@ static void lines_have_these_keys(void **state) {
     if (log_is_training(line))
       expect_keys(line, "step epoch loss grad_norm learning_rate tokens residues seconds residues_per_s data_wait");
     else
-      expect_keys(line, "step epoch eval_loss eval_loss_se eval_perplexity eval_accuracy eval_count eval_loss_masked eval_loss_masked_se eval_perplexity_masked "
-                        "eval_accuracy_masked eval_count_masked baseline_frequency baseline_copy baseline_frequency_masked baseline_copy_masked gain_masked "
-                        "gain_masked_se eval_seconds");
+      expect_keys(
+          line,
+          "step epoch eval_loss eval_loss_se eval_perplexity eval_accuracy eval_count eval_loss_masked eval_loss_masked_se eval_perplexity_masked "
+          "eval_accuracy_masked eval_count_masked baseline_frequency baseline_copy baseline_frequency_masked baseline_copy_masked gain_masked "
+          "gain_masked_se eval_seconds");
   }
   json_decref(lines);
 }
@@ -118,7 +121,8 @@ static void totals_add_up(void **state) {
     double rate = log_number(line, "residues_per_s");
     if (fabs(rate * interval / (double)trained - 1) > 1e-3)
       fail_msg("line %zu: %.9g residues/s, but %lld in %.9g s", i + 1, rate, (long long)trained, interval);
-    if (fabs(log_number(line, "epoch") - epoch - 0.125) > 1e-6) fail_msg("line %zu: epoch %.9g after %.9g", i + 1, log_number(line, "epoch"), epoch);
+    if (fabs(log_number(line, "epoch") - epoch - 0.125) > 1e-6)
+      fail_msg("line %zu: epoch %.9g after %.9g", i + 1, log_number(line, "epoch"), epoch);
     double wait = log_number(line, "data_wait");
     if (!(wait >= 0 && wait <= 1)) fail_msg("line %zu: data_wait %.9g", i + 1, wait);
     seconds = log_number(line, "seconds"), epoch = log_number(line, "epoch");
@@ -131,7 +135,8 @@ static void totals_add_up(void **state) {
 static void metrics_csv_says_the_same(void **state) {
   (void)state;
   log_expect_csv_matches("run");
-  if (strncmp(file_read("run/metrics.csv"), "epoch,step,loss,", 16) != 0) fail_msg("the demo's columns don't come first: %.40s", file_read("run/metrics.csv"));
+  if (strncmp(file_read("run/metrics.csv"), "epoch,step,loss,", 16) != 0)
+    fail_msg("the demo's columns don't come first: %.40s", file_read("run/metrics.csv"));
 }
 
 /* In the shape of Hugging Face's Trainer, whose plot scripts read it. */
@@ -152,7 +157,8 @@ static void trainer_state_has_the_same_history(void **state) {
 /* A line for several steps holds the token-weighted mean of their losses, and the last step's rate. */
 static void longer_intervals_are_means(void **state) {
   (void)state;
-  run_result r = run_protlm(NULL, "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA " --threads 1 --dtype fp32 --warmup-steps 10 --max-steps 24 --logging-steps 5 --output-dir {}/five");
+  run_result r = run_protlm(NULL, "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA
+                                  " --threads 1 --dtype fp32 --warmup-steps 10 --max-steps 24 --logging-steps 5 --output-dir {}/five");
   run_expect(&r, 0);
   json_t *single = log_read("run"), *five = log_read("five"), *line, *part;
   size_t i, j;
@@ -190,7 +196,8 @@ static void seconds_include_earlier_starts(void **state) {
     if (log_count(line, "step") == 24) first = seconds;
     before = seconds;
   }
-  if (before > first + r.seconds + 1) fail_msg("%.9g s, though the first start took %.9g s and the second %.9g s", before, first, r.seconds);
+  if (before > first + r.seconds + 1)
+    fail_msg("%.9g s, though the first start took %.9g s and the second %.9g s", before, first, r.seconds);
   json_decref(lines);
 }
 

@@ -12,9 +12,12 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-/* The first update makes weights of 1e3; the loss and gradient then leave fp32 within a few steps. --learning-rate takes no more than 1e3. */
-#define EXPLODE_ON(data) "train " TINY_MODEL " " data " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --logging-steps 1 --threads 1 --learning-rate 1000 " \
-                "--lr-scheduler-type constant --max-grad-norm 0 --max-steps 200 --save-steps 1"
+/* The first update makes weights of 1e3; the loss and gradient then leave fp32 within a few steps. --learning-rate takes no more than 1e3.
+ */
+#define EXPLODE_ON(data)                                                                                              \
+  "train " TINY_MODEL " " data                                                                                        \
+  " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --logging-steps 1 --threads 1 --learning-rate 1000 " \
+  "--lr-scheduler-type constant --max-grad-norm 0 --max-steps 200 --save-steps 1"
 #define EXPLODE EXPLODE_ON(TINY_DATA)
 
 /* All values of a safetensors file of F32 tensors are finite. */
@@ -22,7 +25,8 @@ static void expect_finite(const char *path) {
   FILE *file = fopen(file_path("%s", path), "rb");
   uint64_t header = 0, count = 0;
   float value;
-  if (file == NULL || fread(&header, sizeof header, 1, file) != 1 || fseek(file, (long)header, SEEK_CUR) != 0) fail_msg("%s can't be read", path);
+  if (file == NULL || fread(&header, sizeof header, 1, file) != 1 || fseek(file, (long)header, SEEK_CUR) != 0)
+    fail_msg("%s can't be read", path);
   for (; fread(&value, sizeof value, 1, file) == 1; count++)
     if (!isfinite(value)) fail_msg("%s: value %llu is %g", path, (unsigned long long)count, (double)value);
   fclose(file);
@@ -89,7 +93,7 @@ static void a_batch_of_names_that_are_not_utf8_is_named(void **state) {
   json_t *document = json_load_file(file_path("latin/%.*s", (int)strcspn(at, " \n"), at), 0, &error), *sequence;
   if (json_array_size(json_object_get(document, "sequences")) == 0) fail_msg("no sequences in it");
   json_array_foreach(json_object_get(document, "sequences"), i, sequence)
-    assert_int_equal(strncmp(json_string_value(json_object_get(sequence, "name")), "\xEF\xBF\xBD", 3), 0);
+      assert_int_equal(strncmp(json_string_value(json_object_get(sequence, "name")), "\xEF\xBF\xBD", 3), 0);
   json_decref(document);
 }
 
@@ -108,15 +112,18 @@ static void the_log_says_null(void **state) {
   json_decref(lines);
 }
 
-#define AT_RATE(rate) "train " TINY_MODEL " " TINY_DATA " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --logging-steps 1 --threads 1 --dtype fp32 " \
-                      "--lr-scheduler-type constant --max-grad-norm 0 --learning-rate " rate
+#define AT_RATE(rate)                                                                                         \
+  "train " TINY_MODEL " " TINY_DATA                                                                           \
+  " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --logging-steps 1 --threads 1 --dtype fp32 " \
+  "--lr-scheduler-type constant --max-grad-norm 0 --learning-rate " rate
 
 /* As the remedy that is given says; and nothing of the failed steps is left in what follows. */
 static void a_lower_rate_goes_on_from_the_last_good(void **state) {
   (void)state;
   assert_int_equal(run_protlm(NULL, AT_RATE("2e-3") " --max-steps 10 --output-dir {}/whole").code, 0);
   assert_int_equal(run_protlm(NULL, AT_RATE("2e-3") " --max-steps 5 --output-dir {}/burnt").code, 0);
-  run_result r = run_protlm(NULL, AT_RATE("1000") " --max-steps 200 --save-steps 200 --allow-change learning-rate,max-steps --output-dir {}/burnt");
+  run_result r =
+      run_protlm(NULL, AT_RATE("1000") " --max-steps 200 --save-steps 200 --allow-change learning-rate,max-steps --output-dir {}/burnt");
   run_expect(&r, 5);
   run_expect_words(&r, r.err, "--allow-change learning-rate");
   assert_int_equal(file_newest_checkpoint("burnt"), 5);

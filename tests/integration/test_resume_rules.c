@@ -15,7 +15,8 @@
 #define COMMAND "train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 1 --dtype fp32"
 
 /* A line every 7 steps, a checkpoint every 5. */
-#define OPEN_LINE "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA " --logging-steps 7 --max-steps 16 --save-steps 5 --threads 1 --dtype fp32"
+#define OPEN_LINE \
+  "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA " --logging-steps 7 --max-steps 16 --save-steps 5 --threads 1 --dtype fp32"
 
 static int prepare(void **state) {
   if (run_setup(state) != 0) return -1;
@@ -44,13 +45,15 @@ static void rewind_run(const char *name, int step) {
 static void a_finished_run_says_so(void **state) {
   (void)state;
   copy_run("finished");
-  uint64_t before = file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^ file_fingerprint("finished/log.jsonl");
+  uint64_t before =
+      file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^ file_fingerprint("finished/log.jsonl");
   run_result r = run_protlm(NULL, COMMAND " --output-dir {}/finished");
   run_expect(&r, 0);
   run_expect_words(&r, r.out, "Already finished");
   run_expect_words(&r, r.out, "--max-steps 12");
   assert_int_equal(run_steps_of(r.err).count, 0);
-  assert_true(before == (file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^ file_fingerprint("finished/log.jsonl")));
+  assert_true(before ==
+              (file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^ file_fingerprint("finished/log.jsonl")));
 }
 
 /* Killed after the last checkpoint and before final/ was there. */
@@ -80,14 +83,15 @@ static void the_open_line_of_the_log_goes_on(void **state) {
   log_expect_same("halves", "whole");
   log_expect_csv_matches("halves");
   const char *replaced = file_read("halves/log.replaced.jsonl");
-  if (strncmp(replaced, "{\"step\":14,", 11) != 0 || strstr(replaced, "{\"step\":16,") == NULL) fail_msg("log.replaced.jsonl: %s", replaced);
+  if (strncmp(replaced, "{\"step\":14,", 11) != 0 || strstr(replaced, "{\"step\":16,") == NULL)
+    fail_msg("log.replaced.jsonl: %s", replaced);
 }
 
 /* ---- changed options ---- */
 
 typedef struct change {
-  const char *options;  /* in the place of their like in COMMAND */
-  const char *name;     /* of what is not the same; NULL: anything goes */
+  const char *options; /* in the place of their like in COMMAND */
+  const char *name;    /* of what is not the same; NULL: anything goes */
   bool never;
 } change;
 
@@ -96,8 +100,11 @@ typedef struct change {
 
 static const change changes[] = {
     /* free */
-    {"train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 3 --eval-steps 6 --threads 1 --dtype fp32 --save-total-limit 2 --eval-draws 2", NULL, false},
-    {"train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 2 --dtype fp32 --loader-workers 0", NULL, false},
+    {"train " BASE
+     " --eval {}/proteins.fasta --max-steps 12 --save-steps 3 --eval-steps 6 --threads 1 --dtype fp32 --save-total-limit 2 --eval-draws 2",
+     NULL, false},
+    {"train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 2 --dtype fp32 --loader-workers 0",
+     NULL, false},
     /* allow */
     {"train " BASE REST " --dtype fp32 --max-steps 16", "max-steps", false},
     {"train " BASE REST " --dtype bf16 --max-steps 12", "dtype", false},
@@ -108,7 +115,8 @@ static const change changes[] = {
     {"train " BASE REST " --dtype fp32 --max-steps 12 --lr-scheduler-type cosine", "lr-scheduler-type", false},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --lr-scheduler-type constant", "lr-scheduler-type", false},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --min-lr-ratio 0", "min-lr-ratio", false},
-    {PLAIN " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --dtype fp32 --max-steps 12 --learning-rate 1e-3", "learning-rate", false},
+    {PLAIN " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --dtype fp32 --max-steps 12 --learning-rate 1e-3",
+     "learning-rate", false},
     {"train " TINY_MODEL " " TINY_BATCH " --train {}/other.fasta --logging-steps 1" REST " --dtype fp32 --max-steps 12", "train", false},
     {"train " BASE " --eval {}/other.fasta --save-steps 4 --eval-steps 4 --threads 1 --dtype fp32 --max-steps 12", "eval", false},
     /* never */
@@ -116,8 +124,10 @@ static const change changes[] = {
     {"train " BASE REST " --dtype fp32 --max-steps 12 --mask-probability 0.2", "mask-probability", true},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --random-tokens vocab", "random-tokens", true},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --intermediate-size 64", "intermediate-size", true},
-    {PLAIN " --max-length 256 --batch-tokens 600 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12", "batch-tokens", true},
-    {PLAIN " --max-length 128 --batch-tokens 512 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12", "max-length", true},
+    {PLAIN " --max-length 256 --batch-tokens 600 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12", "batch-tokens",
+     true},
+    {PLAIN " --max-length 128 --batch-tokens 512 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12", "max-length",
+     true},
 };
 
 static void expect_goes_on(const char *command) {
@@ -128,14 +138,16 @@ static void expect_goes_on(const char *command) {
 
 static void expect_refused(const change *c) {
   char allow[128], named[128];
-  uint64_t before = file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^ file_fingerprint("changed/config.yaml");
+  uint64_t before =
+      file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^ file_fingerprint("changed/config.yaml");
   run_result r = run_protlm(NULL, "%s --output-dir {}/changed", c->options);
   run_expect(&r, 2);
   snprintf(named, sizeof named, "--%s was", c->name);
   snprintf(allow, sizeof allow, "--allow-change %s", c->name);
   run_expect_words(&r, r.err, named);
   assert_int_equal(run_steps_of(r.err).count, 0);
-  assert_true(before == (file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^ file_fingerprint("changed/config.yaml")));
+  assert_true(before ==
+              (file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^ file_fingerprint("changed/config.yaml")));
   if (!c->never) {
     run_expect_words(&r, r.err, allow);
     return;
@@ -192,7 +204,8 @@ static void data_may_move(void **state) {
   (void)state;
   rewind_run("moved", 8);
   file_copy("proteins.fasta", "same.fasta");
-  run_result r = run_protlm(NULL, "train " TINY_MODEL " " TINY_BATCH " --train {}/same.fasta --logging-steps 1" REST " --dtype fp32 --max-steps 12 --output-dir {}/moved");
+  run_result r = run_protlm(NULL, "train " TINY_MODEL " " TINY_BATCH " --train {}/same.fasta --logging-steps 1" REST
+                                  " --dtype fp32 --max-steps 12 --output-dir {}/moved");
   run_expect(&r, 0);
   file_expect_same_tensors("moved/checkpoint-12", "origin/checkpoint-12");
 }
@@ -200,7 +213,8 @@ static void data_may_move(void **state) {
 /* ---- damage ---- */
 
 static void a_damaged_newest_checkpoint_is_passed_over(void **state) {
-  static const char *const files[] = {"model.safetensors", "optimizer.safetensors", "protlm_state.json", "trainer_state.json", "MANIFEST.json", "config.json"};
+  static const char *const files[] = {"model.safetensors",  "optimizer.safetensors", "protlm_state.json",
+                                      "trainer_state.json", "MANIFEST.json",         "config.json"};
   (void)state;
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     rewind_run("damaged", 8);

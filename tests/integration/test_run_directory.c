@@ -16,7 +16,8 @@
 static const char checkpoint_files[] =
     "MANIFEST.json config.json model.safetensors optimizer.safetensors protlm_state.json special_tokens_map.json tokenizer_config.json "
     "trainer_state.json vocab.txt";
-static const char model_files[] = "config.json model.safetensors special_tokens_map.json tokenizer_config.json trainer_state.json vocab.txt";
+static const char model_files[] =
+    "config.json model.safetensors special_tokens_map.json tokenizer_config.json trainer_state.json vocab.txt";
 
 static void make_directory(const char *name) {
   if (mkdir(file_path("%s", name), 0755) != 0) fail_msg("%s can't be made", name);
@@ -26,12 +27,14 @@ static void make_directory(const char *name) {
 
 static void a_run_leaves_exactly_these(void **state) {
   (void)state;
-  run_result r = run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 10 --save-steps 4 --eval-steps 4 --output-dir {}/parent/run");
+  run_result r =
+      run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 10 --save-steps 4 --eval-steps 4 --output-dir {}/parent/run");
   run_expect(&r, 0);
   assert_string_equal(file_list("parent", NULL), "run/");
-  assert_string_equal(file_list("parent/run", "events.out.tfevents."),
-                      "best->checkpoint-10 checkpoint-10/ checkpoint-4/ checkpoint-8/ config.yaml env.json final/ latest->checkpoint-10 log.jsonl metrics.csv "
-                      "report.html run.lock");
+  assert_string_equal(
+      file_list("parent/run", "events.out.tfevents."),
+      "best->checkpoint-10 checkpoint-10/ checkpoint-4/ checkpoint-8/ config.yaml env.json final/ latest->checkpoint-10 log.jsonl metrics.csv "
+      "report.html run.lock");
   assert_string_equal(file_list("parent/run/checkpoint-4", NULL), checkpoint_files);
   assert_string_equal(file_list("parent/run/checkpoint-10", NULL), checkpoint_files);
   assert_string_equal(file_list("parent/run/final", NULL), model_files);
@@ -53,11 +56,17 @@ static void a_run_can_be_moved(void **state) {
 
 static void old_checkpoints_go_and_the_best_stays(void **state) {
   (void)state;
-  run_result r = run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 10 --save-steps 1 --eval-steps 1 --save-total-limit 2 --output-dir {}/limited");
+  run_result r =
+      run_protlm(NULL, TINY_PLAIN
+                 " --eval {}/proteins.fasta --max-steps 10 --save-steps 1 --eval-steps 1 --save-total-limit 2 --output-dir {}/limited");
   run_expect(&r, 0);
-  assert_string_equal(file_list("limited", "e"), "best->checkpoint-10 checkpoint-10/ checkpoint-9/ config.yaml final/ latest->checkpoint-10 log.jsonl metrics.csv report.html run.lock");
+  assert_string_equal(
+      file_list("limited", "e"),
+      "best->checkpoint-10 checkpoint-10/ checkpoint-9/ config.yaml final/ latest->checkpoint-10 log.jsonl metrics.csv report.html run.lock");
   /* Evaluated once, at step 4; what is saved later was never evaluated, so 4 stays the best. */
-  r = run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 11 --save-steps 2 --eval-steps 4 --save-total-limit 1 --time-limit 1000s --output-dir {}/best");
+  r = run_protlm(
+      NULL, TINY_PLAIN
+      " --eval {}/proteins.fasta --max-steps 11 --save-steps 2 --eval-steps 4 --save-total-limit 1 --time-limit 1000s --output-dir {}/best");
   run_expect(&r, 0);
   json_t *lines = log_read("best"), *line;
   double lowest = 1e9;
@@ -80,15 +89,19 @@ static void old_checkpoints_go_and_the_best_stays(void **state) {
 static void the_best_outlives_later_ones(void **state) {
   (void)state;
   /* After step 2 the learning rate is absurd: step 2, or whichever was lowest, must stay and become final/. */
-  run_result r = run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 2 --save-steps 1 --eval-steps 1 --output-dir {}/outlive");
+  run_result r =
+      run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 2 --save-steps 1 --eval-steps 1 --output-dir {}/outlive");
   run_expect(&r, 0);
-  r = run_protlm(NULL,
-                 "train " TINY_MODEL " " TINY_DATA " --logging-steps 1 --threads 1 --dtype fp32 --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --eval {}/proteins.fasta "
-                 "--max-steps 8 --save-steps 1 --eval-steps 1 --learning-rate 1 --lr-scheduler-type constant --allow-change max-steps,learning-rate,lr-scheduler-type "
-                 "--save-total-limit 2 --load-best-model-at-end --output-dir {}/outlive");
+  r = run_protlm(
+      NULL,
+      "train " TINY_MODEL " " TINY_DATA
+      " --logging-steps 1 --threads 1 --dtype fp32 --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --eval {}/proteins.fasta "
+      "--max-steps 8 --save-steps 1 --eval-steps 1 --learning-rate 1 --lr-scheduler-type constant --allow-change max-steps,learning-rate,lr-scheduler-type "
+      "--save-total-limit 2 --load-best-model-at-end --output-dir {}/outlive");
   run_expect(&r, 0);
-  assert_string_equal(file_list("outlive", "e"),
-                      "best->checkpoint-2 checkpoint-2/ checkpoint-7/ checkpoint-8/ config.yaml final/ latest->checkpoint-8 log.jsonl metrics.csv report.html run.lock");
+  assert_string_equal(
+      file_list("outlive", "e"),
+      "best->checkpoint-2 checkpoint-2/ checkpoint-7/ checkpoint-8/ config.yaml final/ latest->checkpoint-8 log.jsonl metrics.csv report.html run.lock");
   file_expect_same("outlive/final/model.safetensors", "outlive/checkpoint-2/model.safetensors");
 }
 
@@ -106,8 +119,9 @@ static void leftovers_are_reclaimed(void **state) {
   make_directory("leftovers/tmp-mine");
   r = run_protlm(NULL, TINY_PLAIN " --max-steps 6 --save-steps 2 --allow-change max-steps --output-dir {}/leftovers");
   run_expect(&r, 0);
-  assert_string_equal(file_list("leftovers", "e"),
-                      "checkpoint-2/ checkpoint-4/ checkpoint-6/ config.yaml final/ latest->checkpoint-6 log.jsonl metrics.csv notes.txt report.html run.lock tmp-mine/");
+  assert_string_equal(
+      file_list("leftovers", "e"),
+      "checkpoint-2/ checkpoint-4/ checkpoint-6/ config.yaml final/ latest->checkpoint-6 log.jsonl metrics.csv notes.txt report.html run.lock tmp-mine/");
 }
 
 /* ---- whose it may be ---- */

@@ -21,11 +21,14 @@
 #else
 #define STEP_TOKENS "4K"
 #endif
-#define SLOW "train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 128 --num-attention-heads 8 --max-length 256 --batch-tokens " STEP_TOKENS " " \
-             "--micro-batch-tokens 512 " TINY_DATA " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 100000 --max-steps 100000"
+#define SLOW                                                                                                                              \
+  "train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 128 --num-attention-heads 8 --max-length 256 --batch-tokens " STEP_TOKENS \
+  " "                                                                                                                                     \
+  "--micro-batch-tokens 512 " TINY_DATA " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 100000 --max-steps 100000"
 /* A step that takes many seconds: its one batch is the whole file, hundreds of times. */
-#define ENDLESS "train --model esm2_t6_8M --num-hidden-layers 12 --hidden-size 240 --num-attention-heads 12 --max-length 256 --batch-tokens 10M " \
-                "--micro-batch-tokens 1K --train {}/many.fasta --threads 1 --dtype fp32 --logging-steps 1 --max-steps 3"
+#define ENDLESS                                                                                                                     \
+  "train --model esm2_t6_8M --num-hidden-layers 12 --hidden-size 240 --num-attention-heads 12 --max-length 256 --batch-tokens 10M " \
+  "--micro-batch-tokens 1K --train {}/many.fasta --threads 1 --dtype fp32 --logging-steps 1 --max-steps 3"
 
 static void write_many_proteins(void) {
   FILE *file = fopen(file_path("many.fasta"), "w");
@@ -92,7 +95,8 @@ static void before_the_first_step_nothing_is_kept(void **state) {
   for (size_t i = 0; i < sizeof moments / sizeof *moments; i++) {
     run_process process;
     bool in_step = i == 3;
-    run_start(NULL, &process, "%s -v --eval {}/%s --output-dir {}/early", in_step ? SLOW : ENDLESS, in_step ? "proteins.fasta" : "many.fasta");
+    run_start(NULL, &process, "%s -v --eval {}/%s --output-dir {}/early", in_step ? SLOW : ENDLESS,
+              in_step ? "proteins.fasta" : "many.fasta");
     if (!run_until_said(&process, moments[i], 1)) fail_msg("it never said '%s'", moments[i]);
     run_signal(&process, SIGTERM);
     run_result r = run_wait(&process);
@@ -175,9 +179,14 @@ static void the_jobs_end_is_known(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(the_step_is_finished_and_saved), cmocka_unit_test(nohup_is_respected), cmocka_unit_test(usr2_saves_and_goes_on),
-      cmocka_unit_test(before_the_first_step_nothing_is_kept), cmocka_unit_test(a_pipe_that_says_nothing_does_not_hold_a_stop_up), cmocka_unit_test(a_second_signal_leaves_at_once),
-      cmocka_unit_test(the_time_limit_is_kept), cmocka_unit_test(the_jobs_end_is_known),
+      cmocka_unit_test(the_step_is_finished_and_saved),
+      cmocka_unit_test(nohup_is_respected),
+      cmocka_unit_test(usr2_saves_and_goes_on),
+      cmocka_unit_test(before_the_first_step_nothing_is_kept),
+      cmocka_unit_test(a_pipe_that_says_nothing_does_not_hold_a_stop_up),
+      cmocka_unit_test(a_second_signal_leaves_at_once),
+      cmocka_unit_test(the_time_limit_is_kept),
+      cmocka_unit_test(the_jobs_end_is_known),
   };
   return cmocka_run_group_tests(tests, run_setup, scratch_teardown);
 }

@@ -5,8 +5,8 @@
 #include "check.h"
 
 enum { LINEAR_SHAPES = 26, LINEAR_TYPES = 4 };
-extern const int linear_shapes[LINEAR_SHAPES][3];          /* N, O, I */
-extern const plm_dtype linear_types[LINEAR_TYPES][2];      /* of x, W; of the result */
+extern const int linear_shapes[LINEAR_SHAPES][3];     /* N, O, I */
+extern const plm_dtype linear_types[LINEAR_TYPES][2]; /* of x, W; of the result */
 
 typedef struct linear_weight {
   int64_t out, in;

@@ -63,7 +63,7 @@ typedef plm_status check_call_fn(check *k, side s, void *context);
 plm_exec *check_exec(check *k, side s);
 const plm_ops *check_ops(check *k, side s);
 
-void check_call(check *k, check_call_fn *call, void *context);       /* everything; in bench mode: time it */
+void check_call(check *k, check_call_fn *call, void *context);        /* everything; in bench mode: time it */
 void check_call_tested(check *k, check_call_fn *call, void *context); /* the tested side only, uncompared: for invariances */
 void check_call_truth(check *k, check_call_fn *call, void *context);
 void check_refused(check *k, check_call_fn *call, void *context, plm_status code); /* dry and real */
@@ -71,7 +71,7 @@ void check_refused(check *k, check_call_fn *call, void *context, plm_status code
 /* ---- what a case says about itself ---- */
 void check_describe(check *k, const char *format, ...) PLM_PRINTF(2, 3); /* shapes, for the failure line */
 void check_fail(check *k, const char *format, ...) PLM_PRINTF(2, 3);
-void check_slack(check *k, double factor);        /* multiply the tolerance: badly conditioned on purpose */
+void check_slack(check *k, double factor); /* multiply the tolerance: badly conditioned on purpose */
 bool check_is_reference(const check *k);
 bool check_has_type(const check *k, plm_dtype type); /* fp64 belongs to the reference */
 bool check_is_bench(const check *k);
@@ -95,8 +95,10 @@ typedef struct check_family {
   int variants;
   bool bench; /* run by --bench only */
 } check_family;
-#define CASES(op, name, run, variants) {(op), (name), (run), (variants), false}
-#define BENCH(op, run, variants) {(op), "bench", (run), (variants), true}
+#define CASES(op, name, run, variants) \
+  { (op), (name), (run), (variants), false }
+#define BENCH(op, run, variants) \
+  { (op), "bench", (run), (variants), true }
 
 typedef struct check_group {
   const char *name;

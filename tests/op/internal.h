@@ -10,12 +10,12 @@ struct tensor {
   tensor_spec spec;
   plm_device *device;
   plm_dtype truth_type;
-  int64_t stride;               /* TESTED */
-  size_t block_bytes, offset;   /* of the whole block; of the first element in it */
-  unsigned char *before, *after; /* the block in host memory: as set up, and as the call left it */
-  unsigned char *block;         /* the block in device memory; NULL for an alias */
+  int64_t stride;                      /* TESTED */
+  size_t block_bytes, offset;          /* of the whole block; of the first element in it */
+  unsigned char *before, *after;       /* the block in host memory: as set up, and as the call left it */
+  unsigned char *block;                /* the block in device memory; NULL for an alias */
   unsigned char *truth_before, *truth; /* packed */
-  bool is_overwritten;          /* an output aliases it */
+  bool is_overwritten;                 /* an output aliases it */
   bool is_kept;
 };
 
@@ -23,8 +23,8 @@ struct check {
   /* the backend */
   const char *backend, *level; /* level NULL: the reference */
   plm_device *device, *truth_device;
-  plm_exec *tested, *single, *truth; /* `single` is the backend on one thread */
-  plm_exec *current;                 /* tested or single */
+  plm_exec *tested, *single, *truth;            /* `single` is the backend on one thread */
+  plm_exec *current;                            /* tested or single */
   unsigned char *workspace, *workspace_pattern; /* in device memory; in host memory */
   size_t workspace_capacity;
   /* the run */

@@ -7,8 +7,8 @@
 /* Exit with 126, as a shell does for what it cannot run, saying `what`. */
 void child_must(bool ok, const char *what);
 
-/* Home and cache in the scratch directory; no variable that changes protlm, but for PROTLM_CPU; then these: "NAME=value" sets, "NAME" unsets;
- * ends with NULL, and may be NULL. */
+/* Home and cache in the scratch directory; no variable that changes protlm, but for PROTLM_CPU; then these: "NAME=value" sets, "NAME"
+ * unsets; ends with NULL, and may be NULL. */
 void child_set_environment(const char *const *environment);
 
 #endif

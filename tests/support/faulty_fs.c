@@ -103,24 +103,30 @@ static int faulty_close(int fd) {
 }
 
 /* The operations on names, all alike: remember, do, and keep the memory if it was done. */
-#define FAULTY_NAME(operation, label, kind, path, to, call)                     \
-  pthread_mutex_lock(&lock);                                                    \
-  int result = -1;                                                              \
-  if (!is_failing(label, path)) {                                               \
-    void *operation = power_before_name(kind, path, to);                        \
-    result = call;                                                              \
-    int error = errno;                                                          \
-    power_after_name(operation, result == 0);                                   \
-    errno = error;                                                              \
-  }                                                                             \
-  pthread_mutex_unlock(&lock);                                                  \
+#define FAULTY_NAME(operation, label, kind, path, to, call) \
+  pthread_mutex_lock(&lock);                                \
+  int result = -1;                                          \
+  if (!is_failing(label, path)) {                           \
+    void *operation = power_before_name(kind, path, to);    \
+    result = call;                                          \
+    int error = errno;                                      \
+    power_after_name(operation, result == 0);               \
+    errno = error;                                          \
+  }                                                         \
+  pthread_mutex_unlock(&lock);                              \
   return result
 
-static int faulty_rename(const char *from, const char *to) { FAULTY_NAME(change, "rename", NAME_RENAME, from, to, plm_fs_real()->rename(from, to)); }
-static int faulty_mkdir(const char *path, mode_t mode) { FAULTY_NAME(change, "mkdir", NAME_MKDIR, path, NULL, plm_fs_real()->mkdir(path, mode)); }
+static int faulty_rename(const char *from, const char *to) {
+  FAULTY_NAME(change, "rename", NAME_RENAME, from, to, plm_fs_real()->rename(from, to));
+}
+static int faulty_mkdir(const char *path, mode_t mode) {
+  FAULTY_NAME(change, "mkdir", NAME_MKDIR, path, NULL, plm_fs_real()->mkdir(path, mode));
+}
 static int faulty_rmdir(const char *path) { FAULTY_NAME(change, "rmdir", NAME_RMDIR, path, NULL, plm_fs_real()->rmdir(path)); }
 static int faulty_unlink(const char *path) { FAULTY_NAME(change, "unlink", NAME_UNLINK, path, NULL, plm_fs_real()->unlink(path)); }
-static int faulty_symlink(const char *target, const char *path) { FAULTY_NAME(change, "symlink", NAME_CREATE, path, NULL, plm_fs_real()->symlink(target, path)); }
+static int faulty_symlink(const char *target, const char *path) {
+  FAULTY_NAME(change, "symlink", NAME_CREATE, path, NULL, plm_fs_real()->symlink(target, path));
+}
 
 static int faulty_ftruncate(int fd, off_t length) {
   pthread_mutex_lock(&lock);

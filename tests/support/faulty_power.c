@@ -35,7 +35,7 @@ typedef struct change {
   ino_t inode;
   /* what stood under `path` (unlink, rmdir) or `to` (rename) before */
   bool had_victim, victim_is_directory;
-  dev_t victim_device;       /* of a directory: what it held is gone for certain when its removal is */
+  dev_t victim_device; /* of a directory: what it held is gone for certain when its removal is */
   ino_t victim_inode;
   int victim_fd;                /* of a file, -1 otherwise */
   char victim_target[PATH_MAX]; /* of a symbolic link */
@@ -276,7 +276,9 @@ static void undo(const change *c) {
       if (nftw(c->path, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT) fail("remove", c->path);
       break;
     case NAME_UNLINK:
-    case NAME_RMDIR: restore_victim(c, c->path); break;
+    case NAME_RMDIR:
+      restore_victim(c, c->path);
+      break;
     case NAME_RENAME:
       if (rename(c->to, c->path) != 0) fail("rename back to", c->path);
       move_paths(c->next, c->to, c->path);

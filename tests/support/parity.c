@@ -51,7 +51,8 @@ static void read_batch(parity *p) {
   }
   plm_free(labels);
   p->batch = (plm_batch){
-      .encoder = {.N = N, .S = sequences - 1, .max_length = longest, .tokens = p->tokens, .positions = p->positions, .cu_seqlens = p->cu_seqlens},
+      .encoder =
+          {.N = N, .S = sequences - 1, .max_length = longest, .tokens = p->tokens, .positions = p->positions, .cu_seqlens = p->cu_seqlens},
       .objective_count = 1,
       .objectives = {{.kind = PLM_LOSS_CROSS_ENTROPY, .M = M, .rows = p->rows, .targets = p->targets, .weight = 1}},
   };
@@ -129,7 +130,8 @@ void parity_take(const plm_batch *batch, const int64_t *sequences, int64_t count
   }
   cu_seqlens[count] = (int32_t)n;
   slice->batch = *batch;
-  slice->batch.encoder = (plm_tokens){.N = n, .S = count, .max_length = t->max_length, .tokens = tokens, .positions = positions, .cu_seqlens = cu_seqlens};
+  slice->batch.encoder =
+      (plm_tokens){.N = n, .S = count, .max_length = t->max_length, .tokens = tokens, .positions = positions, .cu_seqlens = cu_seqlens};
   slice->batch.objectives[0].M = m;
   slice->batch.objectives[0].rows = rows;
   slice->batch.objectives[0].targets = targets;

@@ -32,29 +32,37 @@ static const plm_option sample_options[] = {
     {"lr-scheduler-type", NULL, PLM_OPT_CHOICE, offsetof(sample, scheduler), "esm2",
      .choices = "esm2|linear|cosine|constant|constant_with_warmup|inverse_sqrt", .group = "Optimisation",
      .help = "How the learning rate changes after the warm-up"},
-    {"max-steps", NULL, PLM_OPT_COUNT, offsetof(sample, max_steps), .min = 1, .group = "Optimisation", .help = "Stop after this many steps"},
-    {"seed", "s", PLM_OPT_INT, offsetof(sample, seed), "42", .min = 0, .max = INFINITY, .group = "Optimisation", .help = "Seed of everything random"},
-    {"output-dir", "o out-dir", PLM_OPT_PATH, offsetof(sample, output_dir), .group = "Output", .argument = "DIR", .help = "Directory of the run"},
+    {"max-steps", NULL, PLM_OPT_COUNT, offsetof(sample, max_steps), .min = 1, .group = "Optimisation",
+     .help = "Stop after this many steps"},
+    {"seed", "s", PLM_OPT_INT, offsetof(sample, seed), "42", .min = 0, .max = INFINITY, .group = "Optimisation",
+     .help = "Seed of everything random"},
+    {"output-dir", "o out-dir", PLM_OPT_PATH, offsetof(sample, output_dir), .group = "Output", .argument = "DIR",
+     .help = "Directory of the run"},
     {"save-interval", NULL, PLM_OPT_DURATION, offsetof(sample, save_interval), "30m", .min = 1, .group = "Output",
      .help = "Save at least this often"},
     {"memory", NULL, PLM_OPT_SIZE, offsetof(sample, memory), .min = 1048576, .group = "Output", .help = "Use no more than this"},
-    {"note", NULL, PLM_OPT_STRING, offsetof(sample, note), .group = "Output", .help = "Anything worth remembering, with [brackets], 'quotes': and \\"},
+    {"note", NULL, PLM_OPT_STRING, offsetof(sample, note), .group = "Output",
+     .help = "Anything worth remembering, with [brackets], 'quotes': and \\"},
     {"secret", NULL, PLM_OPT_FLAG, offsetof(sample, secret), .help = "Not shown anywhere"},
-    {"config", "c", PLM_OPT_PATH, offsetof(sample, config), .group = "Other", .command_line_only = true, .help = "Read options from this YAML file"},
+    {"config", "c", PLM_OPT_PATH, offsetof(sample, config), .group = "Other", .command_line_only = true,
+     .help = "Read options from this YAML file"},
     {"print-config", NULL, PLM_OPT_FLAG, offsetof(sample, print_config), .group = "Other", .command_line_only = true,
      .help = "Print every option with its value and where that came from, and stop"},
 };
 
-static const plm_foreign_option sample_foreign[] = {{"--fp16", "use --bf16"}, {"report-to", "TensorBoard files are always written to the output directory"}};
+static const plm_foreign_option sample_foreign[] = {{"--fp16", "use --bf16"},
+                                                    {"report-to", "TensorBoard files are always written to the output directory"}};
 
 static const plm_option_table sample_table = {
     .command = "train",
     .summary = "train a protein language model, from scratch or from published weights",
     .usage = "protlm train --model MODEL --train FILE... --output-dir DIR [options]",
-    .description = "Trains a masked language model on protein sequences. Sequences are packed without padding, so that no work is done for "
-                   "nothing.\n\n.Run the same command again to go on where a run stopped; 'latest' says where.",
-    .examples = "# Train a small model from scratch\nprotlm train --model esm2_t6_8M --train uniref.fasta.gz --output-dir run\n\n"
-                "# Continue published weights\nprotlm train --model facebook/esm2_t6_8M_UR50D --train mine.fasta --output-dir run2 --lr 5e-5\n",
+    .description =
+        "Trains a masked language model on protein sequences. Sequences are packed without padding, so that no work is done for "
+        "nothing.\n\n.Run the same command again to go on where a run stopped; 'latest' says where.",
+    .examples =
+        "# Train a small model from scratch\nprotlm train --model esm2_t6_8M --train uniref.fasta.gz --output-dir run\n\n"
+        "# Continue published weights\nprotlm train --model facebook/esm2_t6_8M_UR50D --train mine.fasta --output-dir run2 --lr 5e-5\n",
     .options = sample_options,
     .count = sizeof sample_options / sizeof *sample_options,
     .foreign = sample_foreign,
@@ -63,12 +71,21 @@ static const plm_option_table sample_table = {
 };
 
 /* The same options for a command of two words with positional arguments, and one that takes a single one. */
-static const plm_option_table sample_files_table = {
-    .command = "ckpt ls", .summary = "list checkpoints", .usage = "protlm ckpt ls RUN... [options]", .options = sample_options,
-    .count = sizeof sample_options / sizeof *sample_options, .positional = "RUN...", .positional_offset = offsetof(sample, files),
-    .struct_size = sizeof(sample)};
-static const plm_option_table sample_file_table = {
-    .command = "ckpt verify", .summary = "verify a checkpoint", .usage = "protlm ckpt verify RUN [options]", .options = sample_options,
-    .count = 2, .positional = "RUN", .positional_offset = offsetof(sample, files), .struct_size = sizeof(sample)};
+static const plm_option_table sample_files_table = {.command = "ckpt ls",
+                                                    .summary = "list checkpoints",
+                                                    .usage = "protlm ckpt ls RUN... [options]",
+                                                    .options = sample_options,
+                                                    .count = sizeof sample_options / sizeof *sample_options,
+                                                    .positional = "RUN...",
+                                                    .positional_offset = offsetof(sample, files),
+                                                    .struct_size = sizeof(sample)};
+static const plm_option_table sample_file_table = {.command = "ckpt verify",
+                                                   .summary = "verify a checkpoint",
+                                                   .usage = "protlm ckpt verify RUN [options]",
+                                                   .options = sample_options,
+                                                   .count = 2,
+                                                   .positional = "RUN",
+                                                   .positional_offset = offsetof(sample, files),
+                                                   .struct_size = sizeof(sample)};
 
 #endif

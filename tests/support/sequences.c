@@ -37,7 +37,8 @@ plm_dataset *open_text(const char *name, const char *text) {
 
 plm_dataset *open_made_up(uint64_t set, int64_t count, int64_t shortest, int64_t longest) {
   char name[128], *residues = malloc((size_t)longest + 1);
-  snprintf(name, sizeof name, "made-up-%llu-%lld-%lld-%lld.fasta", (unsigned long long)set, (long long)count, (long long)shortest, (long long)longest);
+  snprintf(name, sizeof name, "made-up-%llu-%lld-%lld-%lld.fasta", (unsigned long long)set, (long long)count, (long long)shortest,
+           (long long)longest);
   FILE *file = fopen(scratch_path(name), "wb");
   assert_non_null(file);
   for (int64_t i = 0; i < count; i++) {

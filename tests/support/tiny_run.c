@@ -7,9 +7,18 @@
 #include "io/trainer_state.h"
 
 static plm_model_config tiny_config(int64_t hidden_size) {
-  return (plm_model_config){.family = PLM_FAMILY_ESM2, .vocab_size = 33, .hidden_size = hidden_size, .num_hidden_layers = 1,
-                            .num_attention_heads = 2, .head_width = hidden_size / 2, .intermediate_size = 2 * hidden_size, .layer_norm_eps = 1e-5,
-                            .initializer_range = 0.02, .token_dropout = true, .mask_token_id = 32, .pad_token_id = 1,
+  return (plm_model_config){.family = PLM_FAMILY_ESM2,
+                            .vocab_size = 33,
+                            .hidden_size = hidden_size,
+                            .num_hidden_layers = 1,
+                            .num_attention_heads = 2,
+                            .head_width = hidden_size / 2,
+                            .intermediate_size = 2 * hidden_size,
+                            .layer_norm_eps = 1e-5,
+                            .initializer_range = 0.02,
+                            .token_dropout = true,
+                            .mask_token_id = 32,
+                            .pad_token_id = 1,
                             .max_position_embeddings = 1026};
 }
 
@@ -50,18 +59,23 @@ static float *moment_of(tiny_run *run, int kind, const plm_param *param) {
 }
 
 static void put(tiny_run *run, int kind, int index, const plm_param *param, const float *values) {
-  if (kind == WEIGHT) assert_ok(plm_model_set(run->model, index, values));
+  if (kind == WEIGHT)
+    assert_ok(plm_model_set(run->model, index, values));
   else if (param->train_offset >= 0)
-    assert_ok(run->device->copy(run->device, moment_of(run, kind, param), values, (size_t)param->count * sizeof *values, PLM_COPY_TO_DEVICE));
+    assert_ok(
+        run->device->copy(run->device, moment_of(run, kind, param), values, (size_t)param->count * sizeof *values, PLM_COPY_TO_DEVICE));
 }
 
 static void compare(tiny_run *run, int kind, int index, const plm_param *param, const float *expected, int64_t step) {
   size_t bytes = (size_t)param->count * sizeof(float);
   float *found;
   assert_ok(PLM_NEW(&found, param->count));
-  if (kind == WEIGHT) assert_ok(plm_model_get(run->model, index, found));
-  else if (param->train_offset >= 0) assert_ok(run->device->copy(run->device, found, moment_of(run, kind, param), bytes, PLM_COPY_TO_HOST));
-  else memcpy(found, expected, bytes);
+  if (kind == WEIGHT)
+    assert_ok(plm_model_get(run->model, index, found));
+  else if (param->train_offset >= 0)
+    assert_ok(run->device->copy(run->device, found, moment_of(run, kind, param), bytes, PLM_COPY_TO_HOST));
+  else
+    memcpy(found, expected, bytes);
   if (memcmp(found, expected, bytes) != 0) fail_msg("%s (kind %d) is not that of step %lld", param->name, kind, (long long)step);
   plm_free(found);
 }
@@ -73,8 +87,10 @@ static void for_each_value(tiny_run *run, int64_t step, bool is_check) {
       float *values;
       assert_ok(PLM_NEW(&values, params->items[i].count));
       make_values(step, kind, i, params->items[i].count, values);
-      if (is_check) compare(run, kind, i, &params->items[i], values, step);
-      else put(run, kind, i, &params->items[i], values);
+      if (is_check)
+        compare(run, kind, i, &params->items[i], values, step);
+      else
+        put(run, kind, i, &params->items[i], values);
       plm_free(values);
     }
 }
@@ -83,7 +99,8 @@ void tiny_run_set(tiny_run *run, int64_t step) { for_each_value(run, step, false
 void tiny_run_assert_is(tiny_run *run, int64_t step) { for_each_value(run, step, true); }
 
 plm_status tiny_run_save(tiny_run *run, int64_t step) {
-  const plm_trainer_state values = {.step = step, .max_steps = 9, .epoch = 0.5, .num_train_epochs = 3, .logging_steps = 1, .best_metric = 2.5};
+  const plm_trainer_state values = {
+      .step = step, .max_steps = 9, .epoch = 0.5, .num_train_epochs = 3, .logging_steps = 1, .best_metric = 2.5};
   json_t *history = NULL, *trainer_state = NULL, *protlm_state = NULL;
   plm_status status;
   history = json_array();
@@ -144,7 +161,8 @@ int64_t tiny_run_check(tiny_run *run, int64_t newest, bool or_next, const char *
     if (list[i].state != PLM_CHECKPOINT_GOOD) fail_msg("after %s a bad checkpoint is listed: %s", what, list[i].problem);
   if (count == 0) fail_msg("after %s no checkpoint is left", what);
   int64_t found = list[0].step;
-  if (found != newest && !(or_next && found == newest + 1)) fail_msg("after %s the newest checkpoint is of step %lld", what, (long long)found);
+  if (found != newest && !(or_next && found == newest + 1))
+    fail_msg("after %s the newest checkpoint is of step %lld", what, (long long)found);
   plm_checkpoint_list_free(list, count);
 
   tiny_run_set(run, 99);

@@ -29,9 +29,9 @@ void tiny_run_destroy(tiny_run *run);
 void tiny_run_set(tiny_run *run, int64_t step);
 void tiny_run_assert_is(tiny_run *run, int64_t step);
 
-plm_status tiny_run_save(tiny_run *run, int64_t step);           /* checkpoint-<step>; sets the model to that step first */
-void tiny_run_remove(tiny_run *run, int64_t step);               /* and all leftovers; faults must be off */
-bool tiny_run_has(tiny_run *run, int64_t step);                  /* listed, and good when every byte is read */
+plm_status tiny_run_save(tiny_run *run, int64_t step); /* checkpoint-<step>; sets the model to that step first */
+void tiny_run_remove(tiny_run *run, int64_t step);     /* and all leftovers; faults must be off */
+bool tiny_run_has(tiny_run *run, int64_t step);        /* listed, and good when every byte is read */
 
 /* What a run does that is started again: find the newest good checkpoint, load it. *ret_path (allocated) stays NULL when there is none. */
 plm_status tiny_run_load_newest(tiny_run *run, char **ret_path, json_t **ret_state);

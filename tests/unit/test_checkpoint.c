@@ -36,8 +36,9 @@ static plm_status load(tiny_run *run, const char *name) {
 
 static void what_is_saved_comes_back(void **state) {
   (void)state;
-  static const char *const files[] = {"MANIFEST.json", "config.json", "model.safetensors", "optimizer.safetensors", "protlm_state.json",
-                                      "special_tokens_map.json", "tokenizer_config.json", "trainer_state.json", "vocab.txt"};
+  static const char *const files[] = {"MANIFEST.json",         "config.json",        "model.safetensors",
+                                      "optimizer.safetensors", "protlm_state.json",  "special_tokens_map.json",
+                                      "tokenizer_config.json", "trainer_state.json", "vocab.txt"};
   tiny_run run;
   char **names, target[64] = "";
   size_t count;
@@ -177,8 +178,10 @@ typedef struct altered {
 
 static plm_status fill_from_entry(void *user, size_t i, void *buffer) {
   const plm_tensor_info *entry = &((const altered *)user)->entries[i];
-  if (entry->data != NULL) memcpy(buffer, entry->data, (size_t)entry->bytes);
-  else memset(buffer, 0, (size_t)entry->bytes);
+  if (entry->data != NULL)
+    memcpy(buffer, entry->data, (size_t)entry->bytes);
+  else
+    memset(buffer, 0, (size_t)entry->bytes);
   return PLM_OK;
 }
 
@@ -204,7 +207,8 @@ static void alter_tensors(tiny_run *run, const char *file, void (*alter)(altered
 
 static void drop_one(altered *tensors) { tensors->count--; }
 static void add_one(altered *tensors) {
-  tensors->entries[tensors->count++] = (plm_tensor_info){.name = "lm_head.unheard_of.exp_avg", .dtype = "F32", .dims = 1, .shape = {3}, .bytes = 12};
+  tensors->entries[tensors->count++] =
+      (plm_tensor_info){.name = "lm_head.unheard_of.exp_avg", .dtype = "F32", .dims = 1, .shape = {3}, .bytes = 12};
 }
 static void reshape_one(altered *tensors) {
   plm_tensor_info *last = &tensors->entries[tensors->count - 1];
@@ -263,7 +267,8 @@ static void only_checkpoints_are_listed_newest_first(void **state) {
   size_t count;
   tiny_run_create(&run, "list", 4, false);
   for (int64_t step = 9; step <= 11; step++) save_step(&run, step);
-  static const char *const others[] = {"checkpoint-", "checkpoint-x", "checkpoint-09", "checkpoint-5.bak", "my-checkpoint-5", "checkpoint-99999999999999999999"};
+  static const char *const others[] = {"checkpoint-",      "checkpoint-x",    "checkpoint-09",
+                                       "checkpoint-5.bak", "my-checkpoint-5", "checkpoint-99999999999999999999"};
   for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_ok(plm_directory_make(in_run(&run, others[i])));
   assert_ok(plm_file_rename(in_run(&run, "checkpoint-9"), in_run(&run, "checkpoint-8")));
   assert_ok(plm_checkpoint_list(run.directory, true, &list, &count));
@@ -329,8 +334,10 @@ static void pruning_keeps_the_newest_the_chosen_and_the_damaged(void **state) {
 
 static void only_leftovers_of_ours_are_reclaimed(void **state) {
   (void)state;
-  static const char *const ours[] = {"tmp-12-0123456789abcdef0123456789abcdef", ".trash-7-0123456789abcdef0123456789abcdef", "tmp-log.jsonl-4711-0"};
-  static const char *const others[] = {"tmp", "tmp-notes", "tmp-12", "tmp-12-0123456789abcdef", ".trash", "tmp-2024-x", "checkpoint-1.old", "tmp-4711-0"};
+  static const char *const ours[] = {"tmp-12-0123456789abcdef0123456789abcdef", ".trash-7-0123456789abcdef0123456789abcdef",
+                                     "tmp-log.jsonl-4711-0"};
+  static const char *const others[] = {"tmp",    "tmp-notes",  "tmp-12",           "tmp-12-0123456789abcdef",
+                                       ".trash", "tmp-2024-x", "checkpoint-1.old", "tmp-4711-0"};
   tiny_run run;
   tiny_run_create(&run, "reclaim", 4, false);
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) assert_ok(plm_directory_make(in_run(&run, ours[i])));

@@ -49,7 +49,9 @@ static void published_configuration_is_read(void **state) {
 
 static void both_spellings_and_absent_keys_are_understood(void **state) {
   (void)state;
-  static const struct { const char *change, *absent; } accepted[] = {
+  static const struct {
+    const char *change, *absent;
+  } accepted[] = {
       {"\"rope_theta\": 10000.0, \"dtype\": \"float32\"", "torch_dtype"},
       {"\"rope_parameters\": {\"rope_theta\": 10000, \"rope_type\": \"default\"}", NULL},
       {"\"rope_parameters\": null, \"rope_scaling\": null", NULL},
@@ -82,7 +84,9 @@ static void class_defaults_apply_to_absent_keys(void **state) {
 
 static void what_cannot_be_honoured_is_refused_by_name(void **state) {
   (void)state;
-  static const struct { const char *change, *absent, *key, *value; } refused[] = {
+  static const struct {
+    const char *change, *absent, *key, *value;
+  } refused[] = {
       {"\"model_type\": \"bert\"", NULL, "model_type", "\"bert\""},
       {"\"architectures\": [\"BertForMaskedLM\"]", "model_type", "model_type", "BertForMaskedLM"},
       {"\"architectures\": []", "model_type", "model_type", "[]"},
@@ -136,7 +140,8 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state) {
 
 static void hostile_documents_are_refused(void **state) {
   (void)state;
-  static const char *const texts[] = {"[]", "{}", "3", "\"esm\"", "null", "[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]", "{\"model_type\": {\"a\": [1, {\"b\": 2}]}}"};
+  static const char *const texts[] = {
+      "[]", "{}", "3", "\"esm\"", "null", "[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]", "{\"model_type\": {\"a\": [1, {\"b\": 2}]}}"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     json_t *document = json_loads(texts[i], JSON_DECODE_ANY, NULL);
     plm_model_config c;
@@ -242,8 +247,14 @@ static void parameters_have_places_of_their_own(void **state) {
 
 static void published_frequencies_went_through_fp16(void **state) {
   (void)state;
-  static const float expected[] = {1.0f, 0.316162109375f, 0.0999755859375f, 0.0316162109375f, 0.01000213623046875f, 0.003162384033203125f,
-                                   0.0010004043579101562f, 0.0003161430358886719f};
+  static const float expected[] = {1.0f,
+                                   0.316162109375f,
+                                   0.0999755859375f,
+                                   0.0316162109375f,
+                                   0.01000213623046875f,
+                                   0.003162384033203125f,
+                                   0.0010004043579101562f,
+                                   0.0003161430358886719f};
   float got[8];
   plm_model_config c;
   assert_ok(plm_model_config_preset("esm2_t6_8M", &c));

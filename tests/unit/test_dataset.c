@@ -138,7 +138,8 @@ static void several_files_are_one_set_in_order(void **state) {
 
 static void *open_in_thread(void *options) {
   plm_dataset *dataset = NULL;
-  intptr_t right = plm_dataset_open(options, &dataset) == PLM_OK && plm_dataset_count(dataset) == 500 && plm_dataset_verify(dataset) == PLM_OK;
+  intptr_t right =
+      plm_dataset_open(options, &dataset) == PLM_OK && plm_dataset_count(dataset) == 500 && plm_dataset_verify(dataset) == PLM_OK;
   plm_dataset_close(dataset);
   return (void *)right;
 }
@@ -239,10 +240,13 @@ static void damage_is_noticed(void **state) {
   assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, version), 2, 0, true), PLM_E_INPUT, "version 2");
   const uint64_t forged_counts[] = {1, UINT64_MAX, huge}; /* of a letter that doesn't occur */
   for (size_t i = 0; i < sizeof forged_counts / sizeof *forged_counts; i++)
-    assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, histogram) + 8 * 'J', forged_counts[i], 0, true), PLM_E_INPUT, "contradict");
-  const size_t fields[] = {offsetof(plm_packed_file_summary, file_bytes), offsetof(plm_packed_file_summary, offsets_at), offsetof(plm_packed_file_summary, names_at),
-                           offsetof(plm_packed_file_summary, names_bytes), offsetof(plm_packed_file_summary, name_offsets_at), offsetof(plm_packed_file_summary, count),
-                           offsetof(plm_packed_file_summary, residues), offsetof(plm_packed_file_summary, longest), offsetof(plm_packed_file_summary, content_hash) + 32};
+    assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, histogram) + 8 * 'J', forged_counts[i], 0, true), PLM_E_INPUT,
+                 "contradict");
+  const size_t fields[] = {offsetof(plm_packed_file_summary, file_bytes),       offsetof(plm_packed_file_summary, offsets_at),
+                           offsetof(plm_packed_file_summary, names_at),         offsetof(plm_packed_file_summary, names_bytes),
+                           offsetof(plm_packed_file_summary, name_offsets_at),  offsetof(plm_packed_file_summary, count),
+                           offsetof(plm_packed_file_summary, residues),         offsetof(plm_packed_file_summary, longest),
+                           offsetof(plm_packed_file_summary, content_hash) + 32};
   const uint64_t words[] = {0, 1, 0x123456, huge, UINT64_MAX, UINT64_MAX - 7};
   for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
     for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
@@ -332,8 +336,9 @@ static void what_the_user_is_told_has_every_count(void **state) {
   char text[1024] = "";
   plm_dataset *dataset = open_text("told.fasta", ">a\nMKV*\n>a\nmk\n>b\n");
   plm_dataset_report(dataset, plm_alphabet_esm2(), &(plm_alphabet_policy){0}, collect, text);
-  assert_string_equal(text, "1 '*' at the end of sequences removed\n1 empty sequences left out\n"
-                            "1 sequences have a name that an earlier one has\n2 lower-case residues read as upper case\n");
+  assert_string_equal(text,
+                      "1 '*' at the end of sequences removed\n1 empty sequences left out\n"
+                      "1 sequences have a name that an earlier one has\n2 lower-case residues read as upper case\n");
   plm_dataset_close(dataset);
 }
 

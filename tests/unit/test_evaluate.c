@@ -21,9 +21,19 @@ typedef struct bench {
 } bench;
 
 static void open_bench(bench *b, plm_random_tokens random) {
-  const plm_model_config config = {.family = PLM_FAMILY_ESM2, .vocab_size = V, .hidden_size = 16, .num_hidden_layers = 1, .num_attention_heads = 2,
-                                   .head_width = 8, .intermediate_size = 32, .layer_norm_eps = 1e-5, .initializer_range = 0.2, .token_dropout = true,
-                                   .mask_token_id = 32, .pad_token_id = 1, .max_position_embeddings = 1026};
+  const plm_model_config config = {.family = PLM_FAMILY_ESM2,
+                                   .vocab_size = V,
+                                   .hidden_size = 16,
+                                   .num_hidden_layers = 1,
+                                   .num_attention_heads = 2,
+                                   .head_width = 8,
+                                   .intermediate_size = 32,
+                                   .layer_norm_eps = 1e-5,
+                                   .initializer_range = 0.2,
+                                   .token_dropout = true,
+                                   .mask_token_id = 32,
+                                   .pad_token_id = 1,
+                                   .max_position_embeddings = 1026};
   const plm_model_options model = {.dtype = PLM_F32, .max_tokens = 2000, .max_length = 60};
   memset(b, 0, sizeof *b);
   assert_ok(plm_device_cpu_create(&b->device));
@@ -34,7 +44,8 @@ static void open_bench(bench *b, plm_random_tokens random) {
   b->dataset = open_made_up(1, PROTEINS, 3, 90);
   plm_view_all(b->dataset, &b->view);
   b->options.draws = 1;
-  b->options.packer = (plm_packer_options){.alphabet = plm_alphabet_esm2(), .seed = 7, .max_length = 60, .micro_batch_tokens = 200, .quadratic_cost = 0.01};
+  b->options.packer =
+      (plm_packer_options){.alphabet = plm_alphabet_esm2(), .seed = 7, .max_length = 60, .micro_batch_tokens = 200, .quadratic_cost = 0.01};
   plm_mask_options_defaults(&b->options.packer.mask);
   b->options.packer.mask.random = random;
 }
@@ -150,7 +161,11 @@ static double expected_copy_loss(const plm_packer_options *packer, const double 
     mask_loss += f[t] * nll[t * V + 32];
     kept += f[t] * nll[t * V + t];
     for (int v = 0; v < V; v++) {
-      double q = packer->mask.random == PLM_RANDOM_VOCAB ? 1.0 / V : v < 4 || v > 23 ? 0 : packer->mask.random == PLM_RANDOM_AA ? 0.05 : v == t ? 0 : 1.0 / 19;
+      double q = packer->mask.random == PLM_RANDOM_VOCAB ? 1.0 / V
+                 : v < 4 || v > 23                       ? 0
+                 : packer->mask.random == PLM_RANDOM_AA  ? 0.05
+                 : v == t                                ? 0
+                                                         : 1.0 / 19;
       if (q > 0) random += f[t] * q * nll[t * V + v];
     }
   }

@@ -123,7 +123,8 @@ static void the_power_may_go_at_any_operation_of_a_replacement(void **state) {
         plm_status status = replace();
         bool was_cut = faulty_fs_failures() > 0;
         faulty_fs_power_cut((faulty_cut)mode, seed);
-        if (!is_old() && !is_new()) fail_msg("mode %d, seed %d, operation %d: neither old nor new: '%.60s'", mode, (int)seed, (int)n, scratch_read("d/f"));
+        if (!is_old() && !is_new())
+          fail_msg("mode %d, seed %d, operation %d: neither old nor new: '%.60s'", mode, (int)seed, (int)n, scratch_read("d/f"));
         if (status == PLM_OK && !is_new()) fail_msg("mode %d, seed %d, operation %d: done, and lost", mode, (int)seed, (int)n);
         if (!was_cut) break;
       }

@@ -406,15 +406,19 @@ static void a_link_is_replaced_in_one_step(void **state) {
 
 static void paths_are_joined_and_taken_apart(void **state) {
   (void)state;
-  const struct { const char *directory, *name, *expected; } joins[] = {
-      {"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"a//", "b", "a/b"}, {"/", "b", "/b"}, {"", "b", "b"}, {".", "b", "./b"}, {"a", "/b", "/b"}};
+  const struct {
+    const char *directory, *name, *expected;
+  } joins[] = {{"a", "b", "a/b"}, {"a/", "b", "a/b"}, {"a//", "b", "a/b"}, {"/", "b", "/b"},
+               {"", "b", "b"},    {".", "b", "./b"},  {"a", "/b", "/b"}};
   for (size_t i = 0; i < sizeof joins / sizeof *joins; i++) {
     char *path;
     assert_ok(plm_path_join(joins[i].directory, joins[i].name, &path));
     assert_string_equal(path, joins[i].expected);
     plm_free(path);
   }
-  const struct { const char *path, *parent; } parents[] = {{"a/b", "a"}, {"a/b/", "a"}, {"a", "."}, {"/a", "/"}, {"/", "/"}, {"a//b", "a"}, {"", "."}, {"//a", "/"}};
+  const struct {
+    const char *path, *parent;
+  } parents[] = {{"a/b", "a"}, {"a/b/", "a"}, {"a", "."}, {"/a", "/"}, {"/", "/"}, {"a//b", "a"}, {"", "."}, {"//a", "/"}};
   for (size_t i = 0; i < sizeof parents / sizeof *parents; i++) {
     char *parent;
     assert_ok(plm_path_parent(parents[i].path, &parent));
@@ -488,8 +492,10 @@ static plm_status do_everything(void) {
   PLM_TRY_GOTO(plm_appender_open(scratch_path("all/x/log"), &appender), done);
   PLM_TRY_GOTO(plm_appender_write(appender, "x\n", 2), done);
 done:
-  if (status == PLM_OK) status = plm_appender_close(appender);
-  else (void)!plm_appender_close(appender);
+  if (status == PLM_OK)
+    status = plm_appender_close(appender);
+  else
+    (void)!plm_appender_close(appender);
   plm_names_free(names, count);
   plm_free(data);
   plm_lock_release(lock);

@@ -6,8 +6,7 @@
 #include "train/guard.h"
 
 static void fill(plm_guard *guard) {
-  for (int i = 0; i < PLM_GUARD_WINDOW; i++)
-    assert_int_equal(plm_guard_judge(guard, 2.5 + 0.1 * sin(i), 1, 0, NULL), PLM_GUARD_APPLY);
+  for (int i = 0; i < PLM_GUARD_WINDOW; i++) assert_int_equal(plm_guard_judge(guard, 2.5 + 0.1 * sin(i), 1, 0, NULL), PLM_GUARD_APPLY);
 }
 
 static void nothing_nonfinite_is_applied(void **state) {

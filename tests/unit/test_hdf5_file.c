@@ -57,7 +57,13 @@ static void write_hdf5(const char *file_name, const char *dataset_name, hid_t ty
 static void hdf5_padding_is_removed(void **state) {
   (void)state;
   const H5T_str_t paddings[] = {H5T_STR_NULLPAD, H5T_STR_NULLTERM, H5T_STR_SPACEPAD};
-  const char *data[] = {"MKV\0\0\0" "ACDE*\0", "MKV\0\0\0" "ACDE*\0", "MKV   " "ACDE* "};
+  const char *data[] = {
+      "MKV\0\0\0"
+      "ACDE*\0",
+      "MKV\0\0\0"
+      "ACDE*\0",
+      "MKV   "
+      "ACDE* "};
   for (size_t i = 0; i < 3; i++) {
     plm_dataset *dataset = NULL;
     hid_t type = H5Tcopy(H5T_C_S1);
@@ -148,7 +154,8 @@ static void the_process_tells_how_the_reading_ended(void **state) {
   (void)state;
   const char *path = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
   limit_computing();
-  assert_fails(plm_hdf5_process(path, read_for_ever, NULL), PLM_E_INPUT, "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
+  assert_fails(plm_hdf5_process(path, read_for_ever, NULL), PLM_E_INPUT,
+               "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
   assert_fails(plm_hdf5_process(path, give_up, NULL), PLM_E_INPUT, "fixed.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
 }
 
@@ -178,14 +185,14 @@ static void without_hdf5_the_build_says_so(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
 #if PLM_HAVE_HDF5
-      cmocka_unit_test(hdf5_strings_of_both_kinds_equal_the_fasta),
-      cmocka_unit_test(hdf5_padding_is_removed),
-      cmocka_unit_test(bad_hdf5_gives_one_clear_message),
-      cmocka_unit_test(what_libhdf5_does_not_survive_is_an_input_error),
-      cmocka_unit_test(the_process_tells_how_the_reading_ended),
-      cmocka_unit_test(no_changed_byte_brings_us_down),
+    cmocka_unit_test(hdf5_strings_of_both_kinds_equal_the_fasta),
+    cmocka_unit_test(hdf5_padding_is_removed),
+    cmocka_unit_test(bad_hdf5_gives_one_clear_message),
+    cmocka_unit_test(what_libhdf5_does_not_survive_is_an_input_error),
+    cmocka_unit_test(the_process_tells_how_the_reading_ended),
+    cmocka_unit_test(no_changed_byte_brings_us_down),
 #else
-      cmocka_unit_test(without_hdf5_the_build_says_so),
+    cmocka_unit_test(without_hdf5_the_build_says_so),
 #endif
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

@@ -52,7 +52,8 @@ static void hub_ids_are_found_in_the_cache(void **state) {
   assert_resolves("facebook/esm2_t6_8M_UR50D@pr/1", "/snapshots/0123abcd");
   assert_resolves("esm2_t6_8M_UR50D@0123abcd", "/snapshots/0123abcd");
   assert_fails(plm_model_dir_resolve("facebook/esm2_t6_8M_UR50D@evil", &directory), PLM_E_INPUT, "commit");
-  assert_fails(plm_model_dir_resolve("facebook/esm2_t6_8M_UR50D@lost", &directory), PLM_E_INPUT, "hf download facebook/esm2_t6_8M_UR50D --revision lost");
+  assert_fails(plm_model_dir_resolve("facebook/esm2_t6_8M_UR50D@lost", &directory), PLM_E_INPUT,
+               "hf download facebook/esm2_t6_8M_UR50D --revision lost");
   assert_fails(plm_model_dir_resolve("facebook/esm2_t6_8M_UR50D@../x", &directory), PLM_E_INPUT, "no such directory");
   assert_fails(plm_model_dir_resolve("facebook/esm2_t33_650M_UR50D", &directory), PLM_E_INPUT, "hf download facebook/esm2_t33_650M_UR50D");
   assert_fails(plm_model_dir_resolve("esm2_t33_650M_UR50D", &directory), PLM_E_INPUT, "hf download facebook/esm2_t33_650M_UR50D");

@@ -8,11 +8,15 @@
 #include "base/json.h"
 #include "support/scratch.h"
 
-static plm_status parse(const char *text, json_t **ret_document) { return plm_json_parse(text, strlen(text), 20, "config.json", ret_document); }
+static plm_status parse(const char *text, json_t **ret_document) {
+  return plm_json_parse(text, strlen(text), 20, "config.json", ret_document);
+}
 
 static void damaged_or_hostile_documents_are_refused_with_their_place(void **state) {
   (void)state;
-  const struct { const char *text, *words; } cases[] = {
+  const struct {
+    const char *text, *words;
+  } cases[] = {
       {"", "config.json:1:"},
       {"{", "config.json:1:1: not valid JSON"},
       {"{\"a\": 1,}", "config.json:1:9"},
@@ -95,14 +99,17 @@ static void members_are_checked_for_presence_type_and_range(void **state) {
   assert_ok(plm_json_get_int(document, "config.json", "absent", false, 1, 10, &integer));
   assert_int_equal(integer, 7);
 
-  assert_fails(plm_json_get_int(document, "config.json", "i", true, 8, 10, &integer), PLM_E_INPUT, "config.json: \"i\" is 7, but must be between 8 and 10");
-  assert_fails(plm_json_get_int(document, "config.json", "r", true, 1, 10, &integer), PLM_E_INPUT, "must be an integer, but it is a number that is not");
+  assert_fails(plm_json_get_int(document, "config.json", "i", true, 8, 10, &integer), PLM_E_INPUT,
+               "config.json: \"i\" is 7, but must be between 8 and 10");
+  assert_fails(plm_json_get_int(document, "config.json", "r", true, 1, 10, &integer), PLM_E_INPUT,
+               "must be an integer, but it is a number that is not");
   assert_fails(plm_json_get_int(document, "config.json", "absent", true, 1, 10, &integer), PLM_E_INPUT, "\"absent\" is missing");
   assert_fails(plm_json_get_int(document, "config.json", "n", true, 1, 10, &integer), PLM_E_INPUT, "\"n\" is missing");
   assert_fails(plm_json_get_double(document, "config.json", "s", true, &number), PLM_E_INPUT, "must be a number, but it is a string");
   assert_fails(plm_json_get_bool(document, "config.json", "o", true, &flag), PLM_E_INPUT, "must be true or false, but it is an object");
   assert_fails(plm_json_get_string(document, "config.json", "a", false, &string), PLM_E_INPUT, "must be a string, but it is an array");
-  assert_fails(plm_json_get_string(json_object_get(document, "a"), "config.json", "x", false, &string), PLM_E_INPUT, "an object was expected");
+  assert_fails(plm_json_get_string(json_object_get(document, "a"), "config.json", "x", false, &string), PLM_E_INPUT,
+               "an object was expected");
   assert_int_equal(integer, 7);
   json_decref(document);
 }
@@ -151,9 +158,15 @@ static void what_is_dumped_reads_as_a_person_would_write_it(void **state) {
 
 static void any_bytes_become_a_string(void **state) {
   (void)state;
-  const struct { const char *bytes, *string; } cases[] = {
-      {"", ""}, {"plain \"\\\n\x01\x7f", "plain \"\\\n\x01\x7f"}, {"caf\xC3\xA9", "caf\xC3\xA9"}, {"caf\xe9", "caf\xEF\xBF\xBD"},
-      {"cut \xE2\x82", "cut \xEF\xBF\xBD\xEF\xBF\xBD"}, {"\xff-\xF0\x9F\xA7\xAC", "\xEF\xBF\xBD-\xF0\x9F\xA7\xAC"},
+  const struct {
+    const char *bytes, *string;
+  } cases[] = {
+      {"", ""},
+      {"plain \"\\\n\x01\x7f", "plain \"\\\n\x01\x7f"},
+      {"caf\xC3\xA9", "caf\xC3\xA9"},
+      {"caf\xe9", "caf\xEF\xBF\xBD"},
+      {"cut \xE2\x82", "cut \xEF\xBF\xBD\xEF\xBF\xBD"},
+      {"\xff-\xF0\x9F\xA7\xAC", "\xEF\xBF\xBD-\xF0\x9F\xA7\xAC"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     json_t *string = plm_json_string(cases[i].bytes);
@@ -177,7 +190,8 @@ static void any_bytes_become_a_string(void **state) {
 
 static void any_failed_allocation_is_a_status(void **state) {
   (void)state;
-  scratch_write_text("c.json", "{\"a\": [1, 2.5, \"some string that is longer than a few letters\", {\"b\": {}}], \"c\": \"\","
+  scratch_write_text("c.json",
+                     "{\"a\": [1, 2.5, \"some string that is longer than a few letters\", {\"b\": {}}], \"c\": \"\","
                      " \"a_name_of_16_let\": 1, \"a_name_with_exactly_thirty_two_ch\": 123456789.123456789}");
   int64_t live = plm_alloc_live(), n = 1;
   for (;; n++) {

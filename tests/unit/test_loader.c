@@ -14,18 +14,17 @@
 enum { SEQUENCES = 200, LONGEST = 150, MAX_LENGTH = 100 };
 
 static plm_loader_options options_of(int rank, int ranks, int workers, int ahead) {
-  plm_loader_options options = {
-      .sampler = {.seed = 9, .batch_tokens = 1000, .max_length = MAX_LENGTH},
-      .packer = {.alphabet = plm_alphabet_esm2(),
-                 .masked = true,
-                 .seed = 9,
-                 .max_length = MAX_LENGTH,
-                 .micro_batch_tokens = 300,
-                 .quadratic_cost = 1e-3},
-      .rank = rank,
-      .ranks = ranks,
-      .workers = workers,
-      .ahead = ahead};
+  plm_loader_options options = {.sampler = {.seed = 9, .batch_tokens = 1000, .max_length = MAX_LENGTH},
+                                .packer = {.alphabet = plm_alphabet_esm2(),
+                                           .masked = true,
+                                           .seed = 9,
+                                           .max_length = MAX_LENGTH,
+                                           .micro_batch_tokens = 300,
+                                           .quadratic_cost = 1e-3},
+                                .rank = rank,
+                                .ranks = ranks,
+                                .workers = workers,
+                                .ahead = ahead};
   plm_mask_options_defaults(&options.packer.mask);
   return options;
 }
@@ -56,8 +55,11 @@ static uint64_t hash_of(const plm_step_batch *batch) {
   uint64_t hash = plm_hash64(&batch->epoch, sizeof batch->epoch);
   for (int64_t m = 0; m < batch->micro_count; m++) {
     const plm_tokens *t = &batch->micro[m]->batch.encoder;
-    uint64_t parts[] = {hash, plm_hash64(t->tokens, (size_t)t->N * 4), plm_hash64(t->cu_seqlens, (size_t)(t->S + 1) * 4),
-                        plm_hash64(t->sequence_id, (size_t)t->S * 8), plm_hash64(batch->micro[m]->labels, (size_t)t->N * 4),
+    uint64_t parts[] = {hash,
+                        plm_hash64(t->tokens, (size_t)t->N * 4),
+                        plm_hash64(t->cu_seqlens, (size_t)(t->S + 1) * 4),
+                        plm_hash64(t->sequence_id, (size_t)t->S * 8),
+                        plm_hash64(batch->micro[m]->labels, (size_t)t->N * 4),
                         (uint64_t)batch->micro[m]->batch.objectives[0].M};
     hash = plm_hash64(parts, sizeof parts);
   }
@@ -259,14 +261,10 @@ static void signals_are_left_to_the_main_thread(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(workers_and_steps_ahead_change_nothing),
-      cmocka_unit_test(starting_in_the_middle_continues_the_same_stream),
-      cmocka_unit_test(ranks_share_one_global_batch),
-      cmocka_unit_test(inspection_shows_what_training_gets),
-      cmocka_unit_test(it_can_be_destroyed_at_any_moment),
-      cmocka_unit_test(asking_out_of_order_is_a_bug),
-      cmocka_unit_test(failed_allocations_reach_the_caller),
-      cmocka_unit_test(signals_are_left_to_the_main_thread),
+      cmocka_unit_test(workers_and_steps_ahead_change_nothing), cmocka_unit_test(starting_in_the_middle_continues_the_same_stream),
+      cmocka_unit_test(ranks_share_one_global_batch),           cmocka_unit_test(inspection_shows_what_training_gets),
+      cmocka_unit_test(it_can_be_destroyed_at_any_moment),      cmocka_unit_test(asking_out_of_order_is_a_bug),
+      cmocka_unit_test(failed_allocations_reach_the_caller),    cmocka_unit_test(signals_are_left_to_the_main_thread),
   };
   return cmocka_run_group_tests(tests, open_data, close_data);
 }

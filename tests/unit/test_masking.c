@@ -26,7 +26,8 @@ static plm_mask_options defaults(void) {
 /* |share - expected| within five standard deviations of a binomial. */
 static void assert_share(int64_t part, int64_t whole, double expected) {
   double share = (double)part / (double)whole, deviation = sqrt(expected * (1 - expected) / (double)whole);
-  if (fabs(share - expected) > 5 * deviation) fail_msg("%lld of %lld is %.5f, expected %.5f", (long long)part, (long long)whole, share, expected);
+  if (fabs(share - expected) > 5 * deviation)
+    fail_msg("%lld of %lld is %.5f, expected %.5f", (long long)part, (long long)whole, share, expected);
 }
 
 static void fifteen_percent_selected_of_them_80_10_10(void **state) {
@@ -41,9 +42,12 @@ static void fifteen_percent_selected_of_them_80_10_10(void **state) {
     }
     labelled++;
     assert_int_equal(labels[i], original[i]);
-    if (tokens[i] == 32) masked++;
-    else if (tokens[i] == original[i]) kept++;
-    else random++;
+    if (tokens[i] == 32)
+      masked++;
+    else if (tokens[i] == original[i])
+      kept++;
+    else
+      random++;
   }
   assert_int_equal(labelled, selected);
   assert_share(selected, LONG, 0.15);
@@ -55,8 +59,11 @@ static void fifteen_percent_selected_of_them_80_10_10(void **state) {
 /* All random, so every outcome can be counted. */
 static void random_tokens_are_uniform_over_what_was_asked(void **state) {
   (void)state;
-  const struct { plm_random_tokens random; int low, high; bool may_equal; } kinds[] = {
-      {PLM_RANDOM_AA_OTHER, 4, 23, false}, {PLM_RANDOM_AA, 4, 23, true}, {PLM_RANDOM_VOCAB, 0, 32, true}};
+  const struct {
+    plm_random_tokens random;
+    int low, high;
+    bool may_equal;
+  } kinds[] = {{PLM_RANDOM_AA_OTHER, 4, 23, false}, {PLM_RANDOM_AA, 4, 23, true}, {PLM_RANDOM_VOCAB, 0, 32, true}};
   for (size_t k = 0; k < 3; k++) {
     plm_mask_options options = {.probability = 0.5, .random_share = 1, .random = kinds[k].random};
     int64_t selected = mask(&options, (plm_mask_key){.seed = 2}, LONG), count[33] = {0}, same = 0;
@@ -68,8 +75,10 @@ static void random_tokens_are_uniform_over_what_was_asked(void **state) {
     }
     int choices = kinds[k].high - kinds[k].low + 1;
     for (int id = kinds[k].low; id <= kinds[k].high; id++) assert_share(count[id], selected, 1.0 / choices);
-    if (kinds[k].may_equal) assert_share(same, selected, 1.0 / choices);
-    else assert_int_equal(same, 0);
+    if (kinds[k].may_equal)
+      assert_share(same, selected, 1.0 / choices);
+    else
+      assert_int_equal(same, 0);
   }
 }
 
@@ -111,7 +120,8 @@ static void masks_belong_to_positions_of_the_uncropped_sequence(void **state) {
   mask(&options, (plm_mask_key){.seed = 5, .identity = 77, .draw = 3}, 1000);
   memcpy(whole, tokens, sizeof whole);
   fill(1000);
-  plm_mask_tokens(plm_alphabet_esm2(), &options, &(plm_mask_key){.seed = 5, .identity = 77, .draw = 3}, 300, 400, tokens + 300, labels + 300);
+  plm_mask_tokens(plm_alphabet_esm2(), &options, &(plm_mask_key){.seed = 5, .identity = 77, .draw = 3}, 300, 400, tokens + 300,
+                  labels + 300);
   assert_memory_equal(tokens + 300, whole + 300, 400 * sizeof *tokens);
 }
 
@@ -119,8 +129,11 @@ static void every_part_of_the_key_changes_the_mask(void **state) {
   (void)state;
   static int32_t first[1000];
   plm_mask_options options = defaults();
-  const plm_mask_key keys[] = {{.seed = 6, .identity = 1, .draw = 0}, {.seed = 7, .identity = 1, .draw = 0}, {.seed = 6, .identity = 2, .draw = 0},
-                               {.seed = 6, .identity = 1, .draw = 1}, {.seed = 6, .identity = 1, .draw = 0, .evaluation = true}};
+  const plm_mask_key keys[] = {{.seed = 6, .identity = 1, .draw = 0},
+                               {.seed = 7, .identity = 1, .draw = 0},
+                               {.seed = 6, .identity = 2, .draw = 0},
+                               {.seed = 6, .identity = 1, .draw = 1},
+                               {.seed = 6, .identity = 1, .draw = 0, .evaluation = true}};
   mask(&options, keys[0], 1000);
   memcpy(first, tokens, sizeof first);
   for (size_t k = 1; k < sizeof keys / sizeof *keys; k++) {

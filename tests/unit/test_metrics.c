@@ -10,17 +10,38 @@
 #include "support/scratch.h"
 
 static plm_train_metrics train_line(int64_t step) {
-  return (plm_train_metrics){
-      .step = step, .epoch = 0.25 * (double)step, .loss = 3.0 - 0.1 * (double)step, .grad_norm = 1.0 / 3.0, .learning_rate = 4e-4,
-      .tokens = 1000 * step, .residues = 980 * step, .seconds = 1.5 * (double)step, .residues_per_s = 653.333333333, .data_wait = 0.01};
+  return (plm_train_metrics){.step = step,
+                             .epoch = 0.25 * (double)step,
+                             .loss = 3.0 - 0.1 * (double)step,
+                             .grad_norm = 1.0 / 3.0,
+                             .learning_rate = 4e-4,
+                             .tokens = 1000 * step,
+                             .residues = 980 * step,
+                             .seconds = 1.5 * (double)step,
+                             .residues_per_s = 653.333333333,
+                             .data_wait = 0.01};
 }
 
 static plm_eval_metrics eval_line(int64_t step) {
-  return (plm_eval_metrics){
-      .step = step, .epoch = 0.25 * (double)step, .eval_loss = 2.75, .eval_loss_se = 0.01, .eval_perplexity = 15.6426319, .eval_accuracy = 0.2,
-      .eval_count = 4096, .eval_loss_masked = 2.8, .eval_loss_masked_se = 0.011, .eval_perplexity_masked = 16.4446468,
-      .eval_accuracy_masked = 0.15, .eval_count_masked = 3277, .baseline_frequency = 18.2, .baseline_copy = 15.1,
-      .baseline_frequency_masked = 18.25, .baseline_copy_masked = 18.25, .gain_masked = 0.104, .gain_masked_se = 0.02, .eval_seconds = 2};
+  return (plm_eval_metrics){.step = step,
+                            .epoch = 0.25 * (double)step,
+                            .eval_loss = 2.75,
+                            .eval_loss_se = 0.01,
+                            .eval_perplexity = 15.6426319,
+                            .eval_accuracy = 0.2,
+                            .eval_count = 4096,
+                            .eval_loss_masked = 2.8,
+                            .eval_loss_masked_se = 0.011,
+                            .eval_perplexity_masked = 16.4446468,
+                            .eval_accuracy_masked = 0.15,
+                            .eval_count_masked = 3277,
+                            .baseline_frequency = 18.2,
+                            .baseline_copy = 15.1,
+                            .baseline_frequency_masked = 18.25,
+                            .baseline_copy_masked = 18.25,
+                            .gain_masked = 0.104,
+                            .gain_masked_se = 0.02,
+                            .eval_seconds = 2};
 }
 
 /* A fresh run directory with lines at steps 1..steps, an evaluation at each even one. */
@@ -72,22 +93,22 @@ static void reopen(const char *directory, int64_t from_step) {
   assert_ok(plm_metrics_close(metrics));
 }
 
-#define TRAIN_1                                                                                                         \
-  "{\"step\":1,\"epoch\":0.25,\"loss\":2.9,\"grad_norm\":0.333333333,\"learning_rate\":0.0004,\"tokens\":1000,"       \
+#define TRAIN_1                                                                                                 \
+  "{\"step\":1,\"epoch\":0.25,\"loss\":2.9,\"grad_norm\":0.333333333,\"learning_rate\":0.0004,\"tokens\":1000," \
   "\"residues\":980,\"seconds\":1.5,\"residues_per_s\":653.333333,\"data_wait\":0.01}\n"
-#define TRAIN_2                                                                                                         \
-  "{\"step\":2,\"epoch\":0.5,\"loss\":2.8,\"grad_norm\":0.333333333,\"learning_rate\":0.0004,\"tokens\":2000,"        \
+#define TRAIN_2                                                                                                \
+  "{\"step\":2,\"epoch\":0.5,\"loss\":2.8,\"grad_norm\":0.333333333,\"learning_rate\":0.0004,\"tokens\":2000," \
   "\"residues\":1960,\"seconds\":3,\"residues_per_s\":653.333333,\"data_wait\":0.01}\n"
-#define EVAL_2                                                                                                          \
-  "{\"step\":2,\"epoch\":0.5,\"eval_loss\":2.75,\"eval_loss_se\":0.01,\"eval_perplexity\":15.6426319,"                \
-  "\"eval_accuracy\":0.2,\"eval_count\":4096,\"eval_loss_masked\":2.8,\"eval_loss_masked_se\":0.011,"                 \
-  "\"eval_perplexity_masked\":16.4446468,\"eval_accuracy_masked\":0.15,\"eval_count_masked\":3277,"                   \
-  "\"baseline_frequency\":18.2,\"baseline_copy\":15.1,\"baseline_frequency_masked\":18.25,"                           \
+#define EVAL_2                                                                                         \
+  "{\"step\":2,\"epoch\":0.5,\"eval_loss\":2.75,\"eval_loss_se\":0.01,\"eval_perplexity\":15.6426319," \
+  "\"eval_accuracy\":0.2,\"eval_count\":4096,\"eval_loss_masked\":2.8,\"eval_loss_masked_se\":0.011,"  \
+  "\"eval_perplexity_masked\":16.4446468,\"eval_accuracy_masked\":0.15,\"eval_count_masked\":3277,"    \
+  "\"baseline_frequency\":18.2,\"baseline_copy\":15.1,\"baseline_frequency_masked\":18.25,"            \
   "\"baseline_copy_masked\":18.25,\"gain_masked\":0.104,\"gain_masked_se\":0.02,\"eval_seconds\":2}\n"
-#define CSV_HEADER                                                                                                      \
-  "epoch,step,loss,grad_norm,learning_rate,tokens,residues,seconds,residues_per_s,data_wait,eval_loss,eval_loss_se,"    \
-  "eval_perplexity,eval_accuracy,eval_count,eval_loss_masked,eval_loss_masked_se,eval_perplexity_masked,"               \
-  "eval_accuracy_masked,eval_count_masked,baseline_frequency,baseline_copy,baseline_frequency_masked,"                  \
+#define CSV_HEADER                                                                                                   \
+  "epoch,step,loss,grad_norm,learning_rate,tokens,residues,seconds,residues_per_s,data_wait,eval_loss,eval_loss_se," \
+  "eval_perplexity,eval_accuracy,eval_count,eval_loss_masked,eval_loss_masked_se,eval_perplexity_masked,"            \
+  "eval_accuracy_masked,eval_count_masked,baseline_frequency,baseline_copy,baseline_frequency_masked,"               \
   "baseline_copy_masked,gain_masked,gain_masked_se,eval_seconds\n"
 
 static void lines_are_the_contract(void **state) {

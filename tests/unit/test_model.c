@@ -1,4 +1,5 @@
-/* What the model promises besides agreeing with PyTorch (test_parity): independence of batch mates, accumulation, memory, initialisation. */
+/* What the model promises besides agreeing with PyTorch (test_parity): independence of batch mates, accumulation, memory, initialisation.
+ */
 #include "support/unit.h"
 
 #include <math.h>
@@ -253,7 +254,8 @@ static void buckets_are_asked_for_forwards_and_ready_backwards(void **state) {
   plm_batch empty = {.objective_count = 1};
   check_buckets(&p, &empty);
   bucket_log log = {.fail_at = 2};
-  assert_fails(plm_model_forward_backward(p.model, p.x, &p.batch, &(plm_bucket_hooks){&log, log_needed, log_ready}), PLM_E_FAILURE, "link down");
+  assert_fails(plm_model_forward_backward(p.model, p.x, &p.batch, &(plm_bucket_hooks){&log, log_needed, log_ready}), PLM_E_FAILURE,
+               "link down");
   parity_close(&p);
 }
 

@@ -102,8 +102,10 @@ static void failed_allocations_leave_nothing_behind(void **state) {
     plm_alloc_fail_at(n);
     status = plm_model_create(&config, &options, x, &model);
     plm_alloc_fail_at(0);
-    if (status == PLM_OK) plm_model_destroy(model);
-    else assert_int_equal(status, PLM_E_RESOURCE);
+    if (status == PLM_OK)
+      plm_model_destroy(model);
+    else
+      assert_int_equal(status, PLM_E_RESOURCE);
     assert_int_equal(plm_alloc_live(), live);
   }
 }
@@ -196,8 +198,7 @@ static void initial_values_are_a_function_of_seed_and_name(void **state) {
   assert_ok(plm_model_get(model, query, values));
   assert_memory_not_equal(first, values, sizeof first);
   static const float golden[4] = {-0.0406390689f, 0.000580377528f, -0.0248112138f, 0.00727895182f};
-  for (int i = 0; i < 4; i++)
-    assert_true(fabsf(first[i] - golden[i]) <= 1e-8f);
+  for (int i = 0; i < 4; i++) assert_true(fabsf(first[i] - golden[i]) <= 1e-8f);
   plm_model_destroy(model);
   plm_exec_destroy(one_thread);
 }

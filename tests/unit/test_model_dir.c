@@ -194,15 +194,17 @@ static void use_gamma_and_beta(const char *old, char *new) {
   if (weight != NULL) strcpy(weight, "LayerNorm.gamma");
   if (bias != NULL) strcpy(bias, "LayerNorm.beta");
 }
-static void share_inv_freq(const char *old, char *new) { strcpy(new, strstr(old, "inv_freq") != NULL ? "esm.rotary_embeddings.inv_freq" : old); }
+static void share_inv_freq(const char *old, char *new) {
+  strcpy(new, strstr(old, "inv_freq") != NULL ? "esm.rotary_embeddings.inv_freq" : old);
+}
 static void number_inv_freq(const char *old, char *new) {
   strcpy(new, strstr(old, "inv_freq") != NULL ? "esm.encoder.layer.1.attention.self.rotary_embeddings.inv_freq" : old);
 }
 
 static void every_name_that_was_ever_used_is_understood(void **state) {
   (void)state;
-  change_name *const changes[] = {keep_name,          add_module,     add_compiled_module,         add_model, drop_base,
-                                  use_gamma_and_beta, share_inv_freq, number_inv_freq};
+  change_name *const changes[] = {keep_name, add_module,         add_compiled_module, add_model,
+                                  drop_base, use_gamma_and_beta, share_inv_freq,      number_inv_freq};
   for (size_t c = 0; c < sizeof changes / sizeof *changes; c++) {
     plm_load_report report;
     variant *v = open_variant();
@@ -282,7 +284,8 @@ static void useless_tensors_are_ignored_and_unknown_ones_named(void **state) {
   (void)state;
   plm_load_report report;
   variant *v = open_variant();
-  plm_tensor_info matrix = {.dtype = "F32", .dims = 2, .shape = {24, 24}, .bytes = 24 * 24 * 4}, ids = {.dtype = "I64", .dims = 2, .shape = {1, 10}, .bytes = 80};
+  plm_tensor_info matrix = {.dtype = "F32", .dims = 2, .shape = {24, 24}, .bytes = 24 * 24 * 4},
+                  ids = {.dtype = "I64", .dims = 2, .shape = {1, 10}, .bytes = 80};
   add(v, "esm.pooler.dense.weight", &matrix, spare);
   add(v, "esm.embeddings.position_ids", &ids, spare);
   add(v, "esm.embeddings.position_embeddings.weight", &matrix, spare);

@@ -130,8 +130,8 @@ static void values_that_are_not_finite_are_counted(void **state) {
 
 static void the_clip_is_of_the_mean(void **state) {
   (void)state;
-  assert_true(plm_optimiser_scale(&options, 50, 100) == 1.0 / 100);                             /* norm 0.5: not clipped */
-  assert_true(fabs(plm_optimiser_scale(&options, 400, 100) - 1 / (4 + 1e-6) / 100) < 1e-15);    /* norm 4 */
+  assert_true(plm_optimiser_scale(&options, 50, 100) == 1.0 / 100);                          /* norm 0.5: not clipped */
+  assert_true(fabs(plm_optimiser_scale(&options, 400, 100) - 1 / (4 + 1e-6) / 100) < 1e-15); /* norm 4 */
   const plm_optimiser_options unclipped = {.max_grad_norm = 0};
   assert_true(plm_optimiser_scale(&unclipped, 1e9, 100) == 1.0 / 100);
 }

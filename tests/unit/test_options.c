@@ -44,23 +44,54 @@ static void defaults_hold_until_something_is_said(void **state) {
 
 static void every_way_of_writing_a_value_is_read(void **state) {
   (void)state;
-  const struct { const char *line, *name, *text; } cases[] = {
-      {"--seed 7", "seed", "7"}, {"--seed=7", "seed", "7"}, {"-s 7", "seed", "7"}, {"-s=7", "seed", "7"}, {"--seed +7", "seed", "7"},
+  const struct {
+    const char *line, *name, *text;
+  } cases[] = {
+      {"--seed 7", "seed", "7"},
+      {"--seed=7", "seed", "7"},
+      {"-s 7", "seed", "7"},
+      {"-s=7", "seed", "7"},
+      {"--seed +7", "seed", "7"},
       {"--seed 9223372036854775807", "seed", "9223372036854775807"},
-      {"--learning_rate 1e-3", "learning-rate", "0.001"}, {"--lr .5", "learning-rate", "0.5"}, {"--lr 1", "learning-rate", "1"},
-      {"-b 8", "batch-tokens", "8"}, {"-b 8k", "batch-tokens", "8000"}, {"-b 1.5M", "batch-tokens", "1500000"}, {"-b 1e6", "batch-tokens", "1000000"},
-      {"-b 2G", "batch-tokens", "2000000000"}, {"-b 9223372036854775807", "batch-tokens", "9223372036854775807"},
-      {"--memory 1M", "memory", "1048576"}, {"--memory 2GiB", "memory", "2147483648"}, {"--memory 1.5GB", "memory", "1610612736"},
-      {"--memory 1048576B", "memory", "1048576"}, {"--memory 1T", "memory", "1099511627776"},
-      {"--save-interval 90", "save-interval", "90"}, {"--save-interval 90s", "save-interval", "90"}, {"--save-interval 1.5m", "save-interval", "90"},
-      {"--save-interval 1h30m", "save-interval", "5400"}, {"--save-interval 1d", "save-interval", "86400"},
-      {"--bf16", "bf16", "true"}, {"--bf16=yes", "bf16", "true"}, {"--bf16 True", "bf16", "true"}, {"--bf16=off", "bf16", "false"},
-      {"--no-bf16", "bf16", "false"}, {"--no-flash-attention", "flash-attention", "false"}, {"--no_flash_attention", "flash-attention", "false"},
-      {"--flash-attention=false", "flash-attention", "false"}, {"--bf16 false", "bf16", "false"},
+      {"--learning_rate 1e-3", "learning-rate", "0.001"},
+      {"--lr .5", "learning-rate", "0.5"},
+      {"--lr 1", "learning-rate", "1"},
+      {"-b 8", "batch-tokens", "8"},
+      {"-b 8k", "batch-tokens", "8000"},
+      {"-b 1.5M", "batch-tokens", "1500000"},
+      {"-b 1e6", "batch-tokens", "1000000"},
+      {"-b 2G", "batch-tokens", "2000000000"},
+      {"-b 9223372036854775807", "batch-tokens", "9223372036854775807"},
+      {"--memory 1M", "memory", "1048576"},
+      {"--memory 2GiB", "memory", "2147483648"},
+      {"--memory 1.5GB", "memory", "1610612736"},
+      {"--memory 1048576B", "memory", "1048576"},
+      {"--memory 1T", "memory", "1099511627776"},
+      {"--save-interval 90", "save-interval", "90"},
+      {"--save-interval 90s", "save-interval", "90"},
+      {"--save-interval 1.5m", "save-interval", "90"},
+      {"--save-interval 1h30m", "save-interval", "5400"},
+      {"--save-interval 1d", "save-interval", "86400"},
+      {"--bf16", "bf16", "true"},
+      {"--bf16=yes", "bf16", "true"},
+      {"--bf16 True", "bf16", "true"},
+      {"--bf16=off", "bf16", "false"},
+      {"--no-bf16", "bf16", "false"},
+      {"--no-flash-attention", "flash-attention", "false"},
+      {"--no_flash_attention", "flash-attention", "false"},
+      {"--flash-attention=false", "flash-attention", "false"},
+      {"--bf16 false", "bf16", "false"},
       {"--lr-scheduler-type constant_with_warmup", "lr-scheduler-type", "constant_with_warmup"},
-      {"--output-dir -", "output-dir", "-"}, {"-o=--odd", "output-dir", "--odd"}, {"--note -5", "note", "-5"}, {"--note ''", "note", ""},
-      {"--note=a=b", "note", "a=b"}, {"--model-name-or-path x", "model", "x"}, {"--seed 7 --seed=7", "seed", "7"},
-      {"--train a b c --seed 1", "train", "a b c"}, {"--train a --seed 1 --train-file b", "train", "a b"}, {"--train -", "train", "-"},
+      {"--output-dir -", "output-dir", "-"},
+      {"-o=--odd", "output-dir", "--odd"},
+      {"--note -5", "note", "-5"},
+      {"--note ''", "note", ""},
+      {"--note=a=b", "note", "a=b"},
+      {"--model-name-or-path x", "model", "x"},
+      {"--seed 7 --seed=7", "seed", "7"},
+      {"--train a b c --seed 1", "train", "a b c"},
+      {"--train a --seed 1 --train-file b", "train", "a b"},
+      {"--train -", "train", "-"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     plm_option_values *values;
@@ -104,7 +135,9 @@ static void positional_words_are_kept_where_they_are_allowed(void **state) {
 
 static void every_mistake_has_its_code_and_words(void **state) {
   (void)state;
-  const struct { const char *line, *message, *hint; } cases[] = {
+  const struct {
+    const char *line, *message, *hint;
+  } cases[] = {
       {"--learnng-rate 1", "unknown option --learnng-rate", "did you mean --learning-rate?"},
       {"--learning-rat=1", "unknown option --learning-rat", "did you mean --learning-rate?"},
       {"--learn 1", "unknown option --learn", "did you mean --learning-rate?"},
@@ -175,7 +208,8 @@ static void every_mistake_has_its_code_and_words(void **state) {
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     plm_option_values *values = NULL;
-    plm_status status = load(&sample_table, cases[i].line, &values), expected = strstr(cases[i].line, ".yaml") != NULL ? PLM_E_INPUT : PLM_E_USAGE;
+    plm_status status = load(&sample_table, cases[i].line, &values),
+               expected = strstr(cases[i].line, ".yaml") != NULL ? PLM_E_INPUT : PLM_E_USAGE;
     if (status != expected || strstr(plm_error_message(), cases[i].message) == NULL || strstr(plm_error_hint(), cases[i].hint) == NULL)
       fail_msg("%s: got %s: %s (%s)", cases[i].line, plm_status_name(status), plm_error_message(), plm_error_hint());
     assert_null(values);
@@ -194,7 +228,8 @@ static void a_wrong_table_is_our_bug(void **state) {
   wrong.default_value = "0";
   const plm_option_table table = {.command = "train", .options = &wrong, .count = 1, .struct_size = sizeof(sample)};
   plm_option_values *values;
-  assert_fails(plm_option_values_create(&table, &values), PLM_E_BUG, "option table of 'train': default of --batch-tokens 0: must be at least 1");
+  assert_fails(plm_option_values_create(&table, &values), PLM_E_BUG,
+               "option table of 'train': default of --batch-tokens 0: must be at least 1");
 }
 
 /* ---- sources ---- */
@@ -218,7 +253,8 @@ static void the_command_line_wins_over_environment_over_file_over_preset(void **
   assert_int_equal(plm_option_origin(values, "max-steps"), PLM_FROM_CONFIG);
   assert_int_equal(plm_option_origin(values, "memory"), PLM_FROM_PRESET);
   assert_int_equal(plm_option_origin(values, "bf16"), PLM_FROM_DEFAULT);
-  assert_fails(plm_option_set(values, "memory", "x", PLM_FROM_PRESET, "preset esm2_t6_8M"), PLM_E_USAGE, "preset esm2_t6_8M: --memory x: must be");
+  assert_fails(plm_option_set(values, "memory", "x", PLM_FROM_PRESET, "preset esm2_t6_8M"), PLM_E_USAGE,
+               "preset esm2_t6_8M: --memory x: must be");
   plm_option_values_destroy(values);
 
   snprintf(line, sizeof line, "--seed 1");
@@ -255,7 +291,8 @@ static void expect_warning(const char *variable, const char *value, const char *
 
 static void a_variable_without_effect_is_warned_of(void **state) {
   (void)state;
-  expect_warning("PROTLM_LEARNNG_RATE", "1", "the environment variable PROTLM_LEARNNG_RATE is no option of protlm train; did you mean PROTLM_LEARNING_RATE?");
+  expect_warning("PROTLM_LEARNNG_RATE", "1",
+                 "the environment variable PROTLM_LEARNNG_RATE is no option of protlm train; did you mean PROTLM_LEARNING_RATE?");
   expect_warning("PROTLM_PRINT_CONFIG", "1",
                  "the environment variable PROTLM_PRINT_CONFIG has no effect: --print-config can only be given on the command line");
   expect_warning("PROTLM_CPU", "ref", "");
@@ -278,8 +315,10 @@ static plm_status read_config(const char *text, plm_option_values **ret_values) 
 static void a_config_file_may_be_written_in_the_ways_of_yaml(void **state) {
   (void)state;
   plm_option_values *values = NULL;
-  assert_ok(read_config("# a comment\n---\nseed: 7   # seven\nlearning_rate: 5e-5\nbf16: yes\ntrain:\n  - a.fasta\n  - 'b c.fasta'\n"
-                        "note: \"two\\nlines\"\nmodel: ~\nmax-steps:\noutput-dir: run\nbatch-tokens: 16K\n...\n", &values));
+  assert_ok(
+      read_config("# a comment\n---\nseed: 7   # seven\nlearning_rate: 5e-5\nbf16: yes\ntrain:\n  - a.fasta\n  - 'b c.fasta'\n"
+                  "note: \"two\\nlines\"\nmodel: ~\nmax-steps:\noutput-dir: run\nbatch-tokens: 16K\n...\n",
+                  &values));
   const sample *o = options_of(values);
   assert_true(o->seed == 7 && o->learning_rate == 5e-5 && o->bf16 && o->batch_tokens == 16000);
   assert_int_equal(o->train.count, 2);
@@ -300,7 +339,11 @@ static void a_config_file_may_be_written_in_the_ways_of_yaml(void **state) {
 
 static void every_mistake_in_a_config_file_has_its_place(void **state) {
   (void)state;
-  const struct { const char *text; plm_status code; const char *message, *hint; } cases[] = {
+  const struct {
+    const char *text;
+    plm_status code;
+    const char *message, *hint;
+  } cases[] = {
       {"seed: 7\nlearnng-rate: 1\n", PLM_E_USAGE, "run.yaml:2:1: unknown option learnng-rate", "did you mean learning-rate?"},
       {"fp16: true\n", PLM_E_USAGE, "run.yaml:1:1: fp16 is not an option of protlm", "use --bf16"},
       {"b: 8\n", PLM_E_USAGE, "unknown option b", ""},
@@ -345,9 +388,18 @@ static void every_mistake_in_a_config_file_has_its_place(void **state) {
 static void the_nearest_name_is_near(void **state) {
   (void)state;
   const char *const names[] = {"learning-rate", "seed", "batch-tokens", "lr"};
-  const struct { const char *word, *nearest; } cases[] = {
-      {"learing-rate", "learning-rate"}, {"sede", "seed"}, {"sed", "seed"}, {"btach-tokens", "batch-tokens"}, {"lrr", "lr"}, {"rl", "lr"},
-      {"", NULL}, {"x", NULL}, {"sxxd", NULL}, {"completely-other", NULL}};
+  const struct {
+    const char *word, *nearest;
+  } cases[] = {{"learing-rate", "learning-rate"},
+               {"sede", "seed"},
+               {"sed", "seed"},
+               {"btach-tokens", "batch-tokens"},
+               {"lrr", "lr"},
+               {"rl", "lr"},
+               {"", NULL},
+               {"x", NULL},
+               {"sxxd", NULL},
+               {"completely-other", NULL}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const char *nearest = plm_nearest_name(cases[i].word, names, 4);
     if (cases[i].nearest == NULL)

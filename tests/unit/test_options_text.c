@@ -23,8 +23,9 @@ static void help_names_every_option_and_nothing_hidden(void **state) {
     snprintf(name, sizeof name, i == 4 ? "--[no-]%s" : "--%s", sample_options[i].name);
     assert_true((strstr(help, name) != NULL) == (sample_options[i].group != NULL));
   }
-  const char *const shown[] = {"-b, --batch-tokens N ", "[default: 16K]", "[also: --lr]", "[default: on]", "linear, cosine,", "--train FILE... ", "PROTLM_SEED=7",
-                               "Optimisation:\n", "  # Train a small model from scratch\n"};
+  const char *const shown[] = {"-b, --batch-tokens N ", "[default: 16K]",  "[also: --lr]",
+                               "[default: on]",         "linear, cosine,", "--train FILE... ",
+                               "PROTLM_SEED=7",         "Optimisation:\n", "  # Train a small model from scratch\n"};
   for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
     if (strstr(help, shown[i]) == NULL) fail_msg("'%s' is not in\n%s", shown[i], help);
   assert_null(strchr(help, '\033'));
@@ -115,9 +116,11 @@ static void a_written_configuration_reads_back_the_same(void **state) {
 
 /* One random code point as UTF-8, more often an odd one. */
 static size_t random_character(uint64_t seed, uint32_t i, char *out) {
-  static const unsigned odd[] = {0x85, 0xA0, 0x80, 0x9F, 0x2028, 0x2029, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF, 0x10FFFF, 0xE000, 0x1F600, '"', '\\', ':', '#', ' '};
+  static const unsigned odd[] = {0x85,   0xA0,     0x80,   0x9F,    0x2028, 0x2029, 0xFEFF, 0xFFFD, 0xFFFE,
+                                 0xFFFF, 0x10FFFF, 0xE000, 0x1F600, '"',    '\\',   ':',    '#',    ' '};
   plm_rng_block block = plm_rng(seed, PLM_RNG_INIT, i, 0, 0);
-  unsigned code = block.word[0] % 2 ? odd[plm_rng_below(block.word[1], sizeof odd / sizeof *odd)] : 1 + plm_rng_below(block.word[1], 0xD7FF);
+  unsigned code =
+      block.word[0] % 2 ? odd[plm_rng_below(block.word[1], sizeof odd / sizeof *odd)] : 1 + plm_rng_below(block.word[1], 0xD7FF);
   if (code < 0x80) return out[0] = (char)code, 1;
   size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
   for (size_t j = length - 1; j > 0; j--, code >>= 6) out[j] = (char)(0x80 | (code & 0x3F));
@@ -150,7 +153,8 @@ static void every_value_is_shown_with_its_source(void **state) {
   assert_ok(plm_options_parse(values, 3, line));
   assert_ok(plm_option_set(values, "seed", "5", PLM_FROM_PRESET, NULL));
   assert_ok(plm_options_config(values, true, &yaml));
-  const char *const shown[] = {"\nlearning-rate:     5e-05                    # from command line\n", "\nseed:              5                        # from preset\n",
+  const char *const shown[] = {"\nlearning-rate:     5e-05                    # from command line\n",
+                               "\nseed:              5                        # from preset\n",
                                "\nmax-steps:         null                     # from default\n"};
   for (size_t i = 0; i < sizeof shown / sizeof *shown; i++)
     if (strstr(yaml, shown[i]) == NULL) fail_msg("'%s' is not in\n%s", shown[i], yaml);
@@ -186,11 +190,13 @@ static void the_man_page_is_clean_roff_with_every_section(void **state) {
     snprintf(command, sizeof command, "groff -man -Tascii -ww -P-c -P-u -P-b -P-o %s 2>&1", scratch_path("page.1"));
     const char *text = output_of("groff", command);
     if (strstr(text, "warning:") != NULL || strstr(text, "error:") != NULL) fail_msg("%s", text);
-    const char *const sections[] = {"\nNAME\n", "\nSYNOPSIS\n", "\nDESCRIPTION\n", "\nOPTIONS\n", "\nEXIT STATUS\n", "\nSEE ALSO\n", "--batch-tokens"};
+    const char *const sections[] = {"\nNAME\n",        "\nSYNOPSIS\n", "\nDESCRIPTION\n", "\nOPTIONS\n",
+                                    "\nEXIT STATUS\n", "\nSEE ALSO\n", "--batch-tokens"};
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
       if (strstr(text, sections[s]) == NULL) fail_msg("'%s' is not in\n%s", sections[s], text);
     if (i > 0) continue;
-    const char *const train_only[] = {"\nENVIRONMENT\n", "\nFILES\n", "\nEXAMPLES\n", ".Run the same command again", "'quotes': and \\.", "--learning-rate X"};
+    const char *const train_only[] = {"\nENVIRONMENT\n",   "\nFILES\n",        "\nEXAMPLES\n", ".Run the same command again",
+                                      "'quotes': and \\.", "--learning-rate X"};
     for (size_t s = 0; s < sizeof train_only / sizeof *train_only; s++)
       if (strstr(text, train_only[s]) == NULL) fail_msg("'%s' is not in\n%s", train_only[s], text);
   }
@@ -205,7 +211,11 @@ static void write_completion(plm_shell shell, const char *name) {
 
 static void bash_completes_commands_options_choices_and_files(void **state) {
   (void)state;
-  const struct { const char *words; int cursor; const char *completed; } cases[] = {
+  const struct {
+    const char *words;
+    int cursor;
+    const char *completed;
+  } cases[] = {
       {"protlm ''", 1, "--help --version ckpt train "},
       {"protlm t", 1, "train "},
       {"protlm ckpt ''", 2, "ls verify "},
@@ -230,10 +240,13 @@ static void bash_completes_commands_options_choices_and_files(void **state) {
   snprintf(command, sizeof command, "bash -n %s 2>&1", scratch_path("protlm.bash"));
   assert_string_equal(output_of("bash", command), "");
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-    snprintf(command, sizeof command, "cd %s; bash -c \"source ./protlm.bash; COMP_WORDS=(%s) COMP_CWORD=%d; _protlm; printf %%s'\\n' \\\"\\${COMPREPLY[@]}\\\"\" 2>&1 | LC_ALL=C sort | tr '\\n' ' '",
-             scratch_path(""), cases[i].words, cases[i].cursor);
+    snprintf(
+        command, sizeof command,
+        "cd %s; bash -c \"source ./protlm.bash; COMP_WORDS=(%s) COMP_CWORD=%d; _protlm; printf %%s'\\n' \\\"\\${COMPREPLY[@]}\\\"\" 2>&1 | LC_ALL=C sort | tr '\\n' ' '",
+        scratch_path(""), cases[i].words, cases[i].cursor);
     const char *completed = output_of("bash", command);
-    if (strcmp(completed, cases[i].completed) != 0) fail_msg("%s: completed '%s', expected '%s'", cases[i].words, completed, cases[i].completed);
+    if (strcmp(completed, cases[i].completed) != 0)
+      fail_msg("%s: completed '%s', expected '%s'", cases[i].words, completed, cases[i].completed);
   }
 }
 
@@ -249,7 +262,8 @@ static void fish_completes_choices(void **state) {
   (void)state;
   char command[2048];
   write_completion(PLM_SHELL_FISH, "protlm.fish");
-  snprintf(command, sizeof command, "HOME=%s fish -N -c 'source %s; complete -C \"protlm train --lr-scheduler-type lin\"' 2>&1", scratch_path(""), scratch_path("protlm.fish"));
+  snprintf(command, sizeof command, "HOME=%s fish -N -c 'source %s; complete -C \"protlm train --lr-scheduler-type lin\"' 2>&1",
+           scratch_path(""), scratch_path("protlm.fish"));
   assert_memory_equal(output_of("fish", command), "linear", 6);
 }
 

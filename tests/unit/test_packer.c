@@ -11,7 +11,8 @@
 #include "support/sequences.h"
 
 static plm_packer_options options_of(int64_t max_length) {
-  plm_packer_options options = {.alphabet = plm_alphabet_esm2(), .masked = true, .seed = 3, .max_length = max_length, .micro_batch_tokens = 1000};
+  plm_packer_options options = {
+      .alphabet = plm_alphabet_esm2(), .masked = true, .seed = 3, .max_length = max_length, .micro_batch_tokens = 1000};
   plm_mask_options_defaults(&options.mask);
   return options;
 }
@@ -248,7 +249,8 @@ static void a_global_batch_is_divided_fully_and_within_the_limit(void **state) {
       sequences[rank_of[i] * micro_batches + micro_of[i]]++;
     }
     for (int64_t b = 0; b < ranks * micro_batches; b++)
-      if (tokens[b] > limit && sequences[b] != 1) fail_msg("seed %d: %d tokens in %d sequences", (int)seed, (int)tokens[b], (int)sequences[b]);
+      if (tokens[b] > limit && sequences[b] != 1)
+        fail_msg("seed %d: %d tokens in %d sequences", (int)seed, (int)tokens[b], (int)sequences[b]);
   }
 }
 

@@ -24,7 +24,9 @@ static void for_every_backend(check_case *check, int cases) {
 static void open_case(const char *name, int backend, parity *p) { parity_open(name, backend == 0, levels[backend], PLM_F32, p); }
 
 static void require(bool ok, const parity *p, int backend, const char *what, double error, double limit) {
-  if (!ok) fail_msg("%s on %s: %s is off by %.3e, allowed are %.3e", p->name, backend == 0 ? "guarded reference" : levels[backend], what, error, limit);
+  if (!ok)
+    fail_msg("%s on %s: %s is off by %.3e, allowed are %.3e", p->name, backend == 0 ? "guarded reference" : levels[backend], what, error,
+             limit);
 }
 
 static void require_near(const parity *p, int backend, const char *what, const float *got) {
@@ -129,7 +131,8 @@ static double gradient_norm(parity *p, const moments *mo, double factor) {
   plm_norm_sums sums;
   int64_t n = plm_model_get_params(p->model)->train_size;
   assert_ok(p->x->ops->fill(p->x, &(plm_fill_args){.to = mo->norm, .bytes = sizeof sums}));
-  assert_ok(p->x->ops->square_norm(p->x, &(plm_square_norm_args){.n = n, .x = plm_model_gradient(p->model), .dtype = PLM_F32, .sums = mo->norm}));
+  assert_ok(
+      p->x->ops->square_norm(p->x, &(plm_square_norm_args){.n = n, .x = plm_model_gradient(p->model), .dtype = PLM_F32, .sums = mo->norm}));
   assert_ok(p->device->copy(p->device, &sums, mo->norm, sizeof sums, PLM_COPY_TO_HOST));
   assert_int_equal(sums.nonfinite, 0);
   return sqrt(sums.square) * factor;
@@ -190,8 +193,10 @@ static void check_steps(const char *name, int backend) {
     plm_loss_sums sums;
     double factor = compute_gradients(&p, &sums), loss = sums.nll * factor, norm = gradient_norm(&p, &mo, factor);
     double expected_loss = losses[step - 1], expected_norm = norms[step - 1];
-    require(fabs(loss - expected_loss) <= 2e-5 * expected_loss, &p, backend, "loss of a step", fabs(loss - expected_loss), 2e-5 * expected_loss);
-    require(fabs(norm - expected_norm) <= 1e-4 * expected_norm, &p, backend, "norm of a step", fabs(norm - expected_norm), 1e-4 * expected_norm);
+    require(fabs(loss - expected_loss) <= 2e-5 * expected_loss, &p, backend, "loss of a step", fabs(loss - expected_loss),
+            2e-5 * expected_loss);
+    require(fabs(norm - expected_norm) <= 1e-4 * expected_norm, &p, backend, "norm of a step", fabs(norm - expected_norm),
+            1e-4 * expected_norm);
     update(&p, &mo, step, factor * fmin(1, MAX_NORM / (norm + 1e-6)));
   }
   for (int i = 0; i < params->count; i++)

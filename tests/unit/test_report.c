@@ -29,17 +29,39 @@ static void put_file(const char *directory, const char *name, const char *text) 
 }
 
 static void log_training(plm_metrics *metrics, int64_t step, double loss) {
-  plm_train_metrics line = {.step = step, .epoch = 0.01 * (double)step, .loss = loss, .grad_norm = 1.5, .learning_rate = 4e-4, .tokens = 100 * step,
-                            .residues = 98 * step, .seconds = 0.5 * (double)step, .residues_per_s = 196, .data_wait = 0.02};
+  plm_train_metrics line = {.step = step,
+                            .epoch = 0.01 * (double)step,
+                            .loss = loss,
+                            .grad_norm = 1.5,
+                            .learning_rate = 4e-4,
+                            .tokens = 100 * step,
+                            .residues = 98 * step,
+                            .seconds = 0.5 * (double)step,
+                            .residues_per_s = 196,
+                            .data_wait = 0.02};
   assert_ok(plm_metrics_train(metrics, &line));
 }
 
 static void log_evaluation(plm_metrics *metrics, int64_t step, double loss, double gain) {
-  plm_eval_metrics line = {.step = step, .epoch = 0.01 * (double)step, .eval_loss = loss, .eval_loss_se = 0.01, .eval_perplexity = exp(loss),
-                           .eval_accuracy = 0.2, .eval_count = 5000, .eval_loss_masked = loss, .eval_loss_masked_se = 0.01,
-                           .eval_perplexity_masked = exp(loss), .eval_accuracy_masked = 0.2, .eval_count_masked = 4000, .baseline_frequency = 18.1,
-                           .baseline_copy = 15.1, .baseline_frequency_masked = 18.1, .baseline_copy_masked = 18.1, .gain_masked = gain,
-                           .gain_masked_se = 0.01, .eval_seconds = 1};
+  plm_eval_metrics line = {.step = step,
+                           .epoch = 0.01 * (double)step,
+                           .eval_loss = loss,
+                           .eval_loss_se = 0.01,
+                           .eval_perplexity = exp(loss),
+                           .eval_accuracy = 0.2,
+                           .eval_count = 5000,
+                           .eval_loss_masked = loss,
+                           .eval_loss_masked_se = 0.01,
+                           .eval_perplexity_masked = exp(loss),
+                           .eval_accuracy_masked = 0.2,
+                           .eval_count_masked = 4000,
+                           .baseline_frequency = 18.1,
+                           .baseline_copy = 15.1,
+                           .baseline_frequency_masked = 18.1,
+                           .baseline_copy_masked = 18.1,
+                           .gain_masked = gain,
+                           .gain_masked_se = 0.01,
+                           .eval_seconds = 1};
   assert_ok(plm_metrics_eval(metrics, &line));
 }
 
@@ -53,8 +75,11 @@ static const char *usual_run(const char *name, int64_t steps, double gain) {
     if (step % 10 == 0) log_evaluation(metrics, step, 2.8 - 0.4 * (double)step / (double)steps, gain);
   }
   assert_ok(plm_metrics_close(metrics));
-  put_file(directory, "config.yaml", "model: esm2_t6_8M\ntrain: [data/train.fasta, other.fa]\neval: val.fasta\nmax-steps: 100\nlearning-rate: 0.0004\n");
-  put_file(directory, "env.json", "{\"host\": \"node1\", \"memory_bytes\": 1073741824, \"libraries\": {\"oneDNN\": \"2.6.3\"}, \"command_line\": [\"protlm\", \"train\"]}");
+  put_file(directory, "config.yaml",
+           "model: esm2_t6_8M\ntrain: [data/train.fasta, other.fa]\neval: val.fasta\nmax-steps: 100\nlearning-rate: 0.0004\n");
+  put_file(
+      directory, "env.json",
+      "{\"host\": \"node1\", \"memory_bytes\": 1073741824, \"libraries\": {\"oneDNN\": \"2.6.3\"}, \"command_line\": [\"protlm\", \"train\"]}");
   return directory;
 }
 
@@ -122,12 +147,25 @@ static void page_holds_all_its_parts(void **state) {
   (void)state;
   char *html = report_of(usual_run("usual", 100, 0.4));
   static const char *const parts[] = {
-      "<title>usual", "<b>esm2_t6_8M</b> was trained on <b>train.fasta</b> and 1 more for 1 epoch: 100 steps, 9,800 residues.",
+      "<title>usual",
+      "<b>esm2_t6_8M</b> was trained on <b>train.fasta</b> and 1 more for 1 epoch: 100 steps, 9,800 residues.",
       "On the hidden residues of <b>val.fasta</b> its perplexity is <b>11.02</b>; amino-acid frequencies alone reach 18.10.",
       "The gain of 0.400 nats is 40 standard errors: the model has learnt more than frequencies.",
-      "id=\"loss\"", "id=\"perplexity\"", "id=\"rate\"", "id=\"gradient\"", "id=\"speed\"", "id=\"wait\"", "class=\"s-base\"",
-      "finished: 100 of 100 steps", "Evaluation at step 100", "<th>learning-rate</th><td>0.0004</td>", "<th>memory bytes</th><td>1.00 GiB</td>",
-      "oneDNN 2.6.3", "<code>protlm train</code>", "protlm report ", "prefers-color-scheme"};
+      "id=\"loss\"",
+      "id=\"perplexity\"",
+      "id=\"rate\"",
+      "id=\"gradient\"",
+      "id=\"speed\"",
+      "id=\"wait\"",
+      "class=\"s-base\"",
+      "finished: 100 of 100 steps",
+      "Evaluation at step 100",
+      "<th>learning-rate</th><td>0.0004</td>",
+      "<th>memory bytes</th><td>1.00 GiB</td>",
+      "oneDNN 2.6.3",
+      "<code>protlm train</code>",
+      "protlm report ",
+      "prefers-color-scheme"};
   for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_says(html, parts[i]);
   assert_well_formed(html);
   plm_free(html);
@@ -203,8 +241,10 @@ static void runs_without_this_or_that_have_a_page(void **state) {
 static void values_that_are_not_numbers_are_gaps(void **state) {
   (void)state;
   const char *run = run_directory("gaps");
-  put_file(run, "log.jsonl", "{\"step\":1,\"loss\":3}\n{\"step\":2,\"loss\":2.9}\n{\"step\":3,\"loss\":null}\n{\"step\":4,\"loss\":2.8}\n{\"step\":5,\"loss\":2.7}\n"
-                             "{\"step\":6,\"loss\":null,\"grad_norm\":null}\n");
+  put_file(
+      run, "log.jsonl",
+      "{\"step\":1,\"loss\":3}\n{\"step\":2,\"loss\":2.9}\n{\"step\":3,\"loss\":null}\n{\"step\":4,\"loss\":2.8}\n{\"step\":5,\"loss\":2.7}\n"
+      "{\"step\":6,\"loss\":null,\"grad_norm\":null}\n");
   char *html = report_of(run);
   assert_well_formed(html);
   assert_says(html, "The last training loss is not a finite number.");
@@ -222,8 +262,9 @@ static void long_runs_have_a_small_page(void **state) {
   const char *run = run_directory("long");
   plm_text log = {0};
   for (int step = 1; step <= 100000; step++)
-    plm_text_printf(&log, "{\"step\":%d,\"epoch\":1,\"loss\":2.%d,\"grad_norm\":1,\"learning_rate\":0.0001,\"residues_per_s\":%d,\"data_wait\":0}\n", step,
-                    step * 7 % 10, step == 50000 ? 900 : 500);
+    plm_text_printf(
+        &log, "{\"step\":%d,\"epoch\":1,\"loss\":2.%d,\"grad_norm\":1,\"learning_rate\":0.0001,\"residues_per_s\":%d,\"data_wait\":0}\n",
+        step, step * 7 % 10, step == 50000 ? 900 : 500);
   assert_ok(log.status);
   put_file(run, "log.jsonl", log.data);
   plm_text_free(&log);
@@ -286,12 +327,17 @@ static void numbers_read_as_people_write_them(void **state) {
   (void)state;
   char label[PLM_LABEL];
   assert_string_equal(plm_label_count(1234567, label), "1,234,567");
-  assert_string_equal(plm_label_count(-1000, label), "\xE2\x88\x92" "1,000");
+  assert_string_equal(plm_label_count(-1000, label),
+                      "\xE2\x88\x92"
+                      "1,000");
   assert_string_equal(plm_label_decimals(2.345678, 3, label), "2.346");
   assert_string_equal(plm_label_decimals(1e300, 2, label), "1e+300");
   assert_string_equal(plm_label_decimals((double)NAN, 2, label), "\xE2\x80\x93");
   assert_string_equal(plm_label_value(0.0123, 2, label), "0.012");
-  assert_string_equal(plm_label_value(4e-4, 2, label), "4.0\xC3\x97" "10<sup>\xE2\x88\x92" "4</sup>");
+  assert_string_equal(plm_label_value(4e-4, 2, label),
+                      "4.0\xC3\x97"
+                      "10<sup>\xE2\x88\x92"
+                      "4</sup>");
   assert_string_equal(plm_label_short(45.2e6, label), "45.2 M");
   assert_string_equal(plm_label_duration(8000, label), "2 h 13 min");
   assert_string_equal(plm_label_duration(3.14, label), "3.1 s");
@@ -300,12 +346,33 @@ static void numbers_read_as_people_write_them(void **state) {
 
 static void every_column_asked_for_exists(void **state) {
   (void)state;
-  static const char *const names[] = {"step", "epoch", "loss", "grad_norm", "learning_rate", "residues", "seconds", "residues_per_s", "data_wait",
-                                      "eval_loss", "eval_loss_se", "eval_perplexity", "eval_accuracy", "eval_count", "eval_loss_masked",
-                                      "eval_loss_masked_se", "eval_perplexity_masked", "eval_accuracy_masked", "eval_count_masked",
-                                      "baseline_frequency", "baseline_copy", "baseline_frequency_masked", "baseline_copy_masked", "gain_masked",
+  static const char *const names[] = {"step",
+                                      "epoch",
+                                      "loss",
+                                      "grad_norm",
+                                      "learning_rate",
+                                      "residues",
+                                      "seconds",
+                                      "residues_per_s",
+                                      "data_wait",
+                                      "eval_loss",
+                                      "eval_loss_se",
+                                      "eval_perplexity",
+                                      "eval_accuracy",
+                                      "eval_count",
+                                      "eval_loss_masked",
+                                      "eval_loss_masked_se",
+                                      "eval_perplexity_masked",
+                                      "eval_accuracy_masked",
+                                      "eval_count_masked",
+                                      "baseline_frequency",
+                                      "baseline_copy",
+                                      "baseline_frequency_masked",
+                                      "baseline_copy_masked",
+                                      "gain_masked",
                                       "gain_masked_se"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) assert_string_equal(plm_metrics_columns[plm_report_column(names[i])].name, names[i]);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    assert_string_equal(plm_metrics_columns[plm_report_column(names[i])].name, names[i]);
 }
 
 static void a_failed_allocation_is_a_status_and_no_half_page(void **state) {

@@ -27,7 +27,11 @@ static void make_file(const char *name, uint64_t announced, const char *header, 
 
 static void malformed_files_are_refused_with_a_reason(void **state) {
   (void)state;
-  static const struct { const char *header; size_t data; const char *words; } refused[] = {
+  static const struct {
+    const char *header;
+    size_t data;
+    const char *words;
+  } refused[] = {
       /* 2: not a JSON object from '{' to '}' and spaces */
       {"", 0, "begin with '{'"},
       {" {\"a\":" A "}", 8, "begin with '{'"},
@@ -104,8 +108,16 @@ static void a_header_beyond_the_file_is_refused(void **state) {
   assert_fails(plm_safetensors_open(scratch_path("short"), &file), PLM_E_INPUT, "too few");
   scratch_write("empty", "", 0);
   assert_fails(plm_safetensors_open(scratch_path("empty"), &file), PLM_E_INPUT, "too few");
-  static const struct { uint64_t announced; const char *words; } sizes[] = {
-      {3, "cut off"}, {100000000, "cut off"}, {100000001, "header of 100000001"}, {UINT64_MAX, "header of"}, {UINT64_MAX - 7, "header of"}, {1ull << 63, "header of"},
+  static const struct {
+    uint64_t announced;
+    const char *words;
+  } sizes[] = {
+      {3, "cut off"},
+      {100000000, "cut off"},
+      {100000001, "header of 100000001"},
+      {UINT64_MAX, "header of"},
+      {UINT64_MAX - 7, "header of"},
+      {1ull << 63, "header of"},
   };
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
     make_file("lying", sizes[i].announced, "{}", 2, 0);
@@ -117,7 +129,10 @@ static void a_header_beyond_the_file_is_refused(void **state) {
 
 static void unusual_but_legal_files_are_read(void **state) {
   (void)state;
-  static const struct { const char *header; size_t data, count; } accepted[] = {
+  static const struct {
+    const char *header;
+    size_t data, count;
+  } accepted[] = {
       {"{}", 0, 0},
       {"{}      ", 0, 0},
       {"{\"__metadata__\":{}}", 0, 0},
@@ -153,8 +168,10 @@ static void every_cut_and_every_flipped_bit_ends_in_a_status(void **state) {
     bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << bit % 8));
     scratch_write("flipped", bytes, SIZE);
     plm_status status = plm_safetensors_open(scratch_path("flipped"), &file);
-    if (status == PLM_OK) plm_safetensors_close(file);
-    else assert_int_equal(status, PLM_E_INPUT);
+    if (status == PLM_OK)
+      plm_safetensors_close(file);
+    else
+      assert_int_equal(status, PLM_E_INPUT);
     bytes[bit / 8] = (char)(bytes[bit / 8] ^ (1 << bit % 8));
   }
 }
@@ -220,7 +237,8 @@ static void assert_same_file(const char *a, const char *b) {
 
 static void files_of_the_reference_writer_are_written_again_byte_for_byte(void **state) {
   (void)state;
-  static const char *const names[] = {"d8/model.safetensors", "d8_v4_names/model.safetensors", "d8/expected_forward.safetensors", "d64/expected_grads.safetensors"};
+  static const char *const names[] = {"d8/model.safetensors", "d8_v4_names/model.safetensors", "d8/expected_forward.safetensors",
+                                      "d64/expected_grads.safetensors"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     plm_safetensors *file;
     char hash[33];
@@ -281,7 +299,8 @@ static plm_status fill_failing(void *user, size_t i, void *buffer) {
 
 static void a_failed_fill_leaves_no_file(void **state) {
   (void)state;
-  const plm_tensor_info entries[] = {{.name = "a", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3}, {.name = "b", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3}};
+  const plm_tensor_info entries[] = {{.name = "a", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3},
+                                     {.name = "b", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3}};
   assert_int_equal(plm_safetensors_write(scratch_path("half"), entries, 2, fill_failing, NULL, NULL, NULL), PLM_E_NUMERIC);
   assert_false(plm_file_exists(scratch_path("half")));
 }
@@ -289,8 +308,8 @@ static void a_failed_fill_leaves_no_file(void **state) {
 /* ---- sharded sets ---- */
 
 static const plm_tensor_info five[] = {
-    {.name = "e", .dtype = "U8", .dims = 1, .shape = {6}, .bytes = 6},   {.name = "d", .dtype = "U8", .dims = 1, .shape = {4}, .bytes = 4},
-    {.name = "c", .dtype = "U8", .dims = 1, .shape = {1}, .bytes = 1},   {.name = "b", .dtype = "U8", .dims = 1, .shape = {20}, .bytes = 20},
+    {.name = "e", .dtype = "U8", .dims = 1, .shape = {6}, .bytes = 6}, {.name = "d", .dtype = "U8", .dims = 1, .shape = {4}, .bytes = 4},
+    {.name = "c", .dtype = "U8", .dims = 1, .shape = {1}, .bytes = 1}, {.name = "b", .dtype = "U8", .dims = 1, .shape = {20}, .bytes = 20},
     {.name = "a", .dtype = "U8", .dims = 1, .shape = {2}, .bytes = 2},
 };
 
@@ -339,7 +358,9 @@ static void lying_indexes_are_refused(void **state) {
   (void)state;
   make_directory("index");
   assert_ok(plm_safetensors_write(scratch_path("index/s.safetensors"), five, 2, fill_counting, (void *)(uintptr_t)five, NULL, NULL));
-  static const struct { const char *text, *words; } refused[] = {
+  static const struct {
+    const char *text, *words;
+  } refused[] = {
       {"{\"weight_map\": {\"e\": \"s.safetensors\", \"x\": \"s.safetensors\"}}", "'x'"},
       {"{\"weight_map\": {\"e\": \"gone.safetensors\"}}", "missing"},
       {"{\"weight_map\": {\"e\": \"../index/s.safetensors\"}}", "plain name"},

@@ -175,7 +175,8 @@ static void a_batch_that_cannot_hold_one_sequence_is_refused(void **state) {
   plm_view view;
   plm_sampler *sampler = NULL;
   plm_view_all(dataset, &view);
-  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.batch_tokens = 100, .max_length = 200}, &sampler), PLM_E_USAGE, "cannot hold");
+  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.batch_tokens = 100, .max_length = 200}, &sampler), PLM_E_USAGE,
+               "cannot hold");
   assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.max_length = 200}, &sampler), PLM_E_USAGE, "needs a size");
   assert_null(sampler);
   plm_dataset_close(dataset);

@@ -36,7 +36,15 @@ static double by_hand(const char *name, double s, double W, double T, double r) 
 
 static void every_schedule_is_its_formula(void **state) {
   (void)state;
-  const char *names[] = {"esm2", "linear", "cosine", "cosine_with_min_lr", "cosine_max", "constant", "constant_with_warmup", "inverse_sqrt", "warmup_stable_decay"};
+  const char *names[] = {"esm2",
+                         "linear",
+                         "cosine",
+                         "cosine_with_min_lr",
+                         "cosine_max",
+                         "constant",
+                         "constant_with_warmup",
+                         "inverse_sqrt",
+                         "warmup_stable_decay"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     plm_schedule schedule = resolve(names[i], 20, 0.1, 200);
     assert_string_equal(plm_schedule_name(&schedule), names[i]);
@@ -54,9 +62,7 @@ static void the_first_update_is_never_wasted(void **state) {
 
 static void warmup_defaults_to_eight_percent(void **state) {
   (void)state;
-  const struct {
-    int64_t T, W;
-  } cases[] = {{1, 0}, {2, 1}, {3, 1}, {10, 1}, {100, 8}, {1000, 80}, {25000, 2000}, {1000000, 2000}};
+  const struct { int64_t T, W; } cases[] = {{1, 0}, {2, 1}, {3, 1}, {10, 1}, {100, 8}, {1000, 80}, {25000, 2000}, {1000000, 2000}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     plm_schedule schedule = resolve("esm2", NAN, NAN, cases[i].T);
     assert_int_equal(schedule.W, cases[i].W);
@@ -104,7 +110,8 @@ static void a_warmup_without_an_after_is_refused(void **state) {
 static void the_demo_runs_and_its_highest_rate_is_known(void **state) {
   (void)state;
   plm_schedule schedule;
-  plm_schedule_request request = {.name = "cosine_max", .peak = 3e-4, .warmup = 1000, .min_lr_ratio = NAN, .warmup_from_zero = true, .T = 258};
+  plm_schedule_request request = {
+      .name = "cosine_max", .peak = 3e-4, .warmup = 1000, .min_lr_ratio = NAN, .warmup_from_zero = true, .T = 258};
   assert_ok(plm_schedule_resolve(&request, &schedule));
   assert_rate(&schedule, 0, 0);
   assert_rate(&schedule, 257, 3e-4 * 0.257);

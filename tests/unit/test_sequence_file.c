@@ -32,7 +32,9 @@ static const char *summary(const plm_dataset *dataset) {
 
 static void readable_files_are_read_as_meant(void **state) {
   (void)state;
-  const struct { const char *what, *text, *expected; } files[] = {
+  const struct {
+    const char *what, *text, *expected;
+  } files[] = {
       {"plain", ">a\nMKV\n>b\nAC\n", "a:MKV|b:AC"},
       {"several lines", ">a\nMK\nVL\nA\n>b\nAC\n", "a:MKVLA|b:AC"},
       {"no final newline", ">a\nMKV\n>b\nAC", "a:MKV|b:AC"},
@@ -219,7 +221,11 @@ static void bgzf_without_its_end_mark_is_cut_short(void **state) {
 static void bad_files_give_one_clear_message(void **state) {
   (void)state;
 #define BYTES(text) text, sizeof(text) - 1
-  const struct { const char *name, *text; size_t bytes; const char *message; } files[] = {
+  const struct {
+    const char *name, *text;
+    size_t bytes;
+    const char *message;
+  } files[] = {
       {"empty", BYTES(""), "file is empty"},
       {"blank", BYTES("\n  \n\n"), "nothing in it"},
       {"only-headers", BYTES(">a\n>b\n>c\n"), "all 3 records are empty"},
@@ -228,14 +234,20 @@ static void bad_files_give_one_clear_message(void **state) {
       {"comment-first", BYTES("; a comment\n>a\nMKV\n"), "comment-first:1: the line starts with ';'"},
       {"comment-inside", BYTES(">a\n; a comment\nMKV\n"), "comment-inside:2: ';' inside a sequence"},
       {"fastq", BYTES("@read1\nACGT\n+\nIIII\n"), "fastq:1: the line starts with '@': this looks like FASTQ"},
-      {"binary", BYTES("\x7f" "ELF\2\1\1\0\0\0"), "binary file"},
+      {"binary",
+       BYTES("\x7f"
+             "ELF\2\1\1\0\0\0"),
+       "binary file"},
       {"nul-inside", BYTES(">a\nMK\0V\n"), "nul-inside:2: a NUL byte"},
       {"digits", BYTES(">a\nMKV\n>b\nMK4V\n"), "digits:4: '4' is not an amino acid"},
       {"phylip-like", BYTES(">a\nMKV 60\n"), "phylip-like:2: '6' is not"},
       {"greater-inside", BYTES(">a\nMK>V\n"), "greater-inside:2: '>' inside"},
       {"latin-1", BYTES(">a\nMK\xe9V\n"), "latin-1:2: a byte of value 233"},
       {"utf-16", BYTES("\xff\xfe>\0a\0\n\0"), "UTF-16"},
-      {"xz", BYTES("\xfd" "7zXZ\0\0"), "xz-compressed"},
+      {"xz",
+       BYTES("\xfd"
+             "7zXZ\0\0"),
+       "xz-compressed"},
       {"bzip2", BYTES("BZh91AY&SY"), "bzip2-compressed"},
       {"zstd", BYTES("\x28\xb5\x2f\xfd\x24"), "zstd-compressed"},
       {"zip", BYTES("PK\3\4\x14"), "zip archive"},
@@ -248,7 +260,8 @@ static void bad_files_give_one_clear_message(void **state) {
     plm_dataset *dataset = NULL;
     scratch_write(files[i].name, files[i].text, files[i].bytes);
     assert_fails(open_at(scratch_path(files[i].name), &dataset), PLM_E_INPUT, files[i].message);
-    if (strstr(plm_error_message(), scratch_path(files[i].name)) == NULL) fail_msg("%s: not named in '%s'", files[i].name, plm_error_message());
+    if (strstr(plm_error_message(), scratch_path(files[i].name)) == NULL)
+      fail_msg("%s: not named in '%s'", files[i].name, plm_error_message());
     assert_null(dataset);
   }
 }

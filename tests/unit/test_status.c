@@ -24,7 +24,8 @@ static void the_trace_shows_the_way_innermost_first(void **state) {
   assert_int_equal(cleaned, 1);
   assert_string_equal(plm_error_message(), "line 7 of a.fasta is empty");
   assert_string_equal(plm_error_hint(), "remove it");
-  const char *first = strstr(plm_error_trace(), " innermost\n"), *second = strstr(plm_error_trace(), " middle\n"), *third = strstr(plm_error_trace(), " outermost\n");
+  const char *first = strstr(plm_error_trace(), " innermost\n"), *second = strstr(plm_error_trace(), " middle\n"),
+             *third = strstr(plm_error_trace(), " outermost\n");
   assert_true(first != NULL && second > first && third > second);
 }
 
@@ -121,7 +122,8 @@ static void a_broken_invariant_is_a_bug_not_an_abort(void **state) {
 
 static void codes_are_exit_codes(void **state) {
   (void)state;
-  const plm_status codes[] = {PLM_OK, PLM_E_FAILURE, PLM_E_USAGE, PLM_E_INPUT, PLM_E_CHECKPOINT, PLM_E_NUMERIC, PLM_E_RESOURCE, PLM_E_BUG, PLM_STOPPED};
+  const plm_status codes[] = {PLM_OK,        PLM_E_FAILURE,  PLM_E_USAGE, PLM_E_INPUT, PLM_E_CHECKPOINT,
+                              PLM_E_NUMERIC, PLM_E_RESOURCE, PLM_E_BUG,   PLM_STOPPED};
   for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
     assert_int_equal(plm_status_exit_code(codes[i]), (int)codes[i]);
     for (size_t j = 0; j < i; j++) assert_string_not_equal(plm_status_name(codes[i]), plm_status_name(codes[j]));

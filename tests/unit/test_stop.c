@@ -157,7 +157,8 @@ static void a_slurm_job_stops_a_minute_before_its_end(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(signals_set_their_flags),
-      cmocka_unit_test(a_lost_terminal_stops_the_run), cmocka_unit_test(what_the_caller_ignores_stays_ignored),
+      cmocka_unit_test(a_lost_terminal_stops_the_run),
+      cmocka_unit_test(what_the_caller_ignores_stays_ignored),
       cmocka_unit_test(a_second_request_leaves_at_once),
       cmocka_unit_test(a_doubled_signal_is_one_request),
       cmocka_unit_test(the_time_limit_leaves_room_for_a_step_and_two_saves),

@@ -48,10 +48,27 @@ static void any_failed_allocation_is_reported_once_at_the_end(void **state) {
 
 static void utf8_is_told_from_other_bytes(void **state) {
   (void)state;
-  const struct { const char *bytes; size_t length; } cases[] = {
-      {"a", 1}, {"\xC3\xA9", 2}, {"\xE2\x82\xAC", 3}, {"\xF0\x9F\x98\x80", 4}, {"\xF4\x8F\xBF\xBF", 4},
-      {"\x80", 0}, {"\xC0\xAF", 0}, {"\xC1\xBF", 0}, {"\xE0\x80\x80", 0}, {"\xED\xA0\x80", 0}, {"\xF0\x80\x80\x80", 0},
-      {"\xF4\x90\x80\x80", 0}, {"\xF5\x80\x80\x80", 0}, {"\xC3", 0}, {"\xC3(", 0}, {"\xE2\x82", 0}, {"\xFF", 0},
+  const struct {
+    const char *bytes;
+    size_t length;
+  } cases[] = {
+      {"a", 1},
+      {"\xC3\xA9", 2},
+      {"\xE2\x82\xAC", 3},
+      {"\xF0\x9F\x98\x80", 4},
+      {"\xF4\x8F\xBF\xBF", 4},
+      {"\x80", 0},
+      {"\xC0\xAF", 0},
+      {"\xC1\xBF", 0},
+      {"\xE0\x80\x80", 0},
+      {"\xED\xA0\x80", 0},
+      {"\xF0\x80\x80\x80", 0},
+      {"\xF4\x90\x80\x80", 0},
+      {"\xF5\x80\x80\x80", 0},
+      {"\xC3", 0},
+      {"\xC3(", 0},
+      {"\xE2\x82", 0},
+      {"\xFF", 0},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
     assert_int_equal(plm_utf8_length(cases[i].bytes, strlen(cases[i].bytes)), cases[i].length);
@@ -77,7 +94,8 @@ static void every_double_reads_back(void **state) {
 
 static void what_is_no_number_is_refused(void **state) {
   (void)state;
-  const char *const bad[] = {"", "-", ".", "e5", "nan", "inf", "-inf", "0x10", "-0x1", " 1", "1e999", "-1e999", "1e-999", "abc", "+-1", "infinity"};
+  const char *const bad[] = {"",     "-",  ".",     "e5",     "nan",    "inf", "-inf", "0x10",
+                             "-0x1", " 1", "1e999", "-1e999", "1e-999", "abc", "+-1",  "infinity"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     const char *end = NULL;
     double value = 7;

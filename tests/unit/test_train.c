@@ -14,9 +14,30 @@
 
 /* Two layers, a few milliseconds a step, six batches an evaluation. */
 static const char *const tiny[] = {
-    "--model", "esm2_t6_8M", "--num-hidden-layers", "1", "--hidden-size", "16", "--num-attention-heads", "2", "--max-length", "256", "--batch-tokens", "512",
-    "--micro-batch-tokens", "512", "--dtype", "fp32", "--save-steps", "1", "--eval-steps", "1",
-    "--train", PLM_SOURCE_DIR "/tests/integration/proteins.fasta", "--eval", PLM_SOURCE_DIR "/tests/integration/proteins.fasta",
+    "--model",
+    "esm2_t6_8M",
+    "--num-hidden-layers",
+    "1",
+    "--hidden-size",
+    "16",
+    "--num-attention-heads",
+    "2",
+    "--max-length",
+    "256",
+    "--batch-tokens",
+    "512",
+    "--micro-batch-tokens",
+    "512",
+    "--dtype",
+    "fp32",
+    "--save-steps",
+    "1",
+    "--eval-steps",
+    "1",
+    "--train",
+    PLM_SOURCE_DIR "/tests/integration/proteins.fasta",
+    "--eval",
+    PLM_SOURCE_DIR "/tests/integration/proteins.fasta",
 };
 enum { TINY = sizeof tiny / sizeof *tiny, MOST = TINY + 20 };
 
@@ -56,11 +77,28 @@ static void note_warning(void *user, plm_log_level level, const char *line) {
   if (level == PLM_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
 }
 
-/* Unknown residues are never masked: one step in a hundred has a loss. Were the others to count as a loss of 0, that one would be a spike. */
+/* Unknown residues are never masked: one step in a hundred has a loss. Were the others to count as a loss of 0, that one would be a spike.
+ */
 static void a_step_with_nothing_to_predict_is_no_news_for_the_guard(void **state) {
   (void)state;
-  const char *const words[] = {"--model", "esm2_t6_8M", "--num-hidden-layers", "1", "--hidden-size", "16", "--num-attention-heads", "2", "--per-device-train-batch-size", "1",
-                               "--max-steps", "300", "--threads", "1", "--train", scratch_path("unknown.fasta"), "--output-dir", scratch_path("unknown")};
+  const char *const words[] = {"--model",
+                               "esm2_t6_8M",
+                               "--num-hidden-layers",
+                               "1",
+                               "--hidden-size",
+                               "16",
+                               "--num-attention-heads",
+                               "2",
+                               "--per-device-train-batch-size",
+                               "1",
+                               "--max-steps",
+                               "300",
+                               "--threads",
+                               "1",
+                               "--train",
+                               scratch_path("unknown.fasta"),
+                               "--output-dir",
+                               scratch_path("unknown")};
   FILE *file = fopen(scratch_path("unknown.fasta"), "w");
   for (int i = 0; i < 100; i++) fprintf(file, ">%d\n%s\n", i, i == 50 ? "MKVLAAGIVGLLLAQWHCERTNDYFSP" : "XXXXXXXXXXXXXXXX");
   assert_int_equal(fclose(file), 0);
@@ -106,9 +144,22 @@ static void an_evaluation_does_not_outlast_the_time_limit(void **state) {
 /* A learning rate of 1 makes the untrained model the best of them all. */
 static void a_branch_has_a_best_checkpoint_of_its_own(void **state) {
   (void)state;
-  const char *const trunk[] = {"--learning-rate", "1", "--save-at", "start", "--max-steps", "2", "--output-dir", scratch_path("trunk"), NULL};
-  const char *const branch[] = {"--learning-rate", "1", "--save-at", "start", "--max-steps", "3", "--load-best-model-at-end", "--output-dir", scratch_path("branch"),
-                                "--resume-from-checkpoint", scratch_path("trunk/checkpoint-2"), "--allow-change", "max-steps", NULL};
+  const char *const trunk[] = {"--learning-rate",     "1", "--save-at", "start", "--max-steps", "2", "--output-dir",
+                               scratch_path("trunk"), NULL};
+  const char *const branch[] = {"--learning-rate",
+                                "1",
+                                "--save-at",
+                                "start",
+                                "--max-steps",
+                                "3",
+                                "--load-best-model-at-end",
+                                "--output-dir",
+                                scratch_path("branch"),
+                                "--resume-from-checkpoint",
+                                scratch_path("trunk/checkpoint-2"),
+                                "--allow-change",
+                                "max-steps",
+                                NULL};
   plm_train_result result;
   assert_ok(train(NULL, &result, trunk));
   assert_int_equal(result.best_step, 0);
@@ -126,8 +177,9 @@ static void damage_the_best(void *user, const char *what) {
 
 static void a_damaged_best_checkpoint_leaves_the_last_model(void **state) {
   (void)state;
-  const char *const more[] = {"--learning-rate", "1", "--save-at", "start", "--max-steps", "2", "--load-best-model-at-end",
-                              "--output-dir", scratch_path("rotten"), NULL};
+  const char *const more[] = {
+      "--learning-rate",      "1", "--save-at", "start", "--max-steps", "2", "--load-best-model-at-end", "--output-dir",
+      scratch_path("rotten"), NULL};
   const plm_train_observer observer = {.phase = damage_the_best};
   plm_train_result result;
   char last[33], final[33];

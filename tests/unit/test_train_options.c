@@ -152,8 +152,9 @@ static void check_sequences(const plm_train_settings *s) {
 static void names_of_other_programs_are_understood(void **state) {
   (void)state;
   with_settings("-m esm2_t6_8M -t x.fasta -o out -b 8 --gradient_accumulation_steps 2 -e 0.5", 100, check_sequences);
-  with_settings("--model_name_or_path esm2_t6_8M --train-hdf5-file x.h5 --out-dir out --per_device_train_batch_size=8 --gradient-accumulation-steps=2 -s 50", 100,
-                check_sequences);
+  with_settings(
+      "--model_name_or_path esm2_t6_8M --train-hdf5-file x.h5 --out-dir out --per_device_train_batch_size=8 --gradient-accumulation-steps=2 -s 50",
+      100, check_sequences);
 }
 
 static void check_ratio(const plm_train_settings *s) {
