@@ -94,6 +94,13 @@ plm_status plm_file_report(plm_status code, const char *verb, const char *path) 
     case EMFILE:
     case ENFILE:
       return plm_hint(code, "too many files are open: raise `ulimit -n`");
+    case EFBIG:
+      return plm_hint(code, "files may not grow that large here: raise `ulimit -f`");
+    case ENAMETOOLONG:
+      return plm_hint(code, "choose a shorter name");
+    case ENOENT:
+    case ELOOP:
+      return code == PLM_E_INPUT ? code : plm_hint(code, "a directory on the way is missing, or a link there leads nowhere");
     case EEXIST:
     case ENOTEMPTY:
     case EISDIR:

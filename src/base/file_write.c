@@ -165,18 +165,20 @@ plm_status plm_appender_open(const char *path, plm_appender **ret_appender) {
   plm_appender *appender;
   plm_status status;
   PLM_TRY(PLM_NEW(&appender, 1));
+  appender->fd = -1;
   PLM_TRY_GOTO(plm_strdup(path, &appender->path), fail);
-  appender->fd = plm_fs_open(path, O_WRONLY | O_CREAT | O_APPEND, 0666);
-  struct stat facts;
-  if (appender->fd < 0 || fstat(appender->fd, &facts) != 0) {
+  appender->fd = plm_fs_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666); /* a FIFO is no log, and must not wait for a reader */
+  struct stat facts = {0};
+  if (appender->fd < 0 || fstat(appender->fd, &facts) != 0)
     status = plm_file_cannot(PLM_E_RESOURCE, "open for appending", path);
-    if (appender->fd >= 0) plm_fs_current()->close(appender->fd);
-    goto fail;
-  }
+  else if (!S_ISREG(facts.st_mode))
+    status = plm_hint(plm_fail(PLM_E_RESOURCE, "cannot append to %s: it is no regular file", path), "remove it");
+  if (status != PLM_OK) goto fail;
   appender->bytes = facts.st_size;
   *ret_appender = appender;
   return PLM_OK;
 fail:
+  if (appender->fd >= 0) plm_fs_current()->close(appender->fd);
   free_appender(appender);
   return status;
 }

@@ -116,6 +116,7 @@ int main(int argc, char **argv) {
   cli_settle_waiting(argv);
   hold_standard_files();
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGUSR2, SIG_IGN); /* asks train for a save: until it listens, there is nothing to save */
   signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: a write that fails is told; a signal is not */
   cli_scan_common(argc - 1, argv + 1, &common);
   cli_terminal_open(&common, &terminal);

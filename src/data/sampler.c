@@ -150,7 +150,7 @@ plm_status plm_sampler_batch(plm_sampler *sampler, int64_t step, int64_t *ret_ep
   PLM_ASSERT(step >= 0);
   int64_t epoch = step / sampler->steps, b = step % sampler->steps;
   if (epoch > UINT32_MAX)
-    return plm_fail(PLM_E_USAGE, "step %lld lies in epoch %lld; there are at most 2^32", (long long)step, (long long)epoch);
+    return plm_fail(PLM_E_USAGE, "step %lld lies in epoch %lld; there are at most 2^32", (long long)step + 1, (long long)epoch);
   if (epoch != sampler->epoch) enter_epoch(sampler, epoch);
   int64_t begin = sampler->starts[b], count = sampler->starts[b + 1] - begin;
   PLM_TRY(PLM_GROW(&sampler->ids, &sampler->ids_capacity, count));

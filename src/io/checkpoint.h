@@ -26,14 +26,15 @@ typedef struct plm_checkpoint_content {
   plm_exec *exec;
   plm_moments moments;
   const json_t *trainer_state, *protlm_state;
+  bool anew; /* one of this step that is there, and good, knows less: replace it */
 } plm_checkpoint_content;
 
 /* Publish checkpoint-<step> in run_directory (whose lock the caller holds) and point the link `latest` at it. An existing complete one of
- * that step is left, its name synced, and is success; a damaged one is replaced when the new one is whole, and not before. Less free disk
- * than needed is a warning only. On failure (PLM_E_RESOURCE with bytes needed and free; PLM_E_NUMERIC when the optimiser's state is not
- * finite) nothing of that name appears, older checkpoints are as they were and the temporary directory is removed if it can be. One
- * failure is different, and its message says so: when only the last sync of run_directory fails, the checkpoint is complete and visible,
- * but a power cut may undo it. *ret_path (optional) is allocated. */
+ * that step is left, its name synced, and is success, unless `anew`; such a one, or a damaged one, is replaced when the new one is whole,
+ * and not before. Less free disk than needed is a warning only. On failure (PLM_E_RESOURCE with bytes needed and free; PLM_E_NUMERIC when
+ * the optimiser's state is not finite) nothing of that name appears, older checkpoints are as they were and the temporary directory is
+ * removed if it can be. One failure is different, and its message says so: when only the last sync of run_directory fails, the checkpoint
+ * is complete and visible, but a power cut may undo it. *ret_path (optional) is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path);
 
 /* Bytes a checkpoint takes of a model with so many parameters, so many of them trained; for messages about disks. */

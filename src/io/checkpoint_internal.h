@@ -19,6 +19,9 @@ bool plm_checkpoint_parse_name(const char *name, int64_t *ret_step);
 /* "tmp-<step>-<uuid>", ".trash-<step>-<uuid>" and the file layer's "tmp-<name>-<pid>-<n>": ours to remove; anything else is not. */
 bool plm_checkpoint_is_leftover(const char *name);
 
+/* ".trash-<step>-<uuid>" */
+bool plm_checkpoint_parse_trash(const char *name, int64_t *ret_step);
+
 /* <run>/checkpoint-<step>. Allocated. */
 PLM_CHECKED plm_status plm_checkpoint_path(const char *run_directory, int64_t step, char **ret_path);
 

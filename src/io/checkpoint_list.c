@@ -141,11 +141,52 @@ static plm_status remove_leftover(const char *run_directory, const char *name) {
   return PLM_OK;
 }
 
+static plm_status newest_good_step(const char *run_directory, int64_t *ret_step) {
+  plm_checkpoint_info *list;
+  size_t count;
+  *ret_step = -1;
+  PLM_TRY(plm_checkpoint_list(run_directory, false, &list, &count));
+  for (size_t i = 0; i < count && *ret_step < 0; i++)
+    if (list[i].state == PLM_CHECKPOINT_GOOD) *ret_step = list[i].step;
+  plm_checkpoint_list_free(list, count);
+  return PLM_OK;
+}
+
+static plm_status rename_back(const char *run_directory, const char *trash, int64_t step) {
+  char *path;
+  PLM_TRY(plm_checkpoint_path(run_directory, step, &path));
+  plm_status status = PLM_OK;
+  if (!plm_name_is_taken(path)) status = plm_file_rename(trash, path);
+  if (status == PLM_OK) status = plm_directory_sync(run_directory);
+  plm_free(path);
+  return status;
+}
+
+/* A checkpoint that a save had moved out of its way when it was killed: newer than all others, as what was pruned is not. */
+static plm_status put_back(const char *run_directory, const char *name) {
+  int64_t step, newest;
+  char *trash;
+  if (!plm_checkpoint_parse_trash(name, &step)) return PLM_OK;
+  PLM_TRY(newest_good_step(run_directory, &newest));
+  if (step <= newest) return PLM_OK;
+  PLM_TRY(plm_path_join(run_directory, name, &trash));
+  plm_status status = plm_checkpoint_verify(trash);
+  if (status == PLM_OK) {
+    status = rename_back(run_directory, trash, step);
+  } else if (status == PLM_E_CHECKPOINT) {
+    plm_error_clear();
+    status = PLM_OK;
+  }
+  plm_free(trash);
+  return status;
+}
+
 plm_status plm_checkpoint_reclaim(const char *run_directory) {
   char **names;
   size_t count;
   PLM_TRY(plm_directory_list(run_directory, &names, &count));
   plm_status status = PLM_OK;
+  for (size_t i = 0; i < count && status == PLM_OK; i++) status = put_back(run_directory, names[i]);
   for (size_t i = 0; i < count && status == PLM_OK; i++)
     if (plm_checkpoint_is_leftover(names[i])) status = remove_leftover(run_directory, names[i]);
   plm_names_free(names, count);

@@ -52,11 +52,10 @@ bool plm_checkpoint_parse_name(const char *name, int64_t *ret_step) {
 }
 
 /* <prefix><step>-<uuid> */
-static bool is_staging_name(const char *name, const char *prefix) {
+static bool parse_staging_name(const char *name, const char *prefix, int64_t *ret_step) {
   size_t length = strlen(prefix);
   const char *end;
-  int64_t step;
-  return strncmp(name, prefix, length) == 0 && parse_step(name + length, &end, &step) && *end == '-' &&
+  return strncmp(name, prefix, length) == 0 && parse_step(name + length, &end, ret_step) && *end == '-' &&
          strspn(end + 1, "0123456789abcdef") == UUID_DIGITS && end[1 + UUID_DIGITS] == '\0';
 }
 
@@ -69,8 +68,11 @@ static bool ends_in_number(const char *name, size_t *length) {
   return true;
 }
 
+bool plm_checkpoint_parse_trash(const char *name, int64_t *ret_step) { return parse_staging_name(name, ".trash-", ret_step); }
+
 bool plm_checkpoint_is_leftover(const char *name) {
-  if (is_staging_name(name, "tmp-") || is_staging_name(name, ".trash-")) return true;
+  int64_t step;
+  if (parse_staging_name(name, "tmp-", &step) || plm_checkpoint_parse_trash(name, &step)) return true;
   size_t length = strlen(name);
   return strncmp(name, "tmp-", 4) == 0 && ends_in_number(name, &length) && ends_in_number(name, &length) && length > 4;
 }

@@ -184,7 +184,7 @@ plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const pl
   PLM_TRY_GOTO(plm_checkpoint_path(run_directory, step, &path), done);
   PLM_TRY_GOTO(plm_checkpoint_staging_path(run_directory, ".trash", step, &trash), done);
   PLM_TRY_GOTO(look_at_existing(path, &is_complete), done);
-  if (!is_complete) {
+  if (!is_complete || content->anew) {
     warn_if_disk_is_short(run_directory, needed, &available);
     status = write_and_rename(run_directory, step, path, trash, content);
     if (status != PLM_OK) {

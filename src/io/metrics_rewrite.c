@@ -109,7 +109,7 @@ plm_status plm_metrics_rewrite(const char *run_directory, int64_t step, int64_t 
   PLM_TRY_GOTO(put_file(run_directory, PLM_LOG_NAME, &parts.kept), done);
   PLM_TRY_GOTO(put_file(run_directory, PLM_CSV_NAME, &parts.csv), done);
   if (reader.unreadable > 0)
-    plm_warn("%s: dropped %lld line%s that the end of the last run left unreadable", path, (long long)reader.unreadable,
+    plm_warn("%s: dropped %lld line%s that cannot be read: torn when the last run ended, or damaged", path, (long long)reader.unreadable,
              reader.unreadable == 1 ? "" : "s");
   *ret_removed = parts.removed_lines;
 done:

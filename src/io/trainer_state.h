@@ -21,4 +21,7 @@ typedef struct plm_trainer_state {
 /* The document; `history` (plm_metrics_history) becomes its log_history. New reference; `history` keeps its own. */
 PLM_CHECKED plm_status plm_trainer_state_build(const plm_trainer_state *values, json_t *history, json_t **ret_document);
 
+/* Lines of the log that a checkpoint's trainer_state.json holds; 0 when it cannot be read. */
+size_t plm_trainer_state_lines(const char *checkpoint);
+
 #endif

@@ -238,6 +238,7 @@ static plm_status after_step(plm_run *run) {
     PLM_TRY(status);
     evaluated = true;
   }
+  run->saves_anew = evaluated && run->resumed && s->step == run->first_step;
   const bool keep_best = evaluated && run->settings->o->load_best_model_at_end && s->step > 0 && is_new_best(run);
   const bool start = s->step == 0 && run->settings->save_at_start && !run->resumed;
   const bool nothing_new = run->resumed && s->step == run->first_step && !evaluated;

@@ -55,7 +55,8 @@ static plm_status check_finite(plm_run *run) {
 }
 
 static plm_status publish(plm_run *run) {
-  plm_checkpoint_content content = {.model = run->model, .exec = run->x, .moments = plm_optimiser_moments(run->optimiser)};
+  plm_checkpoint_content content = {
+      .model = run->model, .exec = run->x, .moments = plm_optimiser_moments(run->optimiser), .anew = run->saves_anew};
   json_t *trainer = NULL, *state = NULL;
   char *path = NULL;
   plm_status status = trainer_state(run, &trainer);
@@ -90,7 +91,10 @@ static plm_status publish_patiently(plm_run *run) {
 
 static plm_status after_save(plm_run *run) {
   plm_train_state *s = &run->state;
-  if (s->best_step == s->step) PLM_TRY(plm_checkpoint_link(run->directory.path, "best", s->step));
+  if (s->best_step == s->step && plm_checkpoint_link(run->directory.path, "best", s->step) != PLM_OK) {
+    plm_warn("%s", plm_error_message()); /* for people, as `latest` is: the state knows the best */
+    plm_error_clear();
+  }
   return plm_checkpoint_prune(run->directory.path, (int)run->settings->o->save_total_limit, &s->best_step, s->best_step >= 0 ? 1 : 0);
 }
 
@@ -108,7 +112,7 @@ plm_status plm_run_save(plm_run *run) {
   PLM_TRY(run->comm->agree(run->comm, status, &worst));
   if (status != PLM_OK) {
     if (status == PLM_E_RESOURCE && run->result->checkpoint[0] != '\0')
-      plm_hint(status, "the last good checkpoint is %s; make room and run the same command again", run->result->checkpoint);
+      plm_hint(status, "the last good checkpoint is %s; mend that and run the same command again", run->result->checkpoint);
     return status;
   }
   if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)run->state.step);

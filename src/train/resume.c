@@ -133,11 +133,23 @@ static plm_status choose_named(const char *how, plm_run_directory *d, char **new
   return PLM_OK;
 }
 
+/* final/ without a checkpoint is a finished run that was tidied up: to train anew would replace the one thing that was kept. */
+static plm_status refuse_finished(const char *run) {
+  char *path;
+  PLM_TRY(plm_path_join(run, "final", &path));
+  bool is_there = plm_file_is_directory(path);
+  plm_free(path);
+  if (!is_there) return PLM_OK;
+  plm_fail(PLM_E_USAGE, "--output-dir %s holds the final/ of a run, and no checkpoint to go on from", run);
+  return plm_hint(PLM_E_USAGE, "choose a new --output-dir; --model %s/final goes on from its weights", run);
+}
+
 static plm_status choose_checkpoint(const char *how, plm_run_directory *d, bool is_run) {
   char *newest = NULL;
   int64_t newest_step = -1;
   plm_status status = PLM_OK;
   if (is_run) PLM_TRY(plm_checkpoint_find_newest(d->path, &newest, &newest_step));
+  if (is_run && newest == NULL) PLM_TRY(refuse_finished(d->path));
   if (strcmp(how, "auto") == 0) {
     d->checkpoint = newest;
     d->step = newest_step;

@@ -72,8 +72,14 @@ typedef struct differences {
   bool never, schedule;
 } differences;
 
-static void note_refused(differences *d, const char *name, const char *was, const char *is, bool never) {
-  plm_text_printf(&d->refused, "\n  --%s was %s, now %s%s", name, was, is, never ? " (can't change within a run)" : "");
+/* What decides on the steps when nobody asked for a number of them. */
+static const char *words_for(const plm_train_settings *s, const char *name) {
+  return strcmp(name, "max-steps") == 0 && !plm_train_explicit(s, "max-steps") ? "max-steps (by --num-train-epochs)" : name;
+}
+
+/* `name` as --allow-change takes it, `words` as it is called. */
+static void note_refused(differences *d, const char *name, const char *words, const char *was, const char *is, bool never) {
+  plm_text_printf(&d->refused, "\n  --%s was %s, now %s%s", words, was, is, never ? " (can't change within a run)" : "");
   if (never)
     d->never = true;
   else
@@ -91,7 +97,12 @@ static void note_difference(differences *d, const plm_train_settings *s, const p
   else if (option->resume == PLM_RESUME_ALLOW && plm_train_allows(s, option->name))
     plm_info("changed as allowed: --%s was %s, now %s", option->name, was, is);
   else
-    note_refused(d, option->name, was, is, option->resume == PLM_RESUME_NEVER);
+    note_refused(d, option->name, words_for(s, option->name), was, is, option->resume == PLM_RESUME_NEVER);
+}
+
+/* A batch is counted in tokens or in sequences: of the two options, what the other start did not use says nothing. */
+static bool is_other_count(const plm_train_settings *s, const char *name) {
+  return strcmp(name, "batch-tokens") == 0 && s->o->per_device_train_batch_size > 0 && !plm_option_given(s->values, name);
 }
 
 /* What nobody gave changes with the schedule or its length, which needs no permission of its own. */
@@ -108,7 +119,7 @@ static plm_status compare_options(differences *d, const plm_train_settings *s, c
     const plm_option *option = &table->options[i];
     const char *was = json_string_value(json_object_get(state->options, option->name));
     char *is = NULL;
-    if (was == NULL || !is_compared(option) || follows_schedule(s, state, option->name)) continue;
+    if (was == NULL || !is_compared(option) || follows_schedule(s, state, option->name) || is_other_count(s, option->name)) continue;
     PLM_TRY(plm_option_text(s->values, option, &is));
     if (strcmp(was, is) != 0) note_difference(d, s, option, was, is);
     plm_free(is);
@@ -121,7 +132,7 @@ static void compare_data(differences *d, const plm_train_settings *s, const char
   if (plm_train_allows(s, name))
     plm_info("changed as allowed: the %s sequences are not those the run was started with", what);
   else
-    note_refused(d, name, *was == '\0' ? "not given" : "other sequences",
+    note_refused(d, name, name, *was == '\0' ? "not given" : "other sequences",
                  *is == '\0' ? "not given" : "these (compared by content, not by name)", false);
 }
 

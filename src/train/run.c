@@ -11,6 +11,7 @@
 #include "base/hash.h"
 #include "io/checkpoint.h"
 #include "io/model_dir.h"
+#include "io/trainer_state.h"
 #include "protlm/log.h"
 
 void plm_run_phase(plm_run *run, const char *format, ...) {
@@ -114,6 +115,14 @@ static plm_status settle_state(plm_run *run) {
   return PLM_OK;
 }
 
+/* A run cannot be made shorter than it is. */
+static plm_status check_horizon(const plm_run *run) {
+  const long long steps = run->settings->max_steps, done = run->state.step;
+  if (!run->resumed || done <= steps) return PLM_OK;
+  plm_fail(PLM_E_USAGE, "%s has done %lld steps already, and is asked for %lld", run->directory.path, done, steps);
+  return plm_hint(PLM_E_USAGE, "ask for %lld or more, or take an earlier checkpoint of it as --model for another --output-dir", done);
+}
+
 /* ---- model ---- */
 
 static plm_status fill_weights(plm_run *run) {
@@ -164,6 +173,7 @@ static plm_status prepare(plm_run *run, const plm_option_values *values) {
   PLM_TRY(status);
   PLM_TRY(plm_run_open_loader(run));
   PLM_TRY(plm_train_resolve_horizon(run->settings, plm_loader_steps_per_epoch(run->loader), run->resumed ? run->state.warmup : -1));
+  PLM_TRY(check_horizon(run));
   run->state.warmup = run->settings->schedule.W;
   PLM_TRY(settle_state(run));
   PLM_TRY(plm_run_report_sequences(run));
@@ -173,10 +183,25 @@ static plm_status prepare(plm_run *run, const plm_option_values *values) {
 /* final/ of the last step is written when all else is done, also an evaluation that the checkpoint still owed. */
 static bool is_finished(const plm_run *run) { return run->resumed && plm_run_is_over(run) && plm_run_has_final(run); }
 
+/* Of a checkpoint of this directory, not of one that the run branches off from. */
+static plm_status tell_missing_lines(const plm_run *run) {
+  json_t *history;
+  const size_t length = strlen(run->directory.path);
+  if (!run->resumed || strncmp(run->directory.checkpoint, run->directory.path, length) != 0) return PLM_OK;
+  PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
+  size_t there = json_array_size(history), known = plm_trainer_state_lines(run->directory.checkpoint);
+  json_decref(history);
+  if (there < known)
+    plm_warn("%s/log.jsonl has %zu of the %zu lines that were in it at step %lld; the others are still in %s/trainer_state.json",
+             run->directory.path, there, known, (long long)run->state.step, run->directory.checkpoint);
+  return PLM_OK;
+}
+
 static plm_status start_writing(plm_run *run) {
   if (run->comm->rank != 0) return PLM_OK;
   PLM_TRY(plm_run_write_description(run));
-  return plm_metrics_open(run->directory.path, run->resumed ? run->state.step : -1, &run->metrics);
+  PLM_TRY(plm_metrics_open(run->directory.path, run->resumed ? run->state.step : -1, &run->metrics));
+  return tell_missing_lines(run);
 }
 
 static plm_status train(plm_run *run) {
@@ -278,7 +303,7 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
     plm_stop_restore();
   }
   fill_result(run);
-  run->directory.fruitless = status == PLM_STOPPED && run->state.step == 0 && ret_result->checkpoint[0] == '\0';
+  run->directory.fruitless = status == PLM_STOPPED && run->state.step == 0 && !run->resumed && ret_result->checkpoint[0] == '\0';
   status = close_run(run, status);
   plm_free(run);
   return status;

@@ -58,6 +58,7 @@ typedef struct plm_run {
   int64_t start_residues, start_tokens;
   plm_progress progress;
   uint32_t stop;        /* flags all ranks agreed on */
+  bool saves_anew;      /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
   uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
 

@@ -63,6 +63,26 @@ static void a_save_is_killed_at_every_operation(void **state) {
   tiny_run_destroy(&run);
 }
 
+/* The only one there is, as when one is kept: whatever the moment, it is found again, the old or the new. */
+static void a_replacement_is_killed_at_every_operation(void **state) {
+  (void)state;
+  tiny_run run;
+  tiny_run_create(&run, "replace", 4, false);
+  tiny_run_set(&run, 2);
+  assert_ok(tiny_run_save(&run, 2));
+  run.anew = true;
+  int64_t n = 1;
+  for (bool was_killed = true; was_killed; n++) {
+    was_killed = do_killed(&run, save_second, n);
+    for (int64_t at = 1; do_killed(&run, reclaim, at); at++) continue; /* it is killed too, later each time */
+    assert_clean(&run);
+    assert_int_equal(tiny_run_check(&run, 2, false, "a kill while replacing"), 2);
+  }
+  printf("replacement: killed at each of %lld operations\n", (long long)n - 2);
+  assert_true(n > 50);
+  tiny_run_destroy(&run);
+}
+
 static void a_prune_is_killed_at_every_operation(void **state) {
   (void)state;
   tiny_run run;
@@ -75,7 +95,7 @@ static void a_prune_is_killed_at_every_operation(void **state) {
     }
     was_killed = do_killed(&run, prune_to_one, n);
     assert_int_equal(tiny_run_check(&run, 3, false, "a kill while pruning"), 3);
-    while (do_killed(&run, reclaim, 2)) assert_int_equal(tiny_run_check(&run, 3, false, "a kill while reclaiming"), 3);
+    for (int64_t at = 1; do_killed(&run, reclaim, at); at++) assert_int_equal(tiny_run_check(&run, 3, false, "a kill while reclaiming"), 3);
     assert_clean(&run);
     assert_ok(prune_to_one(&run));
     assert_false(tiny_run_has(&run, 1));
@@ -89,6 +109,7 @@ static void a_prune_is_killed_at_every_operation(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_save_is_killed_at_every_operation),
+      cmocka_unit_test(a_replacement_is_killed_at_every_operation),
       cmocka_unit_test(a_prune_is_killed_at_every_operation),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

@@ -46,6 +46,31 @@ static void the_power_goes_at_every_operation(void **state) {
   tiny_run_destroy(&run);
 }
 
+static void the_power_goes_while_the_only_checkpoint_is_replaced(void **state) {
+  static const faulty_cut modes[] = {FAULTY_DROP, FAULTY_GARBLE};
+  (void)state;
+  tiny_run run;
+  tiny_run_create(&run, "replaced", 4, false);
+  for (int m = 0; m < 2; m++) {
+    bool was_cut = true;
+    for (int64_t n = 1; was_cut; n++) {
+      run.anew = false;
+      tiny_run_set(&run, 2);
+      assert_ok(tiny_run_save(&run, 2));
+      run.anew = true;
+      faulty_fs_install(&(faulty_plan){.cut_at = n});
+      plm_status status = tiny_run_save(&run, 2);
+      was_cut = faulty_fs_failures() > 0;
+      faulty_fs_power_cut(modes[m], (uint64_t)n);
+      assert_true(was_cut || status == PLM_OK);
+      assert_ok(plm_checkpoint_reclaim(run.directory));
+      assert_int_equal(tiny_run_check(&run, 2, false, cut_names[modes[m]]), 2);
+      tiny_run_remove(&run, 2);
+    }
+  }
+  tiny_run_destroy(&run);
+}
+
 /* A save that failed once and then said it worked, as when a network file system was away for a moment. False as above. */
 static bool cut_after_retry(tiny_run *run, int64_t n, faulty_cut mode) {
   char what[640];
@@ -74,6 +99,7 @@ static void what_a_retry_reports_saved_outlives_a_power_cut(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_power_goes_at_every_operation),
+      cmocka_unit_test(the_power_goes_while_the_only_checkpoint_is_replaced),
       cmocka_unit_test(what_a_retry_reports_saved_outlives_a_power_cut),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);

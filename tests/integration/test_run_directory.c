@@ -23,6 +23,11 @@ static void make_directory(const char *name) {
   if (mkdir(file_path("%s", name), 0755) != 0) fail_msg("%s can't be made", name);
 }
 
+static void run_expect_ok(const char *line) {
+  run_result r = run_protlm(NULL, "%s", line);
+  run_expect(&r, 0);
+}
+
 /* ---- what stands in it ---- */
 
 static void a_run_leaves_exactly_these(void **state) {
@@ -198,6 +203,62 @@ static void a_run_in_use_is_refused(void **state) {
   if (*file_read("busy/log.replaced.jsonl") == '\0') fail_msg("the lines of the killed start are not in log.replaced.jsonl");
 }
 
+/* ---- what others did to it ---- */
+
+static void a_log_that_lost_lines_is_said(void **state) {
+  (void)state;
+  run_expect_ok(TINY_PLAIN " --max-steps 6 --save-steps 4 --output-dir {}/shorn");
+  file_remove_tree("shorn/checkpoint-6");
+  file_write("shorn/log.jsonl", "");
+  run_result r = run_protlm(NULL, TINY_PLAIN " --max-steps 6 --save-steps 4 --output-dir {}/shorn");
+  run_expect(&r, 0);
+  run_expect_words(&r, r.err, "log.jsonl has 0 of the 4 lines that were in it at step 4");
+  run_expect_words(&r, r.err, "checkpoint-4/trainer_state.json");
+}
+
+static void what_is_no_log_is_not_waited_for(void **state) {
+  (void)state;
+  run_expect_ok(TINY_PLAIN " --max-steps 4 --output-dir {}/fifo");
+  unlink(file_path("fifo/log.jsonl"));
+  assert_int_equal(mkfifo(file_path("fifo/log.jsonl"), 0600), 0);
+  run_result r = run_protlm(NULL, TINY_PLAIN " --max-steps 6 --allow-change max-steps --output-dir {}/fifo");
+  run_expect_words(&r, r.err, "log.jsonl");
+  assert_true(r.code == 3 || r.code == 6);
+}
+
+/* Links are for people: a run does not end for want of one. */
+static void names_of_links_may_be_taken(void **state) {
+  (void)state;
+  make_directory("taken");
+  file_write("taken/run.lock", "");
+  make_directory("taken/latest");
+  make_directory("taken/best");
+  run_result r = run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 4 --eval-steps 2 --output-dir {}/taken");
+  run_expect(&r, 0);
+  run_expect_words(&r, r.err, "taken/best");
+  assert_true(file_exists("taken/final/model.safetensors"));
+}
+
+/* Checkpoints were removed to make room, and what was made of them was kept. */
+static void a_tidied_run_is_not_trained_anew(void **state) {
+  (void)state;
+  run_expect_ok(TINY_PLAIN " --max-steps 4 --output-dir {}/tidied");
+  file_remove_tree("tidied/checkpoint-4");
+  uint64_t before = file_fingerprint("tidied/final");
+  run_result r = run_protlm(NULL, TINY_PLAIN " --seed 7 --max-steps 4 --output-dir {}/tidied");
+  run_expect(&r, 2);
+  run_expect_words(&r, r.err, "no checkpoint to go on from");
+  assert_true(file_fingerprint("tidied/final") == before);
+}
+
+static void a_run_is_not_made_shorter_than_it_is(void **state) {
+  (void)state;
+  run_expect_ok(TINY_PLAIN " --max-steps 6 --output-dir {}/shorter");
+  run_result r = run_protlm(NULL, TINY_PLAIN " --max-steps 4 --allow-change max-steps --output-dir {}/shorter");
+  run_expect(&r, 2);
+  run_expect_words(&r, r.err, "has done 6 steps already, and is asked for 4");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_run_leaves_exactly_these),
@@ -209,6 +270,11 @@ int main(void) {
       cmocka_unit_test(what_cannot_be_written_is_said),
       cmocka_unit_test(a_run_that_never_began_leaves_nothing),
       cmocka_unit_test(a_run_in_use_is_refused),
+      cmocka_unit_test(a_log_that_lost_lines_is_said),
+      cmocka_unit_test(what_is_no_log_is_not_waited_for),
+      cmocka_unit_test(names_of_links_may_be_taken),
+      cmocka_unit_test(a_tidied_run_is_not_trained_anew),
+      cmocka_unit_test(a_run_is_not_made_shorter_than_it_is),
   };
   return cmocka_run_group_tests(tests, run_setup, scratch_teardown);
 }

@@ -110,6 +110,24 @@ static void before_the_first_step_nothing_is_kept(void **state) {
   assert_int_equal(run_protlm(NULL, TINY_PLAIN " --max-steps 2 --output-dir {}/early").code, 0);
 }
 
+/* What an earlier start has left is not this one's to take back. */
+static void a_resumed_start_takes_nothing_back(void **state) {
+  (void)state;
+  run_process process;
+  for (int start = 0; start < 2; start++) {
+    run_start(NULL, &process, SLOW " -v --save-at start --eval {}/proteins.fasta --output-dir {}/kept");
+    if (start == 0) assert_true(run_until_exists(&process, file_path("kept/checkpoint-0")));
+    if (start == 1 && !run_until_said(&process, "continuing from", 1)) fail_msg("it did not continue");
+    run_signal(&process, start == 0 ? SIGKILL : SIGTERM);
+    run_result r = run_wait(&process);
+    if (start == 1) run_expect(&r, 75);
+  }
+  static const char *const names[] = {"log.jsonl", "metrics.csv", "config.yaml", "env.json", "checkpoint-0/MANIFEST.json"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (!file_exists(file_path("kept/%s", names[i]))) fail_msg("%s is gone", names[i]);
+  if (strstr(file_read("kept/log.jsonl"), "eval_loss") == NULL) fail_msg("the first evaluation's line is gone");
+}
+
 /* Nobody writes to it, or somebody has begun to and does not go on. */
 static void a_pipe_that_says_nothing_does_not_hold_a_stop_up(void **state) {
   (void)state;
@@ -183,6 +201,7 @@ int main(void) {
       cmocka_unit_test(nohup_is_respected),
       cmocka_unit_test(usr2_saves_and_goes_on),
       cmocka_unit_test(before_the_first_step_nothing_is_kept),
+      cmocka_unit_test(a_resumed_start_takes_nothing_back),
       cmocka_unit_test(a_pipe_that_says_nothing_does_not_hold_a_stop_up),
       cmocka_unit_test(a_second_signal_leaves_at_once),
       cmocka_unit_test(the_time_limit_is_kept),

@@ -163,6 +163,13 @@ static void move_paths(change *older, const char *from, const char *to) {
   }
 }
 
+/* What older changes call `c->to` is not what this rename has put there: until it is undone they are given a name that no file has. */
+static void set_aside(const change *c, bool back) {
+  char aside[PATH_MAX];
+  if (snprintf(aside, sizeof aside, "\1%s", c->to) >= PATH_MAX) abort();
+  move_paths(c->next, back ? aside : c->to, back ? c->to : aside);
+}
+
 void power_after_name(void *operation, bool succeeded) {
   change *c = operation;
   if (c == NULL) return;
@@ -171,9 +178,11 @@ void power_after_name(void *operation, bool succeeded) {
     free_change(&c);
     return;
   }
-  if (c->kind == NAME_RENAME) move_paths(changes, c->path, c->to);
   c->next = changes;
   changes = c;
+  if (c->kind != NAME_RENAME) return;
+  set_aside(c, false);
+  move_paths(c->next, c->path, c->to);
 }
 
 static void forget_changes_of(change **from, dev_t device, ino_t inode);
@@ -282,6 +291,7 @@ static void undo(const change *c) {
     case NAME_RENAME:
       if (rename(c->to, c->path) != 0) fail("rename back to", c->path);
       move_paths(c->next, c->to, c->path);
+      set_aside(c, true);
       restore_victim(c, c->to);
       break;
   }

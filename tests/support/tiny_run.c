@@ -107,8 +107,12 @@ plm_status tiny_run_save(tiny_run *run, int64_t step) {
   protlm_state = json_pack("{s:I}", "step", (json_int_t)step);
   status = history == NULL || protlm_state == NULL ? PLM_E_RESOURCE : plm_trainer_state_build(&values, history, &trainer_state);
   if (status == PLM_OK) {
-    const plm_checkpoint_content content = {
-        .model = run->model, .exec = run->exec, .moments = run->moments, .trainer_state = trainer_state, .protlm_state = protlm_state};
+    const plm_checkpoint_content content = {.model = run->model,
+                                            .exec = run->exec,
+                                            .moments = run->moments,
+                                            .trainer_state = trainer_state,
+                                            .protlm_state = protlm_state,
+                                            .anew = run->anew};
     status = plm_checkpoint_save(run->directory, step, &content, NULL);
   }
   json_decref(history);

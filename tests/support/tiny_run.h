@@ -18,6 +18,7 @@ typedef struct tiny_run {
   plm_model *model;
   plm_moments moments;
   char directory[512];
+  bool anew; /* saves replace a good checkpoint of their step */
 } tiny_run;
 
 /* An empty run directory of that name in the scratch directory, and a model of `hidden_size`, a multiple of 4. guarded: on a device whose

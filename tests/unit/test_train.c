@@ -135,6 +135,9 @@ static void an_evaluation_does_not_outlast_the_time_limit(void **state) {
   assert_ok(train(NULL, &result, more)); /* owed, and done first by the next start */
   assert_int_equal(result.outcome, PLM_TRAIN_FINISHED);
   assert_int_equal(count_words(scratch_read("limit/log.jsonl"), "\"eval_loss\""), 1);
+  const char *state_text = scratch_read("limit/checkpoint-1/trainer_state.json"); /* as if it had not been put off */
+  assert_int_equal(count_words(state_text, "\"eval_loss\""), 1);
+  assert_non_null(strstr(state_text, "\"best_model_checkpoint\": \"checkpoint-1\""));
   assert_ok(train(NULL, &result, more));
   assert_int_equal(result.outcome, PLM_TRAIN_ALREADY_FINISHED);
 }
