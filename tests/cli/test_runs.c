@@ -329,10 +329,16 @@ static void typed_options_win_over_a_runs_own_configuration(void **state) {
 /* The warm-up was the program's choice; nobody is blamed for it when the run is made shorter. */
 static void a_run_can_be_made_shorter(void **state) {
   (void)state;
-  program_result r = train(NULL, "shorter", "--max-steps 100 --save-steps 2"); /* 8 steps of warm-up */
+  program_result r = train(NULL, "shorter", "--max-steps 100 --save-steps 4"); /* 8 steps of warm-up */
   program_expect(&r, 0);
-  r = train(NULL, "shorter", "--max-steps 5 --save-steps 2 --allow-change max-steps");
+  for (int step = 8; step <= 100; step += 4) { /* as if it had been stopped */
+    char name[64];
+    snprintf(name, sizeof name, "shorter/checkpoint-%d", step);
+    assert_ok(plm_tree_remove(scratch_path(name)));
+  }
+  r = train(NULL, "shorter", "--max-steps 5 --save-steps 4 --allow-change max-steps");
   program_expect(&r, 0);
+  program_expect_words(&r, r.err, "warm-up of 8 steps cut to 4");
 }
 
 static void the_log_is_lines_when_stderr_is_no_terminal(void **state) {
