@@ -131,6 +131,9 @@ static void a_resumed_start_takes_nothing_back(void **state) {
 /* Nobody writes to it, or somebody has begun to and does not go on. */
 static void a_pipe_that_says_nothing_does_not_hold_a_stop_up(void **state) {
   (void)state;
+#if PLM_SLOW_BUILD == 2
+  skip(); /* tsan keeps signals back from a thread that waits in read(2), where the program's own handlers would hear them */
+#endif
   assert_int_equal(mkfifo(file_path("fifo"), 0600), 0);
   for (int has_writer = 0; has_writer < 2; has_writer++) {
     run_process process;
