@@ -10,7 +10,8 @@
  * the signal does. */
 typedef void plm_lost_file_fn(const char *path);
 
-/* From now on; for an application's main, as it takes SIGBUS. What is no file of protlm's goes to the handler that was there before. */
+/* From now on, not NULL; for an application's main, as it takes SIGBUS. What is no file of protlm's goes to the handler that was there
+ * before. */
 void plm_on_lost_file(plm_lost_file_fn *tell);
 
 #endif

@@ -111,8 +111,10 @@ plm_status plm_run_save(plm_run *run) {
   }
   PLM_TRY(run->comm->agree(run->comm, status, &worst));
   if (status != PLM_OK) {
+    const char *remedy = plm_error_hint();
     if (status == PLM_E_RESOURCE && run->result->checkpoint[0] != '\0')
-      plm_hint(status, "the last good checkpoint is %s; mend that and run the same command again", run->result->checkpoint);
+      plm_hint(status, "%s%sthe last good checkpoint is %s: the same command goes on from there", remedy, *remedy != '\0' ? "; " : "",
+               run->result->checkpoint);
     return status;
   }
   if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)run->state.step);

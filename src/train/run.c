@@ -183,11 +183,20 @@ static plm_status prepare(plm_run *run, const plm_option_values *values) {
 /* final/ of the last step is written when all else is done, also an evaluation that the checkpoint still owed. */
 static bool is_finished(const plm_run *run) { return run->resumed && plm_run_is_over(run) && plm_run_has_final(run); }
 
-/* Of a checkpoint of this directory, not of one that the run branches off from. */
+/* A run that branches off from another's checkpoint has no lines yet. */
+static plm_status lies_in_run(const plm_run *run, const char *checkpoint, bool *ret_lies) {
+  char *parent;
+  PLM_TRY(plm_path_parent(checkpoint, &parent));
+  *ret_lies = plm_file_is_same(parent, run->directory.path);
+  plm_free(parent);
+  return PLM_OK;
+}
+
 static plm_status tell_missing_lines(const plm_run *run) {
   json_t *history;
-  const size_t length = strlen(run->directory.path);
-  if (!run->resumed || strncmp(run->directory.checkpoint, run->directory.path, length) != 0) return PLM_OK;
+  bool is_ours = false;
+  if (run->resumed) PLM_TRY(lies_in_run(run, run->directory.checkpoint, &is_ours));
+  if (!is_ours) return PLM_OK;
   PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
   size_t there = json_array_size(history), known = plm_trainer_state_lines(run->directory.checkpoint);
   json_decref(history);

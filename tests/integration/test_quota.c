@@ -25,6 +25,7 @@ static void a_quota_is_survived(void **state) {
   r = run_protlm(&tight, NO_ROOM_TRAIN " --output-dir {}/quota");
   run_expect(&r, 6);
   run_expect_words(&r, r.err, "optimizer.safetensors");
+  run_expect_words(&r, r.err, "ulimit -f");
   run_expect_words(&r, r.err, "the last good checkpoint is");
   assert_int_equal(file_newest_checkpoint("quota"), 6);
   no_room_expect_no_bad_checkpoint("quota");

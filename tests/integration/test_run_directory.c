@@ -226,6 +226,17 @@ static void what_is_no_log_is_not_waited_for(void **state) {
   assert_true(r.code == 3 || r.code == 6);
 }
 
+/* The lines of another run are not missing from the one that branches off from it, whatever their names have in common. */
+static void a_branch_misses_no_lines(void **state) {
+  (void)state;
+  run_expect_ok(TINY_PLAIN " --max-steps 4 --output-dir {}/branch-trunk");
+  run_result r =
+      run_protlm(NULL, TINY_PLAIN
+                 " --max-steps 6 --allow-change max-steps --resume-from-checkpoint {}/branch-trunk/checkpoint-4 --output-dir {}/branch");
+  run_expect(&r, 0);
+  if (strstr(r.err, "log.jsonl has") != NULL) fail_msg("lines are called missing: %s", r.err);
+}
+
 /* Links are for people: a run does not end for want of one. */
 static void names_of_links_may_be_taken(void **state) {
   (void)state;
@@ -271,6 +282,7 @@ int main(void) {
       cmocka_unit_test(a_run_that_never_began_leaves_nothing),
       cmocka_unit_test(a_run_in_use_is_refused),
       cmocka_unit_test(a_log_that_lost_lines_is_said),
+      cmocka_unit_test(a_branch_misses_no_lines),
       cmocka_unit_test(what_is_no_log_is_not_waited_for),
       cmocka_unit_test(names_of_links_may_be_taken),
       cmocka_unit_test(a_tidied_run_is_not_trained_anew),
