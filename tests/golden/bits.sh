@@ -6,14 +6,10 @@ set -eu
 protlm=$1 cases=$2 build=$3 compiler=$4 hashes=$5
 here=$(cd "$(dirname "$0")" && pwd)
 
-recorded() { sed -n "s/^# $1 //p" "$hashes"; }
-skip() { echo "skipped: $*"; exit 77; }
+. "$here/fits.sh"
 if [ "$build" != any ]; then
-  [ "$build" = Release ] || skip "the bits were recorded from a plain Release build, this one is '$build'"
-  [ "$compiler" = "$(recorded compiler)" ] || skip "the bits were recorded with $(recorded compiler), this build is by $compiler"
-  library=$("$protlm" info | awk '$1 == "libraries" { found = 1 } $1 == "oneDNN" { $1 = ""; print substr($0, 2) } END { exit !found }') ||
-    { echo "protlm info lists no libraries"; exit 1; }
-  [ "$library" = "$(recorded oneDNN)" ] || skip "the bits were recorded with oneDNN $(recorded oneDNN), this build has ${library:-none}"
+  reason=$(why_not "$protlm" "$build" "$compiler")
+  [ -z "$reason" ] || { echo "skipped: $reason"; exit 77; }
 fi
 
 scratch=$(mktemp -d)
