@@ -1,6 +1,8 @@
-/* commands.h - the other commands as functions: each has an option table and a run function that fills a result or calls a printer.
+/* commands.h - the other commands as functions: each has an option table and a run function that fills a result or
+ * calls a printer.
  *
- * The library never prints: text for a person or a pipe goes through plm_output, which the command line points at stdout.
+ * The library never prints: text for a person or a pipe goes through plm_output, which the command line points at
+ * stdout.
  */
 #ifndef PROTLM_COMMANDS_H
 #define PROTLM_COMMANDS_H
@@ -24,8 +26,8 @@ typedef struct plm_command {
   plm_command_fn *run; /* NULL for `train`, which has an API of its own */
 } plm_command;
 
-/* All commands, in the order of `protlm --help`: train, eval, inspect tokens|batch|forward|params, ckpt ls|verify, info, report,
- * bench gemm|step. */
+/* All commands, in the order of `protlm --help`: train, eval, inspect tokens|batch|forward|params, ckpt ls|verify,
+ * info, report, bench gemm|step. */
 const plm_command *plm_commands(int *ret_count);
 
 #endif

@@ -1,8 +1,9 @@
 /* log.h - messages for a person, and where they go.
  *
- * The library speaks only through plm_log; where the words end up is the program's choice (plm_log_set_sink). Without a sink they are
- * dropped. A level says how often a line may appear: ERROR and WARN are worth reading always, INFO once per event of a run, DEBUG with
- * -v, TRACE with -vv (may be many lines a step). Thread-safe; a sink is called under a lock.
+ * The library speaks only through plm_log; where the words end up is the program's choice (plm_log_set_sink). Without a
+ * sink they are dropped. A level says how often a line may appear: ERROR and WARN are worth reading always, INFO once
+ * per event of a run, DEBUG with -v, TRACE with -vv (may be many lines a step). Thread-safe; a sink is called under a
+ * lock.
  */
 #ifndef PROTLM_LOG_H
 #define PROTLM_LOG_H

@@ -1,17 +1,19 @@
-/* options.h - one table describes an option once; parsing, help, man pages, completions, config files and the resume diff follow.
+/* options.h - one table describes an option once; parsing, help, man pages, completions, config files and the resume
+ * diff follow.
  *
- * A command's options are a plain struct (say plm_train_options); a table of plm_option tells for each field its name, type, default,
- * range, group and help. Values come from, weakest first: default, preset, config file (--config, YAML), environment
- * (PROTLM_LEARNING_RATE), command line. Where each value came from is remembered (plm_option_source).
+ * A command's options are a plain struct (say plm_train_options); a table of plm_option tells for each field its name,
+ * type, default, range, group and help. Values come from, weakest first: default, preset, config file (--config, YAML),
+ * environment (PROTLM_LEARNING_RATE), command line. Where each value came from is remembered (plm_option_source).
  *
- * Names are long, in the words of the Hugging Face Trainer; underscores are read as dashes. There are no abbreviations: a name that is
- * not in the table fails with the nearest one (PLM_E_USAGE). `--name value` and `--name=value`; a flag may be `--flag`, `--no-flag` or
- * `--flag=true|false`. Numbers take K/M/G (decimal for COUNT, binary for SIZE), durations 90, 90s, 90m, 2h, 1d, 1h30m. A short option is
- * `-b 8` or `-b=8`; `--` ends the options. A list may be given again and grows; another option given twice by one source with two values
- * is a mistake. A list from a stronger source replaces that of a weaker one.
+ * Names are long, in the words of the Hugging Face Trainer; underscores are read as dashes. There are no abbreviations:
+ * a name that is not in the table fails with the nearest one (PLM_E_USAGE). `--name value` and `--name=value`; a flag
+ * may be `--flag`, `--no-flag` or `--flag=true|false`. Numbers take K/M/G (decimal for COUNT, binary for SIZE),
+ * durations 90, 90s, 90m, 2h, 1d, 1h30m. A short option is `-b 8` or `-b=8`; `--` ends the options. A list may be given
+ * again and grows; another option given twice by one source with two values is a mistake. A list from a stronger source
+ * replaces that of a weaker one.
  *
- * A wrong name or value is PLM_E_USAGE wherever it stands, and is reported also where a stronger source hides it. A configuration file
- * that cannot be read or is no YAML is PLM_E_INPUT.
+ * A wrong name or value is PLM_E_USAGE wherever it stands, and is reported also where a stronger source hides it. A
+ * configuration file that cannot be read or is no YAML is PLM_E_INPUT.
  */
 #ifndef PROTLM_OPTIONS_H
 #define PROTLM_OPTIONS_H
@@ -57,11 +59,13 @@ typedef struct plm_option {
   const char *argument; /* "FILE", "N"; NULL = none */
   const char *help;     /* one sentence, no full stop */
   plm_resume_class resume;
-  bool command_line_only; /* things to do, not settings: --help, --config, --print-config. Not in config files or the environment, but
-                             PROTLM_CONFIG is */
+  /* things to do, not settings: --help, --config, --print-config. Not in config files or the environment, but
+   * PROTLM_CONFIG is */
+  bool command_line_only;
 } plm_option;
 
-/* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that advice. */
+/* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that
+ * advice. */
 typedef struct plm_foreign_option {
   const char *name, *advice;
 } plm_foreign_option;
@@ -98,19 +102,24 @@ typedef struct plm_option_values {
   struct plm_arena *memory;
 } plm_option_values;
 
-PLM_CHECKED plm_status plm_option_values_create(const plm_option_table *table, plm_option_values **ret_values); /* all defaults */
-void plm_option_values_destroy(plm_option_values *values);                                                      /* accepts NULL */
+PLM_CHECKED plm_status plm_option_values_create(const plm_option_table *table,
+                                                plm_option_values **ret_values); /* all defaults */
+void plm_option_values_destroy(plm_option_values *values);                       /* accepts NULL */
 
-/* Apply one source. A weaker source never overwrites a stronger one. Errors name option, value, origin and what is allowed. */
-PLM_CHECKED plm_status plm_option_set(plm_option_values *values, const char *name, const char *text, plm_option_source source,
-                                      const char *origin);
-PLM_CHECKED plm_status plm_options_parse(plm_option_values *values, int argc, char *const *argv); /* argv after the command's name */
+/* Apply one source. A weaker source never overwrites a stronger one. Errors name option, value, origin and what is
+ * allowed. */
+PLM_CHECKED plm_status plm_option_set(plm_option_values *values, const char *name, const char *text,
+                                      plm_option_source source, const char *origin);
+PLM_CHECKED plm_status plm_options_parse(plm_option_values *values, int argc,
+                                         char *const *argv); /* argv after the command's name */
 PLM_CHECKED plm_status plm_options_read_environment(plm_option_values *values);
 PLM_CHECKED plm_status plm_options_read_config(
-    plm_option_values *values, const char *path); /* YAML mapping of names to scalars or lists; null leaves an option as it is */
+    plm_option_values *values,
+    const char *path); /* YAML mapping of names to scalars or lists; null leaves an option as it is */
 
 /* Everything in one go: command line (finding --config in it), config file, environment, defaults. */
-PLM_CHECKED plm_status plm_options_load(const plm_option_table *table, int argc, char *const *argv, plm_option_values **ret_values);
+PLM_CHECKED plm_status plm_options_load(const plm_option_table *table, int argc, char *const *argv,
+                                        plm_option_values **ret_values);
 
 const plm_option *plm_option_find(const plm_option_table *table, const char *name); /* by name or alias; NULL */
 plm_option_source plm_option_origin(const plm_option_values *values, const char *name);
@@ -118,17 +127,19 @@ static inline bool plm_option_given(const plm_option_values *values, const char 
   return plm_option_origin(values, name) != PLM_FROM_DEFAULT;
 }
 
-/* The value as it would be typed ("0.0004", "16000", ""), for config.yaml, --print-config and diffs. Free with plm_free. */
+/* The value as it would be typed ("0.0004", "16000", ""), for config.yaml, --print-config and diffs. Free with
+ * plm_free. */
 PLM_CHECKED plm_status plm_option_text(const plm_option_values *values, const plm_option *option, char **ret_text);
 
-/* Generated texts. The configuration has one line for every option, null where there is no value, and reads back as the same. Each text is
- * allocated, ends in a newline, free with plm_free. `width` is the terminal's; 0: 80 columns. */
+/* Generated texts. The configuration has one line for every option, null where there is no value, and reads back as the
+ * same. Each text is allocated, ends in a newline, free with plm_free. `width` is the terminal's; 0: 80 columns. */
 PLM_CHECKED plm_status plm_options_help(const plm_option_table *table, int width, bool colour, char **ret_text);
 PLM_CHECKED plm_status plm_options_man_page(const plm_option_table *table, const char *version,
                                             char **ret_text); /* roff, protlm-<command>.1 */
 PLM_CHECKED plm_status plm_options_config(const plm_option_values *values, bool with_sources, char **ret_yaml);
 typedef enum plm_shell { PLM_SHELL_BASH, PLM_SHELL_ZSH, PLM_SHELL_FISH } plm_shell;
-PLM_CHECKED plm_status plm_options_completion(const plm_option_table *const *tables, size_t count, plm_shell shell, char **ret_text);
+PLM_CHECKED plm_status plm_options_completion(const plm_option_table *const *tables, size_t count, plm_shell shell,
+                                              char **ret_text);
 
 void plm_string_free(char *text); /* for the allocated texts above; accepts NULL */
 

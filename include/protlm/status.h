@@ -1,14 +1,16 @@
 /* status.h - how protlm reports failure.
  *
- * Every function that can fail returns a plm_status and leaves a message and a trace in thread-local storage. Library code never
- * prints and never exits: the command line prints the message and turns the status into the exit code of the same number.
+ * Every function that can fail returns a plm_status and leaves a message and a trace in thread-local storage. Library
+ * code never prints and never exits: the command line prints the message and turns the status into the exit code of the
+ * same number.
  *
  * Three kinds of failure, told apart by code:
  *   the input's fault        PLM_E_USAGE, PLM_E_INPUT, PLM_E_CHECKPOINT, PLM_E_NUMERIC
  *   the environment's fault  PLM_E_FAILURE, PLM_E_RESOURCE
  *   our bug                  PLM_E_BUG
  *
- * A message says what, where and why; a hint says what to do. It is written by the first function that knows the user's words.
+ * A message says what, where and why; a hint says what to do. It is written by the first function that knows the user's
+ * words.
  */
 #ifndef PROTLM_STATUS_H
 #define PROTLM_STATUS_H
@@ -30,7 +32,8 @@ typedef enum plm_status {
 #define PLM_CHECKED __attribute__((warn_unused_result))
 #define PLM_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
-/* `code`, in a way that the compiler sees through: after `if (plm_fail(...) != PLM_OK)` it must not warn of outputs that are not set. */
+/* `code`, in a way that the compiler sees through: after `if (plm_fail(...) != PLM_OK)` it must not warn of outputs
+ * that are not set. */
 static inline plm_status plm_same_status(plm_status code, plm_status recorded) {
   (void)recorded;
   return code;
@@ -39,7 +42,8 @@ static inline plm_status plm_same_status(plm_status code, plm_status recorded) {
 /* Start a failure: record code, place and message; the previous message of this thread is replaced. Returns `code`. */
 #define plm_fail(code, ...) plm_same_status((code), plm_error_set((code), __FILE__, __LINE__, __func__, __VA_ARGS__))
 
-/* Add what to do about the current failure ("use --batch-tokens 2K"). Returns `code`, so `return plm_hint(plm_fail(...), ...)` reads well.
+/* Add what to do about the current failure ("use --batch-tokens 2K"). Returns `code`, so `return
+ * plm_hint(plm_fail(...), ...)` reads well.
  */
 plm_status plm_hint(plm_status code, const char *format, ...) PLM_PRINTF(2, 3);
 
@@ -69,7 +73,8 @@ plm_status plm_hint(plm_status code, const char *format, ...) PLM_PRINTF(2, 3);
     if (!(condition)) return plm_fail(PLM_E_BUG, "internal check failed: %s", #condition); \
   } while (0)
 
-plm_status plm_error_set(plm_status code, const char *file, int line, const char *function, const char *format, ...) PLM_PRINTF(5, 6);
+plm_status plm_error_set(plm_status code, const char *file, int line, const char *function, const char *format, ...)
+    PLM_PRINTF(5, 6);
 void plm_error_push(const char *file, int line, const char *function);
 
 /* Put words in front of the current message ("reading train.fasta: " + message). Returns `code`. */

@@ -9,7 +9,8 @@
 
 const plm_option_table *plm_train_option_table(void);
 
-/* What happens, as it happens; for a progress bar. Any member may be NULL. Called on the thread that called plm_train. */
+/* What happens, as it happens; for a progress bar. Any member may be NULL. Called on the thread that called plm_train.
+ * */
 typedef struct plm_progress {
   int64_t step, max_steps;
   double epoch, epochs;
@@ -30,12 +31,17 @@ typedef struct plm_train_observer {
   void (*phase)(void *user, const char *what); /* "reading train.fasta", "evaluating", "saving checkpoint-500" */
 } plm_train_observer;
 
-typedef enum plm_train_outcome { PLM_TRAIN_FINISHED, PLM_TRAIN_STOPPED, PLM_TRAIN_DRY_RUN, PLM_TRAIN_ALREADY_FINISHED } plm_train_outcome;
+typedef enum plm_train_outcome {
+  PLM_TRAIN_FINISHED,
+  PLM_TRAIN_STOPPED,
+  PLM_TRAIN_DRY_RUN,
+  PLM_TRAIN_ALREADY_FINISHED
+} plm_train_outcome;
 
 /* For the closing block. */
 typedef struct plm_train_result {
   plm_train_outcome outcome;
-  char reason[160];                    /* "reached --max-steps 500", "SIGTERM", "evaluation loss flat for 5 evaluations" */
+  char reason[160]; /* "reached --max-steps 500", "SIGTERM", "evaluation loss flat for 5 evaluations" */
   int64_t step, first_step, max_steps; /* first_step: where this start began */
   int64_t skipped_updates;
   double final_loss, final_eval_loss, final_eval_perplexity, final_eval_perplexity_masked; /* NAN when none */
@@ -47,8 +53,10 @@ typedef struct plm_train_result {
   char output_directory[4096], checkpoint[4096];
 } plm_train_result;
 
-/* Run or continue what the options say (protlm train --help). Returns PLM_OK when done (or already done, or a dry run), PLM_STOPPED when
- * stopped early with a good checkpoint. `values` come from plm_options_load(plm_train_option_table(), ...). */
-PLM_CHECKED plm_status plm_train(const plm_option_values *values, const plm_train_observer *observer, plm_train_result *ret_result);
+/* Run or continue what the options say (protlm train --help). Returns PLM_OK when done (or already done, or a dry run),
+ * PLM_STOPPED when stopped early with a good checkpoint. `values` come from plm_options_load(plm_train_option_table(),
+ * ...). */
+PLM_CHECKED plm_status plm_train(const plm_option_values *values, const plm_train_observer *observer,
+                                 plm_train_result *ret_result);
 
 #endif

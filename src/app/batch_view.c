@@ -1,6 +1,7 @@
 /* batch_view.c
  *
- *   in colour        red: behind <mask>   yellow: replaced, the replacement is shown after the original   green: predicted, left as it is
+ *   in colour        red: behind <mask>   yellow: replaced, the replacement is shown after the original   green:
+ *                    predicted, left as it is
  *   without colour   [L]                  [L>A]                                                           (L)
  */
 #include "app/batch_view.h"
@@ -19,9 +20,11 @@ static fate fate_of(const plm_packed *packed, const plm_alphabet *alphabet, int6
   return seen == alphabet->mask ? MASKED : seen == packed->original[row] ? KEPT : REPLACED;
 }
 
-static void put_residue(plm_text *out, const plm_output *output, const plm_packed *packed, const plm_alphabet *alphabet, int64_t row) {
+static void put_residue(plm_text *out, const plm_output *output, const plm_packed *packed, const plm_alphabet *alphabet,
+                        int64_t row) {
   static const char *const colour[] = {[MASKED] = PLM_RED, [REPLACED] = PLM_YELLOW, [KEPT] = PLM_GREEN};
-  const char *was = alphabet->tokens[packed->original[row]], *seen = alphabet->tokens[packed->batch.encoder.tokens[row]];
+  const char *was = alphabet->tokens[packed->original[row]],
+             *seen = alphabet->tokens[packed->batch.encoder.tokens[row]];
   fate f = fate_of(packed, alphabet, row);
   if (f == NOT_PREDICTED)
     plm_text_append(out, was);
@@ -35,7 +38,8 @@ static void put_residue(plm_text *out, const plm_output *output, const plm_packe
 }
 
 /* Rows first..end-1 are a sequence; specials are left out, they are never predicted. */
-static void put_sequence(plm_text *out, const plm_output *output, const plm_packed *packed, const plm_alphabet *alphabet, int64_t s) {
+static void put_sequence(plm_text *out, const plm_output *output, const plm_packed *packed,
+                         const plm_alphabet *alphabet, int64_t s) {
   const plm_tokens *t = &packed->batch.encoder;
   int64_t in_line = 0;
   for (int64_t row = t->cu_seqlens[s]; row < t->cu_seqlens[s + 1]; row++) {
@@ -51,34 +55,36 @@ static void put_sequence(plm_text *out, const plm_output *output, const plm_pack
   plm_text_append(out, "\n");
 }
 
-static void put_title(plm_text *out, const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, int64_t s) {
+static void put_title(plm_text *out, const plm_output *output, const plm_dataset *dataset, const plm_packed *packed,
+                      int64_t s) {
   const plm_tokens *t = &packed->batch.encoder;
   int64_t id = t->sequence_id[s], length = plm_dataset_length(dataset, id), predicted = 0;
   char name[256];
   plm_dataset_name(dataset, id, name, sizeof name);
   for (int64_t row = t->cu_seqlens[s]; row < t->cu_seqlens[s + 1]; row++) predicted += packed->labels[row] >= 0;
-  plm_text_printf(out, "%s>%s%s  %lld residues, %lld predicted", plm_style(output, PLM_BOLD), name, plm_style(output, PLM_RESET),
-                  (long long)length, (long long)predicted);
+  plm_text_printf(out, "%s>%s%s  %lld residues, %lld predicted", plm_style(output, PLM_BOLD), name,
+                  plm_style(output, PLM_RESET), (long long)length, (long long)predicted);
   if (t->cu_seqlens[s + 1] - t->cu_seqlens[s] < length + 2) plm_text_append(out, ", a window of it");
   plm_text_append(out, "\n");
 }
 
 static void put_legend(plm_text *out, const plm_output *output) {
   if (output->colour)
-    plm_text_printf(out, "%sbehind <mask>%s, %sreplaced>by%s, %spredicted but left as it is%s\n", PLM_RED, PLM_RESET, PLM_YELLOW, PLM_RESET,
-                    PLM_GREEN, PLM_RESET);
+    plm_text_printf(out, "%sbehind <mask>%s, %sreplaced>by%s, %spredicted but left as it is%s\n", PLM_RED, PLM_RESET,
+                    PLM_YELLOW, PLM_RESET, PLM_GREEN, PLM_RESET);
   else
     plm_text_append(out, "[L] behind <mask>, [L>A] replaced by A, (L) predicted but left as it is\n");
 }
 
-void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, int64_t step, int64_t epoch,
-                     int64_t records) {
+void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, int64_t step,
+                     int64_t epoch, int64_t records) {
   const plm_alphabet *alphabet = plm_alphabet_esm2();
   const plm_tokens *t = &packed->batch.encoder;
-  const int64_t shown = records < t->S ? records : t->S, predicted = packed->batch.objective_count > 0 ? packed->batch.objectives[0].M : 0;
+  const int64_t shown = records < t->S ? records : t->S,
+                predicted = packed->batch.objective_count > 0 ? packed->batch.objectives[0].M : 0;
   char tokens[PLM_NUMBER_TEXT], rows[PLM_NUMBER_TEXT];
-  plm_print(output, "step %lld, epoch %lld: %lld sequences, %s tokens, %s predicted\n", (long long)step, (long long)epoch, (long long)t->S,
-            plm_count_text(t->N, tokens), plm_count_text(predicted, rows));
+  plm_print(output, "step %lld, epoch %lld: %lld sequences, %s tokens, %s predicted\n", (long long)step,
+            (long long)epoch, (long long)t->S, plm_count_text(t->N, tokens), plm_count_text(predicted, rows));
   for (int64_t s = -1; s < shown; s++) { /* -1: the legend */
     plm_text text = {0};
     if (s < 0) put_legend(&text, output);
@@ -87,5 +93,6 @@ void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const
     if (text.status == PLM_OK) plm_print(output, "%s", text.data);
     plm_text_free(&text);
   }
-  if (shown < t->S) plm_print(output, "... and %lld more: --records %lld shows all\n", (long long)(t->S - shown), (long long)t->S);
+  if (shown < t->S)
+    plm_print(output, "... and %lld more: --records %lld shows all\n", (long long)(t->S - shown), (long long)t->S);
 }

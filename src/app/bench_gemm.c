@@ -1,4 +1,5 @@
-/* bench_gemm.c - `protlm bench gemm`: this machine's rate at the products of each published model, the yardstick of every step. */
+/* bench_gemm.c - `protlm bench gemm`: this machine's rate at the products of each published model, the yardstick of
+ * every step. */
 #include <stddef.h>
 
 #include "app/bench.h"
@@ -14,24 +15,28 @@ typedef struct gemm_options {
 } gemm_options;
 
 static const plm_option option_list[] = {
-    {.name = "rows",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(gemm_options, rows),
-     .default_value = "4096",
-     .min = 1,
-     .max = 1e7,
-     .group = "What",
-     .argument = "N",
-     .help = "rows of the product: tokens of a micro-batch"},
-    {.name = "seconds",
-     .type = PLM_OPT_DURATION,
-     .offset = offsetof(gemm_options, seconds),
-     .default_value = "0.5",
-     .min = 0.01,
-     .max = 60,
-     .group = "What",
-     .argument = "S",
-     .help = "time spent on each product"},
+    {
+        .name = "rows",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(gemm_options, rows),
+        .default_value = "4096",
+        .min = 1,
+        .max = 1e7,
+        .group = "What",
+        .argument = "N",
+        .help = "rows of the product: tokens of a micro-batch",
+    },
+    {
+        .name = "seconds",
+        .type = PLM_OPT_DURATION,
+        .offset = offsetof(gemm_options, seconds),
+        .default_value = "0.5",
+        .min = 0.01,
+        .max = 60,
+        .group = "What",
+        .argument = "S",
+        .help = "time spent on each product",
+    },
     PLM_OPTION_THREADS(gemm_options, threads),
 };
 
@@ -56,7 +61,8 @@ static plm_status random_tensor(plm_exec *exec, plm_dtype dtype, int64_t n, void
   void *wide = NULL, *tensor = NULL;
   plm_status status;
   PLM_TRY_GOTO(PLM_NEW(&host, n), done);
-  for (int64_t i = 0; i < n; i++) host[i] = (float)(plm_rng_unit(plm_rng(1, PLM_RNG_INIT, (uint64_t)i, 0, 0).word[0]) - 0.5);
+  for (int64_t i = 0; i < n; i++)
+    host[i] = (float)(plm_rng_unit(plm_rng(1, PLM_RNG_INIT, (uint64_t)i, 0, 0).word[0]) - 0.5);
   PLM_TRY_GOTO(exec->device->alloc(exec->device, (size_t)n * 4, &wide), done);
   PLM_TRY_GOTO(exec->device->alloc(exec->device, (size_t)n * plm_dtype_size(dtype), &tensor), done);
   PLM_TRY_GOTO(exec->device->copy(exec->device, wide, host, (size_t)n * 4, PLM_COPY_TO_DEVICE), done);
@@ -89,7 +95,8 @@ static plm_status reserve_for(plm_exec *exec, const plm_linear_forward_args *arg
   return plm_exec_reserve(exec, exec->workspace_needed);
 }
 
-static plm_status time_linear(plm_exec *exec, const plm_linear_forward_args *args, double flops, double seconds, double *ret_rate) {
+static plm_status time_linear(plm_exec *exec, const plm_linear_forward_args *args, double flops, double seconds,
+                              double *ret_rate) {
   double best = 0, end = plm_clock_monotonic() + seconds;
   PLM_TRY(exec->ops->linear_forward(exec, args));
   do {
@@ -103,7 +110,8 @@ static plm_status time_linear(plm_exec *exec, const plm_linear_forward_args *arg
   return PLM_OK;
 }
 
-plm_status plm_bench_linear(plm_exec *exec, plm_dtype dtype, int64_t rows, int64_t out, int64_t in, double seconds, double *ret_rate) {
+plm_status plm_bench_linear(plm_exec *exec, plm_dtype dtype, int64_t rows, int64_t out, int64_t in, double seconds,
+                            double *ret_rate) {
   plm_device *device = exec->device;
   void *x = NULL, *w = NULL, *y = NULL;
   plm_weight weight = {.dtype = dtype, .out = out, .in = in};
@@ -125,7 +133,8 @@ done:
 }
 
 /* One line: a model's four products in one storage type. */
-static plm_status bench_model(plm_exec *exec, const char *preset, plm_dtype dtype, const gemm_options *options, const plm_output *output) {
+static plm_status bench_model(plm_exec *exec, const char *preset, plm_dtype dtype, const gemm_options *options,
+                              const plm_output *output) {
   plm_model_config c;
   PLM_TRY(plm_model_config_preset(preset, &c));
   const int64_t sizes[][2] = {{3 * c.hidden_size, c.hidden_size},
@@ -149,10 +158,10 @@ plm_status plm_bench_gemm_run(const plm_option_values *values, const plm_output 
   plm_session session = {0};
   plm_status status;
   PLM_TRY_GOTO(plm_session_open_exec(options->threads, &session), done);
-  plm_print(output, "GFLOP/s of [%lld, in] x [in, out], %d threads, %s\n", (long long)options->rows, plm_pool_threads(session.exec->pool),
-            plm_cpu_level_name(session.exec->level));
-  plm_print(output, "%s%-15s %-5s %12s %12s %12s %12s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "qkv", "attn out", "ffn up",
-            "ffn down", plm_style(output, PLM_RESET));
+  plm_print(output, "GFLOP/s of [%lld, in] x [in, out], %d threads, %s\n", (long long)options->rows,
+            plm_pool_threads(session.exec->pool), plm_cpu_level_name(session.exec->level));
+  plm_print(output, "%s%-15s %-5s %12s %12s %12s %12s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "qkv",
+            "attn out", "ffn up", "ffn down", plm_style(output, PLM_RESET));
   for (size_t m = 0; m < sizeof presets / sizeof *presets; m++)
     for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++)
       PLM_TRY_GOTO(bench_model(session.exec, presets[m], dtypes[d], options, output), done);

@@ -1,5 +1,5 @@
-/* bench_step.c - `protlm bench step`: forward and backward of a preset on made-up proteins, in residues per second and as a share of what
- * this machine's products reach. */
+/* bench_step.c - `protlm bench step`: forward and backward of a preset on made-up proteins, in residues per second and
+ * as a share of what this machine's products reach. */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -17,42 +17,50 @@ typedef struct step_options {
 } step_options;
 
 static const plm_option option_list[] = {
-    {.name = "model",
-     .aliases = "m",
-     .type = PLM_OPT_STRING,
-     .offset = offsetof(step_options, model),
-     .default_value = "esm2_t6_8M",
-     .group = "What",
-     .argument = "PRESET",
-     .help = "shape to run"},
-    {.name = "micro-batch-tokens",
-     .aliases = "tokens",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(step_options, tokens),
-     .default_value = "4096",
-     .min = 3,
-     .max = 1e8,
-     .group = "What",
-     .argument = "N",
-     .help = "tokens of the micro-batch"},
-    {.name = "length",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(step_options, length),
-     .default_value = "256",
-     .min = 3,
-     .max = 1e6,
-     .group = "What",
-     .argument = "N",
-     .help = "tokens of each sequence"},
-    {.name = "steps",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(step_options, steps),
-     .default_value = "5",
-     .min = 1,
-     .max = 1e6,
-     .group = "What",
-     .argument = "N",
-     .help = "repetitions; the median counts"},
+    {
+        .name = "model",
+        .aliases = "m",
+        .type = PLM_OPT_STRING,
+        .offset = offsetof(step_options, model),
+        .default_value = "esm2_t6_8M",
+        .group = "What",
+        .argument = "PRESET",
+        .help = "shape to run",
+    },
+    {
+        .name = "micro-batch-tokens",
+        .aliases = "tokens",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(step_options, tokens),
+        .default_value = "4096",
+        .min = 3,
+        .max = 1e8,
+        .group = "What",
+        .argument = "N",
+        .help = "tokens of the micro-batch",
+    },
+    {
+        .name = "length",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(step_options, length),
+        .default_value = "256",
+        .min = 3,
+        .max = 1e6,
+        .group = "What",
+        .argument = "N",
+        .help = "tokens of each sequence",
+    },
+    {
+        .name = "steps",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(step_options, steps),
+        .default_value = "5",
+        .min = 1,
+        .max = 1e6,
+        .group = "What",
+        .argument = "N",
+        .help = "repetitions; the median counts",
+    },
     PLM_OPTION_DTYPE(step_options, dtype),
     PLM_OPTION_THREADS(step_options, threads),
 };
@@ -87,29 +95,37 @@ static plm_status make_batch(int64_t tokens, int64_t length, made_batch *b) {
   int64_t N = S * length, M = 0;
   PLM_TRY(PLM_NEW(&b->ints, 4 * N + 2 * S + 1));
   PLM_TRY(PLM_NEW(&b->ids, S));
-  int32_t *token = b->ints, *position = token + N, *rows = position + N, *targets = rows + N, *cu = targets + N, *crop = cu + S + 1;
+  int32_t *token = b->ints, *position = token + N, *rows = position + N, *targets = rows + N, *cu = targets + N,
+          *crop = cu + S + 1;
   for (int64_t n = 0; n < N; n++) {
     int64_t t = n % length;
     position[n] = (int32_t)t;
-    token[n] = t == 0            ? CLS
-               : t == length - 1 ? EOS
-                                 : (int32_t)(FIRST_RESIDUE + plm_rng_below(plm_rng(1, PLM_RNG_INIT, (uint64_t)n, 1, 0).word[0], RESIDUES));
+    token[n] =
+        t == 0 ? CLS
+        : t == length - 1
+            ? EOS
+            : (int32_t)(FIRST_RESIDUE + plm_rng_below(plm_rng(1, PLM_RNG_INIT, (uint64_t)n, 1, 0).word[0], RESIDUES));
     if (n % EVERY != 3 || t == 0 || t == length - 1) continue;
     rows[M] = (int32_t)n;
     targets[M++] = token[n];
     token[n] = MASK;
   }
   for (int64_t s = 0; s <= S; s++) cu[s] = (int32_t)(s * length);
-  b->batch = (plm_batch){.encoder = {.N = N,
-                                     .S = S,
-                                     .max_length = length,
-                                     .tokens = token,
-                                     .positions = position,
-                                     .cu_seqlens = cu,
-                                     .sequence_id = b->ids,
-                                     .crop_offset = crop},
-                         .objective_count = 1,
-                         .objectives = {{.kind = PLM_LOSS_CROSS_ENTROPY, .M = M, .rows = rows, .targets = targets, .weight = 1}}};
+  b->batch = (plm_batch){
+      .encoder =
+          {
+              .N = N,
+              .S = S,
+              .max_length = length,
+              .tokens = token,
+              .positions = position,
+              .cu_seqlens = cu,
+              .sequence_id = b->ids,
+              .crop_offset = crop,
+          },
+      .objective_count = 1,
+      .objectives = {{.kind = PLM_LOSS_CROSS_ENTROPY, .M = M, .rows = rows, .targets = targets, .weight = 1}},
+  };
   return PLM_OK;
 }
 
@@ -119,7 +135,8 @@ static void free_batch(made_batch *b) {
 }
 
 /* Median seconds of forward + backward; *ret_flops of one pass as the exec counted them. */
-static plm_status time_steps(plm_session *session, const plm_batch *batch, int64_t steps, double *ret_seconds, double *ret_flops) {
+static plm_status time_steps(plm_session *session, const plm_batch *batch, int64_t steps, double *ret_seconds,
+                             double *ret_flops) {
   double *times;
   PLM_TRY(PLM_NEW(&times, steps));
   plm_status status = plm_model_forward_backward(session->model, session->exec, batch, NULL);
@@ -143,24 +160,27 @@ static plm_status open_model(const step_options *options, plm_session *session) 
   plm_model_config config;
   PLM_TRY(plm_session_open_exec(options->threads, session));
   PLM_TRY(plm_model_config_preset(options->model, &config));
-  const plm_model_options model = {.dtype = strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
-                                   .training = true,
-                                   .max_tokens = options->tokens,
-                                   .max_length = options->length};
+  const plm_model_options model = {
+      .dtype = strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
+      .training = true,
+      .max_tokens = options->tokens,
+      .max_length = options->length,
+  };
   PLM_TRY(plm_model_create(&config, &model, session->exec, &session->model));
   PLM_TRY(plm_model_initialise(session->model, 1));
   return plm_model_refresh(session->model, session->exec, false);
 }
 
-static plm_status measure(const step_options *options, plm_session *session, const made_batch *made, const plm_output *output) {
+static plm_status measure(const step_options *options, plm_session *session, const made_batch *made,
+                          const plm_output *output) {
   const plm_model_config *config = plm_model_get_config(session->model);
   double seconds, flops, product;
   PLM_TRY(time_steps(session, &made->batch, options->steps, &seconds, &flops));
-  PLM_TRY(plm_bench_linear(session->exec, plm_model_get_dtype(session->model), made->batch.encoder.N, config->intermediate_size,
-                           config->hidden_size, 0.5, &product));
+  PLM_TRY(plm_bench_linear(session->exec, plm_model_get_dtype(session->model), made->batch.encoder.N,
+                           config->intermediate_size, config->hidden_size, 0.5, &product));
   double residues = (double)(made->batch.encoder.N - 2 * made->batch.encoder.S);
-  plm_print(output, "%s%-15s %-5s %8s %10s %12s %10s %10s %7s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "tokens", "ms",
-            "residues/s", "GFLOP/s", "products", "share", plm_style(output, PLM_RESET));
+  plm_print(output, "%s%-15s %-5s %8s %10s %12s %10s %10s %7s%s\n", plm_style(output, PLM_BOLD), "model", "dtype",
+            "tokens", "ms", "residues/s", "GFLOP/s", "products", "share", plm_style(output, PLM_RESET));
   plm_print(output, "%-15s %-5s %8lld %10.1f %12.0f %10.1f %10.1f %6.1f%%\n", options->model, options->dtype,
             (long long)made->batch.encoder.N, seconds * 1e3, residues / seconds, flops / seconds * 1e-9, product * 1e-9,
             100 * flops / seconds / product);

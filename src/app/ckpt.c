@@ -18,12 +18,14 @@ typedef struct ckpt_options {
 } ckpt_options;
 
 static const plm_option ls_options[] = {
-    {.name = "deep",
-     .type = PLM_OPT_FLAG,
-     .offset = offsetof(ckpt_options, deep),
-     .default_value = "false",
-     .group = "Checks",
-     .help = "read every byte and compare checksums, not only sizes"},
+    {
+        .name = "deep",
+        .type = PLM_OPT_FLAG,
+        .offset = offsetof(ckpt_options, deep),
+        .default_value = "false",
+        .group = "Checks",
+        .help = "read every byte and compare checksums, not only sizes",
+    },
 };
 
 const plm_option_table *plm_ckpt_ls_option_table(void) {
@@ -67,13 +69,14 @@ static void print_checkpoint(const plm_output *output, const plm_checkpoint_info
   if (localtime_r(&seconds, &local) != NULL) strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local);
   bool good = c->state == PLM_CHECKPOINT_GOOD;
   plm_print(output, "%9lld  %10s  %s  %s%s%s  %s\n", (long long)c->step, plm_bytes_text(c->bytes, size), when,
-            plm_style(output, good ? PLM_GREEN : PLM_RED), good ? "good   " : "damaged", plm_style(output, PLM_RESET), c->path);
+            plm_style(output, good ? PLM_GREEN : PLM_RED), good ? "good   " : "damaged", plm_style(output, PLM_RESET),
+            c->path);
   if (!good) plm_print(output, "           %s\n", c->problem);
 }
 
 static void print_heading(const plm_output *output) {
-  plm_print(output, "%s%9s  %10s  %-16s  %-7s  %s%s\n", plm_style(output, PLM_BOLD), "step", "size", "written", "state", "path",
-            plm_style(output, PLM_RESET));
+  plm_print(output, "%s%9s  %10s  %-16s  %-7s  %s%s\n", plm_style(output, PLM_BOLD), "step", "size", "written", "state",
+            "path", plm_style(output, PLM_RESET));
 }
 
 /* How many were looked at, and how many of them are damaged. */
@@ -127,12 +130,14 @@ static plm_status list_checkpoint(const char *path, bool deep, const plm_output 
   if (!good) plm_error_clear();
   snprintf(shown, sizeof shown, "%s", path);
   print_heading(output);
-  const plm_checkpoint_info info = {.step = manifest.step,
-                                    .path = shown,
-                                    .state = good ? PLM_CHECKPOINT_GOOD : PLM_CHECKPOINT_DAMAGED,
-                                    .problem = problem,
-                                    .bytes = plm_manifest_bytes(&manifest),
-                                    .written = manifest.written};
+  const plm_checkpoint_info info = {
+      .step = manifest.step,
+      .path = shown,
+      .state = good ? PLM_CHECKPOINT_GOOD : PLM_CHECKPOINT_DAMAGED,
+      .problem = problem,
+      .bytes = plm_manifest_bytes(&manifest),
+      .written = manifest.written,
+  };
   print_checkpoint(output, &info);
   ret_tally->count++;
   ret_tally->damaged += !good;
@@ -141,7 +146,8 @@ static plm_status list_checkpoint(const char *path, bool deep, const plm_output 
 
 static plm_status need_paths(const plm_string_list *paths) {
   if (paths->count == 0)
-    return plm_hint(plm_fail(PLM_E_USAGE, "no run directory was given"), "protlm ckpt ls RUN, where RUN is what --output-dir was");
+    return plm_hint(plm_fail(PLM_E_USAGE, "no run directory was given"),
+                    "protlm ckpt ls RUN, where RUN is what --output-dir was");
   for (size_t i = 0; i < paths->count; i++)
     if (!plm_file_is_directory(paths->items[i])) return plm_fail(PLM_E_USAGE, "%s: no such directory", paths->items[i]);
   return PLM_OK;
@@ -171,7 +177,8 @@ static plm_status verify_one(const char *path, const plm_output *output, tally *
   if (status == PLM_OK) {
     plm_print(output, "%s: good\n", path);
   } else if (status == PLM_E_CHECKPOINT) {
-    plm_print(output, "%s: %sdamaged%s: %s\n", path, plm_style(output, PLM_RED), plm_style(output, PLM_RESET), plm_error_message());
+    plm_print(output, "%s: %sdamaged%s: %s\n", path, plm_style(output, PLM_RED), plm_style(output, PLM_RESET),
+              plm_error_message());
     ret_tally->damaged++;
     status = PLM_OK;
   }

@@ -22,45 +22,48 @@ PLM_COMMAND(bench_step)
 #undef PLM_COMMAND
 
 /* Options that mean the same in every command that has them; `S` is the command's options struct. */
-#define PLM_OPTION_MODEL(S, field)                                                                                                         \
-  {                                                                                                                                        \
-    .name = "model", .aliases = "m model-name model-name-or-path", .type = PLM_OPT_STRING, .offset = offsetof(S, field), .group = "Model", \
-    .argument = "M", .help = "model: a directory, or a hub id found in the Hugging Face cache"                                             \
+#define PLM_OPTION_MODEL(S, field)                                                         \
+  {                                                                                        \
+    .name = "model", .aliases = "m model-name model-name-or-path", .type = PLM_OPT_STRING, \
+    .offset = offsetof(S, field), .group = "Model", .argument = "M",                       \
+    .help = "model: a directory, or a hub id found in the Hugging Face cache"              \
   }
-#define PLM_OPTION_RANDOM_WEIGHTS(S, field)                                                                                   \
-  {                                                                                                                           \
-    .name = "random-weights", .type = PLM_OPT_FLAG, .offset = offsetof(S, field), .default_value = "false", .group = "Model", \
-    .help = "allow a preset (esm2_t6_8M ...): right shape, untrained weights"                                                 \
+#define PLM_OPTION_RANDOM_WEIGHTS(S, field)                                                                 \
+  {                                                                                                         \
+    .name = "random-weights", .type = PLM_OPT_FLAG, .offset = offsetof(S, field), .default_value = "false", \
+    .group = "Model", .help = "allow a preset (esm2_t6_8M ...): right shape, untrained weights"             \
   }
-#define PLM_OPTION_DTYPE(S, field)                                                                                          \
-  {                                                                                                                         \
-    .name = "dtype", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "fp32", .choices = "fp32|bf16", \
-    .group = "Machine", .help = "number format of activations and of the weights that products read"                        \
+#define PLM_OPTION_DTYPE(S, field)                                                                  \
+  {                                                                                                 \
+    .name = "dtype", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "fp32", \
+    .choices = "fp32|bf16", .group = "Machine",                                                     \
+    .help = "number format of activations and of the weights that products read"                    \
   }
-#define PLM_OPTION_THREADS(S, field)                                                                                                  \
-  {                                                                                                                                   \
-    .name = "threads", .type = PLM_OPT_INT, .offset = offsetof(S, field), .min = 1, .max = 4096, .group = "Machine", .argument = "N", \
-    .help = "processor threads (default: all this process may use)"                                                                   \
+#define PLM_OPTION_THREADS(S, field)                                                                                 \
+  {                                                                                                                  \
+    .name = "threads", .type = PLM_OPT_INT, .offset = offsetof(S, field), .min = 1, .max = 4096, .group = "Machine", \
+    .argument = "N", .help = "processor threads (default: all this process may use)"                                 \
   }
-#define PLM_OPTION_SEED(S, field)                                                                                                          \
-  {                                                                                                                                        \
-    .name = "seed", .type = PLM_OPT_INT, .offset = offsetof(S, field), .default_value = "42", .max = 9007199254740992.0, .group = "Model", \
-    .argument = "N", .help = "seed of --random-weights"                                                                                    \
+#define PLM_OPTION_SEED(S, field)                                                                    \
+  {                                                                                                  \
+    .name = "seed", .type = PLM_OPT_INT, .offset = offsetof(S, field), .default_value = "42",        \
+    .max = 9007199254740992.0, .group = "Model", .argument = "N", .help = "seed of --random-weights" \
   }
 #define PLM_OPTION_CACHE(S, field)                                                                               \
   {                                                                                                              \
     .name = "cache-dir", .type = PLM_OPT_PATH, .offset = offsetof(S, field), .group = "Data", .argument = "DIR", \
     .help = "where the packed form of sequence files is kept (default: beside them, else the user's cache)"      \
   }
-#define PLM_OPTION_LOWERCASE(S, field)                                                                                         \
-  {                                                                                                                            \
-    .name = "lowercase", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "upper", .choices = "upper|x", \
-    .group = "Data", .help = "soft-masked (lower-case) residues: read as upper case, or as X"                                  \
+#define PLM_OPTION_LOWERCASE(S, field)                                                                              \
+  {                                                                                                                 \
+    .name = "lowercase", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "upper",            \
+    .choices = "upper|x", .group = "Data", .help = "soft-masked (lower-case) residues: read as upper case, or as X" \
   }
-#define PLM_OPTION_ON_INVALID(S, field)                                                                                              \
-  {                                                                                                                                  \
-    .name = "on-invalid", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "error", .choices = "error|x|skip", \
-    .group = "Data", .help = "digits and other characters that are no residue: stop, read as X, or leave out the sequence"           \
+#define PLM_OPTION_ON_INVALID(S, field)                                                                   \
+  {                                                                                                       \
+    .name = "on-invalid", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "error", \
+    .choices = "error|x|skip", .group = "Data",                                                           \
+    .help = "digits and other characters that are no residue: stop, read as X, or leave out the sequence" \
   }
 
 #endif

@@ -26,99 +26,124 @@ static const plm_option option_list[] = {
     PLM_OPTION_MODEL(eval_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(eval_options, session.random_weights),
     PLM_OPTION_SEED(eval_options, session.seed),
-    {.name = "data",
-     .aliases = "eval fasta f eval-file validation-file",
-     .type = PLM_OPT_PATHS,
-     .offset = offsetof(eval_options, session.data),
-     .group = "Data",
-     .argument = "FILE...",
-     .help = "sequences to score: FASTA (plain, gzip, bgzf, - for standard input), HDF5 or .plmd"},
-    {.name = "train",
-     .aliases = "t train-file",
-     .type = PLM_OPT_PATHS,
-     .offset = offsetof(eval_options, train),
-     .group = "Data",
-     .argument = "FILE...",
-     .help = "sequences whose residue frequencies the baselines use (default: those of --data)"},
-    {.name = "max-length",
-     .aliases = "max-seq-length",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(eval_options, session.max_length),
-     .default_value = "1024",
-     .min = 3,
-     .max = 1e7,
-     .group = "Data",
-     .argument = "N",
-     .help = "longest sequence in tokens; of longer ones a fixed window is scored"},
+    {
+        .name = "data",
+        .aliases = "eval fasta f eval-file validation-file",
+        .type = PLM_OPT_PATHS,
+        .offset = offsetof(eval_options, session.data),
+        .group = "Data",
+        .argument = "FILE...",
+        .help = "sequences to score: FASTA (plain, gzip, bgzf, - for standard input), HDF5 or .plmd",
+    },
+    {
+        .name = "train",
+        .aliases = "t train-file",
+        .type = PLM_OPT_PATHS,
+        .offset = offsetof(eval_options, train),
+        .group = "Data",
+        .argument = "FILE...",
+        .help = "sequences whose residue frequencies the baselines use (default: those of --data)",
+    },
+    {
+        .name = "max-length",
+        .aliases = "max-seq-length",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(eval_options, session.max_length),
+        .default_value = "1024",
+        .min = 3,
+        .max = 1e7,
+        .group = "Data",
+        .argument = "N",
+        .help = "longest sequence in tokens; of longer ones a fixed window is scored",
+    },
     PLM_OPTION_CACHE(eval_options, session.cache_directory),
     PLM_OPTION_LOWERCASE(eval_options, lowercase),
     PLM_OPTION_ON_INVALID(eval_options, on_invalid),
-    {.name = "protocol",
-     .type = PLM_OPT_CHOICE,
-     .offset = offsetof(eval_options, protocol),
-     .default_value = "protlm",
-     .choices = "protlm|hf",
-     .group = "Masking",
-     .argument = "NAME",
-     .help = "hf: what Hugging Face's collator would score: every residue letter may be hidden, replacements come from all tokens"},
-    {.name = "mask-probability",
-     .aliases = "mlm-probability",
-     .type = PLM_OPT_NUMBER,
-     .offset = offsetof(eval_options, mask_probability),
-     .default_value = "0.15",
-     .max = 1,
-     .exclusive_min = true,
-     .exclusive_max = true,
-     .group = "Masking",
-     .argument = "P",
-     .help = "share of residues to predict; of these 80 % become <mask>, 10 % a random residue, 10 % stay"},
-    {.name = "random-tokens",
-     .type = PLM_OPT_CHOICE,
-     .offset = offsetof(eval_options, random_tokens),
-     .default_value = "aa-other",
-     .choices = "aa-other|aa|vocab",
-     .group = "Masking",
-     .argument = "HOW",
-     .help = "random replacements: another standard amino acid, any of the 20, or any token"},
-    {.name = "mask-nonstandard",
-     .type = PLM_OPT_FLAG,
-     .offset = offsetof(eval_options, mask_nonstandard),
-     .group = "Masking",
-     .help = "also predict X, B, U, Z, O, '.' and '-'"},
-    {.name = "eval-draws",
-     .type = PLM_OPT_INT,
-     .offset = offsetof(eval_options, draws),
-     .default_value = "1",
-     .min = 1,
-     .max = 10000,
-     .group = "Masking",
-     .argument = "N",
-     .help = "sets of masks each sequence is scored with"},
-    {.name = "eval-seed",
-     .type = PLM_OPT_INT,
-     .offset = offsetof(eval_options, eval_seed),
-     .default_value = "0",
-     .max = 9007199254740992.0,
-     .group = "Masking",
-     .argument = "N",
-     .help = "seed of the masks; the same seed asks every model the same questions"},
-    {.name = "per-sequence",
-     .type = PLM_OPT_FLAG,
-     .offset = offsetof(eval_options, per_sequence),
-     .group = "Output",
-     .help = "a line a sequence, tab-separated: name, length, nll (mean over its rows), perplexity, accuracy, count"},
-    {.name = "json",
-     .type = PLM_OPT_FLAG,
-     .offset = offsetof(eval_options, json),
-     .group = "Output",
-     .help = "the table as a JSON object, with the names log.jsonl uses"},
-    {.name = "output",
-     .aliases = "o",
-     .type = PLM_OPT_PATH,
-     .offset = offsetof(eval_options, output),
-     .group = "Output",
-     .argument = "FILE",
-     .help = "write to this file instead of standard output"},
+    {
+        .name = "protocol",
+        .type = PLM_OPT_CHOICE,
+        .offset = offsetof(eval_options, protocol),
+        .default_value = "protlm",
+        .choices = "protlm|hf",
+        .group = "Masking",
+        .argument = "NAME",
+        .help =
+            "hf: what Hugging Face's collator would score: every residue letter may be hidden, replacements come from all tokens",
+    },
+    {
+        .name = "mask-probability",
+        .aliases = "mlm-probability",
+        .type = PLM_OPT_NUMBER,
+        .offset = offsetof(eval_options, mask_probability),
+        .default_value = "0.15",
+        .max = 1,
+        .exclusive_min = true,
+        .exclusive_max = true,
+        .group = "Masking",
+        .argument = "P",
+        .help = "share of residues to predict; of these 80 % become <mask>, 10 % a random residue, 10 % stay",
+    },
+    {
+        .name = "random-tokens",
+        .type = PLM_OPT_CHOICE,
+        .offset = offsetof(eval_options, random_tokens),
+        .default_value = "aa-other",
+        .choices = "aa-other|aa|vocab",
+        .group = "Masking",
+        .argument = "HOW",
+        .help = "random replacements: another standard amino acid, any of the 20, or any token",
+    },
+    {
+        .name = "mask-nonstandard",
+        .type = PLM_OPT_FLAG,
+        .offset = offsetof(eval_options, mask_nonstandard),
+        .group = "Masking",
+        .help = "also predict X, B, U, Z, O, '.' and '-'",
+    },
+    {
+        .name = "eval-draws",
+        .type = PLM_OPT_INT,
+        .offset = offsetof(eval_options, draws),
+        .default_value = "1",
+        .min = 1,
+        .max = 10000,
+        .group = "Masking",
+        .argument = "N",
+        .help = "sets of masks each sequence is scored with",
+    },
+    {
+        .name = "eval-seed",
+        .type = PLM_OPT_INT,
+        .offset = offsetof(eval_options, eval_seed),
+        .default_value = "0",
+        .max = 9007199254740992.0,
+        .group = "Masking",
+        .argument = "N",
+        .help = "seed of the masks; the same seed asks every model the same questions",
+    },
+    {
+        .name = "per-sequence",
+        .type = PLM_OPT_FLAG,
+        .offset = offsetof(eval_options, per_sequence),
+        .group = "Output",
+        .help = "a line a sequence, tab-separated: name, length, nll (mean over its rows), perplexity, accuracy, count",
+    },
+    {
+        .name = "json",
+        .type = PLM_OPT_FLAG,
+        .offset = offsetof(eval_options, json),
+        .group = "Output",
+        .help = "the table as a JSON object, with the names log.jsonl uses",
+    },
+    {
+        .name = "output",
+        .aliases = "o",
+        .type = PLM_OPT_PATH,
+        .offset = offsetof(eval_options, output),
+        .group = "Output",
+        .argument = "FILE",
+        .help = "write to this file instead of standard output",
+    },
     PLM_OPTION_DTYPE(eval_options, session.dtype),
     PLM_OPTION_THREADS(eval_options, session.threads),
 };
@@ -153,7 +178,8 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
   bool is_hf = strcmp(options->protocol, "hf") == 0;
   plm_mask_options_defaults(mask);
   if (is_hf && plm_option_given(values, "random-tokens") && strcmp(random, "vocab") != 0)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--protocol hf and --random-tokens %s contradict each other", random), "leave one of them out");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--protocol hf and --random-tokens %s contradict each other", random),
+                    "leave one of them out");
   mask->probability = options->mask_probability;
   mask->random = is_hf ? PLM_RANDOM_VOCAB : plm_random_tokens_from_word(random);
   mask->nonstandard = is_hf || options->mask_nonstandard;
@@ -161,12 +187,15 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
 }
 
 /* Residue frequencies of --train; *ret_frequency stays NULL without it. */
-static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, double **ret_frequency) {
+static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer,
+                                    double **ret_frequency) {
   if (options->train.count == 0) return PLM_OK;
-  const plm_dataset_options data = {.paths = options->train,
-                                    .cache_directory = options->session.cache_directory,
-                                    .policy = packer->policy,
-                                    .threads = plm_session_threads(options->session.threads)};
+  const plm_dataset_options data = {
+      .paths = options->train,
+      .cache_directory = options->session.cache_directory,
+      .policy = packer->policy,
+      .threads = plm_session_threads(options->session.threads),
+  };
   int64_t histogram[256];
   plm_dataset *dataset;
   plm_view view;
@@ -203,15 +232,16 @@ static plm_status put_score(void *user, const plm_sequence_score *score) {
   if (score->count == 0)
     snprintf(line, sizeof line, "%s\t%lld\tNA\tNA\tNA\t0\n", name, (long long)score->residues);
   else
-    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%lld\n", name, (long long)score->residues, plm_number_digits(nll, 6, loss),
-             plm_number_digits(exp(nll), 6, perplexity), plm_number_digits((double)score->correct / n, 4, accuracy),
-             (long long)score->count);
+    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%lld\n", name, (long long)score->residues,
+             plm_number_digits(nll, 6, loss), plm_number_digits(exp(nll), 6, perplexity),
+             plm_number_digits((double)score->correct / n, 4, accuracy), (long long)score->count);
   return put_line(lines, line);
 }
 
 /* ---- the table ---- */
 
-static void print_row(plm_text *out, const char *what, double all, double all_error, double masked, double masked_error, int digits) {
+static void print_row(plm_text *out, const char *what, double all, double all_error, double masked, double masked_error,
+                      int digits) {
   const double value[2] = {all, masked}, error[2] = {all_error, masked_error};
   plm_text_printf(out, "  %-28s", what);
   for (int i = 0; i < 2; i++) {
@@ -222,7 +252,8 @@ static void print_row(plm_text *out, const char *what, double all, double all_er
   plm_text_append(out, "\n");
 }
 
-static void write_table(const plm_eval_metrics *m, const plm_dataset_info *info, const plm_output *output, bool colour, plm_text *out) {
+static void write_table(const plm_eval_metrics *m, const plm_dataset_info *info, const plm_output *output, bool colour,
+                        plm_text *out) {
   const char *bold = colour ? plm_style(output, PLM_BOLD) : "", *plain = colour ? plm_style(output, PLM_RESET) : "";
   char count[PLM_NUMBER_TEXT], masked[PLM_NUMBER_TEXT];
   plm_text_printf(out, "%s%s: %s sequences%s\n", bold, info->source, plm_count_text(info->count, count), plain);
@@ -236,8 +267,9 @@ static void write_table(const plm_eval_metrics *m, const plm_dataset_info *info,
   print_row(out, "by residue frequencies", m->baseline_frequency, NAN, m->baseline_frequency_masked, NAN, 3);
   print_row(out, "... and copying what is seen", m->baseline_copy, NAN, m->baseline_copy_masked, NAN, 3);
   if (!(m->gain_masked_se > 0)) return;
-  plm_text_printf(out, "%sThe model is %s than frequencies by %.4f +- %.4f nats on <mask> rows: %.1f standard errors%s\n", bold,
-                  m->gain_masked >= 0 ? "better" : "worse", fabs(m->gain_masked), m->gain_masked_se,
+  plm_text_printf(out,
+                  "%sThe model is %s than frequencies by %.4f +- %.4f nats on <mask> rows: %.1f standard errors%s\n",
+                  bold, m->gain_masked >= 0 ? "better" : "worse", fabs(m->gain_masked), m->gain_masked_se,
                   fabs(m->gain_masked) / m->gain_masked_se, plain);
 }
 
@@ -265,7 +297,8 @@ static plm_status write_json(const plm_eval_metrics *m, plm_text *out) {
   plm_json_line_begin(&line);
   plm_json_line_int(&line, "eval_count", m->eval_count);
   plm_json_line_int(&line, "eval_count_masked", m->eval_count_masked);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) plm_json_line_number(&line, numbers[i].name, numbers[i].value);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    plm_json_line_number(&line, numbers[i].name, numbers[i].value);
   PLM_TRY(plm_json_line_end(&line));
   plm_text_append(out, line.text);
   return PLM_OK;
@@ -302,7 +335,8 @@ static plm_status evaluate(const evaluation *e, plm_writer *writer) {
   plm_view view;
   plm_view_all(e->session->dataset, &view);
   if (each) PLM_TRY(put_line(&lines, "name\tlength\tnll\tperplexity\taccuracy\tcount\n"));
-  plm_status status = plm_evaluate(&view, e->session->model, e->session->exec, &how, each ? put_score : NULL, &lines, &metrics);
+  plm_status status =
+      plm_evaluate(&view, e->session->model, e->session->exec, &how, each ? put_score : NULL, &lines, &metrics);
   PLM_TRY(plm_dataset_look_again(e->session->dataset));
   PLM_TRY(status);
   return each ? PLM_OK : write_summary(e, &metrics, &lines);
@@ -333,16 +367,19 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   evaluation e = {.options = options, .session = &session, .output = output};
   plm_status status;
   PLM_TRY(check(options));
-  e.packer = (plm_packer_options){.alphabet = plm_alphabet_esm2(),
-                                  .policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid),
-                                  .seed = (uint64_t)options->eval_seed};
+  e.packer = (plm_packer_options){
+      .alphabet = plm_alphabet_esm2(),
+      .policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid),
+      .seed = (uint64_t)options->eval_seed,
+  };
   PLM_TRY(choose_masks(values, &e.packer.mask));
   options->session.policy = e.packer.policy;
   PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
   e.packer.max_length = session.max_length;
   e.packer.micro_batch_tokens = session.micro_batch_tokens;
   PLM_TRY_GOTO(count_frequencies(options, &e.packer, &e.frequency), done);
-  PLM_TRY_GOTO(options->output != NULL ? plm_output_file_replace(options->output, evaluate_into, &e) : evaluate(&e, NULL), done);
+  PLM_TRY_GOTO(
+      options->output != NULL ? plm_output_file_replace(options->output, evaluate_into, &e) : evaluate(&e, NULL), done);
   if (options->output != NULL) plm_info("wrote %s", options->output);
 done:
   plm_free(e.frequency);

@@ -23,11 +23,13 @@ typedef struct info_options {
 } info_options;
 
 static const plm_option option_list[] = {
-    {.name = "json",
-     .type = PLM_OPT_FLAG,
-     .offset = offsetof(info_options, json),
-     .group = "Output",
-     .help = "the same facts as one JSON object"},
+    {
+        .name = "json",
+        .type = PLM_OPT_FLAG,
+        .offset = offsetof(info_options, json),
+        .group = "Output",
+        .help = "the same facts as one JSON object",
+    },
     PLM_OPTION_THREADS(info_options, threads),
 };
 
@@ -55,8 +57,12 @@ static plm_status add(json_t *section, const char *name, json_t *fact) {
   return plm_fail(PLM_E_RESOURCE, "out of memory while listing facts");
 }
 
-static plm_status add_text(json_t *section, const char *name, const char *text) { return add(section, name, json_string(text)); }
-static plm_status add_number(json_t *section, const char *name, int64_t number) { return add(section, name, json_integer(number)); }
+static plm_status add_text(json_t *section, const char *name, const char *text) {
+  return add(section, name, json_string(text));
+}
+static plm_status add_number(json_t *section, const char *name, int64_t number) {
+  return add(section, name, json_integer(number));
+}
 
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__

@@ -1,4 +1,5 @@
-/* info_libraries.c - each library is asked for the version that is really loaded, which may not be the one it was built with. */
+/* info_libraries.c - each library is asked for the version that is really loaded, which may not be the one it was built
+ * with. */
 #include "app/info_libraries.h"
 
 #include <htslib/hts.h>
@@ -21,7 +22,9 @@ static plm_library library(const char *name, const char *version, const char *ab
   return l;
 }
 
-static void three_numbers(char version[32], int major, int minor, int patch) { snprintf(version, 32, "%d.%d.%d", major, minor, patch); }
+static void three_numbers(char version[32], int major, int minor, int patch) {
+  snprintf(version, 32, "%d.%d.%d", major, minor, patch);
+}
 
 static plm_library onednn(void) {
   char version[32] = "";

@@ -1,6 +1,7 @@
 /* inspect_batch.c - `protlm inspect batch`: the global batch of any step of a run, without running it.
  *
- * The options that decide the stream are rows of train's own table, resolved by train's own code, so what is shown is what train does.
+ * The options that decide the stream are rows of train's own table, resolved by train's own code, so what is shown is
+ * what train does.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -20,8 +21,8 @@ typedef struct batch_options {
   const char *output;
 } batch_options;
 
-/* What the batches of a run depend on, for help. Train's other options are accepted as well, so that a run's config.yaml and its command
- * line can be used as they are. */
+/* What the batches of a run depend on, for help. Train's other options are accepted as well, so that a run's
+ * config.yaml and its command line can be used as they are. */
 static const char *const shown_names[] = {
     "model",
     "train",
@@ -42,34 +43,40 @@ static const char *const shown_names[] = {
     "print-config",
 };
 static const plm_option own_options[] = {
-    {.name = "step",
-     .aliases = "k",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(batch_options, step),
-     .default_value = "1",
-     .min = 1,
-     .group = "What to show",
-     .argument = "K",
-     .help = "the step, as log.jsonl counts it: the first is 1",
-     .command_line_only = true},
-    {.name = "records",
-     .aliases = "n",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(batch_options, records),
-     .default_value = "5",
-     .max = 1e12,
-     .group = "What to show",
-     .argument = "N",
-     .help = "how many sequences to print",
-     .command_line_only = true},
-    {.name = "output",
-     .aliases = "o",
-     .type = PLM_OPT_PATH,
-     .offset = offsetof(batch_options, output),
-     .group = "What to show",
-     .argument = "X.safetensors",
-     .help = "write the whole batch to this file",
-     .command_line_only = true},
+    {
+        .name = "step",
+        .aliases = "k",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(batch_options, step),
+        .default_value = "1",
+        .min = 1,
+        .group = "What to show",
+        .argument = "K",
+        .help = "the step, as log.jsonl counts it: the first is 1",
+        .command_line_only = true,
+    },
+    {
+        .name = "records",
+        .aliases = "n",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(batch_options, records),
+        .default_value = "5",
+        .max = 1e12,
+        .group = "What to show",
+        .argument = "N",
+        .help = "how many sequences to print",
+        .command_line_only = true,
+    },
+    {
+        .name = "output",
+        .aliases = "o",
+        .type = PLM_OPT_PATH,
+        .offset = offsetof(batch_options, output),
+        .group = "What to show",
+        .argument = "X.safetensors",
+        .help = "write the whole batch to this file",
+        .command_line_only = true,
+    },
 };
 enum { OWN = sizeof own_options / sizeof *own_options, MOST_ROWS = 120 };
 
@@ -111,8 +118,8 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
 
 /* ---- train's settings ---- */
 
-/* The same values and origins under train's table. dry_run: no output directory is needed. Nor are sequences for an evaluation, and what is
- * done with its results. */
+/* The same values and origins under train's table. dry_run: no output directory is needed. Nor are sequences for an
+ * evaluation, and what is done with its results. */
 static plm_status as_train_values(const plm_option_values *values, plm_option_values **ret_train) {
   const plm_option_table *table = plm_train_option_table();
   plm_option_values *train;
@@ -136,7 +143,8 @@ static plm_status as_train_values(const plm_option_values *values, plm_option_va
 static plm_status fill_tensor(void *user, size_t i, void *buffer) {
   const plm_packed *packed = user;
   const plm_tokens *t = &packed->batch.encoder;
-  const void *const data[] = {t->tokens, packed->original, packed->labels, t->cu_seqlens, t->crop_offset, t->sequence_id};
+  const void *const data[] = {t->tokens,     packed->original, packed->labels,
+                              t->cu_seqlens, t->crop_offset,   t->sequence_id};
   const int64_t bytes[] = {4 * t->N, 4 * t->N, 4 * t->N, 4 * (t->S + 1), 4 * t->S, 8 * t->S};
   memcpy(buffer, data[i], (size_t)bytes[i]);
   return PLM_OK;
@@ -179,8 +187,10 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   plm_run *run = NULL;
   plm_status status;
   const char *config = options->train.config;
-  const plm_output_inputs inputs = {.files = {options->train.train, {.items = &config, .count = config != NULL}},
-                                    .model = options->train.model};
+  const plm_output_inputs inputs = {
+      .files = {options->train.train, {.items = &config, .count = config != NULL}},
+      .model = options->train.model,
+  };
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   PLM_TRY(as_train_values(values, &train));
   PLM_TRY_GOTO(PLM_NEW(&run, 1), done);

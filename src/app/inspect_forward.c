@@ -1,5 +1,5 @@
-/* inspect_forward.c - `protlm inspect forward`: every record of a file, whole and unmasked, through the model; every tensor of the pass as
- * a table, as slices, or as a safetensors file to hold against another implementation. */
+/* inspect_forward.c - `protlm inspect forward`: every record of a file, whole and unmasked, through the model; every
+ * tensor of the pass as a table, as slices, or as a safetensors file to hold against another implementation. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,45 +23,56 @@ static const plm_option option_list[] = {
     PLM_OPTION_MODEL(forward_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(forward_options, session.random_weights),
     PLM_OPTION_SEED(forward_options, session.seed),
-    {.name = "fasta",
-     .aliases = "data train f",
-     .type = PLM_OPT_PATHS,
-     .offset = offsetof(forward_options, session.data),
-     .group = "Data",
-     .argument = "FILE",
-     .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
+    {
+        .name = "fasta",
+        .aliases = "data train f",
+        .type = PLM_OPT_PATHS,
+        .offset = offsetof(forward_options, session.data),
+        .group = "Data",
+        .argument = "FILE",
+        .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input",
+    },
     PLM_OPTION_CACHE(forward_options, session.cache_directory),
     PLM_OPTION_LOWERCASE(forward_options, lowercase),
     PLM_OPTION_ON_INVALID(forward_options, on_invalid),
-    {.name = "max-length",
-     .aliases = "max-seq-length",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(forward_options, session.max_length),
-     .min = 3,
-     .max = 1e9,
-     .group = "Data",
-     .argument = "N",
-     .help = "cut longer sequences to N tokens (default: never cut)"},
-    {.name = "layers",
-     .type = PLM_OPT_STRING,
-     .offset = offsetof(forward_options, layers),
-     .default_value = "all",
-     .group = "Output",
-     .argument = "LIST",
-     .help = "hidden states to keep: all, none, or numbers such as 0,3,-1 (0 = embedding, -1 = after the final norm)"},
-    {.name = "output",
-     .aliases = "o",
-     .type = PLM_OPT_PATH,
-     .offset = offsetof(forward_options, output),
-     .group = "Output",
-     .argument = "X.safetensors",
-     .help = "write tokens, cu_seqlens, logits and hidden_states.* to this file"},
-    {.name = "slice",
-     .type = PLM_OPT_PATHS,
-     .offset = offsetof(forward_options, slices),
-     .group = "Output",
-     .argument = "NAME[a:b,c:d]",
-     .help = "print these values; may be given several times"},
+    {
+        .name = "max-length",
+        .aliases = "max-seq-length",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(forward_options, session.max_length),
+        .min = 3,
+        .max = 1e9,
+        .group = "Data",
+        .argument = "N",
+        .help = "cut longer sequences to N tokens (default: never cut)",
+    },
+    {
+        .name = "layers",
+        .type = PLM_OPT_STRING,
+        .offset = offsetof(forward_options, layers),
+        .default_value = "all",
+        .group = "Output",
+        .argument = "LIST",
+        .help =
+            "hidden states to keep: all, none, or numbers such as 0,3,-1 (0 = embedding, -1 = after the final norm)",
+    },
+    {
+        .name = "output",
+        .aliases = "o",
+        .type = PLM_OPT_PATH,
+        .offset = offsetof(forward_options, output),
+        .group = "Output",
+        .argument = "X.safetensors",
+        .help = "write tokens, cu_seqlens, logits and hidden_states.* to this file",
+    },
+    {
+        .name = "slice",
+        .type = PLM_OPT_PATHS,
+        .offset = offsetof(forward_options, slices),
+        .group = "Output",
+        .argument = "NAME[a:b,c:d]",
+        .help = "print these values; may be given several times",
+    },
     PLM_OPTION_DTYPE(forward_options, session.dtype),
     PLM_OPTION_THREADS(forward_options, session.threads),
 };
@@ -113,10 +124,12 @@ static plm_status parse_layers(const char *layers, int64_t L, bool *wanted) {
     int used = 0;
     long long layer;
     if (sscanf(p, "%lld%n", &layer, &used) != 1 || (p[used] != ',' && p[used] != '\0'))
-      return plm_hint(plm_fail(PLM_E_USAGE, "--layers %s: '%s' is no layer", layers, p), "all, none, or numbers separated by commas");
+      return plm_hint(plm_fail(PLM_E_USAGE, "--layers %s: '%s' is no layer", layers, p),
+                      "all, none, or numbers separated by commas");
     long long index = layer < 0 ? layer + L + 1 : layer;
     if (index < 0 || index > L)
-      return plm_fail(PLM_E_USAGE, "--layers %s: layer %lld is outside %lld..%lld", layers, layer, -(long long)L - 1, (long long)L);
+      return plm_fail(PLM_E_USAGE, "--layers %s: layer %lld is outside %lld..%lld", layers, layer, -(long long)L - 1,
+                      (long long)L);
     wanted[index] = true;
     p += used + (p[used] == ',');
   }
@@ -136,7 +149,8 @@ static plm_status allocate_results(const plm_session *session, const char *layer
   PLM_TRY_GOTO(PLM_NEW(&r->cu_seqlens, r->S + 1), done);
   for (int64_t s = 0; s < r->S; s++) r->N += plm_token_length(session->dataset, s, session->max_length);
   if (r->N > INT32_MAX) {
-    status = plm_hint(plm_fail(PLM_E_USAGE, "%lld tokens are too many for one pass of inspect", (long long)r->N), "inspect a smaller file");
+    status = plm_hint(plm_fail(PLM_E_USAGE, "%lld tokens are too many for one pass of inspect", (long long)r->N),
+                      "inspect a smaller file");
     goto done;
   }
   PLM_TRY_GOTO(PLM_NEW(&r->tokens, r->N), done);
@@ -150,8 +164,8 @@ done:
 }
 
 /* Records first..first+count-1 as one packed batch, into their place in the results. */
-static plm_status run_batch(plm_session *session, const plm_packer_options *packer, int64_t first, int64_t count, plm_packed *packed,
-                            float **hidden, results *r) {
+static plm_status run_batch(plm_session *session, const plm_packer_options *packer, int64_t first, int64_t count,
+                            plm_packed *packed, float **hidden, results *r) {
   int64_t *ids = NULL;
   plm_status status;
   PLM_TRY(PLM_NEW(&ids, count));
@@ -201,15 +215,19 @@ typedef struct tensor_list {
   size_t count;
 } tensor_list;
 
-static void add_tensor(tensor_list *list, const char *name, int dims, int64_t rows, int64_t columns, const float *f32, const int32_t *i32) {
+static void add_tensor(tensor_list *list, const char *name, int dims, int64_t rows, int64_t columns, const float *f32,
+                       const int32_t *i32) {
   size_t i = list->count++;
   snprintf(list->names[i], sizeof list->names[i], "%s", name);
-  list->items[i] = (plm_shown_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
-  list->entries[i] = (plm_tensor_info){.name = list->names[i],
-                                       .dtype = f32 != NULL ? "F32" : "I32",
-                                       .dims = dims,
-                                       .shape = {rows, columns},
-                                       .bytes = rows * (dims > 1 ? columns : 1) * 4};
+  list->items[i] =
+      (plm_shown_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
+  list->entries[i] = (plm_tensor_info){
+      .name = list->names[i],
+      .dtype = f32 != NULL ? "F32" : "I32",
+      .dims = dims,
+      .shape = {rows, columns},
+      .bytes = rows * (dims > 1 ? columns : 1) * 4,
+  };
 }
 
 static plm_status list_tensors(const results *r, tensor_list *list) {
@@ -271,11 +289,16 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   options->session.policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
   if (session.max_length > LONG_SEQUENCE)
-    plm_warn("a sequence of %lld tokens is run whole: the time for attention grows with the square of that; --max-length N cuts it",
-             (long long)session.max_length);
+    plm_warn(
+        "a sequence of %lld tokens is run whole: the time for attention grows with the square of that; --max-length N cuts it",
+        (long long)session.max_length);
   PLM_TRY_GOTO(allocate_results(&session, options->layers, &r), done);
   const plm_packer_options packer = {
-      .alphabet = plm_alphabet_esm2(), .policy = options->session.policy, .max_length = session.max_length, .evaluation = true};
+      .alphabet = plm_alphabet_esm2(),
+      .policy = options->session.policy,
+      .max_length = session.max_length,
+      .evaluation = true,
+  };
   PLM_TRY_GOTO(run_all(&session, &packer, &r), done);
   PLM_TRY_GOTO(show(options, &r, output), done);
 done:

@@ -17,12 +17,14 @@ static const plm_option option_list[] = {
     PLM_OPTION_MODEL(params_options, session.model),
     PLM_OPTION_RANDOM_WEIGHTS(params_options, session.random_weights),
     PLM_OPTION_SEED(params_options, session.seed),
-    {.name = "slice",
-     .type = PLM_OPT_PATHS,
-     .offset = offsetof(params_options, slices),
-     .group = "Output",
-     .argument = "NAME[a:b,c:d]",
-     .help = "print these values; may be given several times"},
+    {
+        .name = "slice",
+        .type = PLM_OPT_PATHS,
+        .offset = offsetof(params_options, slices),
+        .group = "Output",
+        .argument = "NAME[a:b,c:d]",
+        .help = "print these values; may be given several times",
+    },
 };
 
 const plm_option_table *plm_inspect_params_option_table(void) {
@@ -32,7 +34,8 @@ const plm_option_table *plm_inspect_params_option_table(void) {
       .usage = "protlm inspect params --model M [--slice 'NAME[0:4,0:4]']",
       .description =
           "Lists every parameter under its Hugging Face name, in forward order, with shape, range, mean, standard deviation and number of NaN.",
-      .examples = "protlm inspect params --model run/final\nprotlm inspect params --model esm2_t6_8M --random-weights\n",
+      .examples =
+          "protlm inspect params --model run/final\nprotlm inspect params --model esm2_t6_8M --random-weights\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .struct_size = sizeof(params_options),
@@ -65,7 +68,8 @@ static plm_status print_table(const plm_model *model, const plm_output *output) 
   }
   plm_free(values);
   char count[PLM_NUMBER_TEXT];
-  if (status == PLM_OK) plm_print(output, "%s parameters (the tied embedding counted once)\n", plm_count_text(params->parameters, count));
+  if (status == PLM_OK)
+    plm_print(output, "%s parameters (the tied embedding counted once)\n", plm_count_text(params->parameters, count));
   return status;
 }
 
@@ -98,7 +102,8 @@ plm_status plm_inspect_params_run(const plm_option_values *values, const plm_out
   plm_status status;
   PLM_TRY(plm_session_open(&options->session, &session));
   PLM_TRY_GOTO(print_table(session.model, output), done);
-  for (size_t i = 0; i < options->slices.count; i++) PLM_TRY_GOTO(print_slice(session.model, options->slices.items[i], output), done);
+  for (size_t i = 0; i < options->slices.count; i++)
+    PLM_TRY_GOTO(print_slice(session.model, options->slices.items[i], output), done);
 done:
   plm_session_close(&session);
   return status;

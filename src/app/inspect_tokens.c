@@ -15,41 +15,49 @@ typedef struct tokens_options {
 } tokens_options;
 
 static const plm_option option_list[] = {
-    {.name = "fasta",
-     .aliases = "data train f",
-     .type = PLM_OPT_PATHS,
-     .offset = offsetof(tokens_options, data),
-     .group = "Data",
-     .argument = "FILE",
-     .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input"},
-    {.name = "records",
-     .aliases = "n",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(tokens_options, records),
-     .default_value = "5",
-     .min = 1,
-     .max = 1e12,
-     .group = "Data",
-     .argument = "N",
-     .help = "how many records to show"},
-    {.name = "max-length",
-     .aliases = "max-seq-length",
-     .type = PLM_OPT_COUNT,
-     .offset = offsetof(tokens_options, max_length),
-     .min = 3,
-     .max = 1e9,
-     .group = "Data",
-     .argument = "N",
-     .help = "cut longer sequences to N tokens (default: never cut)"},
+    {
+        .name = "fasta",
+        .aliases = "data train f",
+        .type = PLM_OPT_PATHS,
+        .offset = offsetof(tokens_options, data),
+        .group = "Data",
+        .argument = "FILE",
+        .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input",
+    },
+    {
+        .name = "records",
+        .aliases = "n",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(tokens_options, records),
+        .default_value = "5",
+        .min = 1,
+        .max = 1e12,
+        .group = "Data",
+        .argument = "N",
+        .help = "how many records to show",
+    },
+    {
+        .name = "max-length",
+        .aliases = "max-seq-length",
+        .type = PLM_OPT_COUNT,
+        .offset = offsetof(tokens_options, max_length),
+        .min = 3,
+        .max = 1e9,
+        .group = "Data",
+        .argument = "N",
+        .help = "cut longer sequences to N tokens (default: never cut)",
+    },
     PLM_OPTION_CACHE(tokens_options, cache_directory),
     PLM_OPTION_LOWERCASE(tokens_options, lowercase),
     PLM_OPTION_ON_INVALID(tokens_options, on_invalid),
-    {.name = "ids",
-     .type = PLM_OPT_FLAG,
-     .offset = offsetof(tokens_options, ids),
-     .default_value = "true",
-     .group = "Output",
-     .help = "print token ids too"},
+    {
+        .name = "ids",
+        .type = PLM_OPT_FLAG,
+        .offset = offsetof(tokens_options, ids),
+        .default_value = "true",
+        .group = "Output",
+        .help = "print token ids too",
+    },
 };
 
 const plm_option_table *plm_inspect_tokens_option_table(void) {
@@ -73,8 +81,10 @@ static void print_record(const plm_output *output, const plm_dataset *dataset, c
   const plm_tokens *tokens = &packed->batch.encoder;
   char name[256];
   plm_dataset_name(dataset, tokens->sequence_id[0], name, sizeof name);
-  plm_print(output, "%s>%s%s  %lld tokens\n", plm_style(output, PLM_BOLD), name, plm_style(output, PLM_RESET), (long long)tokens->N);
-  for (int64_t i = 0; i < tokens->N; i++) plm_print(output, "%s%s", i > 0 ? " " : "", alphabet->tokens[tokens->tokens[i]]);
+  plm_print(output, "%s>%s%s  %lld tokens\n", plm_style(output, PLM_BOLD), name, plm_style(output, PLM_RESET),
+            (long long)tokens->N);
+  for (int64_t i = 0; i < tokens->N; i++)
+    plm_print(output, "%s%s", i > 0 ? " " : "", alphabet->tokens[tokens->tokens[i]]);
   plm_print(output, "\n");
   for (int64_t i = 0; ids && i < tokens->N; i++) plm_print(output, "%s%d", i > 0 ? " " : "", (int)tokens->tokens[i]);
   if (ids) plm_print(output, "\n");
@@ -82,8 +92,8 @@ static void print_record(const plm_output *output, const plm_dataset *dataset, c
 
 static void print_note(void *user, const char *text) { plm_print(user, "# %s\n", text); }
 
-static plm_status print_records(const tokens_options *options, const plm_dataset *dataset, const plm_packer_options *packer,
-                                const plm_output *output) {
+static plm_status print_records(const tokens_options *options, const plm_dataset *dataset,
+                                const plm_packer_options *packer, const plm_output *output) {
   plm_packed *packed;
   PLM_TRY(plm_packed_create(&packed));
   plm_status status = PLM_OK;
@@ -96,19 +106,29 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   if (status != PLM_OK) return status;
   plm_output notes = *output;
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
-  plm_print(output, "# %lld sequences, %lld residues, longest %lld\n", (long long)info->count, (long long)info->residues,
-            (long long)info->longest);
+  plm_print(output, "# %lld sequences, %lld residues, longest %lld\n", (long long)info->count,
+            (long long)info->residues, (long long)info->longest);
   plm_dataset_report(dataset, packer->alphabet, &packer->policy, print_note, &notes);
   return PLM_OK;
 }
 
 plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_output *output) {
   const tokens_options *options = values->options;
-  if (options->data.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to show"), "--fasta my.fasta");
+  if (options->data.count == 0)
+    return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to show"), "--fasta my.fasta");
   const plm_alphabet_policy policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
-  const plm_dataset_options data = {.paths = options->data, .cache_directory = options->cache_directory, .policy = policy, .threads = 1};
+  const plm_dataset_options data = {
+      .paths = options->data,
+      .cache_directory = options->cache_directory,
+      .policy = policy,
+      .threads = 1,
+  };
   const plm_packer_options packer = {
-      .alphabet = plm_alphabet_esm2(), .policy = policy, .max_length = options->max_length, .evaluation = true};
+      .alphabet = plm_alphabet_esm2(),
+      .policy = policy,
+      .max_length = options->max_length,
+      .evaluation = true,
+  };
   plm_dataset *dataset;
   PLM_TRY(plm_dataset_open(&data, &dataset));
   plm_status status = print_records(options, dataset, &packer, output);

@@ -60,7 +60,8 @@ static const char *why_not_replaced(const char *path, const char *target) {
 static plm_status check_kind(const char *path, const char *target) {
   const char *why = why_not_replaced(path, target);
   if (why == NULL) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s", path, why), "give the name of a regular file, or leave --output out");
+  return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s", path, why),
+                  "give the name of a regular file, or leave --output out");
 }
 
 plm_status plm_directory_holds(const char *directory, const char *name, bool *ret_holds) {
@@ -75,14 +76,17 @@ static plm_status check_directory(const char *path, const char *directory) {
   static const char elsewhere[] = "give a file in another directory";
   bool is_checkpoint;
   if (!plm_file_is_directory(directory))
-    return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: there is no directory %s", path, directory), "mkdir -p it first");
+    return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: there is no directory %s", path, directory),
+                    "mkdir -p it first");
   PLM_TRY(plm_directory_holds(directory, PLM_MANIFEST_NAME, &is_checkpoint));
   if (is_checkpoint)
     return plm_hint(
-        plm_fail(PLM_E_USAGE, "--output %s: %s is a checkpoint; with a file changed or added it would count as damaged", path, directory),
+        plm_fail(PLM_E_USAGE, "--output %s: %s is a checkpoint; with a file changed or added it would count as damaged",
+                 path, directory),
         "%s", elsewhere);
   if (access(directory, W_OK) == 0) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: cannot write to %s: %s", path, directory, strerror(errno)), "%s", elsewhere);
+  return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: cannot write to %s: %s", path, directory, strerror(errno)),
+                  "%s", elsewhere);
 }
 
 static plm_status check_target(const char *path, const char *target) {
@@ -100,8 +104,9 @@ static plm_status check_input(const char *path, const char *input) {
   bool is_stream = strcmp(input, "-") == 0;
   if (!plm_file_is_same(path, is_stream ? "/dev/stdin" : input)) return PLM_OK;
   const char *words = is_stream ? "standard input" : input;
-  return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s is read by this command and would be overwritten", path, words),
-                  "give another name");
+  return plm_hint(
+      plm_fail(PLM_E_USAGE, "--output %s: %s is read by this command and would be overwritten", path, words),
+      "give another name");
 }
 
 static plm_status check_files_in(const char *path, const char *directory) {
@@ -200,7 +205,8 @@ static plm_status write_tensors(void *user, const char *path) {
   return plm_safetensors_write(path, t->entries, t->count, t->fill, t->user, NULL, NULL);
 }
 
-plm_status plm_output_file_tensors(const char *path, const plm_tensor_info *entries, size_t count, plm_tensor_fill *fill, void *user) {
+plm_status plm_output_file_tensors(const char *path, const plm_tensor_info *entries, size_t count,
+                                   plm_tensor_fill *fill, void *user) {
   tensors t = {.entries = entries, .count = count, .fill = fill, .user = user};
   return plm_output_file_replace(path, write_tensors, &t);
 }

@@ -8,8 +8,9 @@
 
 typedef plm_status plm_output_file_fn(void *user, const char *path);
 
-/* `write` makes a new file under the temporary name it is given; then that takes the place of `path`, or of what the link `path` leads to.
- * Whatever fails, all is as it was and the temporary is gone. PLM_E_USAGE: a directory, device or pipe, or a file in a checkpoint. */
+/* `write` makes a new file under the temporary name it is given; then that takes the place of `path`, or of what the
+ * link `path` leads to. Whatever fails, all is as it was and the temporary is gone. PLM_E_USAGE: a directory, device or
+ * pipe, or a file in a checkpoint. */
 PLM_CHECKED plm_status plm_output_file_replace(const char *path, plm_output_file_fn *write, void *user);
 
 /* What a command reads: files ("-" = standard input), and those directly in the model's directory. */
@@ -18,14 +19,15 @@ typedef struct plm_output_inputs {
   const char *model; /* as the user named it; NULL or a preset: none */
 } plm_output_inputs;
 
-/* Check `path` before the work that leads to it: the same refusals, a directory that is missing or closed, and a file that is read. */
+/* Check `path` before the work that leads to it: the same refusals, a directory that is missing or closed, and a file
+ * that is read. */
 PLM_CHECKED plm_status plm_output_file_check(const char *path, const plm_output_inputs *inputs);
 
 /* Whether `name` is there; PLM_MANIFEST_NAME makes a directory a checkpoint. */
 PLM_CHECKED plm_status plm_directory_holds(const char *directory, const char *name, bool *ret_holds);
 
 /* A safetensors file in place of `path` (plm_safetensors_write). */
-PLM_CHECKED plm_status plm_output_file_tensors(const char *path, const plm_tensor_info *entries, size_t count, plm_tensor_fill *fill,
-                                               void *user);
+PLM_CHECKED plm_status plm_output_file_tensors(const char *path, const plm_tensor_info *entries, size_t count,
+                                               plm_tensor_fill *fill, void *user);
 
 #endif

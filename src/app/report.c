@@ -16,13 +16,15 @@ typedef struct report_options {
 } report_options;
 
 static const plm_option option_list[] = {
-    {.name = "output",
-     .aliases = "o",
-     .type = PLM_OPT_PATH,
-     .offset = offsetof(report_options, output),
-     .group = "Output",
-     .argument = "FILE.html",
-     .help = "where the page goes (default: RUN/report.html)"},
+    {
+        .name = "output",
+        .aliases = "o",
+        .type = PLM_OPT_PATH,
+        .offset = offsetof(report_options, output),
+        .group = "Output",
+        .argument = "FILE.html",
+        .help = "where the page goes (default: RUN/report.html)",
+    },
 };
 
 const plm_option_table *plm_report_option_table(void) {
@@ -30,7 +32,8 @@ const plm_option_table *plm_report_option_table(void) {
       .command = "report",
       .summary = "make a run's report page again (self-contained HTML)",
       .usage = "protlm report [--output FILE.html] RUN",
-      .description = "Reads log.jsonl and the run's settings. Works while the run is still going. The page needs no network.",
+      .description =
+          "Reads log.jsonl and the run's settings. Works while the run is still going. The page needs no network.",
       .examples = "protlm report run\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
@@ -63,7 +66,8 @@ static plm_status check_output(const char *run, const char *path) {
   plm_status status = PLM_OK;
   for (int i = 0; i < COUNT && status == PLM_OK; i++) status = plm_path_join(run, names[i], &inputs[i]);
   const char *files[COUNT] = {inputs[0], inputs[1], inputs[2]};
-  if (status == PLM_OK) status = plm_output_file_check(path, &(plm_output_inputs){.files = {{.items = files, .count = COUNT}}});
+  if (status == PLM_OK)
+    status = plm_output_file_check(path, &(plm_output_inputs){.files = {{.items = files, .count = COUNT}}});
   for (int i = 0; i < COUNT; i++) plm_free(inputs[i]);
   return status;
 }
@@ -77,7 +81,8 @@ plm_status plm_report_run(const plm_option_values *values, const plm_output *out
   char *path = NULL;
   plm_status status;
   PLM_TRY(check_is_run(run));
-  PLM_TRY_GOTO(options->output != NULL ? plm_strdup(options->output, &path) : plm_path_join(run, "report.html", &path), done);
+  PLM_TRY_GOTO(options->output != NULL ? plm_strdup(options->output, &path) : plm_path_join(run, "report.html", &path),
+               done);
   PLM_TRY_GOTO(check_output(run, path), done);
   PLM_TRY_GOTO(plm_output_file_replace(path, write_page, (void *)(uintptr_t)run), done);
   plm_print(output, "%s\n", path);

@@ -23,14 +23,17 @@ plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session) {
 }
 
 /* The shape of a preset, or of the directory that holds the weights (*ret_directory, allocated). */
-static plm_status read_config(const char *model, bool random_weights, plm_model_config *ret_config, char **ret_directory) {
+static plm_status read_config(const char *model, bool random_weights, plm_model_config *ret_config,
+                              char **ret_directory) {
   *ret_directory = NULL;
   if (model == NULL)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--model is missing"), "--model DIRECTORY, a hub id, or a preset such as esm2_t6_8M");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--model is missing"),
+                    "--model DIRECTORY, a hub id, or a preset such as esm2_t6_8M");
   if (plm_model_is_preset(model)) {
     if (!random_weights)
       return plm_hint(plm_fail(PLM_E_USAGE, "--model %s is a preset: it has a shape but no weights", model),
-                      "give a model directory or hub id (%s_UR50D), or --random-weights to look at untrained numbers", model);
+                      "give a model directory or hub id (%s_UR50D), or --random-weights to look at untrained numbers",
+                      model);
     return plm_model_config_preset(model, ret_config);
   }
   PLM_TRY(plm_model_dir_resolve(model, ret_directory));
@@ -40,15 +43,18 @@ static plm_status read_config(const char *model, bool random_weights, plm_model_
 static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
 
 void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet_policy *policy) {
-  plm_dataset_report(dataset, plm_alphabet_esm2(), policy, say_line, (void *)(uintptr_t)plm_dataset_get_info(dataset)->source);
+  plm_dataset_report(dataset, plm_alphabet_esm2(), policy, say_line,
+                     (void *)(uintptr_t)plm_dataset_get_info(dataset)->source);
 }
 
 static plm_status open_data(const plm_session_options *options, plm_session *session) {
   if (options->data.count == 0) return PLM_OK;
-  const plm_dataset_options data = {.paths = options->data,
-                                    .cache_directory = options->cache_directory,
-                                    .policy = options->policy,
-                                    .threads = plm_pool_threads(session->exec->pool)};
+  const plm_dataset_options data = {
+      .paths = options->data,
+      .cache_directory = options->cache_directory,
+      .policy = options->policy,
+      .threads = plm_pool_threads(session->exec->pool),
+  };
   PLM_TRY(plm_dataset_open(&data, &session->dataset));
   plm_session_report_data(session->dataset, &options->policy);
   return PLM_OK;
@@ -75,13 +81,16 @@ static plm_status load_weights(const plm_session_options *options, const char *d
 
 static plm_status open_model(const plm_session_options *options, const plm_model_config *config, const char *directory,
                              plm_session *session) {
-  const plm_model_options model = {.dtype = options->dtype != NULL && strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
-                                   .max_tokens = session->micro_batch_tokens,
-                                   .max_length = session->max_length,
-                                   .all_rows = options->all_rows};
+  const plm_model_options model = {
+      .dtype = options->dtype != NULL && strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
+      .max_tokens = session->micro_batch_tokens,
+      .max_length = session->max_length,
+      .all_rows = options->all_rows,
+  };
   plm_status status = plm_model_create(config, &model, session->exec, &session->model);
   if (status == PLM_E_RESOURCE)
-    return plm_hint(status, "--max-length N cuts long sequences (the longest here has %lld tokens)", (long long)session->max_length);
+    return plm_hint(status, "--max-length N cuts long sequences (the longest here has %lld tokens)",
+                    (long long)session->max_length);
   PLM_TRY(status);
   return load_weights(options, directory, session);
 }

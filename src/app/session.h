@@ -1,4 +1,5 @@
-/* session.h - what the commands that run a model share: device, exec, the model's weights and the sequences, opened and closed together. */
+/* session.h - what the commands that run a model share: device, exec, the model's weights and the sequences, opened and
+ * closed together. */
 #ifndef PLM_APP_SESSION_H
 #define PLM_APP_SESSION_H
 
@@ -35,7 +36,8 @@ void plm_session_close(plm_session *session);
 /* The exec alone, for commands without a model. */
 PLM_CHECKED plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session);
 
-/* Say in the log, as train does, what was left out or changed on reading. plm_session_open has said it of its own data. */
+/* Say in the log, as train does, what was left out or changed on reading. plm_session_open has said it of its own data.
+ * */
 void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet_policy *policy);
 
 /* Threads to use when the user said `asked` (0 = all usable). */

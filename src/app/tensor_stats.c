@@ -14,7 +14,9 @@ typedef struct stats {
 static int64_t element_count(const plm_shown_tensor *t) {
   return t->dims == 0 ? 1 : t->dims == 1 ? t->shape[0] : t->shape[0] * t->shape[1];
 }
-static double element(const plm_shown_tensor *t, int64_t i) { return t->f32 != NULL ? (double)t->f32[i] : (double)t->i32[i]; }
+static double element(const plm_shown_tensor *t, int64_t i) {
+  return t->f32 != NULL ? (double)t->f32[i] : (double)t->i32[i];
+}
 
 /* Two passes: the mean first, so that the deviation of large values does not cancel. */
 static stats measure(const plm_shown_tensor *t) {
@@ -45,8 +47,8 @@ static stats measure(const plm_shown_tensor *t) {
 }
 
 void plm_print_tensor_header(const plm_output *output, int width) {
-  plm_print(output, "%s%-*s %-13s %9s %9s %9s %9s %4s%s\n", plm_style(output, PLM_BOLD), width, "tensor", "shape", "min", "max", "mean",
-            "std", "NaN", plm_style(output, PLM_RESET));
+  plm_print(output, "%s%-*s %-13s %9s %9s %9s %9s %4s%s\n", plm_style(output, PLM_BOLD), width, "tensor", "shape",
+            "min", "max", "mean", "std", "NaN", plm_style(output, PLM_RESET));
 }
 
 void plm_print_tensor_row(const plm_output *output, int width, const plm_shown_tensor *t) {
@@ -60,8 +62,9 @@ void plm_print_tensor_row(const plm_output *output, int width, const plm_shown_t
   stats s = measure(t);
   const char *alarm = s.nan + s.infinite > 0 ? plm_style(output, PLM_RED) : "";
   double none = (double)NAN;
-  plm_print(output, "%-*s %-13s %9.3g %9.3g %9.3g %9.3g %s%4lld%s", width, t->name, shape, s.finite ? s.min : none, s.finite ? s.max : none,
-            s.finite ? s.mean : none, s.finite ? s.deviation : none, alarm, (long long)s.nan, *alarm ? plm_style(output, PLM_RESET) : "");
+  plm_print(output, "%-*s %-13s %9.3g %9.3g %9.3g %9.3g %s%4lld%s", width, t->name, shape, s.finite ? s.min : none,
+            s.finite ? s.max : none, s.finite ? s.mean : none, s.finite ? s.deviation : none, alarm, (long long)s.nan,
+            *alarm ? plm_style(output, PLM_RESET) : "");
   if (s.infinite > 0) plm_print(output, "  %lld infinite", (long long)s.infinite);
   plm_print(output, "\n");
 }
@@ -91,11 +94,12 @@ static plm_status parse_range(const char *slice, const char **cursor, int64_t n,
   } else if (has_begin) {
     r.end = r.begin < n ? r.begin + 1 : r.begin;
   } else {
-    return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: '%s' is no range", slice, p), "NAME[3], NAME[0:4] or NAME[0:4,0:8]");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: '%s' is no range", slice, p),
+                    "NAME[3], NAME[0:4] or NAME[0:4,0:8]");
   }
   if (r.begin >= r.end || r.end > n)
-    return plm_fail(PLM_E_USAGE, "--slice %s: rows or columns %lld:%lld are outside 0:%lld", slice, (long long)r.begin, (long long)r.end,
-                    (long long)n);
+    return plm_fail(PLM_E_USAGE, "--slice %s: rows or columns %lld:%lld are outside 0:%lld", slice, (long long)r.begin,
+                    (long long)r.end, (long long)n);
   *cursor = p;
   *ret_range = r;
   return PLM_OK;
@@ -111,8 +115,8 @@ static plm_status parse_ranges(const char *slice, const char *bracket, const plm
     p++;
   }
   if (*p != ']' || p[1] != '\0')
-    return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: expected ']' at '%s'", slice, p), "%s has %d dimension%s", t->name, t->dims,
-                    t->dims == 1 ? "" : "s");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--slice %s: expected ']' at '%s'", slice, p), "%s has %d dimension%s",
+                    t->name, t->dims, t->dims == 1 ? "" : "s");
   return PLM_OK;
 }
 

@@ -1,4 +1,5 @@
-/* tensor_stats.h - a table of tensors for a person debugging: shape, min, max, mean, standard deviation, NaN count; and slices. */
+/* tensor_stats.h - a table of tensors for a person debugging: shape, min, max, mean, standard deviation, NaN count; and
+ * slices. */
 #ifndef PLM_APP_TENSOR_STATS_H
 #define PLM_APP_TENSOR_STATS_H
 
@@ -18,8 +19,9 @@ typedef struct plm_shown_tensor {
 void plm_print_tensor_header(const plm_output *output, int width);
 void plm_print_tensor_row(const plm_output *output, int width, const plm_shown_tensor *tensor);
 
-/* `slice` is NAME, NAME[3], NAME[0:4] or NAME[0:4,0:8]; prints those values of the tensor so named. PLM_E_USAGE when it is malformed, out
- * of range, or names none of the tensors (with the nearest). */
-PLM_CHECKED plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_shown_tensor *tensors, size_t count);
+/* `slice` is NAME, NAME[3], NAME[0:4] or NAME[0:4,0:8]; prints those values of the tensor so named. PLM_E_USAGE when it
+ * is malformed, out of range, or names none of the tensors (with the nearest). */
+PLM_CHECKED plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_shown_tensor *tensors,
+                                       size_t count);
 
 #endif

@@ -34,14 +34,16 @@ plm_status plm_alloc_bytes(void **ret_pointer, size_t count, size_t size) {
   memset(ret_pointer, 0, sizeof *ret_pointer);
   size_t bytes;
   if (__builtin_mul_overflow(count, size, &bytes) || bytes > SIZE_MAX - ALIGNMENT)
-    return plm_fail(PLM_E_RESOURCE, "out of memory: %zu elements of %zu bytes is more than this machine can address", count, size);
+    return plm_fail(PLM_E_RESOURCE, "out of memory: %zu elements of %zu bytes is more than this machine can address",
+                    count, size);
   atomic_fetch_add(&allocations, 1);
   size_t rounded = bytes == 0 ? ALIGNMENT : (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   void *pointer = is_failing() ? NULL : aligned_alloc(ALIGNMENT, rounded);
   if (pointer == NULL) return fail_out_of_memory(bytes);
   memset(pointer, 0, rounded);
   atomic_fetch_add(&live, 1);
-  memcpy(ret_pointer, &pointer, sizeof pointer); /* what lies there is a T *, not a void *: an assignment would break the aliasing rules */
+  memcpy(ret_pointer, &pointer,
+         sizeof pointer); /* what lies there is a T *, not a void *: an assignment would break the aliasing rules */
   return PLM_OK;
 }
 
@@ -72,7 +74,8 @@ plm_status plm_sprintf(char **ret_text, const char *format, ...) {
   va_copy(again, args);
   int length = vsnprintf(NULL, 0, format, args);
   va_end(args);
-  plm_status status = length < 0 ? plm_fail(PLM_E_BUG, "bad format '%s'", format) : PLM_NEW(ret_text, (size_t)length + 1);
+  plm_status status =
+      length < 0 ? plm_fail(PLM_E_BUG, "bad format '%s'", format) : PLM_NEW(ret_text, (size_t)length + 1);
   if (status == PLM_OK) vsnprintf(*ret_text, (size_t)length + 1, format, again);
   va_end(again);
   return status;

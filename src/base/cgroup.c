@@ -2,10 +2,11 @@
  *
  *   /proc/self/cgroup         "0::/a/b" (version 2), "7:memory:/a/b" and "3:cpu,cpuacct:/a/b" (version 1)
  *   /sys/fs/cgroup/a/b/...    version 2: memory.max ("max" = none), memory.current, memory.stat, cpu.max
- *   /sys/fs/cgroup/memory/..  version 1: memory.limit_in_bytes (huge = none), memory.usage_in_bytes, memory.stat; cpu/: cpu.cfs_*
+ *   /sys/fs/cgroup/memory/..  version 1: memory.limit_in_bytes (huge = none), memory.usage_in_bytes, memory.stat; cpu/:
+ *                             cpu.cfs_*
  *
- * Any ancestor may hold the limit, so every level up to the mount is looked at. Inside a container the path may be the host's; then only
- * the mount itself is there, and holds what counts. */
+ * Any ancestor may hold the limit, so every level up to the mount is looked at. Inside a container the path may be the
+ * host's; then only the mount itself is there, and holds what counts. */
 #include "base/cgroup.h"
 
 #include <limits.h>
@@ -71,7 +72,8 @@ static void tighten_cpus_2(plm_cgroup_limits *limits, const char *directory) {
 
 static void tighten_cpus_1(plm_cgroup_limits *limits, const char *directory) {
   int64_t quota, period;
-  if (read_number(directory, "cpu.cfs_quota_us", "", &quota) && read_number(directory, "cpu.cfs_period_us", "", &period))
+  if (read_number(directory, "cpu.cfs_quota_us", "", &quota) &&
+      read_number(directory, "cpu.cfs_period_us", "", &period))
     tighten_cpus(limits, (double)quota, (double)period);
 }
 
@@ -88,7 +90,8 @@ static void tighten(plm_cgroup_limits *limits, const char *directory) {
 static void tighten_upwards(plm_cgroup_limits *limits, const char *root, const char *controllers, char *group) {
   for (;;) {
     char directory[PATH_MAX];
-    int length = snprintf(directory, sizeof directory, "%s/sys/fs/cgroup%s%s%s", root, *controllers != '\0' ? "/" : "", controllers, group);
+    int length = snprintf(directory, sizeof directory, "%s/sys/fs/cgroup%s%s%s", root, *controllers != '\0' ? "/" : "",
+                          controllers, group);
     if (length < (int)sizeof directory) tighten(limits, directory);
     char *slash = strrchr(group, '/');
     if (slash == NULL) return;

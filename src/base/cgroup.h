@@ -11,8 +11,8 @@ typedef struct plm_cgroup_limits {
   int64_t memory_left; /* bytes still to be had; page cache that the kernel gives back on demand counts as such */
 } plm_cgroup_limits;
 
-/* Versions 1 and 2; the tightest limit on the way from the process's group to the root. Files are read below `root`: "" for the running
- * system, a made-up tree in tests. Never fails: what cannot be read is no limit. */
+/* Versions 1 and 2; the tightest limit on the way from the process's group to the root. Files are read below `root`: ""
+ * for the running system, a made-up tree in tests. Never fails: what cannot be read is no limit. */
 plm_cgroup_limits plm_cgroup_read(const char *root);
 
 #endif

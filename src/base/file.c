@@ -1,5 +1,5 @@
-/* file.c - questions about files, and reading them. As memory: file_map.c; writing: file_write.c; directories: file_tree.c; lock:
- * file_lock.c; the table of system calls: file_system.c; paths: file_path.c. */
+/* file.c - questions about files, and reading them. As memory: file_map.c; writing: file_write.c; directories:
+ * file_tree.c; lock: file_lock.c; the table of system calls: file_system.c; paths: file_path.c. */
 #define _GNU_SOURCE
 #include "base/file.h"
 
@@ -66,7 +66,8 @@ plm_status plm_file_find(const char *path, bool *ret_exists) {
 
 bool plm_file_is_same(const char *a, const char *b) {
   struct stat left, right;
-  return plm_fs_stat(a, &left) == 0 && plm_fs_stat(b, &right) == 0 && left.st_dev == right.st_dev && left.st_ino == right.st_ino;
+  return plm_fs_stat(a, &left) == 0 && plm_fs_stat(b, &right) == 0 && left.st_dev == right.st_dev &&
+         left.st_ino == right.st_ino;
 }
 
 plm_status plm_file_size(const char *path, int64_t *ret_bytes) {
@@ -88,8 +89,8 @@ plm_status plm_disk_free(const char *path, int64_t *ret_bytes) {
   if (errno != ENOENT) return plm_file_cannot(PLM_E_RESOURCE, "ask for the free space at", path);
   char *parent;
   PLM_TRY(plm_path_parent(path, &parent));
-  plm_status status =
-      strcmp(parent, path) == 0 ? plm_fail(PLM_E_RESOURCE, "cannot ask for the free space at %s", path) : plm_disk_free(parent, ret_bytes);
+  plm_status status = strcmp(parent, path) == 0 ? plm_fail(PLM_E_RESOURCE, "cannot ask for the free space at %s", path)
+                                                : plm_disk_free(parent, ret_bytes);
   plm_free(parent);
   return status;
 }
@@ -107,7 +108,8 @@ static ssize_t read_some(int fd, void *data, size_t bytes, int64_t offset) {
   return got;
 }
 
-/* Opening a FIFO would wait until somebody opens it for writing, perhaps for ever. Then reads may wait: in <(command) the writer is there.
+/* Opening a FIFO would wait until somebody opens it for writing, perhaps for ever. Then reads may wait: in <(command)
+ * the writer is there.
  */
 static int open_without_waiting(const char *path) {
   int fd = plm_fs_open(path, O_RDONLY | O_NONBLOCK, 0);
@@ -139,8 +141,10 @@ static plm_status fail_too_large(const char *path, int64_t max_bytes) {
   return plm_fail(PLM_E_INPUT, "cannot read %s: it is larger than %s", path, plm_bytes_text(max_bytes, limit));
 }
 
-/* Reads to the end, not to st_size: pipes and files under /proc have none. `*capacity` bytes are there to begin with. */
-static plm_status read_to_end(int fd, const char *path, int64_t max_bytes, char **data, size_t *capacity, size_t *ret_bytes) {
+/* Reads to the end, not to st_size: pipes and files under /proc have none. `*capacity` bytes are there to begin with.
+ * */
+static plm_status read_to_end(int fd, const char *path, int64_t max_bytes, char **data, size_t *capacity,
+                              size_t *ret_bytes) {
   size_t length = 0;
   for (;;) {
     PLM_TRY(PLM_GROW(data, capacity, length + 2)); /* one byte to see the end by, and the NUL */
@@ -179,7 +183,8 @@ fail:
 
 enum { HASH_PIECE = 1 << 20 };
 
-static plm_status hash_to_end(int fd, const char *path, plm_hasher *hasher, char *piece, size_t piece_bytes, int64_t *ret_bytes) {
+static plm_status hash_to_end(int fd, const char *path, plm_hasher *hasher, char *piece, size_t piece_bytes,
+                              int64_t *ret_bytes) {
   for (int64_t offset = 0;;) {
     ssize_t got = read_some(fd, piece, piece_bytes, offset);
     if (got < 0) return plm_file_cannot(PLM_E_INPUT, "read", path);

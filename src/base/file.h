@@ -1,9 +1,10 @@
 /* file.h - the file layer: the only caller of open, write, fsync, close, rename, mkdir, unlink, flock.
  *
- * Everything protlm writes for keeps goes through here, and here through one table of system calls (plm_fs), so a test can make the
- * n-th call fail, cut a write short, or lose what was not synced before a "power cut". Reads of our own formats use it too.
- * Messages name the path and what the system said; codes: PLM_E_INPUT for something the user gave to read, PLM_E_RESOURCE for
- * something we cannot write. What only looks or reads is tried again after EINTR, and up to 3 times with a pause after EAGAIN or EIO.
+ * Everything protlm writes for keeps goes through here, and here through one table of system calls (plm_fs), so a test
+ * can make the n-th call fail, cut a write short, or lose what was not synced before a "power cut". Reads of our own
+ * formats use it too. Messages name the path and what the system said; codes: PLM_E_INPUT for something the user gave
+ * to read, PLM_E_RESOURCE for something we cannot write. What only looks or reads is tried again after EINTR, and up to
+ * 3 times with a pause after EAGAIN or EIO.
  */
 #ifndef PLM_BASE_FILE_H
 #define PLM_BASE_FILE_H
@@ -38,7 +39,8 @@ const plm_fs *plm_fs_real(void);
 /* ---- questions ---- */
 bool plm_file_exists(const char *path);
 bool plm_file_is_directory(const char *path);
-/* Where absent and cannot-say must be told apart (a log taken for absent would be started afresh): fails on anything but "no such file". */
+/* Where absent and cannot-say must be told apart (a log taken for absent would be started afresh): fails on anything
+ * but "no such file". */
 PLM_CHECKED plm_status plm_file_find(const char *path, bool *ret_exists);
 bool plm_file_is_same(const char *a, const char *b); /* both there, and one file under two names */
 bool plm_name_is_taken(const char *path);            /* by anything, a link that leads nowhere included */
@@ -46,7 +48,8 @@ PLM_CHECKED plm_status plm_file_size(const char *path, int64_t *ret_bytes);
 PLM_CHECKED plm_status plm_disk_free(const char *path, int64_t *ret_bytes); /* what this user may still write there */
 
 /* ---- reading ---- */
-/* The whole file, with a NUL after its last byte; refuses directories, unreadable files and more than `max_bytes` (PLM_E_INPUT). */
+/* The whole file, with a NUL after its last byte; refuses directories, unreadable files and more than `max_bytes`
+ * (PLM_E_INPUT). */
 PLM_CHECKED plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes);
 
 /* XXH3-128 (hex, 33 bytes) and size of a file's content, in bounded memory. */
@@ -65,7 +68,8 @@ typedef struct plm_mapping {
 PLM_CHECKED plm_status plm_file_map(const char *path, plm_mapping *ret_mapping);
 void plm_file_unmap(plm_mapping *mapping);
 
-/* What `path` says of the file that was mapped from it. A file that has taken its name or is gone leaves the mapping as it was. */
+/* What `path` says of the file that was mapped from it. A file that has taken its name or is gone leaves the mapping as
+ * it was. */
 typedef enum plm_file_news {
   PLM_FILE_AS_IT_WAS,
   PLM_FILE_TOUCHED, /* written to, perhaps with the same bytes */
@@ -78,18 +82,19 @@ PLM_CHECKED plm_status plm_directory_list(const char *path, char ***ret_names, s
 void plm_names_free(char **names, size_t count);
 
 /* ---- writing ---- */
-/* A writer makes a new file (O_EXCL), hashes and counts what passes through, and at close has synced it, closed it with the result
- * checked and read its size again. Until plm_writer_close succeeds nothing may be believed. */
+/* A writer makes a new file (O_EXCL), hashes and counts what passes through, and at close has synced it, closed it with
+ * the result checked and read its size again. Until plm_writer_close succeeds nothing may be believed. */
 typedef struct plm_writer plm_writer;
 PLM_CHECKED plm_status plm_writer_open(const char *path, plm_writer **ret_writer);
 PLM_CHECKED plm_status plm_writer_write(plm_writer *writer, const void *data, size_t bytes);
 int64_t plm_writer_bytes(const plm_writer *writer);
-/* Sync, close, verify; frees the writer in any case. On failure the file is removed. `ret_hash` (33 bytes) is optional: XXH3-128 hex. */
+/* Sync, close, verify; frees the writer in any case. On failure the file is removed. `ret_hash` (33 bytes) is optional:
+ * XXH3-128 hex. */
 PLM_CHECKED plm_status plm_writer_close(plm_writer *writer, char *ret_hash);
 void plm_writer_abandon(plm_writer *writer); /* close and remove the file; accepts NULL */
 
-/* Replace `path` by these bytes or leave it as it was: temporary beside it, sync, rename, sync the directory. Temporaries are named
- * tmp-*, so that what a killed process left can be recognised. */
+/* Replace `path` by these bytes or leave it as it was: temporary beside it, sync, rename, sync the directory.
+ * Temporaries are named tmp-*, so that what a killed process left can be recognised. */
 PLM_CHECKED plm_status plm_file_replace(const char *path, const void *data, size_t bytes);
 
 /* A file that grows by whole lines (logs). Opened for append, made if absent; each append is one write call, and
@@ -104,17 +109,22 @@ PLM_CHECKED plm_status plm_appender_close(plm_appender *appender); /* accepts NU
 PLM_CHECKED plm_status plm_directory_make(const char *path);   /* with parents, each synced; existing is fine */
 PLM_CHECKED plm_status plm_directory_create(const char *path); /* must not exist */
 PLM_CHECKED plm_status plm_directory_sync(const char *path);
-PLM_CHECKED plm_status plm_file_rename(const char *from, const char *to);      /* does not sync the parent */
-PLM_CHECKED plm_status plm_file_remove(const char *path);                      /* absent is fine */
-PLM_CHECKED plm_status plm_directory_remove_empty(const char *path);           /* absent is fine; what holds something stays, as success */
-PLM_CHECKED plm_status plm_tree_remove(const char *path);                      /* absent is fine; never follows links */
-PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path); /* symbolic link by temporary + rename; no sync */
+PLM_CHECKED plm_status plm_file_rename(const char *from, const char *to); /* does not sync the parent */
+PLM_CHECKED plm_status plm_file_remove(const char *path);                 /* absent is fine */
+PLM_CHECKED plm_status
+plm_directory_remove_empty(const char *path);             /* absent is fine; what holds something stays, as success */
+PLM_CHECKED plm_status plm_tree_remove(const char *path); /* absent is fine; never follows links */
+PLM_CHECKED plm_status plm_link_replace(const char *target,
+                                        const char *path); /* symbolic link by temporary + rename; no sync */
 
-/* ---- lock ---- flock(2): gone with the process however it ends. Where the file system has none, a warning says so and the lock is had. */
+/* ---- lock ---- flock(2): gone with the process however it ends. Where the file system has none, a warning says so and
+ * the lock is had. */
 typedef struct plm_lock plm_lock;
-/* Takes the lock or says at once that another holds it (*ret_held_elsewhere, PLM_OK, *ret_lock NULL). `note` is written into the file
- * ("host pid"), for the other's message; *ret_holder (optional) is the note found when held elsewhere, to be freed. */
-PLM_CHECKED plm_status plm_lock_take(const char *path, const char *note, plm_lock **ret_lock, bool *ret_held_elsewhere, char **ret_holder);
+/* Takes the lock or says at once that another holds it (*ret_held_elsewhere, PLM_OK, *ret_lock NULL). `note` is written
+ * into the file ("host pid"), for the other's message; *ret_holder (optional) is the note found when held elsewhere, to
+ * be freed. */
+PLM_CHECKED plm_status plm_lock_take(const char *path, const char *note, plm_lock **ret_lock, bool *ret_held_elsewhere,
+                                     char **ret_holder);
 void plm_lock_release(plm_lock *lock); /* accepts NULL */
 
 /* ---- paths ---- results are allocated */

@@ -15,8 +15,8 @@ struct plm_lock {
   int fd;
 };
 
-/* The file keeps its name when the lock is released: removing it would let a third process lock a new file while a second still holds
- * the old one. Only the note is cleared. */
+/* The file keeps its name when the lock is released: removing it would let a third process lock a new file while a
+ * second still holds the old one. Only the note is cleared. */
 void plm_lock_release(plm_lock *lock) {
   if (lock == NULL) return;
   plm_fs_current()->ftruncate(lock->fd, 0);
@@ -24,7 +24,8 @@ void plm_lock_release(plm_lock *lock) {
   plm_free(lock);
 }
 
-/* Whether the lock is ours. Some mounts of Lustre and old NFS have no flock: the run goes on, and says what is not guarded. */
+/* Whether the lock is ours. Some mounts of Lustre and old NFS have no flock: the run goes on, and says what is not
+ * guarded. */
 static plm_status try_lock(int fd, const char *path, bool *ret_is_ours) {
   int result;
   do result = flock(fd, LOCK_EX | LOCK_NB);
@@ -32,7 +33,8 @@ static plm_status try_lock(int fd, const char *path, bool *ret_is_ours) {
   *ret_is_ours = result == 0;
   if (result == 0 || errno == EWOULDBLOCK) return PLM_OK;
   if (errno != ENOSYS && errno != ENOTSUP && errno != ENOLCK) return plm_file_cannot(PLM_E_RESOURCE, "lock", path);
-  plm_warn("%s: this file system has no locks (%s); a second run in the same directory would not be noticed", path, strerror(errno));
+  plm_warn("%s: this file system has no locks (%s); a second run in the same directory would not be noticed", path,
+           strerror(errno));
   *ret_is_ours = true;
   return PLM_OK;
 }
@@ -42,7 +44,8 @@ static plm_status write_note(int fd, const char *path, const char *note) {
   return plm_fs_write_all(fd, path, note, strlen(note));
 }
 
-plm_status plm_lock_take(const char *path, const char *note, plm_lock **ret_lock, bool *ret_held_elsewhere, char **ret_holder) {
+plm_status plm_lock_take(const char *path, const char *note, plm_lock **ret_lock, bool *ret_held_elsewhere,
+                         char **ret_holder) {
   plm_lock *lock;
   plm_status status;
   PLM_TRY(PLM_NEW(&lock, 1));

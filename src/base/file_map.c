@@ -107,12 +107,14 @@ plm_status plm_file_map(const char *path, plm_mapping *ret_mapping) {
     status = map(fd, path, (size_t)facts.st_size, &base);
   plm_fs_current()->close(fd);
   if (status != PLM_OK) return status;
-  *ret_mapping = (plm_mapping){.data = base != NULL ? base : "",
-                               .bytes = (size_t)facts.st_size,
-                               .base = base,
-                               .device = facts.st_dev,
-                               .inode = facts.st_ino,
-                               .modified = facts.st_mtim};
+  *ret_mapping = (plm_mapping){
+      .data = base != NULL ? base : "",
+      .bytes = (size_t)facts.st_size,
+      .base = base,
+      .device = facts.st_dev,
+      .inode = facts.st_ino,
+      .modified = facts.st_mtim,
+  };
   return PLM_OK;
 }
 
@@ -127,7 +129,9 @@ void plm_file_unmap(plm_mapping *mapping) {
 plm_file_news plm_file_look_again(const char *path, const plm_mapping *mapping) {
   struct stat facts;
   const struct timespec *then = &mapping->modified;
-  if (plm_fs_stat(path, &facts) != 0 || facts.st_dev != mapping->device || facts.st_ino != mapping->inode) return PLM_FILE_AS_IT_WAS;
+  if (plm_fs_stat(path, &facts) != 0 || facts.st_dev != mapping->device || facts.st_ino != mapping->inode)
+    return PLM_FILE_AS_IT_WAS;
   if ((size_t)facts.st_size < mapping->bytes) return PLM_FILE_CUT;
-  return facts.st_mtim.tv_sec == then->tv_sec && facts.st_mtim.tv_nsec == then->tv_nsec ? PLM_FILE_AS_IT_WAS : PLM_FILE_TOUCHED;
+  return facts.st_mtim.tv_sec == then->tv_sec && facts.st_mtim.tv_nsec == then->tv_nsec ? PLM_FILE_AS_IT_WAS
+                                                                                        : PLM_FILE_TOUCHED;
 }

@@ -1,4 +1,5 @@
-/* file_system.c - the table of system calls, the loops every caller of it needs, and the words for its errors. Read file.h first. */
+/* file_system.c - the table of system calls, the loops every caller of it needs, and the words for its errors. Read
+ * file.h first. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -78,7 +79,8 @@ static plm_status hint_for_full_disk(plm_status code, const char *path) {
   plm_error_give(&record);
   char text[PLM_NUMBER_TEXT];
   if (known != PLM_OK) return plm_hint(code, "make room there or write to another file system");
-  return plm_hint(code, "%s are free there: make room or write to another file system", plm_bytes_text(available, text));
+  return plm_hint(code, "%s are free there: make room or write to another file system",
+                  plm_bytes_text(available, text));
 }
 
 plm_status plm_file_report(plm_status code, const char *verb, const char *path) {
@@ -88,7 +90,8 @@ plm_status plm_file_report(plm_status code, const char *verb, const char *path) 
     case ENOSPC:
       return hint_for_full_disk(code, path);
     case EDQUOT:
-      return plm_hint(code, "your quota is used up: make room (see `quota -s` or `lfs quota`) or write to another file system");
+      return plm_hint(
+          code, "your quota is used up: make room (see `quota -s` or `lfs quota`) or write to another file system");
     case EROFS:
       return plm_hint(code, "that file system is mounted read-only: choose another place");
     case EMFILE:
@@ -100,7 +103,8 @@ plm_status plm_file_report(plm_status code, const char *verb, const char *path) 
       return plm_hint(code, "choose a shorter name");
     case ENOENT:
     case ELOOP:
-      return code == PLM_E_INPUT ? code : plm_hint(code, "a directory on the way is missing, or a link there leads nowhere");
+      return code == PLM_E_INPUT ? code
+                                 : plm_hint(code, "a directory on the way is missing, or a link there leads nowhere");
     case EEXIST:
     case ENOTEMPTY:
     case EISDIR:

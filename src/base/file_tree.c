@@ -57,7 +57,8 @@ plm_status plm_directory_create(const char *path) {
   return plm_file_cannot(PLM_E_RESOURCE, "make the directory", path);
 }
 
-/* What exists is asked first: mkdir of an existing directory on a read-only or automounted parent says other things than EEXIST. */
+/* What exists is asked first: mkdir of an existing directory on a read-only or automounted parent says other things
+ * than EEXIST. */
 plm_status plm_directory_make(const char *path) {
   struct stat facts;
   if (plm_fs_current()->stat(path, &facts) == 0) {

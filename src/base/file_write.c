@@ -1,7 +1,8 @@
 /* file_write.c - writing for keeps: the writer of new files, replacement, and logs that grow by lines.
  *
- * The order is Redis': write, fsync, close, rename, fsync the directory, each checked. On network file systems write succeeds and the
- * full disk shows only at fsync or close, so until plm_writer_close has returned PLM_OK nothing is known to be there.
+ * The order is Redis': write, fsync, close, rename, fsync the directory, each checked. On network file systems write
+ * succeeds and the full disk shows only at fsync or close, so until plm_writer_close has returned PLM_OK nothing is
+ * known to be there.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -75,7 +76,8 @@ int64_t plm_writer_bytes(const plm_writer *writer) { return writer->bytes; }
 /* The size is read again by name: what counts is what the next reader finds. */
 static plm_status check_size(const plm_writer *writer) {
   struct stat facts;
-  if (plm_fs_current()->stat(writer->path, &facts) != 0) return plm_file_cannot(PLM_E_RESOURCE, "find again", writer->path);
+  if (plm_fs_current()->stat(writer->path, &facts) != 0)
+    return plm_file_cannot(PLM_E_RESOURCE, "find again", writer->path);
   if (facts.st_size == writer->bytes) return PLM_OK;
   return plm_fail(PLM_E_RESOURCE, "%s has %lld bytes after %lld were written: the file system lost some", writer->path,
                   (long long)facts.st_size, (long long)writer->bytes);
@@ -167,7 +169,8 @@ plm_status plm_appender_open(const char *path, plm_appender **ret_appender) {
   PLM_TRY(PLM_NEW(&appender, 1));
   appender->fd = -1;
   PLM_TRY_GOTO(plm_strdup(path, &appender->path), fail);
-  appender->fd = plm_fs_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666); /* a FIFO is no log, and must not wait for a reader */
+  appender->fd = plm_fs_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK,
+                             0666); /* a FIFO is no log, and must not wait for a reader */
   struct stat facts = {0};
   if (appender->fd < 0 || fstat(appender->fd, &facts) != 0)
     status = plm_file_cannot(PLM_E_RESOURCE, "open for appending", path);

@@ -26,7 +26,9 @@ plm_status plm_hasher_create(plm_hasher **ret_hasher) {
 }
 
 void plm_hasher_destroy(plm_hasher *hasher) { plm_free(hasher); }
-void plm_hasher_update(plm_hasher *hasher, const void *data, size_t bytes) { XXH3_128bits_update(&hasher->state, data, bytes); }
+void plm_hasher_update(plm_hasher *hasher, const void *data, size_t bytes) {
+  XXH3_128bits_update(&hasher->state, data, bytes);
+}
 
 void plm_hasher_hex(const plm_hasher *hasher, char hex[33]) {
   XXH128_hash_t hash = XXH3_128bits_digest(&hasher->state);
@@ -35,7 +37,8 @@ void plm_hasher_hex(const plm_hasher *hasher, char hex[33]) {
 
 /* ---- CRC-32C ---- */
 
-/* crc_table[k][b]: what byte b, followed by k zero bytes, does to the remainder (Kounavis and Berry 2005, "slicing by 8"). */
+/* crc_table[k][b]: what byte b, followed by k zero bytes, does to the remainder (Kounavis and Berry 2005, "slicing by
+ * 8"). */
 static uint32_t crc_table[8][256];
 static pthread_once_t crc_table_once = PTHREAD_ONCE_INIT;
 
@@ -58,8 +61,8 @@ uint32_t plm_crc32c(uint32_t crc, const void *data, size_t bytes) {
   crc = ~crc;
   for (; bytes >= 8; bytes -= 8, p += 8) {
     crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-    crc = crc_table[7][crc & 0xFF] ^ crc_table[6][crc >> 8 & 0xFF] ^ crc_table[5][crc >> 16 & 0xFF] ^ crc_table[4][crc >> 24] ^
-          crc_table[3][p[4]] ^ crc_table[2][p[5]] ^ crc_table[1][p[6]] ^ crc_table[0][p[7]];
+    crc = crc_table[7][crc & 0xFF] ^ crc_table[6][crc >> 8 & 0xFF] ^ crc_table[5][crc >> 16 & 0xFF] ^
+          crc_table[4][crc >> 24] ^ crc_table[3][p[4]] ^ crc_table[2][p[5]] ^ crc_table[1][p[6]] ^ crc_table[0][p[7]];
   }
   for (; bytes > 0; bytes--, p++) crc = (crc >> 8) ^ crc_table[0][(crc ^ *p) & 0xFF];
   return ~crc;

@@ -13,9 +13,9 @@ enum { LARGEST_FILE = 64 << 20, FILE_DEPTH = 100 };
 
 /* ---- memory ---- */
 
-/* jansson 2.14 takes a failed growth of its token buffer for success, and then runs past the token's end. So the first allocation that
- * fails while it parses leaves it by longjmp. What it holds at that moment we free ourselves: the blocks of a parse are a list, until
- * the document is whole and lives on by its own rules. */
+/* jansson 2.14 takes a failed growth of its token buffer for success, and then runs past the token's end. So the first
+ * allocation that fails while it parses leaves it by longjmp. What it holds at that moment we free ourselves: the
+ * blocks of a parse are a list, until the document is whole and lives on by its own rules. */
 typedef struct block {
   struct block *previous, *next; /* NULL outside a parse */
 } block;
@@ -31,7 +31,8 @@ static _Thread_local parse *current_parse;
 static void *allocate(size_t bytes) {
   void *memory = NULL;
   parse *p = current_parse;
-  plm_status status = bytes > SIZE_MAX - BLOCK_HEADER ? PLM_E_RESOURCE : plm_alloc_bytes(&memory, BLOCK_HEADER + bytes, 1);
+  plm_status status =
+      bytes > SIZE_MAX - BLOCK_HEADER ? PLM_E_RESOURCE : plm_alloc_bytes(&memory, BLOCK_HEADER + bytes, 1);
   if (status != PLM_OK && p != NULL) longjmp(p->out_of_memory, 1);
   if (status != PLM_OK) return NULL;
   if (p != NULL) {
@@ -53,7 +54,8 @@ static void release(void *memory) {
   plm_free(b);
 }
 
-/* Before main, since documents are also built by calling jansson itself, and what one allocator gave the other must not free. */
+/* Before main, since documents are also built by calling jansson itself, and what one allocator gave the other must not
+ * free. */
 __attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(allocate, release); }
 
 /* Take every block out of the list; free them too when there is no document that owns them. */
@@ -66,8 +68,8 @@ static void end_parse(parse *p, bool keep) {
   current_parse = NULL;
 }
 
-/* json_loadb, except that *ret_ran_out tells a lack of memory from a bad document. *p is the caller's: what a function has itself changed
- * since setjmp is indeterminate after longjmp (C17 7.13.2.1). */
+/* json_loadb, except that *ret_ran_out tells a lack of memory from a bad document. *p is the caller's: what a function
+ * has itself changed since setjmp is indeterminate after longjmp (C17 7.13.2.1). */
 static json_t *load(parse *p, const char *text, size_t bytes, json_error_t *error, bool *ret_ran_out) {
   p->list = (block){&p->list, &p->list};
   current_parse = p;
@@ -160,8 +162,10 @@ static plm_status fail_kind(const char *what, const char *name, const char *expe
 }
 
 /* *ret_value is NULL for an optional member that is absent or null. */
-static plm_status find_member(const json_t *object, const char *what, const char *name, bool required, const json_t **ret_value) {
-  if (!json_is_object(object)) return plm_fail(PLM_E_INPUT, "%s: an object was expected, in which \"%s\" is looked for", what, name);
+static plm_status find_member(const json_t *object, const char *what, const char *name, bool required,
+                              const json_t **ret_value) {
+  if (!json_is_object(object))
+    return plm_fail(PLM_E_INPUT, "%s: an object was expected, in which \"%s\" is looked for", what, name);
   const json_t *value = json_object_get(object, name);
   if (json_is_null(value)) value = NULL;
   if (value == NULL && required) return plm_fail(PLM_E_INPUT, "%s: \"%s\" is missing", what, name);
@@ -169,20 +173,22 @@ static plm_status find_member(const json_t *object, const char *what, const char
   return PLM_OK;
 }
 
-plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min, int64_t max,
-                            int64_t *ret_value) {
+plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min,
+                            int64_t max, int64_t *ret_value) {
   const json_t *value;
   PLM_TRY(find_member(object, what, name, required, &value));
   if (value == NULL) return PLM_OK;
   if (!json_is_integer(value)) return fail_kind(what, name, "an integer", value);
   int64_t number = json_integer_value(value);
   if (number < min || number > max)
-    return plm_fail(PLM_E_INPUT, "%s: \"%s\" is %" PRId64 ", but must be between %" PRId64 " and %" PRId64, what, name, number, min, max);
+    return plm_fail(PLM_E_INPUT, "%s: \"%s\" is %" PRId64 ", but must be between %" PRId64 " and %" PRId64, what, name,
+                    number, min, max);
   *ret_value = number;
   return PLM_OK;
 }
 
-plm_status plm_json_get_double(const json_t *object, const char *what, const char *name, bool required, double *ret_value) {
+plm_status plm_json_get_double(const json_t *object, const char *what, const char *name, bool required,
+                               double *ret_value) {
   const json_t *value;
   PLM_TRY(find_member(object, what, name, required, &value));
   if (value == NULL) return PLM_OK;
@@ -200,7 +206,8 @@ plm_status plm_json_get_bool(const json_t *object, const char *what, const char 
   return PLM_OK;
 }
 
-plm_status plm_json_get_string(const json_t *object, const char *what, const char *name, bool required, const char **ret_value) {
+plm_status plm_json_get_string(const json_t *object, const char *what, const char *name, bool required,
+                               const char **ret_value) {
   const json_t *value;
   PLM_TRY(find_member(object, what, name, required, &value));
   if (value == NULL) return PLM_OK;
@@ -224,7 +231,8 @@ plm_status plm_json_get_u64(const json_t *object, const char *what, const char *
   if (strlen(digits) != 16 || strspn(digits, "0123456789abcdef") != 16)
     return plm_fail(PLM_E_INPUT, "%s: \"%s\" must be 16 hexadecimal digits, but it is \"%.40s\"", what, name, digits);
   uint64_t value = 0;
-  for (int i = 0; i < 16; i++) value = value << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
+  for (int i = 0; i < 16; i++)
+    value = value << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
   *ret_value = value;
   return PLM_OK;
 }

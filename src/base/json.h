@@ -11,17 +11,22 @@
 
 #include "protlm/status.h"
 
-/* Parse `bytes` bytes: UTF-8, no duplicate names, nothing after the document but white space, nesting at most `max_depth`.
- * `what` names the source in messages ("config.json"), which give line and column. Free with json_decref. PLM_E_INPUT. */
-PLM_CHECKED plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const char *what, json_t **ret_document);
+/* Parse `bytes` bytes: UTF-8, no duplicate names, nothing after the document but white space, nesting at most
+ * `max_depth`. `what` names the source in messages ("config.json"), which give line and column. Free with json_decref.
+ * PLM_E_INPUT. */
+PLM_CHECKED plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const char *what,
+                                      json_t **ret_document);
 PLM_CHECKED plm_status plm_json_load(const char *path, json_t **ret_document); /* a file, at most 64 MiB */
 
-/* Members of an object. `what` names the source. Absent or null: *ret_value is left as it is (set the default first) unless `required`.
- * Wrong type or out of range is PLM_E_INPUT naming the member. Integers must be JSON integers (1.0 is not). */
-PLM_CHECKED plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required, int64_t min, int64_t max,
-                                        int64_t *ret_value);
-PLM_CHECKED plm_status plm_json_get_double(const json_t *object, const char *what, const char *name, bool required, double *ret_value);
-PLM_CHECKED plm_status plm_json_get_bool(const json_t *object, const char *what, const char *name, bool required, bool *ret_value);
+/* Members of an object. `what` names the source. Absent or null: *ret_value is left as it is (set the default first)
+ * unless `required`. Wrong type or out of range is PLM_E_INPUT naming the member. Integers must be JSON integers (1.0
+ * is not). */
+PLM_CHECKED plm_status plm_json_get_int(const json_t *object, const char *what, const char *name, bool required,
+                                        int64_t min, int64_t max, int64_t *ret_value);
+PLM_CHECKED plm_status plm_json_get_double(const json_t *object, const char *what, const char *name, bool required,
+                                           double *ret_value);
+PLM_CHECKED plm_status plm_json_get_bool(const json_t *object, const char *what, const char *name, bool required,
+                                         bool *ret_value);
 PLM_CHECKED plm_status plm_json_get_string(const json_t *object, const char *what, const char *name, bool required,
                                            const char **ret_value); /* borrowed */
 
@@ -31,8 +36,9 @@ PLM_CHECKED plm_status plm_json_get_u64(const json_t *object, const char *what, 
 PLM_CHECKED plm_status plm_json_set_exact(json_t *object, const char *name, double value); /* the double's bits */
 PLM_CHECKED plm_status plm_json_get_exact(const json_t *object, const char *what, const char *name, double *ret_value);
 
-/* A string of bytes that somebody else chose: names of files, of sequences, of machines. What is not valid UTF-8, which json_string and
- * json_pack refuse as they do a lack of memory, becomes U+FFFD. New reference; NULL only when out of memory. */
+/* A string of bytes that somebody else chose: names of files, of sequences, of machines. What is not valid UTF-8, which
+ * json_string and json_pack refuse as they do a lack of memory, becomes U+FFFD. New reference; NULL only when out of
+ * memory. */
 json_t *plm_json_string(const char *bytes);
 
 /* Text of a document, indented by 2 and ending in a newline; keys in insertion order. Free with plm_free. */

@@ -1,7 +1,7 @@
 /* json_write.c - JSON as text: whole documents, and the lines of log.jsonl.
  *
- * jansson can write too, but prints 1e-05 as 1.0000000000000001e-05; ours writes the fewest digits that read back as the same number,
- * as Python does, so that a config.json of ours differs from Hugging Face's only where the model does.
+ * jansson can write too, but prints 1e-05 as 1.0000000000000001e-05; ours writes the fewest digits that read back as
+ * the same number, as Python does, so that a config.json of ours differs from Hugging Face's only where the model does.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -12,7 +12,8 @@
 #include "base/json.h"
 #include "base/text.h"
 
-/* One character of `text` (`available` > 0 bytes) as it stands in a JSON string; *ret_used is what it took. Not valid UTF-8: U+FFFD. */
+/* One character of `text` (`available` > 0 bytes) as it stands in a JSON string; *ret_used is what it took. Not valid
+ * UTF-8: U+FFFD. */
 static const char *escape(const char *text, size_t available, size_t *ret_used, char ret_escaped[8]) {
   size_t length = plm_utf8_length(text, available);
   *ret_used = length > 0 ? length : 1;
@@ -168,7 +169,8 @@ static bool put_string(plm_json_line *line, const char *text) {
   return fits && put(line, "\"");
 }
 
-/* `,"name":value`; a member that does not fit is left out whole and remembered. `is_text`: the value is still to be quoted. */
+/* `,"name":value`; a member that does not fit is left out whole and remembered. `is_text`: the value is still to be
+ * quoted. */
 static void put_member(plm_json_line *line, const char *name, const char *value, bool is_text) {
   size_t before = line->length;
   bool fits = put(line, before > 1 ? "," : "") && put_string(line, name) && put(line, ":");
@@ -196,7 +198,9 @@ void plm_json_line_number(plm_json_line *line, const char *name, double value) {
   put_member(line, name, isfinite(value) ? plm_number_digits(value, 9, number) : "null", false);
 }
 
-void plm_json_line_string(plm_json_line *line, const char *name, const char *value) { put_member(line, name, value, true); }
+void plm_json_line_string(plm_json_line *line, const char *name, const char *value) {
+  put_member(line, name, value, true);
+}
 
 plm_status plm_json_line_end(plm_json_line *line) {
   memcpy(line->text + line->length, "}\n", CLOSING);

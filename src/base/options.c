@@ -1,7 +1,8 @@
 /* options.c - the set of values: made with defaults, found by name, set by one source after another.
  *
- * Read include/protlm/options.h first. Chapters: options_value.c (one value as text), options_parse.c (command line, environment),
- * options_config.c (YAML), options_text.c (help, configuration), options_man.c, options_completion.c, suggest.c.
+ * Read include/protlm/options.h first. Chapters: options_value.c (one value as text), options_parse.c (command line,
+ * environment), options_config.c (YAML), options_text.c (help, configuration), options_man.c, options_completion.c,
+ * suggest.c.
  */
 #include "protlm/options.h"
 
@@ -86,11 +87,13 @@ static const char *guess(const plm_string_list *names, const char *name) {
   return nearest;
 }
 
-plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes, const char *where) {
+plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
+                                   const char *where) {
   for (size_t i = 0; i < table->foreign_count; i++) {
     const char *foreign = without_dashes(table->foreign[i].name);
     if (!is_same_name(foreign, strlen(foreign), name)) continue;
-    return plm_hint(plm_fail(PLM_E_USAGE, "%s%s is not an option of protlm", where, spelled), "%s", table->foreign[i].advice);
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s%s is not an option of protlm", where, spelled), "%s",
+                    table->foreign[i].advice);
   }
   char asked[PLM_LONGEST_OPTION + 1] = "";
   for (size_t i = 0; name[i] != '\0' && i < PLM_LONGEST_OPTION; i++) asked[i] = name[i] == '_' ? '-' : name[i];
@@ -136,7 +139,8 @@ static plm_option_source *source_of(const plm_option_values *values, const plm_o
   return &values->source[option - values->table->options];
 }
 
-static plm_status fail_given_twice(const plm_option *option, const plm_option_value *before, const plm_option_value *now) {
+static plm_status fail_given_twice(const plm_option *option, const plm_option_value *before,
+                                   const plm_option_value *now) {
   plm_text words = {0};
   plm_option_value_write(option, before, &words);
   plm_text_append(&words, " and ");
@@ -148,7 +152,8 @@ static plm_status fail_given_twice(const plm_option *option, const plm_option_va
   return status;
 }
 
-static plm_status apply_item(plm_option_values *values, const plm_option *option, const char *item, plm_option_source source) {
+static plm_status apply_item(plm_option_values *values, const plm_option *option, const char *item,
+                             plm_option_source source) {
   plm_option_source *known = source_of(values, option);
   if (source < *known) return PLM_OK;
   plm_string_list *list = plm_option_list(values, option->offset);
@@ -166,8 +171,8 @@ plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_opti
 }
 
 /* A value is checked even where a stronger source hides it: a mistake should not wait for the day when it doesn't. */
-plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text, plm_option_source source,
-                            const char *subject) {
+plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text,
+                            plm_option_source source, const char *subject) {
   plm_option_value value, before;
   PLM_TRY(plm_option_value_parse(option, text, subject, values->memory, &value));
   if (option->type == PLM_OPT_PATHS) return apply_item(values, option, value.string, source);
@@ -182,7 +187,8 @@ plm_status plm_option_apply(plm_option_values *values, const plm_option *option,
   return PLM_OK;
 }
 
-plm_status plm_option_set(plm_option_values *values, const char *name, const char *text, plm_option_source source, const char *origin) {
+plm_status plm_option_set(plm_option_values *values, const char *name, const char *text, plm_option_source source,
+                          const char *origin) {
   bool has_origin = origin != NULL && *origin != '\0';
   char subject[512], where[256] = "";
   if (has_origin) snprintf(where, sizeof where, "%s: ", origin);
@@ -209,7 +215,8 @@ static plm_status set_defaults(plm_option_values *values) {
     if (option->default_value == NULL) continue;
     plm_status status = plm_option_set(values, option->name, option->default_value, PLM_FROM_DEFAULT, NULL);
     if (status == PLM_E_USAGE)
-      return plm_fail(PLM_E_BUG, "the option table of '%s': default of %s", values->table->command, plm_error_message());
+      return plm_fail(PLM_E_BUG, "the option table of '%s': default of %s", values->table->command,
+                      plm_error_message());
     PLM_TRY(status);
   }
   return PLM_OK;
@@ -247,7 +254,8 @@ bool plm_option_is_unset(const plm_option_values *values, const plm_option *opti
   plm_option_value_load(option, values->options, &value);
   bool is_text = option->type == PLM_OPT_STRING || option->type == PLM_OPT_PATH || option->type == PLM_OPT_CHOICE;
   if (is_text) return value.string == NULL;
-  bool has_words = option->default_value != NULL || option->type == PLM_OPT_FLAG || *source_of(values, option) != PLM_FROM_DEFAULT;
+  bool has_words =
+      option->default_value != NULL || option->type == PLM_OPT_FLAG || *source_of(values, option) != PLM_FROM_DEFAULT;
   return !has_words && plm_option_value_equal(option, &value, &zero); /* the program may have filled it in */
 }
 

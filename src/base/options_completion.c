@@ -1,6 +1,7 @@
 /* options_completion.c - scripts by which bash, zsh and fish complete commands, options, choices and file names.
  *
- * A command may be two words ("ckpt ls"). Each script first finds the command on the line, then the option before the cursor.
+ * A command may be two words ("ckpt ls"). Each script first finds the command on the line, then the option before the
+ * cursor.
  */
 #include <stdio.h>
 #include <string.h>
@@ -59,7 +60,8 @@ static bool is_first_with_word(const tables *t, size_t index) {
   const char *second;
   size_t length = split_command(t->item[index]->command, &second);
   for (size_t i = 0; i < index; i++)
-    if (strncmp(t->item[i]->command, t->item[index]->command, length) == 0 && split_command(t->item[i]->command, &second) == length)
+    if (strncmp(t->item[i]->command, t->item[index]->command, length) == 0 &&
+        split_command(t->item[i]->command, &second) == length)
       return false;
   return true;
 }
@@ -114,7 +116,8 @@ static void put_bash_command(plm_text *out, const plm_option_table *table) {
 static void put_bash_command_names(plm_text *out, const tables *t) {
   const char *second;
   for (size_t i = 0; i < t->count; i++)
-    if (is_first_with_word(t, i)) plm_text_printf(out, " %.*s", (int)split_command(t->item[i]->command, &second), t->item[i]->command);
+    if (is_first_with_word(t, i))
+      plm_text_printf(out, " %.*s", (int)split_command(t->item[i]->command, &second), t->item[i]->command);
 }
 
 static void put_bash_second_words(plm_text *out, const tables *t) {
@@ -126,7 +129,8 @@ static void put_bash_second_words(plm_text *out, const tables *t) {
     if (*second == '\0' || !is_first_with_word(t, i)) continue;
     plm_text_printf(out, "    (%.*s) seconds='", (int)length, t->item[i]->command);
     for (size_t j = i; j < t->count; j++)
-      if (split_command(t->item[j]->command, &second) == length && strncmp(t->item[i]->command, t->item[j]->command, length) == 0)
+      if (split_command(t->item[j]->command, &second) == length &&
+          strncmp(t->item[i]->command, t->item[j]->command, length) == 0)
         plm_text_printf(out, j > i ? " %s" : "%s", second);
     plm_text_append(out, "' ;;\n");
   }
@@ -142,19 +146,20 @@ static void put_bash_second_words(plm_text *out, const tables *t) {
 }
 
 static void put_bash(plm_text *out, const tables *t) {
-  plm_text_append(out,
-                  "# bash completion for protlm\n"
-                  "_protlm_files() {\n"
-                  "  compopt -o filenames 2>/dev/null\n"
-                  "  mapfile -t COMPREPLY < <(compgen -f -- \"$1\")\n"
-                  "}\n"
-                  "_protlm() {\n"
-                  "  local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) command=${COMP_WORDS[1]} seconds='' options='' files=0\n"
-                  "  COMPREPLY=()\n"
-                  "  # --name=value comes as three words\n"
-                  "  if [[ $cur == = ]]; then cur=''; elif [[ ${COMP_WORDS[last]} == = ]]; then last=$((last - 1)); fi\n"
-                  "  if ((COMP_CWORD == 1)); then\n"
-                  "    mapfile -t COMPREPLY < <(compgen -W '--help --version");
+  plm_text_append(
+      out,
+      "# bash completion for protlm\n"
+      "_protlm_files() {\n"
+      "  compopt -o filenames 2>/dev/null\n"
+      "  mapfile -t COMPREPLY < <(compgen -f -- \"$1\")\n"
+      "}\n"
+      "_protlm() {\n"
+      "  local cur=${COMP_WORDS[COMP_CWORD]} last=$((COMP_CWORD - 1)) command=${COMP_WORDS[1]} seconds='' options='' files=0\n"
+      "  COMPREPLY=()\n"
+      "  # --name=value comes as three words\n"
+      "  if [[ $cur == = ]]; then cur=''; elif [[ ${COMP_WORDS[last]} == = ]]; then last=$((last - 1)); fi\n"
+      "  if ((COMP_CWORD == 1)); then\n"
+      "    mapfile -t COMPREPLY < <(compgen -W '--help --version");
   put_bash_command_names(out, t);
   plm_text_append(out, "' -- \"$cur\")\n    return\n  fi\n");
   put_bash_second_words(out, t);
@@ -194,7 +199,8 @@ static void put_zsh_option(plm_text *out, const plm_option *option) {
   size_t length = strlen(word);
   value_kind kind = kind_of(option);
   do {
-    plm_text_printf(out, " \\\n        '%s%s%.*s%s[", kind == VALUE_FILES ? "*" : "", length == 1 ? "-" : "--", (int)length, word,
+    plm_text_printf(out, " \\\n        '%s%s%.*s%s[", kind == VALUE_FILES ? "*" : "", length == 1 ? "-" : "--",
+                    (int)length, word,
                     kind == VALUE_NONE ? ""
                     : length == 1      ? "+"
                                        : "=");
@@ -226,7 +232,8 @@ static const char *describe_first_word(const tables *t, size_t i, char buffer[12
   if (*second == '\0') return t->item[i]->summary;
   int used = 0;
   for (size_t j = i; j < t->count && used < 100; j++)
-    if (split_command(t->item[j]->command, &second) == length && strncmp(t->item[i]->command, t->item[j]->command, length) == 0)
+    if (split_command(t->item[j]->command, &second) == length &&
+        strncmp(t->item[i]->command, t->item[j]->command, length) == 0)
       used += snprintf(buffer + used, (size_t)(128 - used), "%s%s", used > 0 ? ", " : "", second);
   return buffer;
 }
@@ -250,7 +257,9 @@ static void put_zsh_second_words(plm_text *out, const tables *t) {
     if (*second == '\0' || !is_first_with_word(t, i)) continue;
     plm_text_printf(out, "  if [[ $command == %.*s ]]; then\n    commands=(\n", (int)length, t->item[i]->command);
     for (size_t j = i; j < t->count; j++) {
-      if (split_command(t->item[j]->command, &second) != length || strncmp(t->item[i]->command, t->item[j]->command, length) != 0) continue;
+      if (split_command(t->item[j]->command, &second) != length ||
+          strncmp(t->item[i]->command, t->item[j]->command, length) != 0)
+        continue;
       plm_text_printf(out, "      '%s:", second);
       put_quoted(out, t->item[j]->summary, ":\\");
       plm_text_append(out, "'\n");
@@ -277,7 +286,8 @@ static void put_zsh(plm_text *out, const tables *t) {
     if (table->positional != NULL) plm_text_append(out, " \\\n        '*:file:_files'");
     plm_text_append(out, " ;;\n");
   }
-  plm_text_append(out, "  esac\n}\nif [[ $funcstack[1] == _protlm ]]; then _protlm \"$@\"; else compdef _protlm protlm; fi\n");
+  plm_text_append(
+      out, "  esac\n}\nif [[ $funcstack[1] == _protlm ]]; then _protlm \"$@\"; else compdef _protlm protlm; fi\n");
 }
 
 /* ---- fish ---- */
@@ -330,7 +340,8 @@ static void put_fish(plm_text *out, const tables *t) {
       put_fish_description(out, describe_first_word(t, i, words));
     }
     if (*second != '\0') {
-      plm_text_printf(out, "complete -c protlm -n '__fish_seen_subcommand_from %.*s' -a %s", (int)length, table->command, second);
+      plm_text_printf(out, "complete -c protlm -n '__fish_seen_subcommand_from %.*s' -a %s", (int)length,
+                      table->command, second);
       put_fish_description(out, table->summary);
     }
     for (size_t j = 0; j < table->count; j++)

@@ -1,8 +1,9 @@
 /* options_config.c - a configuration file: YAML, one mapping of option names to scalars or lists of scalars.
  *
- * All the rest of YAML is refused with its place: nesting, anchors, tags, several documents, names given twice. A value of null (or none)
- * leaves the option as it is. Scalars are read as texts and then like words of the command line, so `yes` is no trap and 16K works.
- * A wrong name or value is PLM_E_USAGE, as on the command line; a file that cannot be read or is no YAML is PLM_E_INPUT.
+ * All the rest of YAML is refused with its place: nesting, anchors, tags, several documents, names given twice. A value
+ * of null (or none) leaves the option as it is. Scalars are read as texts and then like words of the command line, so
+ * `yes` is no trap and 16K works. A wrong name or value is PLM_E_USAGE, as on the command line; a file that cannot be
+ * read or is no YAML is PLM_E_INPUT.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static plm_status next_event(reader *r, yaml_event_t *ret_event) {
   const char *problem = p->problem != NULL ? p->problem : "it cannot be read";
   if (p->error == YAML_READER_ERROR)
     return plm_fail(PLM_E_INPUT, "%s: not valid YAML at byte %zu: %s", r->path, p->problem_offset, problem);
-  return plm_fail(PLM_E_INPUT, "%s:%zu:%zu: not valid YAML: %s", r->path, p->problem_mark.line + 1, p->problem_mark.column + 1, problem);
+  return plm_fail(PLM_E_INPUT, "%s:%zu:%zu: not valid YAML: %s", r->path, p->problem_mark.line + 1,
+                  p->problem_mark.column + 1, problem);
 }
 
 /* What an event must be, and what the reader says if it is not. */
@@ -39,8 +41,10 @@ static plm_status expect_scalar(const reader *r, const yaml_event_t *event, cons
   if (event->type == YAML_ALIAS_EVENT)
     return fail_at(r, PLM_E_INPUT, event->start_mark, "aliases (*name) are not supported: write the value");
   if (event->type != YAML_SCALAR_EVENT) return fail_at(r, PLM_E_INPUT, event->start_mark, otherwise);
-  if (event->data.scalar.anchor != NULL) return fail_at(r, PLM_E_INPUT, event->start_mark, "anchors (&name) are not supported");
-  if (event->data.scalar.tag != NULL) return fail_at(r, PLM_E_INPUT, event->start_mark, "tags (!name) are not supported");
+  if (event->data.scalar.anchor != NULL)
+    return fail_at(r, PLM_E_INPUT, event->start_mark, "anchors (&name) are not supported");
+  if (event->data.scalar.tag != NULL)
+    return fail_at(r, PLM_E_INPUT, event->start_mark, "tags (!name) are not supported");
   if (strlen((const char *)event->data.scalar.value) != event->data.scalar.length)
     return fail_at(r, PLM_E_INPUT, event->start_mark, "a value with a NUL character");
   return PLM_OK;
@@ -49,7 +53,8 @@ static plm_status expect_scalar(const reader *r, const yaml_event_t *event, cons
 static bool is_null(const yaml_event_t *event) {
   const char *text = (const char *)event->data.scalar.value;
   if (event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) return false;
-  return *text == '\0' || strcmp(text, "~") == 0 || strcmp(text, "null") == 0 || strcmp(text, "Null") == 0 || strcmp(text, "NULL") == 0;
+  return *text == '\0' || strcmp(text, "~") == 0 || strcmp(text, "null") == 0 || strcmp(text, "Null") == 0 ||
+         strcmp(text, "NULL") == 0;
 }
 
 static plm_status find_key(reader *r, const yaml_event_t *key, const plm_option **ret_option) {
@@ -104,7 +109,8 @@ static plm_status read_value(reader *r, const plm_option *option) {
   char words[LONGEST_PLACE];
   PLM_TRY(next_event(r, &event));
   plm_status status;
-  if (event.type == YAML_SEQUENCE_START_EVENT && option->type == PLM_OPT_PATHS && event.data.sequence_start.anchor == NULL) {
+  if (event.type == YAML_SEQUENCE_START_EVENT && option->type == PLM_OPT_PATHS &&
+      event.data.sequence_start.anchor == NULL) {
     status = read_list(r, option);
   } else if (event.type == YAML_SEQUENCE_START_EVENT && option->type != PLM_OPT_PATHS) {
     snprintf(words, sizeof words, "%s takes one value, not a list", option->name);
@@ -149,7 +155,8 @@ static plm_status read_stream(reader *r) {
       if (++documents > 1) return fail_at(r, PLM_E_INPUT, mark, "a second document; one is allowed");
       continue;
     }
-    if (type != YAML_MAPPING_START_EVENT) return fail_at(r, PLM_E_INPUT, mark, "lines of the form `name: value` were expected");
+    if (type != YAML_MAPPING_START_EVENT)
+      return fail_at(r, PLM_E_INPUT, mark, "lines of the form `name: value` were expected");
     PLM_TRY(read_pairs(r));
   }
 }

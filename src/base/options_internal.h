@@ -16,29 +16,37 @@ typedef struct plm_option_value {
   const char *string; /* NULL = not given */
 } plm_option_value;
 
-/* options_value.c: text to value and back. `subject` begins the message ("--seed x"); strings are copied into `memory`. */
-PLM_CHECKED plm_status plm_option_value_parse(const plm_option *option, const char *text, const char *subject, plm_arena *memory,
-                                              plm_option_value *ret_value);
-void plm_option_value_load(const plm_option *option, const void *options, plm_option_value *ret_value); /* all types but PATHS */
-void plm_option_value_store(const plm_option *option, void *options, const plm_option_value *value);    /* all types but PATHS */
+/* options_value.c: text to value and back. `subject` begins the message ("--seed x"); strings are copied into `memory`.
+ * */
+PLM_CHECKED plm_status plm_option_value_parse(const plm_option *option, const char *text, const char *subject,
+                                              plm_arena *memory, plm_option_value *ret_value);
+void plm_option_value_load(const plm_option *option, const void *options,
+                           plm_option_value *ret_value); /* all types but PATHS */
+void plm_option_value_store(const plm_option *option, void *options,
+                            const plm_option_value *value); /* all types but PATHS */
 bool plm_option_value_equal(const plm_option *option, const plm_option_value *a, const plm_option_value *b);
 void plm_option_value_write(const plm_option *option, const plm_option_value *value, plm_text *out);
 void plm_option_range_write(const plm_option *option, plm_text *out); /* "must be at least 1"; nothing without limits */
 
 /* options.c */
 const char *plm_option_next_word(const char **rest, const char *separators,
-                                 size_t *ret_length);                                /* words of aliases and choices; NULL at the end */
-bool plm_option_is_unset(const plm_option_values *values, const plm_option *option); /* no default, and nobody gave one */
+                                 size_t *ret_length); /* words of aliases and choices; NULL at the end */
+bool plm_option_is_unset(const plm_option_values *values,
+                         const plm_option *option); /* no default, and nobody gave one */
 plm_string_list *plm_option_list(const plm_option_values *values, size_t offset);
 PLM_CHECKED plm_status plm_string_list_append(plm_arena *memory, plm_string_list *list, const char *item);
 /* Set by an option that is known. `subject` begins the messages. */
-PLM_CHECKED plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text, plm_option_source source,
-                                        const char *subject);
-PLM_CHECKED plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_option *option, plm_option_source source);
-/* PLM_E_USAGE with the nearest name or the advice for a foreign one. `spelled` is shown, `dashes` (0, 1, 2) stand before suggestions. */
-plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes, const char *where);
+PLM_CHECKED plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text,
+                                        plm_option_source source, const char *subject);
+PLM_CHECKED plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_option *option,
+                                                   plm_option_source source);
+/* PLM_E_USAGE with the nearest name or the advice for a foreign one. `spelled` is shown, `dashes` (0, 1, 2) stand
+ * before suggestions. */
+plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
+                                   const char *where);
 
-/* options_text.c: how help, man page and completions name an option's value: its `argument`, or one for its type; "" for flags. */
+/* options_text.c: how help, man page and completions name an option's value: its `argument`, or one for its type; ""
+ * for flags. */
 const char *plm_option_argument(const plm_option *option);
 bool plm_option_is_on_by_default(const plm_option *option); /* a flag shown as --[no-]name */
 

@@ -73,7 +73,8 @@ static void put_names(plm_text *out, const plm_option *option) {
   plm_text_append(out, "\n");
 }
 
-static void put_list(plm_text *out, const char *opening, const char *words, const char *separators, const char *before, bool short_too) {
+static void put_list(plm_text *out, const char *opening, const char *words, const char *separators, const char *before,
+                     bool short_too) {
   const char *rest = words, *word, *separator = opening;
   size_t length;
   while ((word = plm_option_next_word(&rest, separators, &length)) != NULL) {
@@ -114,13 +115,15 @@ static void put_options(plm_text *out, const plm_option_table *table) {
   for (size_t i = 0; i < table->count; i++) {
     const char *group = table->options[i].group;
     bool is_first = group != NULL;
-    for (size_t j = 0; j < i && is_first; j++) is_first = table->options[j].group == NULL || strcmp(table->options[j].group, group) != 0;
+    for (size_t j = 0; j < i && is_first; j++)
+      is_first = table->options[j].group == NULL || strcmp(table->options[j].group, group) != 0;
     if (!is_first) continue;
     plm_text_append(out, ".SS \"");
     put(out, group);
     plm_text_append(out, "\"\n");
     for (size_t j = i; j < table->count; j++)
-      if (table->options[j].group != NULL && strcmp(table->options[j].group, group) == 0) put_option(out, &table->options[j]);
+      if (table->options[j].group != NULL && strcmp(table->options[j].group, group) == 0)
+        put_option(out, &table->options[j]);
   }
 }
 
@@ -170,9 +173,10 @@ static void put_environment_and_files(plm_text *out) {
       ".TP\n.B PROTLM_\\fINAME\\fR\nA value for the option \\fB\\-\\-\\fIname\\fR, in capitals, with underscores for dashes: \\fBPROTLM_SEED=7\\fR "
       "is \\fB\\-\\-seed 7\\fR.\nThe command line wins over the environment, the environment over a configuration file.\n");
   put_section(out, "FILES");
-  plm_text_append(out,
-                  ".TP\n.I FILE\\fR of \\fB\\-\\-config\\fR\nA YAML file with one option a line, without the dashes:\n.RS\n.PP\n.nf\n"
-                  "seed: 7\nlearning\\-rate: 4e\\-4\ntrain: [a.fasta, b.fasta.gz]\n.fi\n.RE\n");
+  plm_text_append(
+      out,
+      ".TP\n.I FILE\\fR of \\fB\\-\\-config\\fR\nA YAML file with one option a line, without the dashes:\n.RS\n.PP\n.nf\n"
+      "seed: 7\nlearning\\-rate: 4e\\-4\ntrain: [a.fasta, b.fasta.gz]\n.fi\n.RE\n");
 }
 
 /* "protlm-ckpt-ls", in small letters or capitals. */

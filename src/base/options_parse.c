@@ -51,16 +51,19 @@ static plm_status find_spelled(const scan *s, const char *word, spelling *ret_sp
   spelling *spelled = ret_spelled;
   size_t dashes = word[1] == '-' ? 2 : 1, length = strcspn(word, "=");
   bool is_too_long = length > sizeof spelled->option - 1;
-  snprintf(spelled->option, sizeof spelled->option, "%.*s", (int)(is_too_long ? sizeof spelled->option - 1 : length), word);
+  snprintf(spelled->option, sizeof spelled->option, "%.*s", (int)(is_too_long ? sizeof spelled->option - 1 : length),
+           word);
   spelled->name = spelled->option + dashes;
   spelled->value = word[length] == '=' ? word + length + 1 : NULL;
   spelled->is_negated = false;
   bool is_long = strlen(spelled->name) != 1;
   const plm_option *option = is_long == (dashes == 2) && !is_too_long ? plm_option_find(table, spelled->name) : NULL;
-  if (option == NULL && dashes == 2 && strncmp(spelled->name, "no", 2) == 0 && (spelled->name[2] == '-' || spelled->name[2] == '_')) {
+  if (option == NULL && dashes == 2 && strncmp(spelled->name, "no", 2) == 0 &&
+      (spelled->name[2] == '-' || spelled->name[2] == '_')) {
     const plm_option *flag = plm_option_find(table, spelled->name + 3);
     if (flag != NULL && flag->type != PLM_OPT_FLAG)
-      return plm_hint(plm_fail(PLM_E_USAGE, "unknown option %s", spelled->option), "--%s takes a value: it cannot be negated", flag->name);
+      return plm_hint(plm_fail(PLM_E_USAGE, "unknown option %s", spelled->option),
+                      "--%s takes a value: it cannot be negated", flag->name);
     option = flag;
     spelled->is_negated = flag != NULL;
   }
@@ -80,12 +83,13 @@ static plm_status take_flag(scan *s, const plm_option *option, const spelling *s
   const char *value = spelled->value;
   if (spelled->is_negated) {
     if (value != NULL)
-      return plm_hint(plm_fail(PLM_E_USAGE, "%s=%s: a negated flag takes no value", spelled->option, value), "write --%s=%s", option->name,
-                      value);
+      return plm_hint(plm_fail(PLM_E_USAGE, "%s=%s: a negated flag takes no value", spelled->option, value),
+                      "write --%s=%s", option->name, value);
     return apply_typed(s, option, spelled, "false");
   }
   const char *next = s->next < s->argc ? s->argv[s->next] : "";
-  if (value == NULL && s->values->table->positional == NULL && (strcasecmp(next, "true") == 0 || strcasecmp(next, "false") == 0)) {
+  if (value == NULL && s->values->table->positional == NULL &&
+      (strcasecmp(next, "true") == 0 || strcasecmp(next, "false") == 0)) {
     value = next;
     s->next++;
   }
@@ -95,7 +99,8 @@ static plm_status take_flag(scan *s, const plm_option *option, const spelling *s
 static plm_status take_value(scan *s, const plm_option *option, const spelling *spelled) {
   if (spelled->value != NULL) return apply_typed(s, option, spelled, spelled->value);
   if (s->next >= s->argc)
-    return plm_hint(plm_fail(PLM_E_USAGE, "%s needs a value", spelled->option), "%s %s", spelled->option, plm_option_argument(option));
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s needs a value", spelled->option), "%s %s", spelled->option,
+                    plm_option_argument(option));
   const char *value = s->argv[s->next];
   if (looks_like_option(value))
     return plm_hint(plm_fail(PLM_E_USAGE, "%s needs a value, but %s follows", spelled->option, value),
@@ -103,7 +108,8 @@ static plm_status take_value(scan *s, const plm_option *option, const spelling *
   s->next++;
   PLM_TRY(apply_typed(s, option, spelled, value));
   if (option->type != PLM_OPT_PATHS) return PLM_OK;
-  for (; s->next < s->argc && !looks_like_option(s->argv[s->next]); s->next++) PLM_TRY(apply_typed(s, option, spelled, s->argv[s->next]));
+  for (; s->next < s->argc && !looks_like_option(s->argv[s->next]); s->next++)
+    PLM_TRY(apply_typed(s, option, spelled, s->argv[s->next]));
   return PLM_OK;
 }
 
@@ -115,7 +121,8 @@ static plm_status take_positional(const scan *s, const char *word) {
   }
   plm_string_list *list = plm_option_list(s->values, table->positional_offset);
   if (list->count == 1 && strstr(table->positional, "...") == NULL)
-    return plm_fail(PLM_E_USAGE, "unexpected argument '%s': one %s was given already, '%s'", word, table->positional, list->items[0]);
+    return plm_fail(PLM_E_USAGE, "unexpected argument '%s': one %s was given already, '%s'", word, table->positional,
+                    list->items[0]);
   return plm_string_list_append(s->values->memory, list, word);
 }
 
@@ -151,7 +158,9 @@ static void environment_name(const char *word, size_t length, char ret_name[PLM_
   ret_name[used] = '\0';
 }
 
-static bool is_read(const plm_option *option) { return !option->command_line_only || strcmp(option->name, "config") == 0; }
+static bool is_read(const plm_option *option) {
+  return !option->command_line_only || strcmp(option->name, "config") == 0;
+}
 
 /* An empty variable is one that is not set. */
 static plm_status read_variable(plm_option_values *values, const plm_option *option, const char *word, size_t length) {
@@ -176,12 +185,14 @@ static void warn_of_near_miss(const plm_option_table *table, const char *name, i
     char meant[PLM_LONGEST_OPTION + sizeof prefix];
     if (strlen(name) < 6 || plm_nearest_name(name, &table->options[i].name, 1) == NULL) continue;
     environment_name(table->options[i].name, strlen(table->options[i].name), meant);
-    plm_warn("the environment variable %.*s is no option of protlm %s; did you mean %s?", length, variable, table->command, meant);
+    plm_warn("the environment variable %.*s is no option of protlm %s; did you mean %s?", length, variable,
+             table->command, meant);
     return;
   }
 }
 
-/* A variable that misses an option by a letter is probably a mistake; one that resembles none may belong to another part of protlm. */
+/* A variable that misses an option by a letter is probably a mistake; one that resembles none may belong to another
+ * part of protlm. */
 static void warn_of_variables_without_effect(const plm_option_table *table) {
   for (char *const *entry = environ; *entry != NULL; entry++) {
     char name[PLM_LONGEST_OPTION + 1];
@@ -192,7 +203,8 @@ static void warn_of_variables_without_effect(const plm_option_table *table) {
     if (option == NULL)
       warn_of_near_miss(table, name, length, *entry);
     else if (!is_read(option))
-      plm_warn("the environment variable %.*s has no effect: --%s can only be given on the command line", length, *entry, option->name);
+      plm_warn("the environment variable %.*s has no effect: --%s can only be given on the command line", length,
+               *entry, option->name);
   }
 }
 
@@ -212,7 +224,8 @@ plm_status plm_options_read_environment(plm_option_values *values) {
 
 /* ---- everything ---- */
 
-plm_status plm_options_load(const plm_option_table *table, int argc, char *const *argv, plm_option_values **ret_values) {
+plm_status plm_options_load(const plm_option_table *table, int argc, char *const *argv,
+                            plm_option_values **ret_values) {
   plm_option_values *values;
   plm_status status;
   PLM_TRY(plm_option_values_create(table, &values));

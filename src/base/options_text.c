@@ -73,7 +73,8 @@ static void move_to(page *p, size_t column) {
 typedef enum style { STYLE_HEADING, STYLE_NAME, STYLE_NOTE } style;
 
 static void begin_style(page *p, style s) {
-  static const char *const codes[] = {[STYLE_HEADING] = "\033[1;4m", [STYLE_NAME] = "\033[1m", [STYLE_NOTE] = "\033[2m"};
+  static const char *const codes[] = {
+      [STYLE_HEADING] = "\033[1;4m", [STYLE_NAME] = "\033[1m", [STYLE_NOTE] = "\033[2m"};
   if (p->colour) plm_text_append(&p->text, codes[s]);
 }
 
@@ -215,7 +216,8 @@ static void put_group(page *p, const plm_option_table *table, const char *group)
   put(p, ":");
   end_line(p);
   for (size_t i = 0; i < table->count; i++)
-    if (table->options[i].group != NULL && strcmp(table->options[i].group, group) == 0) put_option(p, &table->options[i]);
+    if (table->options[i].group != NULL && strcmp(table->options[i].group, group) == 0)
+      put_option(p, &table->options[i]);
 }
 
 /* A command too long for the page goes on after a backslash, as it would in a shell. */
@@ -264,7 +266,13 @@ static void put_examples(page *p, const char *examples) {
 }
 
 plm_status plm_options_help(const plm_option_table *table, int width, bool colour, char **ret_text) {
-  page p = {.width = (size_t)(width <= 0 ? 80 : width > WIDEST ? WIDEST : width < NARROWEST ? NARROWEST : width), .colour = colour};
+  page p = {
+      .width = (size_t)(width <= 0          ? 80
+                        : width > WIDEST    ? WIDEST
+                        : width < NARROWEST ? NARROWEST
+                                            : width),
+      .colour = colour,
+  };
   put(&p, "protlm ");
   put(&p, table->command);
   put(&p, ":");
@@ -360,7 +368,8 @@ plm_status plm_options_config(const plm_option_values *values, bool with_sources
   plm_text out = {0};
   size_t longest = 0;
   for (size_t i = 0; i < table->count; i++)
-    if (!table->options[i].command_line_only && strlen(table->options[i].name) > longest) longest = strlen(table->options[i].name);
+    if (!table->options[i].command_line_only && strlen(table->options[i].name) > longest)
+      longest = strlen(table->options[i].name);
   plm_text_printf(&out, "# protlm %s: use it with --config\n", table->command);
   for (size_t i = 0; i < table->count; i++) {
     const plm_option *option = &table->options[i];

@@ -10,13 +10,16 @@
 
 /* ---- limits ---- */
 
-static bool has_min(const plm_option *o) { return (o->min != 0 || o->max != 0 || o->exclusive_min || o->exclusive_max) && !isinf(o->min); }
+static bool has_min(const plm_option *o) {
+  return (o->min != 0 || o->max != 0 || o->exclusive_min || o->exclusive_max) && !isinf(o->min);
+}
 static bool has_max(const plm_option *o) { return (o->max != 0 || o->min < 0 || o->exclusive_max) && !isinf(o->max); }
 
 static void write_limit(const plm_option *option, const char *words, double limit, plm_text *out) {
   char number[PLM_NUMBER_TEXT];
   bool is_size = option->type == PLM_OPT_SIZE && fabs(limit) < 0x1p62;
-  plm_text_printf(out, "%s %s", words, is_size ? plm_bytes_text((int64_t)limit, number) : plm_number_text(limit, number));
+  plm_text_printf(out, "%s %s", words,
+                  is_size ? plm_bytes_text((int64_t)limit, number) : plm_number_text(limit, number));
   if (option->type == PLM_OPT_DURATION) plm_text_append(out, " s");
 }
 
@@ -71,7 +74,8 @@ static bool parse_digits(const char *text, const char **ret_end, int64_t *ret_va
 
 static plm_status parse_int(const char *text, const char *subject, int64_t *ret_value) {
   const char *end = text + (*text == '-' || *text == '+');
-  if (*end == '\0' || strspn(end, "0123456789") != strlen(end)) return plm_fail(PLM_E_USAGE, "%s: must be a whole number", subject);
+  if (*end == '\0' || strspn(end, "0123456789") != strlen(end))
+    return plm_fail(PLM_E_USAGE, "%s: must be a whole number", subject);
   if (!parse_digits(text, &end, ret_value)) return plm_fail(PLM_E_USAGE, "%s: the number is too large", subject);
   return PLM_OK;
 }
@@ -115,9 +119,11 @@ static plm_status parse_count(const char *text, bool is_size, const char *subjec
 static plm_status parse_number(const char *text, const char *subject, double *ret_value) {
   const char *end = text;
   if (plm_number_parse(text, &end, ret_value) && *end == '\0') return PLM_OK;
-  bool is_number = *text != '\0' && strspn(text, "+-0123456789.eE") == strlen(text) && strpbrk(text, "eE0123456789") != NULL;
+  bool is_number =
+      *text != '\0' && strspn(text, "+-0123456789.eE") == strlen(text) && strpbrk(text, "eE0123456789") != NULL;
   char *tail;
-  if (is_number && !isfinite(strtod(text, &tail)) && *tail == '\0') return plm_fail(PLM_E_USAGE, "%s: the number is too large", subject);
+  if (is_number && !isfinite(strtod(text, &tail)) && *tail == '\0')
+    return plm_fail(PLM_E_USAGE, "%s: the number is too large", subject);
   return plm_fail(PLM_E_USAGE, "%s: must be a number", subject);
 }
 
@@ -177,7 +183,8 @@ static plm_status parse_choice(const plm_option *option, const char *text, const
   return nearest != NULL ? plm_hint(status, "did you mean %s?", nearest) : status;
 }
 
-/* Texts go into JSON and YAML, which hold nothing but UTF-8. An empty path is an unset shell variable; an empty string means none. */
+/* Texts go into JSON and YAML, which hold nothing but UTF-8. An empty path is an unset shell variable; an empty string
+ * means none. */
 static plm_status parse_string(const plm_option *option, const char *text, const char *subject, plm_arena *memory,
                                const char **ret_string) {
   size_t length = strlen(text);
@@ -185,7 +192,8 @@ static plm_status parse_string(const plm_option *option, const char *text, const
     used = plm_utf8_length(text + i, length - i);
     if (used == 0) return plm_fail(PLM_E_USAGE, "%s: must be UTF-8 text", subject);
   }
-  if (length == 0 && option->type != PLM_OPT_STRING) return plm_fail(PLM_E_USAGE, "%s: the file name is empty", subject);
+  if (length == 0 && option->type != PLM_OPT_STRING)
+    return plm_fail(PLM_E_USAGE, "%s: the file name is empty", subject);
   *ret_string = NULL;
   return length > 0 ? plm_arena_strdup(memory, text, ret_string) : PLM_OK;
 }

@@ -1,5 +1,5 @@
-/* parallel.c - plm_parallel_for over OpenMP, or over a pool of our own (no OpenMP, or PLM_PTHREAD_POOL for the thread sanitizer,
- * which cannot see into libgomp). */
+/* parallel.c - plm_parallel_for over OpenMP, or over a pool of our own (no OpenMP, or PLM_PTHREAD_POOL for the thread
+ * sanitizer, which cannot see into libgomp). */
 #include "base/parallel.h"
 
 #include <limits.h>
@@ -42,7 +42,8 @@ static void work(const plm_pool *pool, job *j, int worker, int workers) {
   active_pool = NULL;
 }
 
-/* A loop inside a loop runs whole on the worker that meets it, under that worker's number: scratch memory kept per worker stays its own. */
+/* A loop inside a loop runs whole on the worker that meets it, under that worker's number: scratch memory kept per
+ * worker stays its own. */
 static void run_nested(const plm_pool *pool, job *j) {
   int worker = pool == active_pool ? active_worker : 0;
   if (j->range != NULL) {
@@ -82,7 +83,8 @@ struct plm_pool {
 const char *plm_pool_kind(void) { return "OpenMP"; }
 int plm_pool_most_threads(void) { return omp_get_max_active_levels() < 1 ? 1 : omp_get_thread_limit(); }
 
-/* Our loops would do every piece with any team, but oneDNN computes wrong products in a smaller one than it was promised. */
+/* Our loops would do every piece with any team, but oneDNN computes wrong products in a smaller one than it was
+ * promised. */
 static plm_status check_team(int started, int wanted) {
   if (started == wanted) return PLM_OK;
   return plm_hint(plm_fail(PLM_E_RESOURCE, "OpenMP starts only %d of %d threads", started, wanted),
@@ -92,7 +94,8 @@ static plm_status check_team(int started, int wanted) {
 plm_status plm_pool_create(int threads, plm_pool **ret_pool) {
   PLM_ASSERT(threads >= 1);
   omp_set_dynamic(0);
-  /* The first region starts the threads. They inherit our mask, so that signals come to the thread that waits for them. */
+  /* The first region starts the threads. They inherit our mask, so that signals come to the thread that waits for them.
+   * */
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -113,7 +116,8 @@ static void dispatch(plm_pool *pool, job *j) {
   int workers = pool->threads;
   /* Should OpenMP give fewer threads than it did at first, every piece is done all the same. */
 #pragma omp parallel num_threads(workers)
-  for (int worker = omp_get_thread_num(); worker < workers; worker += omp_get_num_threads()) work(pool, j, worker, workers);
+  for (int worker = omp_get_thread_num(); worker < workers; worker += omp_get_num_threads())
+    work(pool, j, worker, workers);
 }
 
 #else

@@ -1,12 +1,12 @@
 /* parallel.h - the only way to run on several cores.
  *
- * Two forms. A *range* loop splits 0..n-1 into one contiguous piece a worker, always the same way for the same n and thread count, so
- * partial sums kept per worker and added in worker order are repeatable. A *task* loop hands out indices as workers come free; use it
- * where each task writes its own output only, so that who did it cannot matter.
+ * Two forms. A *range* loop splits 0..n-1 into one contiguous piece a worker, always the same way for the same n and
+ * thread count, so partial sums kept per worker and added in worker order are repeatable. A *task* loop hands out
+ * indices as workers come free; use it where each task writes its own output only, so that who did it cannot matter.
  *
- * Release builds use OpenMP when the compiler has it; otherwise, and under the thread sanitizer, a pool of pthreads. Loops don't nest:
- * a loop started inside a loop runs whole on the calling worker, under its number. One thread at a time starts loops on a pool; each has
- * its own. Signals are blocked in pool threads.
+ * Release builds use OpenMP when the compiler has it; otherwise, and under the thread sanitizer, a pool of pthreads.
+ * Loops don't nest: a loop started inside a loop runs whole on the calling worker, under its number. One thread at a
+ * time starts loops on a pool; each has its own. Signals are blocked in pool threads.
  */
 #ifndef PLM_BASE_PARALLEL_H
 #define PLM_BASE_PARALLEL_H

@@ -1,12 +1,14 @@
-/* rng.h - counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+/* rng.h - counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2,
+ * 3").
  *
- * There is no generator state anywhere in protlm. A random number is a pure function of (seed, stream, a, b, c): who needs one says
- * what it is for, and gets the same one in any process, thread, rank, batch or restart.
+ * There is no generator state anywhere in protlm. A random number is a pure function of (seed, stream, a, b, c): who
+ * needs one says what it is for, and gets the same one in any process, thread, rank, batch or restart.
  *
  *   key     = seed (64 bits), mixed with the stream
  *   counter = a (64 bits), b (32 bits), c (32 bits); what they mean is fixed per stream below
  *
- * This list is part of the promise that batches can be reproduced (stream_version in checkpoints). Append; never renumber.
+ * This list is part of the promise that batches can be reproduced (stream_version in checkpoints). Append; never
+ * renumber.
  */
 #ifndef PLM_BASE_RNG_H
 #define PLM_BASE_RNG_H

@@ -7,7 +7,8 @@ enum { LONGEST = 64 };
 
 static int smaller(int a, int b) { return a < b ? a : b; }
 
-/* Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours, each 1. Three rows of the table suffice. */
+/* Optimal string alignment: insertions, deletions, substitutions and swaps of neighbours, each 1. Three rows of the
+ * table suffice. */
 static int edit_distance(const char *a, int a_length, const char *b, int b_length) {
   int rows[3][LONGEST + 1];
   int *before = rows[0], *above = rows[1], *row = rows[2];

@@ -20,7 +20,8 @@ static int count_allowed_cpus(void) {
   enum { MOST_CPUS = 1 << 16 };
   int count = 0;
   cpu_set_t *set = CPU_ALLOC(MOST_CPUS);
-  if (set != NULL && sched_getaffinity(0, CPU_ALLOC_SIZE(MOST_CPUS), set) == 0) count = CPU_COUNT_S(CPU_ALLOC_SIZE(MOST_CPUS), set);
+  if (set != NULL && sched_getaffinity(0, CPU_ALLOC_SIZE(MOST_CPUS), set) == 0)
+    count = CPU_COUNT_S(CPU_ALLOC_SIZE(MOST_CPUS), set);
   CPU_FREE(set);
   if (count < 1) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
   return count < 1 ? 1 : count;
@@ -64,9 +65,11 @@ void plm_system_read(plm_system *ret_system) {
   char distribution[100] = "";
   if (uname(&kernel) != 0) memset(&kernel, 0, sizeof kernel);
   plm_host_name(s.hostname, sizeof s.hostname);
-  if (!find_value("/proc/cpuinfo", "model name", s.cpu, sizeof s.cpu)) snprintf(s.cpu, sizeof s.cpu, "%.64s", kernel.machine);
+  if (!find_value("/proc/cpuinfo", "model name", s.cpu, sizeof s.cpu))
+    snprintf(s.cpu, sizeof s.cpu, "%.64s", kernel.machine);
   bool is_named = find_value("/etc/os-release", "PRETTY_NAME", distribution, sizeof distribution);
-  snprintf(s.os, sizeof s.os, "%s%s%.32s %.64s, %.32s", distribution, is_named ? ", " : "", kernel.sysname, kernel.release, kernel.machine);
+  snprintf(s.os, sizeof s.os, "%s%s%.32s %.64s, %.32s", distribution, is_named ? ", " : "", kernel.sysname,
+           kernel.release, kernel.machine);
 
   plm_cgroup_limits limits = plm_cgroup_read("");
   if (limits.cpus < s.cpus) s.cpus = (int)ceil(limits.cpus);

@@ -1,4 +1,5 @@
-/* system.h - facts about this machine and process, for `protlm info`, env.json, defaults and messages. Processor time is in clock.h. */
+/* system.h - facts about this machine and process, for `protlm info`, env.json, defaults and messages. Processor time
+ * is in clock.h. */
 #ifndef PLM_BASE_SYSTEM_H
 #define PLM_BASE_SYSTEM_H
 
@@ -7,10 +8,12 @@
 
 typedef struct plm_system {
   char hostname[256];
-  char cpu[128];  /* "AMD EPYC 9R14"; the architecture where the kernel has no name */
-  char os[256];   /* "Debian GNU/Linux 12 (bookworm), Linux 6.1.0, x86_64" */
-  int cpus;       /* that this process may use: affinity, control group, OpenMP's limits; at least 1 */
-  int64_t memory; /* bytes that this process may use: the machine's or the control group's. A fixed number, not what is free now */
+  char cpu[128]; /* "AMD EPYC 9R14"; the architecture where the kernel has no name */
+  char os[256];  /* "Debian GNU/Linux 12 (bookworm), Linux 6.1.0, x86_64" */
+  int cpus;      /* that this process may use: affinity, control group, OpenMP's limits; at least 1 */
+  int64_t
+      /* bytes that this process may use: the machine's or the control group's. A fixed number, not what is free now */
+      memory;
 } plm_system;
 void plm_system_read(plm_system *ret_system);
 

@@ -73,7 +73,10 @@ size_t plm_utf8_length(const char *text, size_t available) {
   const unsigned char *p = (const unsigned char *)text;
   if (available == 0) return 0;
   if (p[0] < 0x80) return 1;
-  size_t length = p[0] >= 0xC2 && p[0] <= 0xDF ? 2 : p[0] >= 0xE0 && p[0] <= 0xEF ? 3 : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4 : 0;
+  size_t length = p[0] >= 0xC2 && p[0] <= 0xDF   ? 2
+                  : p[0] >= 0xE0 && p[0] <= 0xEF ? 3
+                  : p[0] >= 0xF0 && p[0] <= 0xF4 ? 4
+                                                 : 0;
   if (length == 0 || length > available) return 0;
   for (size_t i = 1; i < length; i++)
     if ((p[i] & 0xC0) != 0x80) return 0;
@@ -108,7 +111,8 @@ bool plm_number_parse(const char *text, const char **ret_end, double *ret_value)
   char *end;
   errno = 0;
   double value = strtod_l(text, &end, c_locale());
-  if (!isfinite(value) || (errno == ERANGE && value == 0)) return false; /* ERANGE alone: a subnormal, which is a number */
+  if (!isfinite(value) || (errno == ERANGE && value == 0))
+    return false; /* ERANGE alone: a subnormal, which is a number */
   *ret_end = end;
   *ret_value = value;
   return true;

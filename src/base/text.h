@@ -1,7 +1,7 @@
 /* text.h - building text, and numbers as text and back.
  *
- * A plm_text grows as it is appended to. Its first failure sticks: later appends do nothing and plm_text_take reports it, so code that
- * builds a page of text has one check at the end. Start with `plm_text text = {0};`.
+ * A plm_text grows as it is appended to. Its first failure sticks: later appends do nothing and plm_text_take reports
+ * it, so code that builds a page of text has one check at the end. Start with `plm_text text = {0};`.
  *
  * Numbers are read and written as in the C locale, whatever locale the program runs in.
  */
@@ -26,7 +26,8 @@ void plm_text_append_bytes(plm_text *text, const char *bytes, size_t count);
 void plm_text_repeat(plm_text *text, char character, size_t count);
 void plm_text_printf(plm_text *text, const char *format, ...) PLM_PRINTF(2, 3);
 
-/* Hand over what was built (never NULL on success; free with plm_free) and start afresh; or free everything and say what failed. */
+/* Hand over what was built (never NULL on success; free with plm_free) and start afresh; or free everything and say
+ * what failed. */
 PLM_CHECKED plm_status plm_text_take(plm_text *text, char **ret_text);
 void plm_text_free(plm_text *text);
 
@@ -35,12 +36,13 @@ size_t plm_utf8_length(const char *text, size_t available);
 
 enum { PLM_NUMBER_TEXT = 32 }; /* room for any number, and the NUL */
 
-/* `value` with `digits` significant digits (%g); and with the fewest that read back as the same double. Return `ret_text`. */
+/* `value` with `digits` significant digits (%g); and with the fewest that read back as the same double. Return
+ * `ret_text`. */
 const char *plm_number_digits(double value, int digits, char ret_text[PLM_NUMBER_TEXT]);
 const char *plm_number_text(double value, char ret_text[PLM_NUMBER_TEXT]);
 
-/* The decimal number at the start of `text` (no white space, hexadecimal, nan or inf); *ret_end is what follows it. False when there is
- * none or it is beyond the range of a double. */
+/* The decimal number at the start of `text` (no white space, hexadecimal, nan or inf); *ret_end is what follows it.
+ * False when there is none or it is beyond the range of a double. */
 bool plm_number_parse(const char *text, const char **ret_end, double *ret_value);
 
 /* "512 B", "1.50 GiB": three digits and a binary unit. Returns `ret_text`. */

@@ -23,16 +23,19 @@ typedef struct cli_common {
 /* The command's table with the rows of --help, --quiet, --verbose and --no-color behind its own. */
 const plm_option_table *cli_full_table(const plm_command *command);
 
-/* Look for the common options before anything is parsed, so that help works beside mistakes and mistakes are shown as wished. */
+/* Look for the common options before anything is parsed, so that help works beside mistakes and mistakes are shown as
+ * wished. */
 void cli_scan_common(int argc, char **argv, cli_common *ret_common);
 
 /* The common options as parsed with cli_full_table. */
 void cli_read_common(const plm_command *command, const plm_option_values *values, cli_common *common);
 
 /* ---- usage.c: the list of commands ---- */
-const plm_command *cli_find_command(int argc, char **argv, int *ret_words);             /* at the front of argv, one word or two; NULL */
-bool cli_is_group(const char *word);                                                    /* the first word of two-word commands */
-void cli_print_usage(FILE *out, const char *only, const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
+const plm_command *cli_find_command(int argc, char **argv,
+                                    int *ret_words); /* at the front of argv, one word or two; NULL */
+bool cli_is_group(const char *word);                 /* the first word of two-word commands */
+void cli_print_usage(FILE *out, const char *only,
+                     const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
 plm_status cli_unknown_command(int argc, char **argv);
 
 /* Keep idle threads from spinning for long (waiting.c). Does not return when it starts the program over. */

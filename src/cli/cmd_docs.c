@@ -1,5 +1,6 @@
-/* cmd_docs.c - `protlm generate-docs [FILE]`: man pages, completions and docs/options.md, made from the option tables. Not in the list of
- * commands: tools/generate_docs.sh calls it, and a test compares what it makes with the committed files. */
+/* cmd_docs.c - `protlm generate-docs [FILE]`: man pages, completions and docs/options.md, made from the option tables.
+ * Not in the list of commands: tools/generate_docs.sh calls it, and a test compares what it makes with the committed
+ * files. */
 #include <string.h>
 
 #include "cli/cli.h"
@@ -81,13 +82,15 @@ static void put_option_row(const plm_option *option) {
     printf("`%s`", option->default_value);
   fputs(" | ", stdout);
   put_cell(option->help);
-  for (const char *c = option->choices == NULL ? "" : option->choices, *separator = " (one of "; *c != '\0'; separator = ", ") {
+  for (const char *c = option->choices == NULL ? "" : option->choices, *separator = " (one of "; *c != '\0';
+       separator = ", ") {
     size_t length = strcspn(c, "|");
     printf("%s`%.*s`", separator, (int)length, c);
     c += length + (c[length] == '|');
     if (*c == '\0') putchar(')');
   }
-  for (const char *c = option->aliases == NULL ? "" : option->aliases, *separator = "; also "; *c != '\0'; separator = ", ") {
+  for (const char *c = option->aliases == NULL ? "" : option->aliases, *separator = "; also "; *c != '\0';
+       separator = ", ") {
     size_t length = strcspn(c, " ");
     printf("%s`%s%.*s`", separator, length == 1 ? "-" : "--", (int)length, c);
     c += length + (c[length] == ' ');
@@ -103,7 +106,8 @@ static void put_table(const plm_option_table *table) {
   for (size_t i = 0; i < table->count; i++) {
     const plm_option *option = &table->options[i];
     if (option->group == NULL || strcmp(option->group, "General") == 0) continue;
-    if (strcmp(option->group, group) != 0) printf("\n**%s**\n\n| option | default | what it does |\n|---|---|---|\n", option->group);
+    if (strcmp(option->group, group) != 0)
+      printf("\n**%s**\n\n| option | default | what it does |\n|---|---|---|\n", option->group);
     group = option->group;
     put_option_row(option);
   }

@@ -1,4 +1,5 @@
-/* cmd_train.c - `protlm train`: the progress bar, one line an interval when there is no terminal, and the closing block. */
+/* cmd_train.c - `protlm train`: the progress bar, one line an interval when there is no terminal, and the closing
+ * block. */
 #define _GNU_SOURCE
 #include <math.h>
 #include <string.h>
@@ -67,9 +68,9 @@ static void compose(const plm_progress *p, int width, char *line, size_t bytes) 
 /* One line an interval for files and schedulers' logs: fixed words, easy to grep. */
 static void print_line(const plm_progress *p) {
   char eta[32], rate[32];
-  fprintf(stderr, "step %lld/%lld epoch %.2f loss %.4f ppl %.2f lr %.3e gnorm %.3f res/s %s wait %.1f%% eta %s\n", (long long)p->step,
-          (long long)p->max_steps, p->epoch, p->loss, p->perplexity, p->learning_rate, p->grad_norm, cli_count(p->residues_per_s, rate),
-          100 * p->data_wait, cli_duration(p->eta, eta));
+  fprintf(stderr, "step %lld/%lld epoch %.2f loss %.4f ppl %.2f lr %.3e gnorm %.3f res/s %s wait %.1f%% eta %s\n",
+          (long long)p->step, (long long)p->max_steps, p->epoch, p->loss, p->perplexity, p->learning_rate, p->grad_norm,
+          cli_count(p->residues_per_s, rate), 100 * p->data_wait, cli_duration(p->eta, eta));
 }
 
 static void on_step(void *user, const plm_progress *progress) {
@@ -108,15 +109,16 @@ static const char *headline(const plm_train_result *r) {
 }
 
 static void print_quality(const plm_train_result *r) {
-  if (isfinite(r->final_loss)) printf("  training loss        %.4f (perplexity %.2f)\n", r->final_loss, exp(r->final_loss));
+  if (isfinite(r->final_loss))
+    printf("  training loss        %.4f (perplexity %.2f)\n", r->final_loss, exp(r->final_loss));
   if (!isfinite(r->final_eval_loss)) return;
   printf("  evaluation loss      %.4f (perplexity %.2f)\n", r->final_eval_loss, r->final_eval_perplexity);
   if (!isfinite(r->final_eval_perplexity_masked)) return;
-  printf("  on <mask> rows       perplexity %.2f; amino-acid frequencies alone give %.2f\n", r->final_eval_perplexity_masked,
-         r->baseline_frequency_masked);
+  printf("  on <mask> rows       perplexity %.2f; amino-acid frequencies alone give %.2f\n",
+         r->final_eval_perplexity_masked, r->baseline_frequency_masked);
   if (r->gain_masked_se > 0)
-    printf("                       %s by %.4f nats, %.1f standard errors\n", r->gain_masked >= 0 ? "better" : "worse", fabs(r->gain_masked),
-           fabs(r->gain_masked) / r->gain_masked_se);
+    printf("                       %s by %.4f nats, %.1f standard errors\n", r->gain_masked >= 0 ? "better" : "worse",
+           fabs(r->gain_masked), fabs(r->gain_masked) / r->gain_masked_se);
   if (r->best_step >= 0 && isfinite(r->best_eval_loss))
     printf("  best evaluation      %.4f at step %lld\n", r->best_eval_loss, (long long)r->best_step);
 }
@@ -127,11 +129,14 @@ static void print_work(const plm_train_result *r) {
   printf("  steps                %lld of %lld", (long long)r->step, (long long)r->max_steps);
   if (r->first_step > 0) printf(" (this start from %lld)", (long long)r->first_step);
   printf("\n");
-  if (r->skipped_updates > 0) printf("  skipped updates      %lld (loss or gradients not finite)\n", (long long)r->skipped_updates);
+  if (r->skipped_updates > 0)
+    printf("  skipped updates      %lld (loss or gradients not finite)\n", (long long)r->skipped_updates);
   if (r->residues > 0)
-    printf("  residues trained on  %s at %s/s, in %s; %.1f%% of it waiting for data\n", cli_count((double)r->residues, residues),
-           cli_count(r->residues_per_s, rate), cli_duration(r->seconds, time), 100 * r->data_wait);
-  if (getrusage(RUSAGE_SELF, &usage) == 0) printf("  peak memory          %s\n", cli_bytes((double)usage.ru_maxrss * 1024, memory));
+    printf("  residues trained on  %s at %s/s, in %s; %.1f%% of it waiting for data\n",
+           cli_count((double)r->residues, residues), cli_count(r->residues_per_s, rate), cli_duration(r->seconds, time),
+           100 * r->data_wait);
+  if (getrusage(RUSAGE_SELF, &usage) == 0)
+    printf("  peak memory          %s\n", cli_bytes((double)usage.ru_maxrss * 1024, memory));
 }
 
 /* Paths as a shell would want them typed. */
@@ -174,7 +179,8 @@ static void print_closing(const plm_train_result *r) {
   printf("\n");
   if (r->checkpoint[0] != '\0') printf("  checkpoint           %s\n", r->checkpoint);
   if (r->outcome == PLM_TRAIN_STOPPED)
-    printf("  to go on             the same command again%s\n", r->checkpoint[0] != '\0' ? ": it continues from this checkpoint" : "");
+    printf("  to go on             the same command again%s\n",
+           r->checkpoint[0] != '\0' ? ": it continues from this checkpoint" : "");
   else
     print_results(r);
 }

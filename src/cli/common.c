@@ -1,5 +1,5 @@
-/* common.c - the options every command takes: rows laid behind those of the command's own table, so that parsing, help, man pages and
- * completions see one table, and fields laid behind its struct. */
+/* common.c - the options every command takes: rows laid behind those of the command's own table, so that parsing, help,
+ * man pages and completions see one table, and fields laid behind its struct. */
 #include "cli/cli.h"
 
 #include <stddef.h>
@@ -11,10 +11,10 @@ typedef struct common_fields {
 
 enum { GENERAL_ROWS = 4, MOST_ROWS = 128, MOST_TABLES = 32 };
 
-#define GENERAL_FLAG(words, short_name, field, sentence)                                                                      \
-  {                                                                                                                           \
-    .name = words, .aliases = short_name, .type = PLM_OPT_FLAG, .offset = offsetof(common_fields, field), .group = "General", \
-    .help = sentence, .command_line_only = true                                                                               \
+#define GENERAL_FLAG(words, short_name, field, sentence)                                                  \
+  {                                                                                                       \
+    .name = words, .aliases = short_name, .type = PLM_OPT_FLAG, .offset = offsetof(common_fields, field), \
+    .group = "General", .help = sentence, .command_line_only = true                                       \
   }
 
 static const plm_option general[GENERAL_ROWS] = {

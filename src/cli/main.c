@@ -11,8 +11,8 @@
 #include "protlm/log.h"
 #include "protlm/lost_file.h"
 
-/* Where standard input, output or error is closed (`2>&-`), the next file to be opened would get its number, and what is printed would go
- * into that file: into log.jsonl. Something stands in, on which every read and write fails. */
+/* Where standard input, output or error is closed (`2>&-`), the next file to be opened would get its number, and what
+ * is printed would go into that file: into log.jsonl. Something stands in, on which every read and write fails. */
 static void hold_standard_files(void) {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
@@ -49,7 +49,8 @@ static bool wants_config(const plm_option_values *values) {
   return option != NULL && *(const bool *)((const char *)values->options + option->offset);
 }
 
-static plm_status run_with(const plm_command *command, const plm_option_values *values, cli_common *common, cli_terminal *terminal) {
+static plm_status run_with(const plm_command *command, const plm_option_values *values, cli_common *common,
+                           cli_terminal *terminal) {
   cli_read_common(command, values, common);
   cli_terminal_open(common, terminal);
   if (wants_config(values)) return print_config(values);
@@ -58,7 +59,8 @@ static plm_status run_with(const plm_command *command, const plm_option_values *
   return command->run(values, &output);
 }
 
-static plm_status run_command(const plm_command *command, int argc, char **argv, cli_common *common, cli_terminal *terminal) {
+static plm_status run_command(const plm_command *command, int argc, char **argv, cli_common *common,
+                              cli_terminal *terminal) {
   if (common->help) return print_help(command, terminal);
   plm_option_values *values;
   PLM_TRY(plm_options_load(cli_full_table(command), argc, argv, &values));
@@ -101,7 +103,8 @@ static plm_status run_without_command(int argc, char **argv, const cli_common *c
   return cli_unknown_command(argc, argv);
 }
 
-/* Results that did not reach stdout are a failure too (full disk), except into a closed pipe, which was the reader's wish. */
+/* Results that did not reach stdout are a failure too (full disk), except into a closed pipe, which was the reader's
+ * wish. */
 static plm_status finish_stdout(plm_status status) {
   if (fflush(stdout) != 0 && stdout_failure == 0) stdout_failure = errno;
   if (ferror(stdout) && stdout_failure == 0) stdout_failure = EIO;

@@ -25,7 +25,8 @@ static int terminal_width(int fd) {
 
 void cli_terminal_open(const cli_common *common, cli_terminal *ret_terminal) {
   const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
-  bool plain = common->no_color || (no_color != NULL && *no_color != '\0') || (term != NULL && strcmp(term, "dumb") == 0);
+  bool plain =
+      common->no_color || (no_color != NULL && *no_color != '\0') || (term != NULL && strcmp(term, "dumb") == 0);
   bool live = isatty(STDERR_FILENO) && !(term != NULL && strcmp(term, "dumb") == 0);
   *ret_terminal = (cli_terminal){
       .live = live && !common->quiet,
@@ -55,7 +56,10 @@ static void sink(void *user, plm_log_level level, const char *line) {
   const cli_terminal *t = &screen.terminal;
   if (screen.shown[0] != '\0') fputs("\r\033[K", stderr);
   const char *label = level == PLM_LOG_WARN ? "warning: " : level == PLM_LOG_ERROR ? "error: " : "";
-  const char *style = level == PLM_LOG_WARN ? "\033[33m" : level == PLM_LOG_ERROR ? "\033[31m" : level >= PLM_LOG_DEBUG ? "\033[2m" : "";
+  const char *style = level == PLM_LOG_WARN    ? "\033[33m"
+                      : level == PLM_LOG_ERROR ? "\033[31m"
+                      : level >= PLM_LOG_DEBUG ? "\033[2m"
+                                               : "";
   fprintf(stderr, "%s%s%s%s\n", *style ? cli_style(t, style) : "", label, line, *style ? cli_style(t, "\033[0m") : "");
   if (screen.shown[0] != '\0') fputs(screen.shown, stderr);
   fflush(stderr);
@@ -73,11 +77,12 @@ void cli_log_open(const cli_terminal *terminal, const cli_common *common) {
 void cli_print_error(const cli_terminal *terminal, plm_status status) {
   cli_status_line(NULL);
   const char *message = plm_error_message(), *hint = plm_error_hint();
-  fprintf(stderr, "%sprotlm: %s:%s %s\n", cli_style(terminal, "\033[1;31m"), plm_status_name(status), cli_style(terminal, "\033[0m"),
-          *message ? message : "no message");
+  fprintf(stderr, "%sprotlm: %s:%s %s\n", cli_style(terminal, "\033[1;31m"), plm_status_name(status),
+          cli_style(terminal, "\033[0m"), *message ? message : "no message");
   if (*hint) fprintf(stderr, "%s  try:%s %s\n", cli_style(terminal, "\033[1m"), cli_style(terminal, "\033[0m"), hint);
   if (status == PLM_E_BUG)
-    fprintf(stderr, "This is a defect of protlm, not of your data. Please report it with these lines:\n%s", plm_error_trace());
+    fprintf(stderr, "This is a defect of protlm, not of your data. Please report it with these lines:\n%s",
+            plm_error_trace());
   else if (plm_log_get_level() >= PLM_LOG_DEBUG)
     fprintf(stderr, "%s", plm_error_trace());
 }

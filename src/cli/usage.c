@@ -46,7 +46,8 @@ static void list_commands(FILE *out, const char *only, const char *bold, const c
   const char *heading = "";
   for (int i = 0; i < count; i++) {
     if (only != NULL && !is_in_group(&commands[i], only)) continue;
-    if (only == NULL && strcmp(heading, commands[i].heading) != 0) fprintf(out, "\n%s%s:%s\n", bold, commands[i].heading, plain);
+    if (only == NULL && strcmp(heading, commands[i].heading) != 0)
+      fprintf(out, "\n%s%s:%s\n", bold, commands[i].heading, plain);
     heading = commands[i].heading;
     fprintf(out, "  %-16s %s\n", commands[i].name, commands[i].options()->summary);
   }
@@ -61,8 +62,8 @@ void cli_print_usage(FILE *out, const char *only, const cli_terminal *terminal) 
     fprintf(out, "\n`protlm %s <what> --help` explains each.\n", only);
     return;
   }
-  fprintf(out, "protlm %s: train protein language models, without Python.\n\n%sUsage:%s protlm <command> [options]\n", PLM_VERSION, bold,
-          plain);
+  fprintf(out, "protlm %s: train protein language models, without Python.\n\n%sUsage:%s protlm <command> [options]\n",
+          PLM_VERSION, bold, plain);
   list_commands(out, NULL, bold, plain);
   fprintf(out,
           "\n`protlm <command> --help` explains a command and its options; --version, --quiet,\n"

@@ -1,9 +1,10 @@
 /* waiting.c - how idle threads wait, which has to be settled before the OpenMP runtime is loaded.
  *
- * GNU's runtime lets a thread that has nothing to do spin for milliseconds before it sleeps. That is right on a machine of one's own and
- * ruinous on a shared one: with five other processes on two cores, a training step took four times as long (docs/performance.md). A spin
- * of some tens of microseconds costs an idle machine nothing and loses little on a busy one. The runtime reads its setting when it is
- * loaded, before main, and the matrix library loads it too; so the program sets the variable and starts itself over, once. */
+ * GNU's runtime lets a thread that has nothing to do spin for milliseconds before it sleeps. That is right on a machine
+ * of one's own and ruinous on a shared one: with five other processes on two cores, a training step took four times as
+ * long (docs/performance.md). A spin of some tens of microseconds costs an idle machine nothing and loses little on a
+ * busy one. The runtime reads its setting when it is loaded, before main, and the matrix library loads it too; so the
+ * program sets the variable and starts itself over, once. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,8 @@
-/* alphabet.h - letters to token ids and back, one table a model family (model_spec 3.2), and what is done with odd letters.
+/* alphabet.h - letters to token ids and back, one table a model family (model_spec 3.2), and what is done with odd
+ * letters.
  *
- * Token index = residue index + 1: one letter is always one token, unlike HF's slow tokeniser (see --hf-exact in the spec).
+ * Token index = residue index + 1: one letter is always one token, unlike HF's slow tokeniser (see --hf-exact in the
+ * spec).
  */
 #ifndef PLM_DATA_ALPHABET_H
 #define PLM_DATA_ALPHABET_H
@@ -39,11 +41,12 @@ bool plm_alphabet_is_letter(int c);
 /* From the words of --lowercase (upper, x) and --on-invalid (error, x, skip); NULL or another word is the default. */
 plm_alphabet_policy plm_alphabet_policy_from_words(const char *lowercase, const char *on_invalid);
 
-/* 256 entries: letter -> id under a policy. J, internal '*', and every letter without a token become X. -1: not allowed (error/skip). */
+/* 256 entries: letter -> id under a policy. J, internal '*', and every letter without a token become X. -1: not allowed
+ * (error/skip). */
 void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, int32_t map[256]);
 
-/* One line per kind of substitution, from a letter histogram ("25,507 lower-case residues read as upper case", "2 '*' inside sequences
- * read as X"), handed to `line`. */
+/* One line per kind of substitution, from a letter histogram ("25,507 lower-case residues read as upper case", "2 '*'
+ * inside sequences read as X"), handed to `line`. */
 void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, const int64_t histogram[256],
                          void (*line)(void *user, const char *text), void *user);
 

@@ -1,7 +1,7 @@
 /* dataset.c - opening sequences: a packed file as it is, or one that is found in a cache, or one that is made now.
  *
- * Read plm_dataset_open at the end first. Chapters: sequence_file.c, fasta.c, hdf5_file.c, hdf5_process.c (reading), sequence_sink.c
- * (letters), plmd_write.c, plmd_read.c (the packed form), dataset_cache.c (where it lies).
+ * Read plm_dataset_open at the end first. Chapters: sequence_file.c, fasta.c, hdf5_file.c, hdf5_process.c (reading),
+ * sequence_sink.c (letters), plmd_write.c, plmd_read.c (the packed form), dataset_cache.c (where it lies).
  */
 #include "data/dataset.h"
 
@@ -29,8 +29,8 @@ typedef struct opening {
 static plm_status nothing_left(const opening *o, const plm_packed_file_dropped *dropped) {
   char count[PLM_NUMBER_TEXT];
   if (dropped->skipped_invalid > 0)
-    return plm_fail(PLM_E_INPUT, "%s: no sequence is left: %s were left out for characters that are no amino acids", o->words,
-                    plm_count_text(dropped->skipped_invalid, count));
+    return plm_fail(PLM_E_INPUT, "%s: no sequence is left: %s were left out for characters that are no amino acids",
+                    o->words, plm_count_text(dropped->skipped_invalid, count));
   if (dropped->empty > 0)
     return plm_fail(PLM_E_INPUT, "%s: no sequence: all %s records are empty (names without residues)", o->words,
                     plm_count_text(dropped->empty, count));
@@ -58,10 +58,12 @@ static plm_status check_unchanged(const opening *o) {
   plm_cache_key now;
   PLM_TRY(plm_cache_key_of(o->options, &now));
   if (!o->key.cacheable || now.key == o->key.key) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: changed while it was read", o->words), "run again when nothing writes to it any more");
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: changed while it was read", o->words),
+                  "run again when nothing writes to it any more");
 }
 
-/* Fill the packed file at `temporary`, whose writer is open, and give it its name; without a cache it is opened and loses its name. */
+/* Fill the packed file at `temporary`, whose writer is open, and give it its name; without a cache it is opened and
+ * loses its name. */
 static plm_status make(const opening *o, plm_packed_file_writer *writer, const char *temporary, const char *path,
                        plm_dataset **ret_dataset) {
   plm_packed_file_dropped dropped;
@@ -140,13 +142,15 @@ static plm_status make_somewhere(const opening *o, plm_dataset **ret_dataset) {
 
 /* ---- finding ---- */
 
-/* Reads the residues once. Above this size that would hold up every start, and only the structure has been looked at. */
+/* Reads the residues once. Above this size that would hold up every start, and only the structure has been looked at.
+ * */
 static plm_status check_content(const plm_dataset *dataset) {
   const size_t most = (size_t)1 << 30;
   return dataset->file.bytes <= most ? plm_dataset_verify(dataset) : PLM_OK;
 }
 
-/* Sets *ret_dataset if this directory holds an up-to-date packed form. What is there and cannot be used is a reason to make it anew. */
+/* Sets *ret_dataset if this directory holds an up-to-date packed form. What is there and cannot be used is a reason to
+ * make it anew. */
 static plm_status find_in(const opening *o, const char *directory, plm_dataset **ret_dataset) {
   char *path = NULL;
   plm_dataset *found = NULL;
@@ -191,7 +195,8 @@ static plm_status find(const opening *o, plm_dataset **ret_dataset) {
 
 static plm_status join_words(const plm_string_list *paths, char **ret_words) {
   plm_text words = {0};
-  for (size_t i = 0; i < paths->count; i++) plm_text_printf(&words, "%s%s", i > 0 ? ", " : "", plm_sequence_file_words(paths->items[i]));
+  for (size_t i = 0; i < paths->count; i++)
+    plm_text_printf(&words, "%s%s", i > 0 ? ", " : "", plm_sequence_file_words(paths->items[i]));
   return plm_text_take(&words, ret_words);
 }
 
@@ -203,12 +208,15 @@ static plm_status look_at_sources(const plm_string_list *paths, bool *ret_packed
     plm_sequence_format format;
     PLM_TRY(plm_sequence_file_format(paths->items[i], &format));
     if (format == PLM_FORMAT_PLMD && paths->count > 1)
-      return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", paths->items[i]),
-                      "give it alone");
+      return plm_hint(
+          plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", paths->items[i]),
+          "give it alone");
     *ret_packed = format == PLM_FORMAT_PLMD;
     streams += strcmp(paths->items[i], "-") == 0;
   }
-  return streams > 1 ? plm_fail(PLM_E_USAGE, "standard input ('-') is given %d times; it can be read only once", streams) : PLM_OK;
+  return streams > 1
+             ? plm_fail(PLM_E_USAGE, "standard input ('-') is given %d times; it can be read only once", streams)
+             : PLM_OK;
 }
 
 static plm_status open_or_make(opening *o, plm_dataset **ret_dataset) {
@@ -224,7 +232,8 @@ plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **re
   if (options->paths.count == 0) return plm_fail(PLM_E_USAGE, "no sequence file is given");
   PLM_TRY(look_at_sources(&options->paths, &packed));
   PLM_TRY(join_words(&options->paths, &o.words));
-  plm_status status = packed ? plm_packed_file_open(options->paths.items[0], o.words, &dataset) : open_or_make(&o, &dataset);
+  plm_status status =
+      packed ? plm_packed_file_open(options->paths.items[0], o.words, &dataset) : open_or_make(&o, &dataset);
   if (status == PLM_OK && packed) status = check_content(dataset);
   plm_free(o.words);
   if (status == PLM_OK)

@@ -1,17 +1,20 @@
 /* dataset.h - sequences, in the one packed form (.plmd) that everything else reads.
  *
- * FASTA (plain, gzip, bgzf; files, pipes or "-" for standard input) and HDF5 (a dataset `sequences` of strings) are read once and become
- * a .plmd file: memory-mapped, no object per sequence, so 60 million proteins cost 16 bytes of index each, on disk.
+ * FASTA (plain, gzip, bgzf; files, pipes or "-" for standard input) and HDF5 (a dataset `sequences` of strings) are
+ * read once and become a .plmd file: memory-mapped, no object per sequence, so 60 million proteins cost 16 bytes of
+ * index each, on disk.
  *
  *   magic      "PLMDATA1"
- *   residues   the letters as found, case kept, back to back; white space is not kept, and '*' at the very end of a sequence is not a
- *              residue and is dropped (counted in the summary)
+ *   residues   the letters as found, case kept, back to back; white space is not kept, and '*' at the very end of a
+ *              sequence is not a residue and is dropped (counted in the summary)
  *   offsets    u64 [count+1] start of each sequence in `residues`
- *   names      the words after '>' up to the first white space (at most 4,096 bytes), back to back; none for HDF5 (row numbers serve)
+ *   names      the words after '>' up to the first white space (at most 4,096 bytes), back to back; none for HDF5 (row
+ *              numbers serve)
  *   names at   u64 [count+1]
  *   summary    the last 4096 bytes: counts, histogram of the 256 letters, xxh3 of the content, offsets of the sections
  *
- * Little-endian (plmd_format.h). Empty sequences are dropped and counted. Sequence id = index in the file, in input order.
+ * Little-endian (plmd_format.h). Empty sequences are dropped and counted. Sequence id = index in the file, in input
+ * order.
  */
 #ifndef PLM_DATA_DATASET_H
 #define PLM_DATA_DATASET_H
@@ -41,25 +44,29 @@ typedef struct plm_dataset_info {
 } plm_dataset_info;
 
 typedef struct plm_dataset_options {
-  plm_string_list paths;       /* at least one; "-" = standard input; several are read one after the other */
-  const char *cache_directory; /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
-  plm_alphabet_policy policy;  /* only `invalid` matters here (checked while reading) */
-  int threads;                 /* for decompression; >= 1 */
-  bool (*interrupted)(void);   /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
+  plm_string_list paths; /* at least one; "-" = standard input; several are read one after the other */
+  const char *
+      cache_directory; /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
+  plm_alphabet_policy policy; /* only `invalid` matters here (checked while reading) */
+  int threads;                /* for decompression; >= 1 */
+  bool (*interrupted)(
+      void); /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
 } plm_dataset_options;
 
-/* Open the packed form of these files, making it first when it is not cached (cache hit: path + size + mtime in ns of every file, and
- * the policy's `invalid`). A .plmd file, known by its content, is opened directly. Either way sizes, the summary's checksum and all
- * offsets are verified, and up to 1 GiB the content's hash. Concurrent makers of the same cache don't harm each other.
- * What comes by a pipe or standard input is not cached. PLM_E_INPUT names file and line, or says "no sequence" when nothing is left. */
+/* Open the packed form of these files, making it first when it is not cached (cache hit: path + size + mtime in ns of
+ * every file, and the policy's `invalid`). A .plmd file, known by its content, is opened directly. Either way sizes,
+ * the summary's checksum and all offsets are verified, and up to 1 GiB the content's hash. Concurrent makers of the
+ * same cache don't harm each other. What comes by a pipe or standard input is not cached. PLM_E_INPUT names file and
+ * line, or says "no sequence" when nothing is left. */
 PLM_CHECKED plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **ret_dataset);
 void plm_dataset_close(plm_dataset *dataset); /* accepts NULL */
 
 /* Read everything and compare its hash with the one taken when the file was made. PLM_E_INPUT. */
 PLM_CHECKED plm_status plm_dataset_verify(const plm_dataset *dataset);
 
-/* Whether the packed file is still what was opened; costs a look at its size and time, and a reading only after it was written to. To be
- * asked before results of its residues are kept. PLM_E_INPUT. Residues of a file that is overwritten may be any letters meanwhile. */
+/* Whether the packed file is still what was opened; costs a look at its size and time, and a reading only after it was
+ * written to. To be asked before results of its residues are kept. PLM_E_INPUT. Residues of a file that is overwritten
+ * may be any letters meanwhile. */
 PLM_CHECKED plm_status plm_dataset_look_again(plm_dataset *dataset);
 
 /* What was changed or left out on reading, one line each ("3,524 '*' at the end of sequences removed"), for the log. */
@@ -76,11 +83,13 @@ int64_t plm_dataset_length(const plm_dataset *dataset, int64_t id); /* residues,
 /* Name of a sequence into `buffer` (NUL-terminated, cut to fit); the row number when it has none. */
 void plm_dataset_name(const plm_dataset *dataset, int64_t id, char *buffer, size_t bytes);
 
-/* Hash of the upper-cased residues: the same for the same protein in any file, soft-masked or not. Part of the stream (evaluation masks):
- * XXH3-64 of the first 4,096 letters, or, when there are more, carried on by XXH3-64 over the hash so far and the next 4,088. */
+/* Hash of the upper-cased residues: the same for the same protein in any file, soft-masked or not. Part of the stream
+ * (evaluation masks): XXH3-64 of the first 4,096 letters, or, when there are more, carried on by XXH3-64 over the hash
+ * so far and the next 4,088. */
 uint64_t plm_residue_hash(const char *residues, int64_t length);
 
-/* A subset in its own numbering: view[i] -> dataset id, for --eval-fraction. Owns `ids`. The identity view has ids NULL. */
+/* A subset in its own numbering: view[i] -> dataset id, for --eval-fraction. Owns `ids`. The identity view has ids
+ * NULL. */
 typedef struct plm_view {
   const plm_dataset *dataset;
   int64_t count;
@@ -90,10 +99,11 @@ static inline int64_t plm_view_id(const plm_view *view, int64_t i) { return view
 void plm_view_all(const plm_dataset *dataset, plm_view *ret_view);
 void plm_view_free(plm_view *view);
 
-/* Split by the hash of the residues (upper-cased), keyed by seed: identical sequences always fall on one side, whatever the order of the
- * file. `fraction` of the distinct sequences go to evaluation (0 < fraction < 1); both sides non-empty or PLM_E_INPUT. */
-PLM_CHECKED plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed, plm_view *ret_train,
-                                         plm_view *ret_eval);
+/* Split by the hash of the residues (upper-cased), keyed by seed: identical sequences always fall on one side, whatever
+ * the order of the file. `fraction` of the distinct sequences go to evaluation (0 < fraction < 1); both sides non-empty
+ * or PLM_E_INPUT. */
+PLM_CHECKED plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed,
+                                         plm_view *ret_train, plm_view *ret_eval);
 
 /* How many sequences of `eval` stand verbatim (upper-cased) in `train`. */
 PLM_CHECKED plm_status plm_dataset_count_shared(const plm_view *train, const plm_view *eval, int64_t *ret_count);

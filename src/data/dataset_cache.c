@@ -46,7 +46,8 @@ plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *r
       continue;
     }
     plm_text_printf(&names, "%s\n", real);
-    plm_text_printf(&facts, "%lld %lld.%09ld\n", (long long)info.st_size, (long long)info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+    plm_text_printf(&facts, "%lld %lld.%09ld\n", (long long)info.st_size, (long long)info.st_mtim.tv_sec,
+                    info.st_mtim.tv_nsec);
   }
   plm_text_printf(&names, "invalid %d\n", (int)options->policy.invalid);
   plm_text_append(&facts, names.data != NULL ? names.data : "");
@@ -72,11 +73,13 @@ static plm_status from_environment(const char *variable, const char *below, char
   return plm_sprintf(ret_path, "%s%s", value, below);
 }
 
-/* Where anyone may make files, what lies in a directory of somebody else's could be anything: then this one does not apply. */
+/* Where anyone may make files, what lies in a directory of somebody else's could be anything: then this one does not
+ * apply. */
 static plm_status temporary_directory(char **ret_path) {
   const char *value = getenv("TMPDIR");
   struct stat info;
-  PLM_TRY(plm_sprintf(ret_path, "%s/protlm-%lu", value != NULL && value[0] == '/' ? value : "/tmp", (unsigned long)geteuid()));
+  PLM_TRY(plm_sprintf(ret_path, "%s/protlm-%lu", value != NULL && value[0] == '/' ? value : "/tmp",
+                      (unsigned long)geteuid()));
   if (lstat(*ret_path, &info) == 0 && (!S_ISDIR(info.st_mode) || info.st_uid != geteuid())) (*ret_path)[0] = '\0';
   return PLM_OK;
 }
@@ -105,11 +108,12 @@ plm_status plm_cache_prepare(const char *directory, int64_t bytes) {
   int64_t room;
   char needed[PLM_NUMBER_TEXT], free_words[PLM_NUMBER_TEXT];
   PLM_TRY(plm_directory_make(directory));
-  if (access(directory, W_OK | X_OK) != 0) return plm_fail(PLM_E_RESOURCE, "cannot write in %s: %s", directory, strerror(errno));
+  if (access(directory, W_OK | X_OK) != 0)
+    return plm_fail(PLM_E_RESOURCE, "cannot write in %s: %s", directory, strerror(errno));
   PLM_TRY(plm_disk_free(directory, &room));
   if (room >= bytes) return PLM_OK;
-  return plm_fail(PLM_E_RESOURCE, "%s has %s free, and %s or more are needed", directory, plm_bytes_text(room, free_words),
-                  plm_bytes_text(bytes, needed));
+  return plm_fail(PLM_E_RESOURCE, "%s has %s free, and %s or more are needed", directory,
+                  plm_bytes_text(room, free_words), plm_bytes_text(bytes, needed));
 }
 
 /* ---- temporaries: "<name>.tmp-<host>-<pid>-<n>" ---- */
@@ -119,11 +123,12 @@ plm_status plm_cache_temporary(const char *path, char **ret_temporary) {
   char host[65];
   plm_host_name(host, sizeof host);
   /* The time makes it differ from what a process of the same number left behind. */
-  return plm_sprintf(ret_temporary, "%s.tmp-%s-%ld-%llx.%u", path, host, (long)getpid(), (unsigned long long)(plm_clock_wall() * 1e6),
-                     atomic_fetch_add(&counter, 1));
+  return plm_sprintf(ret_temporary, "%s.tmp-%s-%ld-%llx.%u", path, host, (long)getpid(),
+                     (unsigned long long)(plm_clock_wall() * 1e6), atomic_fetch_add(&counter, 1));
 }
 
-/* Its process is gone and it has not been written to for a minute (process numbers may mean something else in a container). */
+/* Its process is gone and it has not been written to for a minute (process numbers may mean something else in a
+ * container). */
 static bool is_left_behind(const char *path, long pid) {
   struct stat info;
   bool gone = pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH;

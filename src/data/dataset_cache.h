@@ -1,7 +1,7 @@
 /* dataset_cache.h - where packed forms are kept, and how one is recognised as belonging to its source files.
  *
- * The file's name comes from the paths and the policy, so a source that changed replaces its old packed form; its summary holds a key of
- * paths, sizes and modification times (ns), so one that is out of date is never used.
+ * The file's name comes from the paths and the policy, so a source that changed replaces its old packed form; its
+ * summary holds a key of paths, sizes and modification times (ns), so one that is out of date is never used.
  */
 #ifndef PLM_DATA_DATASET_CACHE_H
 #define PLM_DATA_DATASET_CACHE_H
@@ -19,8 +19,8 @@ typedef struct plm_cache_key {
 
 PLM_CHECKED plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *ret_key);
 
-/* Candidate `index` for the directory (0, 1, ...); *ret_path is NULL past the last, or allocated. One that does not apply here (a variable
- * that is not set) is an empty string. */
+/* Candidate `index` for the directory (0, 1, ...); *ret_path is NULL past the last, or allocated. One that does not
+ * apply here (a variable that is not set) is an empty string. */
 PLM_CHECKED plm_status plm_cache_directory(const plm_dataset_options *options, int index, char **ret_path);
 
 /* Make the directory if need be; PLM_E_RESOURCE says why nothing of this size can be written there. */

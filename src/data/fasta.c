@@ -1,7 +1,7 @@
 /* fasta.c - FASTA through htslib's bgzf, which reads plain, gzip and bgzf files alike.
  *
- * The text comes in blocks. A line is found by memchr and goes to the sink whole; a line that a block cuts is given in two pieces, which
- * is all the state there is: `place` says what the next byte belongs to.
+ * The text comes in blocks. A line is found by memchr and goes to the sink whole; a line that a block cuts is given in
+ * two pieces, which is all the state there is: `place` says what the next byte belongs to.
  */
 #include <errno.h>
 #include <htslib/bgzf.h>
@@ -42,9 +42,10 @@ static plm_status not_fasta(const fasta *f, const char *text, size_t bytes) {
     return plm_hint(PLM_E_INPUT, "protlm reads FASTA (plain, gzip or bgzip) and HDF5 with a dataset 'sequences'");
   }
   if (c == '@') {
-    plm_fail(PLM_E_INPUT, "%s:%lld: the line starts with '@': this looks like FASTQ (sequencing reads), not FASTA", f->words,
-             (long long)f->line);
-    return plm_hint(PLM_E_INPUT, "protlm needs protein sequences; translate reads first (for example with prodigal after assembly)");
+    plm_fail(PLM_E_INPUT, "%s:%lld: the line starts with '@': this looks like FASTQ (sequencing reads), not FASTA",
+             f->words, (long long)f->line);
+    return plm_hint(PLM_E_INPUT,
+                    "protlm needs protein sequences; translate reads first (for example with prodigal after assembly)");
   }
   if (c == ';') {
     plm_fail(PLM_E_INPUT, "%s:%lld: the line starts with ';': comment lines are not part of the FASTA format", f->words,
@@ -74,12 +75,13 @@ static plm_status start_line(fasta *f, const char *text, size_t bytes, size_t *r
   return PLM_OK;
 }
 
-/* A carriage return belongs before a newline. Alone it ended lines on old Macintoshes: then a whole file is one name. */
+/* A carriage return belongs before a newline. Alone it ended lines on old Macintoshes: then a whole file is one name.
+ * */
 static plm_status check_line_ends(const fasta *f, const char *text, size_t bytes) {
   const char *found = memchr(text, '\r', bytes);
   if (found == NULL || found == text + bytes - 1) return PLM_OK;
-  plm_fail(PLM_E_INPUT, "%s:%lld: a carriage return inside a name's line: the lines end in carriage returns alone", f->words,
-           (long long)f->line);
+  plm_fail(PLM_E_INPUT, "%s:%lld: a carriage return inside a name's line: the lines end in carriage returns alone",
+           f->words, (long long)f->line);
   return plm_hint(PLM_E_INPUT, "make them newlines: tr '\\r' '\\n' < old.fasta > new.fasta");
 }
 
@@ -121,21 +123,27 @@ static plm_status read_block(fasta *f, const char *text, size_t bytes) {
 
 static plm_status unreadable(const fasta *f, BGZF *file) {
   if (bgzf_compression(file) == 0) return plm_fail(PLM_E_INPUT, "%s: reading failed: %s", f->words, strerror(errno));
-  plm_fail(PLM_E_INPUT, "%s: the compressed data is damaged or cut short (in line %lld of the text)", f->words, (long long)f->line);
-  return plm_hint(PLM_E_INPUT,
-                  "copy or download it again; if gzip -t finds nothing wrong, unpack it with gunzip -k and give what comes out");
+  plm_fail(PLM_E_INPUT, "%s: the compressed data is damaged or cut short (in line %lld of the text)", f->words,
+           (long long)f->line);
+  return plm_hint(
+      PLM_E_INPUT,
+      "copy or download it again; if gzip -t finds nothing wrong, unpack it with gunzip -k and give what comes out");
 }
 
 /* bgzf files end in an empty block, so that one cut between two blocks is noticed. */
 static plm_status check_end(const fasta *f, BGZF *file) {
   if (bgzf_compression(file) != 2 || bgzf_check_EOF(file) != 0) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file was cut short: bgzip's end mark is missing", f->words), "copy or download it again");
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file was cut short: bgzip's end mark is missing", f->words),
+                  "copy or download it again");
 }
 
 /* A file that starts with UTF-8's byte order mark, as some editors write it, is taken without it. */
-static size_t skip_mark(const char *text, size_t bytes) { return bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
+static size_t skip_mark(const char *text, size_t bytes) {
+  return bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+}
 
-/* Damaged compressed data decompresses to nonsense until its checksum is reached: then the damage is the message, not the nonsense. */
+/* Damaged compressed data decompresses to nonsense until its checksum is reached: then the damage is the message, not
+ * the nonsense. */
 static plm_status blame(const fasta *f, BGZF *file, char *block, plm_status status) {
   if (status != PLM_E_INPUT || bgzf_compression(file) == 0) return status;
   ssize_t bytes = 1;
@@ -189,5 +197,6 @@ static plm_status read_stream(fasta *f, const char *path, int threads) {
 plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink) {
   fasta f = {.words = plm_sequence_file_words(path), .sink = sink, .line = 1};
   hts_set_log_level(HTS_LOG_OFF); /* its words go to stderr; ours go to the user */
-  return plm_sequence_file_is_regular(path) ? read_and_close(&f, bgzf_open(path, "r"), threads) : read_stream(&f, path, threads);
+  return plm_sequence_file_is_regular(path) ? read_and_close(&f, bgzf_open(path, "r"), threads)
+                                            : read_stream(&f, path, threads);
 }

@@ -1,7 +1,8 @@
 /* hdf5_file.c - sequences from HDF5: one dataset `sequences`, a list of strings of variable or fixed length.
  *
- * HDF5 is an import format here: its library holds one lock for everything and prints its errors itself, so a file is read once, by one
- * thread, and its error stack is kept quiet and quoted in our messages. The library doesn't survive every damaged file: hdf5_process.h.
+ * HDF5 is an import format here: its library holds one lock for everything and prints its errors itself, so a file is
+ * read once, by one thread, and its error stack is kept quiet and quoted in our messages. The library doesn't survive
+ * every damaged file: hdf5_process.h.
  */
 #include "data/sequence_file.h"
 
@@ -57,7 +58,8 @@ static plm_status open_dataset(hdf5_input *in) {
   if (in->file < 0) return damaged(in, "opening the HDF5 file");
   if (H5Lexists(in->file, "sequences", H5P_DEFAULT) <= 0) {
     plm_fail(PLM_E_INPUT, "%s: the HDF5 file has no dataset 'sequences'", in->path);
-    return plm_hint(PLM_E_INPUT, "h5ls shows what it holds; a one-dimensional dataset of strings is needed, or use FASTA");
+    return plm_hint(PLM_E_INPUT,
+                    "h5ls shows what it holds; a one-dimensional dataset of strings is needed, or use FASTA");
   }
   in->dataset = H5Dopen2(in->file, "sequences", H5P_DEFAULT);
   if (in->dataset < 0) return damaged(in, "opening the dataset 'sequences'");
@@ -76,7 +78,8 @@ static plm_status check_shape(hdf5_input *in) {
   if (dimensions != 1)
     return plm_hint(plm_fail(PLM_E_INPUT, "%s: the HDF5 dataset 'sequences' has %d dimensions", in->path, dimensions),
                     "a list of strings has one");
-  if (H5Sget_simple_extent_dims(in->space, &in->rows, NULL) < 0) return damaged(in, "reading the length of 'sequences'");
+  if (H5Sget_simple_extent_dims(in->space, &in->rows, NULL) < 0)
+    return damaged(in, "reading the length of 'sequences'");
   return PLM_OK;
 }
 
@@ -173,7 +176,8 @@ static plm_status read_apart(const char *path, plm_sequence_sink *sink) {
 }
 
 plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink) {
-  static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* a process begun while another thread holds HDF5's lock would hang */
+  static pthread_mutex_t one_at_a_time =
+      PTHREAD_MUTEX_INITIALIZER; /* a process begun while another thread holds HDF5's lock would hang */
   H5E_auto2_t print = NULL;
   void *print_data = NULL;
   pthread_mutex_lock(&one_at_a_time);

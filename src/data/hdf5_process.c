@@ -87,7 +87,8 @@ static void set_signals(void) {
   sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
-static _Noreturn void read_here(const char *path, int64_t file_bytes, pid_t parent, int64_t used, plm_hdf5_reading *reading, int pipe_end) {
+static _Noreturn void read_here(const char *path, int64_t file_bytes, pid_t parent, int64_t used,
+                                plm_hdf5_reading *reading, int pipe_end) {
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* it holds the run's locks too, so it must not outlive the run */
   FILE *rows = fdopen(pipe_end, "w");
   if (getppid() != parent || rows == NULL) _exit(EXIT_FAILURE);
@@ -164,7 +165,8 @@ static plm_status take_rows(const char *path, FILE *rows, plm_sequence_sink *sin
     plm_status status = take_row(rows, length, sink);
     if (status != PLM_OK) return plm_hdf5_row_failed(status, path, row);
   }
-  return ferror(rows) ? plm_fail(PLM_E_FAILURE, "%s: reading from the process that reads it: %s", path, strerror(errno)) : PLM_OK;
+  return ferror(rows) ? plm_fail(PLM_E_FAILURE, "%s: reading from the process that reads it: %s", path, strerror(errno))
+                      : PLM_OK;
 }
 
 static plm_status no_process(const char *path) {
@@ -205,7 +207,8 @@ plm_status plm_hdf5_process(const char *path, plm_hdf5_reading *reading, plm_seq
   fclose(rows);
   while ((ended = waitpid(child, &how, 0)) < 0 && errno == EINTR) continue;
   if (status != PLM_OK) return status; /* of the sink */
-  if (ended < 0) return plm_fail(PLM_E_FAILURE, "%s: the end of the process that reads it is unknown: %s", path, strerror(errno));
+  if (ended < 0)
+    return plm_fail(PLM_E_FAILURE, "%s: the end of the process that reads it is unknown: %s", path, strerror(errno));
   return judge(path, how, &last);
 }
 

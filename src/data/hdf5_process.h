@@ -1,7 +1,8 @@
 /* hdf5_process.h - reading an HDF5 file in a process of its own, which hands us the rows through a pipe.
  *
- * libhdf5 trusts what it reads: on some damaged files it crashes, on others it goes on for ever and takes ever more memory, and on others
- * it damages the heap and seems to succeed. None of it can be told beforehand, so it is kept out of our process.
+ * libhdf5 trusts what it reads: on some damaged files it crashes, on others it goes on for ever and takes ever more
+ * memory, and on others it damages the heap and seems to succeed. None of it can be told beforehand, so it is kept out
+ * of our process.
  */
 #ifndef PLM_DATA_HDF5_PROCESS_H
 #define PLM_DATA_HDF5_PROCESS_H
@@ -17,8 +18,8 @@ typedef enum plm_hdf5_end { PLM_HDF5_READ = 40, PLM_HDF5_REFUSED, PLM_HDF5_NO_ME
 typedef plm_hdf5_end plm_hdf5_reading(const char *path, FILE *rows, plm_status *ret_status);
 void plm_hdf5_send_row(FILE *rows, const char *text, size_t bytes);
 
-/* Fails as the reading or the sink does, and when the reading crashes, or needs more time or memory than a file of that size can.
- * PLM_E_UNSUPPORTED: no process is to be had. No other thread may be using libhdf5. */
+/* Fails as the reading or the sink does, and when the reading crashes, or needs more time or memory than a file of that
+ * size can. PLM_E_UNSUPPORTED: no process is to be had. No other thread may be using libhdf5. */
 PLM_CHECKED plm_status plm_hdf5_process(const char *path, plm_hdf5_reading *reading, plm_sequence_sink *sink);
 
 /* Puts file and row in front of what the sink said. */

@@ -1,6 +1,7 @@
 /* loader.h - the stream of global batches, prepared by threads while the step before runs.
  *
- * Ask for steps in ascending order; what comes does not depend on `workers` or timing. With workers = 0 everything happens in the call.
+ * Ask for steps in ascending order; what comes does not depend on `workers` or timing. With workers = 0 everything
+ * happens in the call.
  */
 #ifndef PLM_DATA_LOADER_H
 #define PLM_DATA_LOADER_H
@@ -26,18 +27,20 @@ typedef struct plm_step_batch {
 } plm_step_batch;
 
 typedef struct plm_loader plm_loader;
-PLM_CHECKED plm_status plm_loader_create(const plm_view *view, const plm_loader_options *options, plm_loader **ret_loader);
+PLM_CHECKED plm_status plm_loader_create(const plm_view *view, const plm_loader_options *options,
+                                         plm_loader **ret_loader);
 void plm_loader_destroy(plm_loader *loader); /* stops and joins the threads; accepts NULL */
 
 int64_t plm_loader_steps_per_epoch(const plm_loader *loader);
 int64_t plm_loader_tokens_per_epoch(const plm_loader *loader); /* after cropping, over all ranks */
 
-/* Batch of `step`; valid until the next call. The first call may start anywhere (resume); later ones ask for the next step.
- * *ret_waited (optional) = seconds this call waited for data. Failures in the threads are returned here. */
-PLM_CHECKED plm_status plm_loader_get(plm_loader *loader, int64_t step, const plm_step_batch **ret_batch, double *ret_waited);
+/* Batch of `step`; valid until the next call. The first call may start anywhere (resume); later ones ask for the next
+ * step. *ret_waited (optional) = seconds this call waited for data. Failures in the threads are returned here. */
+PLM_CHECKED plm_status plm_loader_get(plm_loader *loader, int64_t step, const plm_step_batch **ret_batch,
+                                      double *ret_waited);
 
 /* Global batch of one step as a single packed batch in the epoch's order, all ranks together: for `inspect batch`. */
-PLM_CHECKED plm_status plm_loader_inspect(const plm_view *view, const plm_loader_options *options, int64_t step, plm_packed *packed,
-                                          int64_t *ret_epoch);
+PLM_CHECKED plm_status plm_loader_inspect(const plm_view *view, const plm_loader_options *options, int64_t step,
+                                          plm_packed *packed, int64_t *ret_epoch);
 
 #endif

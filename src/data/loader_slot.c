@@ -25,8 +25,8 @@ static plm_status divide(plm_loader_slot *slot, const plm_view *view, const plm_
     slot->lengths[i] = plm_token_length(view->dataset, slot->ids[i], options->packer.max_length);
     slot->batch.global_tokens += slot->lengths[i];
   }
-  return plm_shard(slot->lengths, count, options->ranks, options->packer.micro_batch_tokens, options->packer.quadratic_cost, slot->rank,
-                   slot->micro, &slot->batch.micro_count);
+  return plm_shard(slot->lengths, count, options->ranks, options->packer.micro_batch_tokens,
+                   options->packer.quadratic_cost, slot->rank, slot->micro, &slot->batch.micro_count);
 }
 
 plm_status plm_loader_slot_pack(plm_loader_slot *slot, const plm_view *view, const plm_loader_options *options) {

@@ -19,7 +19,8 @@ typedef struct plm_loader_slot {
 
 /* Which sequences: needs the sampler to itself. Then the rest: shard, tokenise, mask, pack; touches only the slot. */
 PLM_CHECKED plm_status plm_loader_slot_sample(plm_loader_slot *slot, plm_sampler *sampler, int64_t step);
-PLM_CHECKED plm_status plm_loader_slot_pack(plm_loader_slot *slot, const plm_view *view, const plm_loader_options *options);
+PLM_CHECKED plm_status plm_loader_slot_pack(plm_loader_slot *slot, const plm_view *view,
+                                            const plm_loader_options *options);
 void plm_loader_slot_clear(plm_loader_slot *slot);
 
 #endif

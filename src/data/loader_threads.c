@@ -1,7 +1,8 @@
 /* loader_threads.c - see loader_threads.h
  *
- * Step s lives in slot s mod n. A slot is FREE, then BUSY in one thread's hands, then READY, and FREE again once the caller has asked for
- * the step after it. Threads take steps in order, so the slot a thread needs next becomes free when the caller moves on, never later.
+ * Step s lives in slot s mod n. A slot is FREE, then BUSY in one thread's hands, then READY, and FREE again once the
+ * caller has asked for the step after it. Threads take steps in order, so the slot a thread needs next becomes free
+ * when the caller moves on, never later.
  */
 #define _GNU_SOURCE
 #include "data/loader_threads.h"
@@ -39,7 +40,8 @@ struct plm_loader_threads {
 
 /* Under the lock: wait for a step to prepare and give the sampler's part of it. NULL: closing. */
 static ring_slot *begin_step(plm_loader_threads *t) {
-  while (!t->closing && (t->next < 0 || t->ring[t->next % t->ring_count].state != FREE)) pthread_cond_wait(&t->work, &t->lock);
+  while (!t->closing && (t->next < 0 || t->ring[t->next % t->ring_count].state != FREE))
+    pthread_cond_wait(&t->work, &t->lock);
   if (t->closing) return NULL;
   int64_t step = t->next++;
   ring_slot *r = &t->ring[step % t->ring_count];
@@ -74,7 +76,8 @@ static plm_status start_threads(plm_loader_threads *t, int count) {
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (error == 0) return PLM_OK;
-  return plm_fail(PLM_E_RESOURCE, "thread %d of %d for loading data could not be started: %s", t->thread_count + 1, count, strerror(error));
+  return plm_fail(PLM_E_RESOURCE, "thread %d of %d for loading data could not be started: %s", t->thread_count + 1,
+                  count, strerror(error));
 }
 
 plm_status plm_loader_threads_create(const plm_view *view, const plm_loader_options *options, plm_sampler *sampler,

@@ -5,12 +5,14 @@
 
 #include "base/rng.h"
 
-/* In stream EVAL the crop is drawn under a draw number that no mask draw has, so that all draws of a sequence show the same window. */
+/* In stream EVAL the crop is drawn under a draw number that no mask draw has, so that all draws of a sequence show the
+ * same window. */
 enum { WORD_SELECT = 0, WORD_KIND = 1, WORD_TOKEN = 2 };
 static const uint32_t EVALUATION_CROP_DRAW = UINT32_MAX;
 
 void plm_mask_options_defaults(plm_mask_options *options) {
-  *options = (plm_mask_options){.probability = 0.15, .mask_share = 0.8, .random_share = 0.1, .random = PLM_RANDOM_AA_OTHER};
+  *options =
+      (plm_mask_options){.probability = 0.15, .mask_share = 0.8, .random_share = 0.1, .random = PLM_RANDOM_AA_OTHER};
 }
 
 plm_random_tokens plm_random_tokens_from_word(const char *word) {
@@ -30,23 +32,27 @@ bool plm_mask_is_eligible(const plm_alphabet *alphabet, const plm_mask_options *
 }
 
 static plm_rng_block numbers_of(const plm_mask_key *key, int64_t position) {
-  return plm_rng(key->seed, key->evaluation ? PLM_RNG_EVAL : PLM_RNG_MASK, key->identity, key->draw, (uint32_t)position);
+  return plm_rng(key->seed, key->evaluation ? PLM_RNG_EVAL : PLM_RNG_MASK, key->identity, key->draw,
+                 (uint32_t)position);
 }
 
 /* What stands at a selected place. */
-static int32_t replacement(const plm_alphabet *alphabet, const plm_mask_options *options, plm_rng_block numbers, int32_t original) {
+static int32_t replacement(const plm_alphabet *alphabet, const plm_mask_options *options, plm_rng_block numbers,
+                           int32_t original) {
   double kind = plm_rng_unit(numbers.word[WORD_KIND]);
   if (kind < options->mask_share) return alphabet->mask;
   if (kind >= options->mask_share + options->random_share) return original;
-  uint32_t standard = (uint32_t)(alphabet->last_standard - alphabet->first_standard + 1), word = numbers.word[WORD_TOKEN];
-  bool exclude = options->random == PLM_RANDOM_AA_OTHER && original >= alphabet->first_standard && original <= alphabet->last_standard;
+  uint32_t standard = (uint32_t)(alphabet->last_standard - alphabet->first_standard + 1),
+           word = numbers.word[WORD_TOKEN];
+  bool exclude = options->random == PLM_RANDOM_AA_OTHER && original >= alphabet->first_standard &&
+                 original <= alphabet->last_standard;
   if (options->random == PLM_RANDOM_VOCAB) return (int32_t)plm_rng_below(word, (uint32_t)alphabet->size);
   int32_t id = alphabet->first_standard + (int32_t)plm_rng_below(word, exclude ? standard - 1 : standard);
   return exclude && id >= original ? id + 1 : id;
 }
 
-int64_t plm_mask_tokens(const plm_alphabet *alphabet, const plm_mask_options *options, const plm_mask_key *key, int64_t first_position,
-                        int64_t n, int32_t *tokens, int32_t *labels) {
+int64_t plm_mask_tokens(const plm_alphabet *alphabet, const plm_mask_options *options, const plm_mask_key *key,
+                        int64_t first_position, int64_t n, int32_t *tokens, int32_t *labels) {
   int64_t eligible = 0, selected = 0, lowest = -1, highest = -1;
   uint32_t lowest_number = 0, highest_number = 0;
   for (int64_t i = 0; i < n; i++) {

@@ -1,7 +1,8 @@
 /* masking.h - crop windows and masks by Philox, as pure functions (model_spec 7.4).
  *
- * Training: keyed by (seed, epoch, sequence id, position in the uncropped token sequence). Evaluation: keyed by a hash of the residues
- * instead of the id, so file order and dropped records don't matter. Results never depend on batch, rank, thread or restart.
+ * Training: keyed by (seed, epoch, sequence id, position in the uncropped token sequence). Evaluation: keyed by a hash
+ * of the residues instead of the id, so file order and dropped records don't matter. Results never depend on batch,
+ * rank, thread or restart.
  */
 #ifndef PLM_DATA_MASKING_H
 #define PLM_DATA_MASKING_H
@@ -20,7 +21,8 @@ typedef struct plm_mask_options {
   bool nonstandard;         /* also select X, B, U, Z, O, '.', '-' (default: ids 4..23 only) */
 } plm_mask_options;
 void plm_mask_options_defaults(plm_mask_options *options);
-plm_random_tokens plm_random_tokens_from_word(const char *word); /* of --random-tokens: aa-other, aa, vocab; another word is the default */
+plm_random_tokens plm_random_tokens_from_word(
+    const char *word); /* of --random-tokens: aa-other, aa, vocab; another word is the default */
 
 /* May this token be selected? The 20 amino acids, or with `nonstandard` every token that is one letter. */
 bool plm_mask_is_eligible(const plm_alphabet *alphabet, const plm_mask_options *options, int32_t id);
@@ -33,13 +35,14 @@ typedef struct plm_mask_key {
   uint32_t draw;     /* epoch, or number of the mask draw in evaluation */
 } plm_mask_key;
 
-/* First kept token of the window of `max_length` tokens from a token sequence of `length`: uniform over 0..length-max_length in
- * training, deterministic (from the residue hash) in evaluation. 0 when it fits. */
+/* First kept token of the window of `max_length` tokens from a token sequence of `length`: uniform over
+ * 0..length-max_length in training, deterministic (from the residue hash) in evaluation. 0 when it fits. */
 int64_t plm_crop_offset(const plm_mask_key *key, int64_t length, int64_t max_length);
 
-/* Mask tokens[0..n) in place; token i has position first_position + i. Selected places go to labels[i] (original id) and the others to
- * -100. At least one eligible token is selected and, if more than one is eligible, at least one stays. Returns the number selected. */
-int64_t plm_mask_tokens(const plm_alphabet *alphabet, const plm_mask_options *options, const plm_mask_key *key, int64_t first_position,
-                        int64_t n, int32_t *tokens, int32_t *labels);
+/* Mask tokens[0..n) in place; token i has position first_position + i. Selected places go to labels[i] (original id)
+ * and the others to -100. At least one eligible token is selected and, if more than one is eligible, at least one
+ * stays. Returns the number selected. */
+int64_t plm_mask_tokens(const plm_alphabet *alphabet, const plm_mask_options *options, const plm_mask_key *key,
+                        int64_t first_position, int64_t n, int32_t *tokens, int32_t *labels);
 
 #endif

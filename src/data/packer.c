@@ -1,4 +1,5 @@
-/* packer.c - from sequence ids to a packed batch: tokenise, crop, mask. The division of a global batch is in shard.c. */
+/* packer.c - from sequence ids to a packed batch: tokenise, crop, mask. The division of a global batch is in shard.c.
+ * */
 #include "data/packer.h"
 
 #include "base/alloc.h"
@@ -11,7 +12,8 @@ struct plm_packed_memory {
 };
 
 static void free_memory(struct plm_packed_memory *m) {
-  int32_t *arrays[] = {m->tokens, m->positions, m->labels, m->original, m->rows, m->targets, m->cu_seqlens, m->crop_offset};
+  int32_t *arrays[] = {m->tokens, m->positions, m->labels,     m->original,
+                       m->rows,   m->targets,   m->cu_seqlens, m->crop_offset};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) plm_free(arrays[i]);
   plm_free(m->sequence_id);
   *m = (struct plm_packed_memory){0};
@@ -63,9 +65,11 @@ int64_t plm_token_length(const plm_dataset *dataset, int64_t id, int64_t max_len
 }
 
 static plm_status refused(const plm_dataset *dataset, const char *name, unsigned char letter) {
-  plm_fail(PLM_E_INPUT, "%s:%s%s: the character '%c' (byte %d) is not an amino acid", plm_dataset_get_info(dataset)->source,
-           name[0] != '\0' ? " sequence " : "", name, letter >= ' ' && letter < 127 ? letter : '?', letter);
-  return plm_hint(PLM_E_INPUT, "choose --on-invalid x to read such characters as X, or make the packed file again without them");
+  plm_fail(PLM_E_INPUT, "%s:%s%s: the character '%c' (byte %d) is not an amino acid",
+           plm_dataset_get_info(dataset)->source, name[0] != '\0' ? " sequence " : "", name,
+           letter >= ' ' && letter < 127 ? letter : '?', letter);
+  return plm_hint(PLM_E_INPUT,
+                  "choose --on-invalid x to read such characters as X, or make the packed file again without them");
 }
 
 plm_status plm_packer_check(const plm_dataset *dataset, const plm_packer_options *options) {
@@ -105,7 +109,12 @@ static plm_status tokenise(const packing *p, int64_t id, int64_t offset, int64_t
 }
 
 static plm_mask_key key_of(const packing *p, int64_t id) {
-  plm_mask_key key = {.seed = p->options->seed, .evaluation = p->options->evaluation, .identity = (uint64_t)id, .draw = p->draw};
+  plm_mask_key key = {
+      .seed = p->options->seed,
+      .evaluation = p->options->evaluation,
+      .identity = (uint64_t)id,
+      .draw = p->draw,
+  };
   if (key.evaluation) {
     int64_t length;
     const char *residues = plm_dataset_residues(p->dataset, id, &length);
@@ -125,7 +134,8 @@ static plm_status pack_sequence(const packing *p, int64_t id, int64_t s, int64_t
     m->original[begin + i] = m->tokens[begin + i];
     m->labels[begin + i] = -100;
   }
-  if (p->options->masked) plm_mask_tokens(p->options->alphabet, &p->options->mask, &key, offset, n, m->tokens + begin, m->labels + begin);
+  if (p->options->masked)
+    plm_mask_tokens(p->options->alphabet, &p->options->mask, &key, offset, n, m->tokens + begin, m->labels + begin);
   m->cu_seqlens[s + 1] = (int32_t)(begin + n);
   m->sequence_id[s] = id;
   m->crop_offset[s] = (int32_t)offset;
@@ -145,26 +155,37 @@ static int64_t gather_rows(struct plm_packed_memory *m, int64_t n) {
 static void fill_batch(const packing *p, int64_t tokens, int64_t sequences, int64_t longest, plm_packed *packed) {
   const struct plm_packed_memory *m = p->memory;
   const plm_alphabet *alphabet = p->options->alphabet;
-  packed->batch = (plm_batch){.encoder = {.N = tokens,
-                                          .S = sequences,
-                                          .max_length = longest,
-                                          .tokens = m->tokens,
-                                          .positions = m->positions,
-                                          .cu_seqlens = m->cu_seqlens,
-                                          .sequence_id = m->sequence_id,
-                                          .crop_offset = m->crop_offset}};
+  packed->batch = (plm_batch){
+      .encoder =
+          {
+              .N = tokens,
+              .S = sequences,
+              .max_length = longest,
+              .tokens = m->tokens,
+              .positions = m->positions,
+              .cu_seqlens = m->cu_seqlens,
+              .sequence_id = m->sequence_id,
+              .crop_offset = m->crop_offset,
+          },
+  };
   packed->labels = m->labels;
   packed->original = m->original;
   packed->residues = 0;
-  for (int64_t i = 0; i < tokens; i++) packed->residues += m->original[i] != alphabet->cls && m->original[i] != alphabet->eos;
+  for (int64_t i = 0; i < tokens; i++)
+    packed->residues += m->original[i] != alphabet->cls && m->original[i] != alphabet->eos;
   if (!p->options->masked) return;
   packed->batch.objective_count = 1;
   packed->batch.objectives[0] = (plm_objective){
-      .kind = PLM_LOSS_CROSS_ENTROPY, .M = gather_rows(p->memory, tokens), .rows = m->rows, .targets = m->targets, .weight = 1};
+      .kind = PLM_LOSS_CROSS_ENTROPY,
+      .M = gather_rows(p->memory, tokens),
+      .rows = m->rows,
+      .targets = m->targets,
+      .weight = 1,
+  };
 }
 
-plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *options, uint32_t draw, const int64_t *ids, int64_t count,
-                    plm_packed *packed) {
+plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *options, uint32_t draw, const int64_t *ids,
+                    int64_t count, plm_packed *packed) {
   PLM_ASSERT(options->max_length == 0 || options->max_length >= 3);
   packing p = {.dataset = dataset, .options = options, .memory = packed->memory, .draw = draw};
   int64_t tokens = 0, longest = 0, begin = 0;
@@ -181,7 +202,8 @@ plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *option
   packed->memory->cu_seqlens[0] = 0;
   for (int64_t s = 0; s < count; s++) {
     int64_t n = plm_token_length(dataset, ids[s], options->max_length);
-    if (n > tokens - begin) return plm_fail(PLM_E_INPUT, "%s: changed while it was read", plm_dataset_get_info(dataset)->source);
+    if (n > tokens - begin)
+      return plm_fail(PLM_E_INPUT, "%s: changed while it was read", plm_dataset_get_info(dataset)->source);
     PLM_TRY(pack_sequence(&p, ids[s], s, begin, n));
     begin += n;
   }

@@ -7,8 +7,8 @@
  *   name_offsets_at u64 [count+1] start of each name in `names`; 8-aligned; absent with them
  *   size - 4096  summary: counts, histogram, hash, and the places above
  *
- * The summary stands at the end because only then is it known: the file is written front to back in one go, and a file cut short has
- * none. All numbers are little-endian, so on the machines we run on the file is used as it is.
+ * The summary stands at the end because only then is it known: the file is written front to back in one go, and a file
+ * cut short has none. All numbers are little-endian, so on the machines we run on the file is used as it is.
  */
 #ifndef PLM_DATA_PLMD_FORMAT_H
 #define PLM_DATA_PLMD_FORMAT_H
@@ -25,7 +25,8 @@ typedef struct plm_packed_file_summary {
   char magic[PLMD_MAGIC_BYTES];
   uint64_t file_bytes;
   uint64_t offsets_at, names_at, names_bytes, name_offsets_at;
-  uint64_t source_key; /* which files, of what size and time, this was made from; 0: not a cache (see dataset_cache.h) */
+  uint64_t
+      source_key; /* which files, of what size and time, this was made from; 0: not a cache (see dataset_cache.h) */
   int64_t count, residues, longest;
   int64_t empty_dropped, stops_dropped, skipped_invalid, duplicate_names;
   char content_hash[40]; /* 32 hex digits, NUL */
@@ -36,6 +37,7 @@ typedef struct plm_packed_file_summary {
 } plm_packed_file_summary;
 
 _Static_assert(sizeof(plm_packed_file_summary) == PLMD_SUMMARY_BYTES, "the summary is 4096 bytes");
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, ".plmd files are mapped as they are, which needs a little-endian machine");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               ".plmd files are mapped as they are, which needs a little-endian machine");
 
 #endif

@@ -15,10 +15,12 @@ static plm_status damaged(const char *path, const char *why) {
                   "make it again from the original file, or copy it again");
 }
 
-/* There is one layout for given counts, so every place must be exactly where it belongs. Counts are bounded first: no sum overflows. */
+/* There is one layout for given counts, so every place must be exactly where it belongs. Counts are bounded first: no
+ * sum overflows. */
 static bool is_layout_right(const plm_packed_file_summary *s, uint64_t bytes) {
   uint64_t count = (uint64_t)s->count, residues = (uint64_t)s->residues, table = (count + 1) * 8;
-  if (s->count < 1 || s->residues < s->count || count > bytes / 8 || residues > bytes || s->names_bytes > bytes) return false;
+  if (s->count < 1 || s->residues < s->count || count > bytes / 8 || residues > bytes || s->names_bytes > bytes)
+    return false;
   if (s->longest < 1 || s->longest > PLMD_LONGEST || s->file_bytes != bytes) return false;
   if (s->offsets_at != (PLMD_RESIDUES_AT + residues + 7) / 8 * 8) return false;
   uint64_t end = s->offsets_at + table;
@@ -38,7 +40,8 @@ static bool is_histogram_right(const plm_packed_file_summary *s) {
 }
 
 /* Starts ascend from 0 to `total` by steps of least..most; *ret_longest is the longest step. */
-static bool do_ascend(const uint64_t *starts, int64_t count, uint64_t total, uint64_t least, uint64_t most, uint64_t *ret_longest) {
+static bool do_ascend(const uint64_t *starts, int64_t count, uint64_t total, uint64_t least, uint64_t most,
+                      uint64_t *ret_longest) {
   uint64_t longest = 0;
   bool right = starts[0] == 0 && starts[count] == total;
   for (int64_t i = 0; i < count; i++) {
@@ -61,17 +64,20 @@ static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summ
   if (memcmp(s->magic, PLMD_MAGIC, PLMD_MAGIC_BYTES) != 0) return damaged(path, "its end is missing (cut short?)");
   if (s->version != 1)
     return plm_hint(
-        plm_fail(PLM_E_INPUT, "%s: the packed file has format version %" PRIu64 "; this program reads version 1", path, s->version),
+        plm_fail(PLM_E_INPUT, "%s: the packed file has format version %" PRIu64 "; this program reads version 1", path,
+                 s->version),
         "use a newer protlm, or make it again from the original file");
   if (s->checksum != plm_hash64(s, offsetof(plm_packed_file_summary, checksum)))
     return damaged(path, "the checksum of its summary is wrong");
-  if (!is_layout_right(s, bytes) || !is_histogram_right(s) || memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
+  if (!is_layout_right(s, bytes) || !is_histogram_right(s) ||
+      memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
     return damaged(path, "its sizes contradict each other");
 
   uint64_t longest;
   dataset->residues = data + PLMD_RESIDUES_AT;
   dataset->offsets = (const uint64_t *)(const void *)(data + s->offsets_at);
-  if (!do_ascend(dataset->offsets, s->count, (uint64_t)s->residues, 1, PLMD_LONGEST, &longest) || longest != (uint64_t)s->longest)
+  if (!do_ascend(dataset->offsets, s->count, (uint64_t)s->residues, 1, PLMD_LONGEST, &longest) ||
+      longest != (uint64_t)s->longest)
     return damaged(path, "its sequence offsets are wrong");
   if (s->names_bytes == 0) return PLM_OK;
   dataset->names = data + s->names_at;
@@ -84,15 +90,17 @@ static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summ
 
 static void fill_info(plm_dataset *dataset, const plm_packed_file_summary *s) {
   plm_dataset_info *info = &dataset->info;
-  *info = (plm_dataset_info){.count = s->count,
-                             .residues = s->residues,
-                             .longest = s->longest,
-                             .empty_dropped = s->empty_dropped,
-                             .stops_dropped = s->stops_dropped,
-                             .skipped_invalid = s->skipped_invalid,
-                             .duplicate_names = s->duplicate_names,
-                             .source = dataset->source,
-                             .path = dataset->path};
+  *info = (plm_dataset_info){
+      .count = s->count,
+      .residues = s->residues,
+      .longest = s->longest,
+      .empty_dropped = s->empty_dropped,
+      .stops_dropped = s->stops_dropped,
+      .skipped_invalid = s->skipped_invalid,
+      .duplicate_names = s->duplicate_names,
+      .source = dataset->source,
+      .path = dataset->path,
+  };
   memcpy(info->histogram, s->histogram, sizeof info->histogram);
   memcpy(info->content_hash, s->content_hash, sizeof info->content_hash);
   dataset->source_key = s->source_key;
@@ -131,10 +139,12 @@ plm_status plm_dataset_verify(const plm_dataset *dataset) {
   plm_hasher_update(hasher, dataset->offsets, (size_t)(dataset->info.count + 1) * sizeof *dataset->offsets);
   plm_hasher_hex(hasher, hex);
   plm_hasher_destroy(hasher);
-  return strcmp(hex, dataset->info.content_hash) == 0 ? PLM_OK : damaged(dataset->path, "the hash of its content is wrong");
+  return strcmp(hex, dataset->info.content_hash) == 0 ? PLM_OK
+                                                      : damaged(dataset->path, "the hash of its content is wrong");
 }
 
-/* Written to is not yet changed: `touch` keeps files from the scratch purge, and a copy may put the same bytes there. */
+/* Written to is not yet changed: `touch` keeps files from the scratch purge, and a copy may put the same bytes there.
+ * */
 plm_status plm_dataset_look_again(plm_dataset *dataset) {
   plm_mapping now;
   switch (plm_file_look_again(dataset->path, &dataset->file)) {

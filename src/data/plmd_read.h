@@ -17,8 +17,9 @@ struct plm_dataset {
   char *path, *source;
 };
 
-/* Map and verify: sizes, the summary's checksum, and that all offsets ascend inside the file, so that no later access can leave it. The
- * content hash is not taken here (plm_dataset_verify), as that means reading everything. `source` is what the user calls it. */
+/* Map and verify: sizes, the summary's checksum, and that all offsets ascend inside the file, so that no later access
+ * can leave it. The content hash is not taken here (plm_dataset_verify), as that means reading everything. `source` is
+ * what the user calls it. */
 PLM_CHECKED plm_status plm_packed_file_open(const char *path, const char *source, plm_dataset **ret_dataset);
 
 #endif

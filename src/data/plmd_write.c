@@ -114,8 +114,8 @@ static plm_status add_name(plm_packed_file_writer *writer, const char *name, siz
   return PLM_OK;
 }
 
-plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes, const char *residues,
-                                      size_t length) {
+plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes,
+                                      const char *residues, size_t length) {
   PLM_ASSERT(length > 0 && length <= PLMD_LONGEST);
   plm_packed_file_summary *summary = &writer->summary;
   size_t index = (size_t)summary->count;
@@ -140,7 +140,8 @@ static plm_status pad_to_8(plm_packed_file_writer *writer) {
 }
 
 /* Cumulative sums of `lengths`, count + 1 of them, also into `hasher` if there is one. */
-static plm_status write_offsets(plm_packed_file_writer *writer, const uint32_t *lengths, plm_hasher *opt_hasher, uint64_t *ret_at) {
+static plm_status write_offsets(plm_packed_file_writer *writer, const uint32_t *lengths, plm_hasher *opt_hasher,
+                                uint64_t *ret_at) {
   PLM_TRY(pad_to_8(writer));
   *ret_at = (uint64_t)plm_writer_bytes(writer->file);
   uint64_t piece[OFFSETS_AT_ONCE], sum = 0;
@@ -178,7 +179,8 @@ static int64_t count_repeats(uint64_t *hashes, size_t count) {
   return repeats;
 }
 
-static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped, uint64_t source_key) {
+static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped,
+                             uint64_t source_key) {
   plm_packed_file_summary *summary = &writer->summary;
   PLM_TRY(flush_residues(writer));
   PLM_TRY(write_offsets(writer, writer->lengths, writer->hasher, &summary->offsets_at));
@@ -203,7 +205,8 @@ static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_fi
   return plm_writer_write(writer->file, summary, sizeof *summary);
 }
 
-plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped, uint64_t source_key) {
+plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped,
+                                        uint64_t source_key) {
   plm_status status = write_tail(writer, dropped, source_key);
   if (status == PLM_OK) {
     plm_writer *file = writer->file;

@@ -25,7 +25,8 @@ static uint32_t round_function(uint64_t seed, uint32_t epoch, unsigned round, ui
   return plm_rng(seed, PLM_RNG_SHUFFLE, input, epoch, round).word[0];
 }
 
-/* A permutation of 0..n-1. The round functions of n = 60 million have 8,192 inputs each, so for a pass over an epoch they are tables. */
+/* A permutation of 0..n-1. The round functions of n = 60 million have 8,192 inputs each, so for a pass over an epoch
+ * they are tables. */
 typedef struct permutation {
   uint64_t seed, n;
   uint32_t epoch;
@@ -39,7 +40,8 @@ static uint64_t permute(const permutation *p, uint64_t index) {
   do {
     uint32_t left = (uint32_t)(index >> p->bits) & mask, right = (uint32_t)index & mask;
     for (unsigned round = 0; round < ROUNDS; round++) {
-      uint32_t f = p->table != NULL ? p->table[((size_t)round << p->bits) + right] : round_function(p->seed, p->epoch, round, right);
+      uint32_t f = p->table != NULL ? p->table[((size_t)round << p->bits) + right]
+                                    : round_function(p->seed, p->epoch, round, right);
       uint32_t next = left ^ (f & mask);
       left = right;
       right = next;
@@ -83,9 +85,10 @@ static plm_status check_budget(const plm_sampler_options *options, int64_t longe
   if (options->batch_tokens < 1)
     return plm_fail(PLM_E_USAGE, "a batch needs a size: batch-tokens is %lld", (long long)options->batch_tokens);
   if (options->batch_tokens >= longest) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_USAGE, "a batch of %lld tokens cannot hold the longest sequence, %lld tokens after cropping",
-                           (long long)options->batch_tokens, (long long)longest),
-                  "raise --batch-tokens or lower --max-length");
+  return plm_hint(
+      plm_fail(PLM_E_USAGE, "a batch of %lld tokens cannot hold the longest sequence, %lld tokens after cropping",
+               (long long)options->batch_tokens, (long long)longest),
+      "raise --batch-tokens or lower --max-length");
 }
 
 plm_status plm_sampler_create(const plm_view *view, const plm_sampler_options *options, plm_sampler **ret_sampler) {
@@ -103,12 +106,14 @@ plm_status plm_sampler_create(const plm_view *view, const plm_sampler_options *o
     if (tokens > longest) longest = tokens;
   }
   PLM_TRY_GOTO(check_budget(options, longest), fail);
-  sampler->steps = options->batch_sequences > 0 ? view->count / options->batch_sequences : sampler->total / options->batch_tokens;
+  sampler->steps =
+      options->batch_sequences > 0 ? view->count / options->batch_sequences : sampler->total / options->batch_tokens;
   if (sampler->steps < 1) sampler->steps = 1;
   unsigned bits = half_bits((uint64_t)view->count);
   PLM_TRY_GOTO(PLM_NEW(&sampler->table, (size_t)ROUNDS << bits), fail);
   PLM_TRY_GOTO(PLM_NEW(&sampler->starts, sampler->steps + 1), fail);
-  sampler->order = (permutation){.seed = options->seed, .n = (uint64_t)view->count, .bits = bits, .table = sampler->table};
+  sampler->order =
+      (permutation){.seed = options->seed, .n = (uint64_t)view->count, .bits = bits, .table = sampler->table};
   *ret_sampler = sampler;
   return PLM_OK;
 fail:
@@ -146,11 +151,13 @@ static void enter_epoch(plm_sampler *sampler, int64_t epoch) {
   sampler->epoch = epoch;
 }
 
-plm_status plm_sampler_batch(plm_sampler *sampler, int64_t step, int64_t *ret_epoch, const int64_t **ret_ids, int64_t *ret_count) {
+plm_status plm_sampler_batch(plm_sampler *sampler, int64_t step, int64_t *ret_epoch, const int64_t **ret_ids,
+                             int64_t *ret_count) {
   PLM_ASSERT(step >= 0);
   int64_t epoch = step / sampler->steps, b = step % sampler->steps;
   if (epoch > UINT32_MAX)
-    return plm_fail(PLM_E_USAGE, "step %lld lies in epoch %lld; there are at most 2^32", (long long)step + 1, (long long)epoch);
+    return plm_fail(PLM_E_USAGE, "step %lld lies in epoch %lld; there are at most 2^32", (long long)step + 1,
+                    (long long)epoch);
   if (epoch != sampler->epoch) enter_epoch(sampler, epoch);
   int64_t begin = sampler->starts[b], count = sampler->starts[b + 1] - begin;
   PLM_TRY(PLM_GROW(&sampler->ids, &sampler->ids_capacity, count));

@@ -48,7 +48,8 @@ static plm_status tell_format(const plm_mapping *file, const char *path, plm_seq
   if (file->bytes == 0) return plm_fail(PLM_E_INPUT, "%s: the file is empty", path);
   for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
     if (starts_with(file, 0, foreign[i].magic, foreign[i].bytes))
-      return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file is %s; FASTA (plain or gzip), HDF5 or .plmd is needed", path, foreign[i].what),
+      return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file is %s; FASTA (plain or gzip), HDF5 or .plmd is needed", path,
+                               foreign[i].what),
                       "%s", foreign[i].advice);
   if (starts_with(file, 0, PLMD_MAGIC, PLMD_MAGIC_BYTES))
     *ret_format = PLM_FORMAT_PLMD;
@@ -63,10 +64,12 @@ plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_f
   if (strcmp(path, "-") == 0) return PLM_OK;
   if (stat(path, &info) != 0) {
     plm_fail(PLM_E_INPUT, "%s: %s", path, errno == ENOENT ? "there is no such file" : strerror(errno));
-    return errno == ENOENT ? plm_hint(PLM_E_INPUT, "check the spelling; relative paths start where the command is run") : PLM_E_INPUT;
+    return errno == ENOENT ? plm_hint(PLM_E_INPUT, "check the spelling; relative paths start where the command is run")
+                           : PLM_E_INPUT;
   }
   if (S_ISDIR(info.st_mode))
-    return plm_hint(plm_fail(PLM_E_INPUT, "%s: this is a directory, not a sequence file", path), "name the files in it");
+    return plm_hint(plm_fail(PLM_E_INPUT, "%s: this is a directory, not a sequence file", path),
+                    "name the files in it");
   if (!S_ISREG(info.st_mode)) return PLM_OK;
   plm_mapping file;
   PLM_TRY(plm_file_map(path, &file));
@@ -86,5 +89,6 @@ plm_status plm_sequence_file_read(const char *path, int threads, plm_sequence_si
     case PLM_FORMAT_PLMD:
       break;
   }
-  return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", path), "give it alone");
+  return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", path),
+                  "give it alone");
 }

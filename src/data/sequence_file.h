@@ -1,7 +1,7 @@
 /* sequence_file.h - reading one input file, whatever its format, into a sink.
  *
- * FASTA: plain, gzip or bgzf; from a file, a pipe or standard input ("-"). HDF5: one dataset `sequences` of strings. Which it is is told
- * by the content, never by the name.
+ * FASTA: plain, gzip or bgzf; from a file, a pipe or standard input ("-"). HDF5: one dataset `sequences` of strings.
+ * Which it is is told by the content, never by the name.
  */
 #ifndef PLM_DATA_SEQUENCE_FILE_H
 #define PLM_DATA_SEQUENCE_FILE_H
@@ -16,8 +16,8 @@ const char *plm_sequence_file_words(const char *path);
 /* Not a pipe, a FIFO or a terminal: it can be read twice. */
 bool plm_sequence_file_is_regular(const char *path);
 
-/* What the file is, by its first bytes. Fails for what is missing, unreadable, a directory, empty, or packed by a program that we do not
- * read. Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
+/* What the file is, by its first bytes. Fails for what is missing, unreadable, a directory, empty, or packed by a
+ * program that we do not read. Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
 PLM_CHECKED plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_format);
 
 /* Read all sequences into the sink. `threads` decompress bgzf. Errors name file and line (FASTA) or row (HDF5). */

@@ -37,7 +37,8 @@ static bool is_space(unsigned char c) { return c == ' ' || (c >= '\t' && c <= '\
 static plm_status invalid_letter(unsigned char c) {
   if (c == '\0')
     return plm_hint(
-        plm_fail(PLM_E_INPUT, "a NUL byte inside a sequence: this is a binary file, or it was damaged when a disk or a copy failed"),
+        plm_fail(PLM_E_INPUT,
+                 "a NUL byte inside a sequence: this is a binary file, or it was damaged when a disk or a copy failed"),
         "copy the file again from where it came from");
   if (c == ';')
     plm_fail(PLM_E_INPUT, "';' inside a sequence: comment lines are not part of the FASTA format");
@@ -47,8 +48,9 @@ static plm_status invalid_letter(unsigned char c) {
     plm_fail(PLM_E_INPUT, "'%c' is not an amino acid", c);
   else
     plm_fail(PLM_E_INPUT, "a byte of value %d inside a sequence is not an amino acid", c);
-  return plm_hint(PLM_E_INPUT,
-                  "correct the file, or choose --on-invalid x to read such characters as X, or skip to leave those sequences out");
+  return plm_hint(
+      PLM_E_INPUT,
+      "correct the file, or choose --on-invalid x to read such characters as X, or skip to leave those sequences out");
 }
 
 /* Text with something in it that is no letter. Room for all of it has been made. */

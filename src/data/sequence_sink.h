@@ -1,5 +1,5 @@
-/* sequence_sink.h - what happens to a sequence between an input file and the .plmd: letters checked, white space and final '*' removed,
- * empty ones dropped, everything counted. The readers of FASTA and HDF5 hand it text in pieces.
+/* sequence_sink.h - what happens to a sequence between an input file and the .plmd: letters checked, white space and
+ * final '*' removed, empty ones dropped, everything counted. The readers of FASTA and HDF5 hand it text in pieces.
  *
  * Failures say what is wrong with the text; the reader puts file and line in front (plm_error_prefix).
  */

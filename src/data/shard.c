@@ -1,7 +1,8 @@
 /* shard.c - dividing a global batch over ranks and micro-batches (packer.h).
  *
- * Longest first onto the least loaded (Graham 1969, LPT), twice: sequences onto ranks, then each rank's onto as few micro-batches as hold
- * them. Equal loads go to the lower number and equal lengths to the earlier sequence, so every rank computes the same division.
+ * Longest first onto the least loaded (Graham 1969, LPT), twice: sequences onto ranks, then each rank's onto as few
+ * micro-batches as hold them. Equal loads go to the lower number and equal lengths to the earlier sequence, so every
+ * rank computes the same division.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -35,8 +36,8 @@ static int find_bin(const bin *bins, int count, int64_t length, int64_t limit) {
 }
 
 /* Give every item of `mine` (an index into rank[], or -1 = all) a bin in `assigned`. False: they don't fit. */
-static bool fill(const item *items, int64_t count, const int32_t *rank, int32_t mine, double quadratic_cost, int64_t limit, bin *bins,
-                 int bin_count, int32_t *assigned) {
+static bool fill(const item *items, int64_t count, const int32_t *rank, int32_t mine, double quadratic_cost,
+                 int64_t limit, bin *bins, int bin_count, int32_t *assigned) {
   for (int b = 0; b < bin_count; b++) bins[b] = (bin){0};
   for (int64_t i = 0; i < count; i++) {
     int64_t length = items[i].length, index = items[i].index;
@@ -50,10 +51,11 @@ static bool fill(const item *items, int64_t count, const int32_t *rank, int32_t 
   return true;
 }
 
-/* Micro-batches that this rank needs: from a number below which it is impossible, upwards until they fit. One for each sequence is always
- * enough. The steps grow with the number, so that many sequences of just over half the limit don't take many tries. */
-static plm_status divide_rank(const item *items, int64_t count, const int32_t *rank, int32_t mine, double quadratic_cost, int64_t limit,
-                              int32_t *micro, int64_t *ret_needed) {
+/* Micro-batches that this rank needs: from a number below which it is impossible, upwards until they fit. One for each
+ * sequence is always enough. The steps grow with the number, so that many sequences of just over half the limit don't
+ * take many tries. */
+static plm_status divide_rank(const item *items, int64_t count, const int32_t *rank, int32_t mine,
+                              double quadratic_cost, int64_t limit, int32_t *micro, int64_t *ret_needed) {
   int64_t tokens = 0, large = 0; /* of those over half the limit no two share a micro-batch */
   size_t room = 0;
   bin *bins = NULL;
@@ -75,8 +77,8 @@ done:
   return status;
 }
 
-plm_status plm_shard(const int64_t *lengths, int64_t count, int ranks, int64_t micro_batch_tokens, double quadratic_cost, int32_t *rank,
-                     int32_t *micro, int64_t *ret_micro_batches) {
+plm_status plm_shard(const int64_t *lengths, int64_t count, int ranks, int64_t micro_batch_tokens,
+                     double quadratic_cost, int32_t *rank, int32_t *micro, int64_t *ret_micro_batches) {
   PLM_ASSERT(ranks >= 1 && micro_batch_tokens >= 1 && count <= INT32_MAX);
   plm_status status = PLM_OK;
   item *items = NULL;

@@ -1,4 +1,5 @@
-/* sort.c - American flag sort (McIlroy, Bostic, McIlroy 1993, "Engineering radix sort"): radix sort from the highest byte, in place. */
+/* sort.c - American flag sort (McIlroy, Bostic, McIlroy 1993, "Engineering radix sort"): radix sort from the highest
+ * byte, in place. */
 #include "data/sort.h"
 
 enum { SMALL = 48 };
@@ -38,7 +39,8 @@ static void sort_byte(uint64_t *values, size_t count, unsigned shift) {
     }
   }
   if (shift == 0) return;
-  for (size_t digit = 0, start = 0; digit < 256; start = end[digit++]) sort_byte(values + start, end[digit] - start, shift - 8);
+  for (size_t digit = 0, start = 0; digit < 256; start = end[digit++])
+    sort_byte(values + start, end[digit] - start, shift - 8);
 }
 
 void plm_sort_u64(uint64_t *values, size_t count) { sort_byte(values, count, 56); }

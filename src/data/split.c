@@ -46,9 +46,10 @@ static size_t make_distinct(uint64_t *values, size_t count) {
   return distinct;
 }
 
-/* Every distinct sequence has a random rank of 64 bits; the lowest `fraction` are evaluation. *ret_first_train: the lowest rank that is
- * not. `ranks` is left with the rank of each sequence. */
-static plm_status rank_sequences(const plm_dataset *dataset, double fraction, uint64_t seed, uint64_t *ranks, uint64_t *ret_first_train) {
+/* Every distinct sequence has a random rank of 64 bits; the lowest `fraction` are evaluation. *ret_first_train: the
+ * lowest rank that is not. `ranks` is left with the rank of each sequence. */
+static plm_status rank_sequences(const plm_dataset *dataset, double fraction, uint64_t seed, uint64_t *ranks,
+                                 uint64_t *ret_first_train) {
   size_t count = (size_t)plm_dataset_count(dataset);
   uint64_t *sorted = NULL;
   PLM_TRY(PLM_NEW(&sorted, count));
@@ -64,11 +65,13 @@ static plm_status rank_sequences(const plm_dataset *dataset, double fraction, ui
   if (distinct >= 2) *ret_first_train = sorted[evaluation];
   plm_free(sorted);
   if (distinct >= 2) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: cannot be split: all its sequences are the same", plm_dataset_get_info(dataset)->source),
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: cannot be split: all its sequences are the same",
+                           plm_dataset_get_info(dataset)->source),
                   "give an evaluation file, or train without evaluation");
 }
 
-plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed, plm_view *ret_train, plm_view *ret_eval) {
+plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed, plm_view *ret_train,
+                             plm_view *ret_eval) {
   if (!(fraction > 0 && fraction < 1))
     return plm_fail(PLM_E_USAGE, "the fraction for evaluation must lie between 0 and 1, not be %g", fraction);
   plm_status status = PLM_OK;

@@ -72,17 +72,20 @@ static plm_status start(plm_stream_pump *p) {
   int error = pthread_create(&p->thread, NULL, run, p);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return error == 0 ? PLM_OK
-                    : plm_fail(PLM_E_RESOURCE, "the thread that reads %s could not be started: %s", plm_sequence_file_words(p->path),
-                               strerror(error));
+                    : plm_fail(PLM_E_RESOURCE, "the thread that reads %s could not be started: %s",
+                               plm_sequence_file_words(p->path), strerror(error));
 }
 
 /* A FIFO is opened without waiting for its writer: that is waited for where it can be interrupted. */
 static plm_status open_ends(plm_stream_pump *p, int *ret_fd) {
   int ends[2];
-  p->from = strcmp(p->path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : open(p->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (p->from < 0) return plm_fail(PLM_E_INPUT, "%s: cannot be opened: %s", plm_sequence_file_words(p->path), strerror(errno));
+  p->from = strcmp(p->path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+                                      : open(p->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (p->from < 0)
+    return plm_fail(PLM_E_INPUT, "%s: cannot be opened: %s", plm_sequence_file_words(p->path), strerror(errno));
   if (pipe2(ends, O_CLOEXEC) != 0)
-    return plm_fail(PLM_E_RESOURCE, "%s: no pipe to read it through: %s", plm_sequence_file_words(p->path), strerror(errno));
+    return plm_fail(PLM_E_RESOURCE, "%s: no pipe to read it through: %s", plm_sequence_file_words(p->path),
+                    strerror(errno));
   *ret_fd = ends[0];
   p->to = ends[1];
   return PLM_OK;

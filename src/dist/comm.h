@@ -1,7 +1,8 @@
-/* comm.h - the communicator table: the only way the loop knows of other ranks. `self` is the one of a single process; MPI and NCCL/RCCL
- * fill the same table.
+/* comm.h - the communicator table: the only way the loop knows of other ranks. `self` is the one of a single process;
+ * MPI and NCCL/RCCL fill the same table.
  *
- * Collective: every function must be called by all ranks in the same order. A rank never fails alone: fallible stages end in `agree`.
+ * Collective: every function must be called by all ranks in the same order. A rank never fails alone: fallible stages
+ * end in `agree`.
  */
 #ifndef PLM_DIST_COMM_H
 #define PLM_DIST_COMM_H
@@ -11,7 +12,8 @@
 
 #include "protlm/status.h"
 
-/* What all ranks agree on in each step, before the update (sums add up, flags are or-ed, hash must be equal everywhere). */
+/* What all ranks agree on in each step, before the update (sums add up, flags are or-ed, hash must be equal
+ * everywhere). */
 typedef struct plm_control {
   double nll;
   int64_t count, correct, nonfinite, residues, tokens;
@@ -25,11 +27,12 @@ typedef struct plm_comm plm_comm;
 struct plm_comm {
   const char *name; /* "self" */
   int rank, size, local_rank;
-  plm_status (*control)(plm_comm *comm, plm_control *control);                            /* in place */
-  plm_status (*bucket_ready)(plm_comm *comm, int bucket, float *gradient, int64_t count); /* start reducing (sum), device memory */
-  plm_status (*bucket_needed)(plm_comm *comm, int bucket);                                /* forward is about to read its weights */
-  plm_status (*finish_gradients)(plm_comm *comm);                                         /* all buckets reduced on return */
-  plm_status (*sum)(plm_comm *comm, double *values, int count);                           /* in place, fixed order */
+  plm_status (*control)(plm_comm *comm, plm_control *control); /* in place */
+  plm_status (*bucket_ready)(plm_comm *comm, int bucket, float *gradient,
+                             int64_t count);                    /* start reducing (sum), device memory */
+  plm_status (*bucket_needed)(plm_comm *comm, int bucket);      /* forward is about to read its weights */
+  plm_status (*finish_gradients)(plm_comm *comm);               /* all buckets reduced on return */
+  plm_status (*sum)(plm_comm *comm, double *values, int count); /* in place, fixed order */
   plm_status (*broadcast)(plm_comm *comm, void *data, size_t bytes, int root);
   plm_status (*agree)(plm_comm *comm, plm_status mine, plm_status *ret_worst); /* the most severe status of all ranks */
   plm_status (*barrier)(plm_comm *comm);
@@ -39,9 +42,9 @@ struct plm_comm {
 PLM_CHECKED plm_status plm_comm_self_create(plm_comm **ret_comm);
 void plm_comm_destroy(plm_comm *comm); /* accepts NULL */
 
-/* What launched us, from the environment alone: flags of torchrun, Open MPI, MPICH and Slurm. SLURM_NTASKS is not asked: a batch script
- * that starts one process itself has it too. Training has a communicator for one rank only and refuses a larger size (PLM_E_USAGE, and what
- * to do), rather than run as N singletons. */
+/* What launched us, from the environment alone: flags of torchrun, Open MPI, MPICH and Slurm. SLURM_NTASKS is not
+ * asked: a batch script that starts one process itself has it too. Training has a communicator for one rank only and
+ * refuses a larger size (PLM_E_USAGE, and what to do), rather than run as N singletons. */
 typedef struct plm_launch {
   int rank, size, local_rank;
   const char *by; /* "nothing", "srun", "mpirun", "torchrun" */

@@ -1,5 +1,5 @@
-/* launch.c - who started us, read from the environment (platform_facts: under mpirun inside Slurm the SLURM_ task variables are those of
- * the daemon, so MPI's come first). */
+/* launch.c - who started us, read from the environment (platform_facts: under mpirun inside Slurm the SLURM_ task
+ * variables are those of the daemon, so MPI's come first). */
 #include <stdlib.h>
 
 #include "dist/comm.h"
@@ -30,7 +30,11 @@ void plm_launch_detect(plm_launch *ret_launch) {
     int size = read_int(launchers[i].size, 0);
     if (size < 1) continue;
     *ret_launch = (plm_launch){
-        .rank = read_int(launchers[i].rank, 0), .size = size, .local_rank = read_int(launchers[i].local_rank, 0), .by = launchers[i].by};
+        .rank = read_int(launchers[i].rank, 0),
+        .size = size,
+        .local_rank = read_int(launchers[i].local_rank, 0),
+        .by = launchers[i].by,
+    };
     return;
   }
 }

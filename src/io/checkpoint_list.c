@@ -23,11 +23,13 @@ plm_status plm_checkpoint_verify(const char *path) {
 
 /* ---- listing ---- */
 
-/* A directory in a run is also what its name says: one that was copied or renamed to another step is not that step's. */
+/* A directory in a run is also what its name says: one that was copied or renamed to another step is not that step's.
+ * */
 static plm_status check_named(const char *path, int64_t step, bool deep, plm_manifest *ret_manifest) {
   PLM_TRY(check_directory(path, deep, ret_manifest));
   if (ret_manifest->step == step) return PLM_OK;
-  return plm_fail(PLM_E_CHECKPOINT, "%s holds step %lld, not %lld as its name says", path, (long long)ret_manifest->step, (long long)step);
+  return plm_fail(PLM_E_CHECKPOINT, "%s holds step %lld, not %lld as its name says", path,
+                  (long long)ret_manifest->step, (long long)step);
 }
 
 static plm_status describe(const char *run_directory, int64_t step, bool deep, plm_checkpoint_info *ret_info) {
@@ -49,7 +51,8 @@ static int newest_first(const void *a, const void *b) {
   return (x < y) - (x > y);
 }
 
-plm_status plm_checkpoint_list(const char *run_directory, bool deep, plm_checkpoint_info **ret_list, size_t *ret_count) {
+plm_status plm_checkpoint_list(const char *run_directory, bool deep, plm_checkpoint_info **ret_list,
+                               size_t *ret_count) {
   char **names = NULL;
   size_t name_count = 0, count = 0;
   plm_checkpoint_info *list = NULL;
@@ -58,7 +61,8 @@ plm_status plm_checkpoint_list(const char *run_directory, bool deep, plm_checkpo
   PLM_TRY_GOTO(PLM_NEW(&list, name_count), done);
   for (size_t i = 0; i < name_count; i++) {
     int64_t step;
-    if (plm_checkpoint_parse_name(names[i], &step)) PLM_TRY_GOTO(describe(run_directory, step, deep, &list[count++]), done);
+    if (plm_checkpoint_parse_name(names[i], &step))
+      PLM_TRY_GOTO(describe(run_directory, step, deep, &list[count++]), done);
   }
   qsort(list, count, sizeof *list, newest_first);
   *ret_list = list;
@@ -114,7 +118,8 @@ static bool is_kept(int64_t step, const int64_t *keep_steps, size_t keep_step_co
   return false;
 }
 
-plm_status plm_checkpoint_prune(const char *run_directory, int keep, const int64_t *keep_steps, size_t keep_step_count) {
+plm_status plm_checkpoint_prune(const char *run_directory, int keep, const int64_t *keep_steps,
+                                size_t keep_step_count) {
   plm_checkpoint_info *list;
   size_t count;
   if (keep < 1) return PLM_OK;
@@ -162,7 +167,8 @@ static plm_status rename_back(const char *run_directory, const char *trash, int6
   return status;
 }
 
-/* A checkpoint that a save had moved out of its way when it was killed: newer than all others, as what was pruned is not. */
+/* A checkpoint that a save had moved out of its way when it was killed: newer than all others, as what was pruned is
+ * not. */
 static plm_status put_back(const char *run_directory, const char *name) {
   int64_t step, newest;
   char *trash;

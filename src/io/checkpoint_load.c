@@ -1,5 +1,5 @@
-/* checkpoint_load.c - a verified checkpoint back into a model and its optimiser. That it is whole has been checked (checkpoint_list.c);
- * that it is this model's, and ours, is checked here. */
+/* checkpoint_load.c - a verified checkpoint back into a model and its optimiser. That it is whole has been checked
+ * (checkpoint_list.c); that it is this model's, and ours, is checked here. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -12,8 +12,8 @@
 
 static plm_status compare_size(const char *path, const char *name, int64_t saved, int64_t ours) {
   if (saved == ours) return PLM_OK;
-  plm_status status =
-      plm_fail(PLM_E_CHECKPOINT, "%s is of a model with %s %lld; this run's has %lld", path, name, (long long)saved, (long long)ours);
+  plm_status status = plm_fail(PLM_E_CHECKPOINT, "%s is of a model with %s %lld; this run's has %lld", path, name,
+                               (long long)saved, (long long)ours);
   return plm_hint(status, "give the model that the run was started with, or another --output-dir");
 }
 
@@ -27,15 +27,15 @@ static plm_status check_config(const char *path, const plm_model_config *ours) {
   PLM_TRY(compare_size(path, "intermediate_size", saved.intermediate_size, ours->intermediate_size));
   PLM_TRY(compare_size(path, "token_dropout", saved.token_dropout, ours->token_dropout));
   if (saved.layer_norm_eps != ours->layer_norm_eps)
-    return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with layer_norm_eps %g; this run's has %g", path, saved.layer_norm_eps,
-                    ours->layer_norm_eps);
+    return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with layer_norm_eps %g; this run's has %g", path,
+                    saved.layer_norm_eps, ours->layer_norm_eps);
   return PLM_OK;
 }
 
 /* ---- the files ---- */
 
-/* The loader of models passes over tensors it has no use for, and makes up some it lacks (heads, buffers of other versions). A checkpoint
- * of ours has exactly the tensors that we write. */
+/* The loader of models passes over tensors it has no use for, and makes up some it lacks (heads, buffers of other
+ * versions). A checkpoint of ours has exactly the tensors that we write. */
 static plm_status check_tensors(const plm_safetensors *file, const plm_model_tensors *expected) {
   for (size_t i = 0; i < expected->count; i++)
     if (plm_safetensors_find(file, expected->entries[i].name) == NULL)
@@ -44,7 +44,8 @@ static plm_status check_tensors(const plm_safetensors *file, const plm_model_ten
     const char *name = plm_safetensors_at(file, i)->name;
     size_t k = 0;
     while (k < expected->count && strcmp(expected->entries[k].name, name) != 0) k++;
-    if (k == expected->count) return plm_fail(PLM_E_CHECKPOINT, "%s holds %s, which this model has not", plm_safetensors_path(file), name);
+    if (k == expected->count)
+      return plm_fail(PLM_E_CHECKPOINT, "%s holds %s, which this model has not", plm_safetensors_path(file), name);
   }
   return PLM_OK;
 }
@@ -83,11 +84,13 @@ plm_status plm_checkpoint_read_state(const char *path, json_t **ret_state) {
   return plm_as_checkpoint_failure(status);
 }
 
-static plm_status load_all(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state) {
+static plm_status load_all(const char *path, plm_model *model, plm_exec *exec, plm_moments moments,
+                           json_t **ret_state) {
   plm_manifest manifest;
   PLM_TRY(plm_manifest_read(path, &manifest));
   if (strcmp(manifest.kind, "full") != 0)
-    return plm_fail(PLM_E_CHECKPOINT, "%s is a checkpoint of kind '%s'; training goes on from kind 'full' only", path, manifest.kind);
+    return plm_fail(PLM_E_CHECKPOINT, "%s is a checkpoint of kind '%s'; training goes on from kind 'full' only", path,
+                    manifest.kind);
   PLM_TRY(plm_manifest_check(&manifest, path, false));
   PLM_TRY(check_config(path, plm_model_get_config(model)));
   PLM_TRY(load_weights(path, model));
@@ -95,6 +98,7 @@ static plm_status load_all(const char *path, plm_model *model, plm_exec *exec, p
   return plm_checkpoint_read_state(path, ret_state);
 }
 
-plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments, json_t **ret_state) {
+plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments,
+                               json_t **ret_state) {
   return plm_as_checkpoint_failure(load_all(path, model, exec, moments, ret_state));
 }

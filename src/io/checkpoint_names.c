@@ -26,7 +26,8 @@ plm_status plm_as_checkpoint_failure(plm_status status) {
 void plm_uuid(char uuid[33]) {
   uint64_t words[2];
   if (getrandom(words, sizeof words, GRND_NONBLOCK) != (ssize_t)sizeof words) {
-    /* Only at early boot. Directories are made with mkdir, which refuses a name that is taken, so this need not be strong. */
+    /* Only at early boot. Directories are made with mkdir, which refuses a name that is taken, so this need not be
+     * strong. */
     double now[3] = {plm_clock_wall(), plm_clock_cpu(), (double)getpid()};
     words[0] = plm_hash64(now, sizeof now);
     words[1] = plm_hash64(words, sizeof words[0]);
@@ -68,7 +69,9 @@ static bool ends_in_number(const char *name, size_t *length) {
   return true;
 }
 
-bool plm_checkpoint_parse_trash(const char *name, int64_t *ret_step) { return parse_staging_name(name, ".trash-", ret_step); }
+bool plm_checkpoint_parse_trash(const char *name, int64_t *ret_step) {
+  return parse_staging_name(name, ".trash-", ret_step);
+}
 
 bool plm_checkpoint_is_leftover(const char *name) {
   int64_t step;

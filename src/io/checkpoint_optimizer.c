@@ -1,7 +1,8 @@
 /* checkpoint_optimizer.c - the moments of Adam as tensors by name: `<HF name>.exp_avg` and `<HF name>.exp_avg_sq`, F32.
  *
- * By name and not by position, so that a checkpoint does not depend on ranks, padding or the order of the train block. The moments live
- * on the device; they travel in pieces, so that no second copy of the model's size is ever needed on the host. */
+ * By name and not by position, so that a checkpoint does not depend on ranks, padding or the order of the train block.
+ * The moments live on the device; they travel in pieces, so that no second copy of the model's size is ever needed on
+ * the host. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,12 +71,13 @@ static plm_status fill_tensor(void *user, size_t i, void *buffer) {
   const source *s = user;
   const plm_param *param = s->trained[i / MOMENTS];
   const float *block = moment_block(s->moments, (int)(i % MOMENTS));
-  PLM_TRY(copy_pieces(s->exec->device, buffer, block + param->train_offset, (size_t)param->count * sizeof(float), PLM_COPY_TO_HOST));
+  PLM_TRY(copy_pieces(s->exec->device, buffer, block + param->train_offset, (size_t)param->count * sizeof(float),
+                      PLM_COPY_TO_HOST));
   return plm_checkpoint_check_finite(s->entries[i].name, buffer, param->count);
 }
 
-plm_status plm_optimizer_write(const char *path, const plm_params *params, plm_exec *exec, plm_moments moments, char *ret_hash,
-                               int64_t *ret_bytes) {
+plm_status plm_optimizer_write(const char *path, const plm_params *params, plm_exec *exec, plm_moments moments,
+                               char *ret_hash, int64_t *ret_bytes) {
   source s = {.exec = exec, .moments = moments};
   plm_status status;
   PLM_TRY_GOTO(describe_tensors(&s, params), done);
@@ -105,7 +107,8 @@ static plm_status fail_shape(const char *path, const plm_tensor_info *tensor, co
   return status;
 }
 
-static plm_status read_tensor(const plm_safetensors *file, const plm_param *param, int which, plm_exec *exec, plm_moments moments) {
+static plm_status read_tensor(const plm_safetensors *file, const plm_param *param, int which, plm_exec *exec,
+                              plm_moments moments) {
   char name[sizeof param->name + 16];
   const char *path = plm_safetensors_path(file);
   snprintf(name, sizeof name, "%s%s", param->name, suffixes[which]);
@@ -114,8 +117,8 @@ static plm_status read_tensor(const plm_safetensors *file, const plm_param *para
   bool is_same = strcmp(tensor->dtype, "F32") == 0 && tensor->dims == param->dims;
   for (int d = 0; d < param->dims && is_same; d++) is_same = tensor->shape[d] == param->shape[d];
   if (!is_same) return fail_shape(path, tensor, param);
-  return copy_pieces(exec->device, moment_block(moments, which) + param->train_offset, tensor->data, (size_t)tensor->bytes,
-                     PLM_COPY_TO_DEVICE);
+  return copy_pieces(exec->device, moment_block(moments, which) + param->train_offset, tensor->data,
+                     (size_t)tensor->bytes, PLM_COPY_TO_DEVICE);
 }
 
 /* The parameter whose moment this is, or NULL. */
@@ -123,7 +126,9 @@ static const plm_param *owner_of(const plm_params *params, const char *tensor_na
   for (int which = 0; which < MOMENTS; which++) {
     size_t length = strlen(tensor_name), suffix = strlen(suffixes[which]);
     char name[sizeof((plm_param *)0)->name];
-    if (length <= suffix || length - suffix >= sizeof name || strcmp(tensor_name + length - suffix, suffixes[which]) != 0) continue;
+    if (length <= suffix || length - suffix >= sizeof name ||
+        strcmp(tensor_name + length - suffix, suffixes[which]) != 0)
+      continue;
     memcpy(name, tensor_name, length - suffix);
     name[length - suffix] = '\0';
     return plm_params_find(params, name);

@@ -1,4 +1,5 @@
-/* checkpoint_save.c - publishing checkpoint-<step>, so that its name is a promise. Read checkpoint.h and manifest.h first.
+/* checkpoint_save.c - publishing checkpoint-<step>, so that its name is a promise. Read checkpoint.h and manifest.h
+ * first.
  *
  *   1  tmp-<step>-<uuid>/            made; every file written, synced, closed and measured, its hash taken on the way
  *   2  MANIFEST.json in it, last     only what has it can be complete
@@ -6,8 +7,8 @@
  *   4  rename to checkpoint-<step>/  the one moment in which the checkpoint begins to exist
  *   5  sync of the run directory     now also after a power cut
  *
- * Only one process does this, the holder of the run's lock: renames by every rank of a shared file system have been tried elsewhere and
- * taken back twice (huggingface/transformers #27925, #36112). */
+ * Only one process does this, the holder of the run's lock: renames by every rank of a shared file system have been
+ * tried elsewhere and taken back twice (huggingface/transformers #27925, #36112). */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -29,7 +30,8 @@ static plm_status write_description(const char *directory, const plm_model *mode
   PLM_TRY(plm_model_dir_save(directory, model, &options));
   PLM_TRY(plm_directory_list(directory, &names, &count));
   plm_status status = PLM_OK;
-  for (size_t i = 0; i < count && status == PLM_OK; i++) status = plm_manifest_add_existing(manifest, directory, names[i]);
+  for (size_t i = 0; i < count && status == PLM_OK; i++)
+    status = plm_manifest_add_existing(manifest, directory, names[i]);
   plm_names_free(names, count);
   return status;
 }
@@ -48,7 +50,8 @@ static plm_status write_weights(const char *directory, const plm_model *model, p
   plm_status status;
   PLM_TRY_GOTO(plm_path_join(directory, PLM_CHECKPOINT_WEIGHTS, &path), done);
   PLM_TRY_GOTO(plm_model_tensors_create(model, false, &tensors), done);
-  PLM_TRY_GOTO(plm_safetensors_write(path, tensors->entries, tensors->count, fill_checked, tensors, hash, &bytes), done);
+  PLM_TRY_GOTO(plm_safetensors_write(path, tensors->entries, tensors->count, fill_checked, tensors, hash, &bytes),
+               done);
   PLM_TRY_GOTO(plm_manifest_add(manifest, PLM_CHECKPOINT_WEIGHTS, bytes, hash), done);
 done:
   plm_model_tensors_destroy(tensors);
@@ -56,11 +59,13 @@ done:
   return status;
 }
 
-static plm_status write_optimizer(const char *directory, const plm_checkpoint_content *content, plm_manifest *manifest) {
+static plm_status write_optimizer(const char *directory, const plm_checkpoint_content *content,
+                                  plm_manifest *manifest) {
   char *path, hash[33];
   int64_t bytes = 0;
   PLM_TRY(plm_path_join(directory, PLM_CHECKPOINT_OPTIMIZER, &path));
-  plm_status status = plm_optimizer_write(path, plm_model_get_params(content->model), content->exec, content->moments, hash, &bytes);
+  plm_status status =
+      plm_optimizer_write(path, plm_model_get_params(content->model), content->exec, content->moments, hash, &bytes);
   plm_free(path);
   PLM_TRY(status);
   return plm_manifest_add(manifest, PLM_CHECKPOINT_OPTIMIZER, bytes, hash);
@@ -100,7 +105,8 @@ static plm_status write_files(const char *directory, int64_t step, const plm_che
 
 /* ---- publishing ---- */
 
-/* *ret_complete: a good checkpoint of that step is there already. A damaged one stays until its replacement is whole. */
+/* *ret_complete: a good checkpoint of that step is there already. A damaged one stays until its replacement is whole.
+ * */
 static plm_status look_at_existing(const char *path, bool *ret_complete) {
   bool exists = false;
   *ret_complete = false;
@@ -114,7 +120,8 @@ static plm_status look_at_existing(const char *path, bool *ret_complete) {
   return PLM_OK;
 }
 
-/* Quotas and reservations make the free space a guess, so it stops nothing; but its number explains a failure that follows. */
+/* Quotas and reservations make the free space a guess, so it stops nothing; but its number explains a failure that
+ * follows. */
 static void warn_if_disk_is_short(const char *run_directory, int64_t needed, int64_t *ret_free) {
   char need[PLM_NUMBER_TEXT], have[PLM_NUMBER_TEXT];
   *ret_free = -1;
@@ -168,14 +175,16 @@ static plm_status explain_failure(plm_status status, const char *path, int64_t n
   return status;
 }
 
-/* `latest` is a convenience for people; programs look for the newest complete directory. So a file system without links is no failure. */
+/* `latest` is a convenience for people; programs look for the newest complete directory. So a file system without links
+ * is no failure. */
 static void update_latest(const char *run_directory, int64_t step) {
   if (plm_checkpoint_link(run_directory, "latest", step) == PLM_OK) return;
   plm_warn("%s", plm_error_message());
   plm_error_clear();
 }
 
-plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content, char **ret_path) {
+plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const plm_checkpoint_content *content,
+                               char **ret_path) {
   char *path = NULL, *trash = NULL;
   bool is_complete;
   const plm_params *params = plm_model_get_params(content->model);

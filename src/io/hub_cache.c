@@ -1,7 +1,8 @@
 /* hub_cache.c - a hub id looked up in the Hugging Face cache: read-only, offline.
  *
  *   <root>/models--facebook--esm2_t6_8M_UR50D/refs/main            a commit
- *                                            /snapshots/<commit>/  config.json, model.safetensors, ... (links to ../../blobs)
+ *                                            /snapshots/<commit>/  config.json, model.safetensors, ... (links to
+ *                                                                  ../../blobs)
  *
  *   <root> = $HF_HUB_CACHE, or $HF_HOME/hub, or ${XDG_CACHE_HOME:-~/.cache}/huggingface/hub
  */
@@ -28,7 +29,8 @@ static plm_status expand_home(const char *path, const char *tail, char **ret_pat
 plm_status plm_model_hub_root(char **ret_root) {
   if (environment("HF_HUB_CACHE") != NULL) return expand_home(environment("HF_HUB_CACHE"), "", ret_root);
   if (environment("HF_HOME") != NULL) return expand_home(environment("HF_HOME"), "/hub", ret_root);
-  if (environment("XDG_CACHE_HOME") != NULL) return expand_home(environment("XDG_CACHE_HOME"), "/huggingface/hub", ret_root);
+  if (environment("XDG_CACHE_HOME") != NULL)
+    return expand_home(environment("XDG_CACHE_HOME"), "/huggingface/hub", ret_root);
   return expand_home("~/.cache", "/huggingface/hub", ret_root);
 }
 
@@ -54,7 +56,8 @@ static bool parse_id(const char *text, hub_id *ret_id) {
   if (at != NULL) *at = '\0';
   slash = strchr(copy, '/');
   size_t length = strlen(copy);
-  if (slash == NULL && !(strncmp(copy, "esm2_", 5) == 0 && length > 6 && strcmp(copy + length - 6, "_UR50D") == 0)) return false;
+  if (slash == NULL && !(strncmp(copy, "esm2_", 5) == 0 && length > 6 && strcmp(copy + length - 6, "_UR50D") == 0))
+    return false;
   if (slash != NULL) *slash = '\0';
   snprintf(ret_id->organisation, sizeof ret_id->organisation, "%s", slash != NULL ? copy : "facebook");
   snprintf(ret_id->name, sizeof ret_id->name, "%s", slash != NULL ? slash + 1 : copy);
@@ -71,10 +74,10 @@ bool plm_hub_is_id(const char *name) {
 
 static plm_status fail_absent(const hub_id *id, const char *root, const char *why) {
   bool is_main = strcmp(id->revision, "main") == 0;
-  return plm_hint(plm_fail(PLM_E_INPUT, "model %s/%s%s%s %s in the Hugging Face cache %s", id->organisation, id->name, is_main ? "" : "@",
-                           is_main ? "" : id->revision, why, root),
-                  "get it where there is a network: hf download %s/%s%s%s (HF_HOME says where the cache is)", id->organisation, id->name,
-                  is_main ? "" : " --revision ", is_main ? "" : id->revision);
+  return plm_hint(plm_fail(PLM_E_INPUT, "model %s/%s%s%s %s in the Hugging Face cache %s", id->organisation, id->name,
+                           is_main ? "" : "@", is_main ? "" : id->revision, why, root),
+                  "get it where there is a network: hf download %s/%s%s%s (HF_HOME says where the cache is)",
+                  id->organisation, id->name, is_main ? "" : " --revision ", is_main ? "" : id->revision);
 }
 
 /* The commit that a branch or tag points to; a revision that is none of them may be a commit itself. */

@@ -18,7 +18,12 @@ static const char FORMAT[] = "protlm checkpoint";
 /* The last lines: seal, hash, end. */
 static const char SEAL[] = "  \"xxh3_128_above\": \"";
 static const char END[] = "\"\n}\n";
-enum { HASH_DIGITS = 32, SEAL_BYTES = sizeof SEAL - 1, END_BYTES = sizeof END - 1, TAIL_BYTES = SEAL_BYTES + HASH_DIGITS + END_BYTES };
+enum {
+  HASH_DIGITS = 32,
+  SEAL_BYTES = sizeof SEAL - 1,
+  END_BYTES = sizeof END - 1,
+  TAIL_BYTES = SEAL_BYTES + HASH_DIGITS + END_BYTES
+};
 
 /* ---- making ---- */
 
@@ -58,13 +63,16 @@ plm_status plm_manifest_add_existing(plm_manifest *manifest, const char *directo
 
 static void append_body(plm_text *text, const plm_manifest *manifest) {
   char written[PLM_NUMBER_TEXT];
-  plm_text_printf(text, "{\n  \"format\": \"%s\",\n  \"format_version\": %d,\n  \"kind\": \"%s\",\n  \"step\": %lld,\n  \"written\": %s,\n",
-                  FORMAT, PLM_MANIFEST_VERSION, manifest->kind, (long long)manifest->step, plm_number_text(manifest->written, written));
+  plm_text_printf(
+      text,
+      "{\n  \"format\": \"%s\",\n  \"format_version\": %d,\n  \"kind\": \"%s\",\n  \"step\": %lld,\n  \"written\": %s,\n",
+      FORMAT, PLM_MANIFEST_VERSION, manifest->kind, (long long)manifest->step,
+      plm_number_text(manifest->written, written));
   plm_text_append(text, "  \"files\": {\n");
   for (size_t i = 0; i < manifest->count; i++) {
     const plm_manifest_file *file = &manifest->files[i];
-    plm_text_printf(text, "    \"%s\": {\"bytes\": %lld, \"xxh3_128\": \"%s\"}%s\n", file->name, (long long)file->bytes, file->hash,
-                    i + 1 < manifest->count ? "," : "");
+    plm_text_printf(text, "    \"%s\": {\"bytes\": %lld, \"xxh3_128\": \"%s\"}%s\n", file->name, (long long)file->bytes,
+                    file->hash, i + 1 < manifest->count ? "," : "");
   }
   plm_text_append(text, "  },\n");
 }
@@ -136,10 +144,11 @@ static plm_status read_document(const json_t *document, const char *path, plm_ma
   int64_t version = 0;
   PLM_TRY(plm_json_get_string(document, path, "format", true, &format));
   PLM_TRY(plm_json_get_int(document, path, "format_version", true, 1, INT64_MAX, &version));
-  if (strcmp(format, FORMAT) != 0) return plm_fail(PLM_E_CHECKPOINT, "%s is of a '%s', not of a %s", path, format, FORMAT);
+  if (strcmp(format, FORMAT) != 0)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is of a '%s', not of a %s", path, format, FORMAT);
   if (version > PLM_MANIFEST_VERSION)
-    return plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s has format version %lld; this protlm knows versions up to %d", path, (long long)version,
-                             PLM_MANIFEST_VERSION),
+    return plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s has format version %lld; this protlm knows versions up to %d", path,
+                             (long long)version, PLM_MANIFEST_VERSION),
                     "use the protlm that wrote it, or a newer one");
   PLM_TRY(plm_json_get_string(document, path, "kind", true, &kind));
   snprintf(manifest->kind, sizeof manifest->kind, "%s", kind);
@@ -179,7 +188,8 @@ static plm_status check_file(const plm_manifest_file *file, const char *path, bo
   if (!plm_file_exists(path)) return plm_fail(PLM_E_CHECKPOINT, "%s is missing", path);
   PLM_TRY(plm_file_size(path, &bytes));
   if (bytes != file->bytes)
-    return plm_fail(PLM_E_CHECKPOINT, "%s has %lld bytes, not %lld as when it was written", path, (long long)bytes, (long long)file->bytes);
+    return plm_fail(PLM_E_CHECKPOINT, "%s has %lld bytes, not %lld as when it was written", path, (long long)bytes,
+                    (long long)file->bytes);
   if (!deep) return PLM_OK;
   PLM_TRY(plm_file_hash(path, hash, &bytes));
   if (strcmp(hash, file->hash) != 0)
@@ -193,8 +203,10 @@ static plm_status check_names(const plm_manifest *manifest, const char *director
   plm_status status = PLM_OK;
   PLM_TRY(plm_directory_list(directory, &names, &count));
   for (size_t i = 0; i < count && status == PLM_OK; i++)
-    if (names[i][0] != '.' && strcmp(names[i], PLM_MANIFEST_NAME) != 0 && find_file((plm_manifest *)manifest, names[i]) == NULL)
-      status = plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s/%s does not belong to the checkpoint", directory, names[i]), "move it elsewhere");
+    if (names[i][0] != '.' && strcmp(names[i], PLM_MANIFEST_NAME) != 0 &&
+        find_file((plm_manifest *)manifest, names[i]) == NULL)
+      status = plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s/%s does not belong to the checkpoint", directory, names[i]),
+                        "move it elsewhere");
   plm_names_free(names, count);
   return status;
 }

@@ -42,18 +42,20 @@ typedef struct plm_manifest {
   plm_manifest_file files[PLM_MANIFEST_MAX_FILES];
 } plm_manifest;
 
-/* Add a file whose size and hash were taken while it was written; or one that lies in `directory` already, reading it. */
+/* Add a file whose size and hash were taken while it was written; or one that lies in `directory` already, reading it.
+ * */
 PLM_CHECKED plm_status plm_manifest_add(plm_manifest *manifest, const char *name, int64_t bytes, const char *hash);
 PLM_CHECKED plm_status plm_manifest_add_existing(plm_manifest *manifest, const char *directory, const char *name);
 
 /* Write <directory>/MANIFEST.json, synced and checked. */
 PLM_CHECKED plm_status plm_manifest_write(const plm_manifest *manifest, const char *directory);
 
-/* Read and check the manifest itself. What is wrong with it is PLM_E_CHECKPOINT; PLM_E_RESOURCE is only ever our lack of memory. */
+/* Read and check the manifest itself. What is wrong with it is PLM_E_CHECKPOINT; PLM_E_RESOURCE is only ever our lack
+ * of memory. */
 PLM_CHECKED plm_status plm_manifest_read(const char *directory, plm_manifest *ret_manifest);
 
-/* Hold the directory against it: every file there with its size, none besides; deep: the content too. Names beginning with a dot don't
- * count (file systems leave such). PLM_E_CHECKPOINT names the file. */
+/* Hold the directory against it: every file there with its size, none besides; deep: the content too. Names beginning
+ * with a dot don't count (file systems leave such). PLM_E_CHECKPOINT names the file. */
 PLM_CHECKED plm_status plm_manifest_check(const plm_manifest *manifest, const char *directory, bool deep);
 
 int64_t plm_manifest_bytes(const plm_manifest *manifest); /* of all files listed */

@@ -29,7 +29,8 @@ plm_status plm_metrics_open(const char *run_directory, int64_t from_step, plm_me
   PLM_TRY_GOTO(open_log(run_directory, PLM_LOG_NAME, &metrics->log), done);
   PLM_TRY_GOTO(open_log(run_directory, PLM_CSV_NAME, &metrics->csv), done);
   PLM_TRY_GOTO(plm_tfevents_open(run_directory, &metrics->events), done);
-  if (from_step >= 0 || removed > 0) PLM_TRY_GOTO(plm_tfevents_session_start(metrics->events, from_step < 0 ? 0 : from_step + 1), done);
+  if (from_step >= 0 || removed > 0)
+    PLM_TRY_GOTO(plm_tfevents_session_start(metrics->events, from_step < 0 ? 0 : from_step + 1), done);
   *ret_metrics = metrics;
   metrics = NULL;
 done:

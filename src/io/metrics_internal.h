@@ -1,4 +1,5 @@
-/* metrics_internal.h - what the chapters about a run's logs share: a line as a row of cells, and lines read back from log.jsonl. */
+/* metrics_internal.h - what the chapters about a run's logs share: a line as a row of cells, and lines read back from
+ * log.jsonl. */
 #ifndef PLM_IO_METRICS_INTERNAL_H
 #define PLM_IO_METRICS_INTERNAL_H
 
@@ -9,8 +10,8 @@
 #define PLM_LOG_REPLACED_NAME "log.replaced.jsonl"
 #define PLM_CSV_NAME "metrics.csv"
 
-/* A column of metrics.csv is a field of a line of log.jsonl. `tag` is TensorBoard's name for it, NULL where it has none. Offsets are
- * into plm_train_metrics and plm_eval_metrics, -1 in lines that don't have the field. */
+/* A column of metrics.csv is a field of a line of log.jsonl. `tag` is TensorBoard's name for it, NULL where it has
+ * none. Offsets are into plm_train_metrics and plm_eval_metrics, -1 in lines that don't have the field. */
 typedef struct plm_metrics_column {
   const char *name, *tag;
   bool is_count; /* int64_t, not double */
@@ -49,12 +50,13 @@ typedef struct plm_log_reader {
 PLM_CHECKED plm_status plm_log_reader_open(const char *path, plm_log_reader *ret_reader);
 void plm_log_reader_close(plm_log_reader *reader);
 
-/* The next good line: its text (`*ret_bytes` with the newline, in the reader's memory), its step and the line itself (new reference,
- * optional). *ret_text = NULL at the end. */
-PLM_CHECKED plm_status plm_log_reader_next(plm_log_reader *reader, const char **ret_text, size_t *ret_bytes, int64_t *ret_step,
-                                           json_t **opt_line);
+/* The next good line: its text (`*ret_bytes` with the newline, in the reader's memory), its step and the line itself
+ * (new reference, optional). *ret_text = NULL at the end. */
+PLM_CHECKED plm_status plm_log_reader_next(plm_log_reader *reader, const char **ret_text, size_t *ret_bytes,
+                                           int64_t *ret_step, json_t **opt_line);
 
-/* Bring the logs of a run back to where they were at `step` (metrics_rewrite.c). *ret_removed = lines moved to log.replaced.jsonl. */
+/* Bring the logs of a run back to where they were at `step` (metrics_rewrite.c). *ret_removed = lines moved to
+ * log.replaced.jsonl. */
 PLM_CHECKED plm_status plm_metrics_rewrite(const char *run_directory, int64_t step, int64_t *ret_removed);
 
 #endif

@@ -1,7 +1,7 @@
 /* metrics_read.c - lines of log.jsonl read back: for the rewriting at resume, trainer_state.json and the report.
  *
- * A kill may tear the last line, a power cut may garble some. Such lines are passed over and counted, never fatal: the log is a record
- * of the run, not part of its state. */
+ * A kill may tear the last line, a power cut may garble some. Such lines are passed over and counted, never fatal: the
+ * log is a record of the run, not part of its state. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -24,8 +24,8 @@ void plm_log_reader_close(plm_log_reader *reader) {
   *reader = (plm_log_reader){0};
 }
 
-/* A line's object and step. *ret_line stays NULL when it is not one of ours; only running out of memory is a failure (a line that was
- * only not read for lack of memory must not be dropped). */
+/* A line's object and step. *ret_line stays NULL when it is not one of ours; only running out of memory is a failure (a
+ * line that was only not read for lack of memory must not be dropped). */
 static plm_status parse_line(const char *text, size_t bytes, json_t **ret_line, int64_t *ret_step) {
   json_t *line = NULL;
   plm_status status = plm_json_parse(text, bytes, MAX_DEPTH, PLM_LOG_NAME, &line);
@@ -40,7 +40,8 @@ static plm_status parse_line(const char *text, size_t bytes, json_t **ret_line, 
   return PLM_OK;
 }
 
-plm_status plm_log_reader_next(plm_log_reader *reader, const char **ret_text, size_t *ret_bytes, int64_t *ret_step, json_t **opt_line) {
+plm_status plm_log_reader_next(plm_log_reader *reader, const char **ret_text, size_t *ret_bytes, int64_t *ret_step,
+                               json_t **opt_line) {
   *ret_text = NULL;
   while (reader->next < reader->bytes) {
     const char *text = reader->data + reader->next;

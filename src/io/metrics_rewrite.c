@@ -1,13 +1,15 @@
-/* metrics_rewrite.c - at resume, the logs go back to the checkpoint, so that each step is logged once whatever was killed.
+/* metrics_rewrite.c - at resume, the logs go back to the checkpoint, so that each step is logged once whatever was
+ * killed.
  *
- * log.jsonl is the record; metrics.csv is made from it. Three files are replaced whole, in an order that loses no line at any kill:
+ * log.jsonl is the record; metrics.csv is made from it. Three files are replaced whole, in an order that loses no line
+ * at any kill:
  *
  *   1  log.replaced.jsonl   gains the lines past the checkpoint
  *   2  log.jsonl            without them, and without what a kill had torn
  *   3  metrics.csv          made again from the lines kept
  *
- * Killed after 1, the same lines are taken out again next time (perhaps with earlier ones, if that resume starts from an older
- * checkpoint), so lines that already end log.replaced.jsonl are not added twice. */
+ * Killed after 1, the same lines are taken out again next time (perhaps with earlier ones, if that resume starts from
+ * an older checkpoint), so lines that already end log.replaced.jsonl are not added twice. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -47,7 +49,8 @@ static size_t common_tail(const char *a, size_t a_bytes, const char *b, size_t b
   size_t same = 0, whole = 0;
   while (same < a_bytes && same < b_bytes && a[a_bytes - 1 - same] == b[b_bytes - 1 - same]) {
     same++;
-    bool a_line = same == a_bytes || a[a_bytes - 1 - same] == '\n', b_line = same == b_bytes || b[b_bytes - 1 - same] == '\n';
+    bool a_line = same == a_bytes || a[a_bytes - 1 - same] == '\n',
+         b_line = same == b_bytes || b[b_bytes - 1 - same] == '\n';
     if (a_line && b_line) whole = same;
   }
   return whole;
@@ -109,8 +112,8 @@ plm_status plm_metrics_rewrite(const char *run_directory, int64_t step, int64_t 
   PLM_TRY_GOTO(put_file(run_directory, PLM_LOG_NAME, &parts.kept), done);
   PLM_TRY_GOTO(put_file(run_directory, PLM_CSV_NAME, &parts.csv), done);
   if (reader.unreadable > 0)
-    plm_warn("%s: dropped %lld line%s that cannot be read: torn when the last run ended, or damaged", path, (long long)reader.unreadable,
-             reader.unreadable == 1 ? "" : "s");
+    plm_warn("%s: dropped %lld line%s that cannot be read: torn when the last run ended, or damaged", path,
+             (long long)reader.unreadable, reader.unreadable == 1 ? "" : "s");
   *ret_removed = parts.removed_lines;
 done:
   plm_text_free(&parts.kept);

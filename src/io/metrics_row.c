@@ -1,5 +1,5 @@
-/* metrics_row.c - one line of a run's log, in its three forms: fields of a struct, JSON, CSV. The table below is the contract that
- * docs/formats.md prints. */
+/* metrics_row.c - one line of a run's log, in its three forms: fields of a struct, JSON, CSV. The table below is the
+ * contract that docs/formats.md prints. */
 #include <math.h>
 #include <string.h>
 
@@ -91,17 +91,20 @@ plm_status plm_metrics_row_to_json(const plm_metrics_row row, plm_json_line *ret
 }
 
 void plm_metrics_csv_header(plm_text *csv) {
-  for (int i = 0; i < PLM_METRICS_COLUMNS; i++) plm_text_printf(csv, "%s%s", i > 0 ? "," : "", plm_metrics_columns[i].name);
+  for (int i = 0; i < PLM_METRICS_COLUMNS; i++)
+    plm_text_printf(csv, "%s%s", i > 0 ? "," : "", plm_metrics_columns[i].name);
   plm_text_append(csv, "\n");
 }
 
-/* JSON has only null for what is not finite, so here too NaN and infinity are one word: a table made again from log.jsonl is the same. */
+/* JSON has only null for what is not finite, so here too NaN and infinity are one word: a table made again from
+ * log.jsonl is the same. */
 void plm_metrics_row_to_csv(const plm_metrics_row row, plm_text *csv) {
   char number[PLM_NUMBER_TEXT];
   for (int i = 0; i < PLM_METRICS_COLUMNS; i++) {
     if (i > 0) plm_text_append(csv, ",");
     if (row[i].kind == PLM_CELL_COUNT) plm_text_printf(csv, "%lld", (long long)row[i].count);
-    if (row[i].kind == PLM_CELL_NUMBER) plm_text_append(csv, isfinite(row[i].number) ? plm_number_digits(row[i].number, 9, number) : "nan");
+    if (row[i].kind == PLM_CELL_NUMBER)
+      plm_text_append(csv, isfinite(row[i].number) ? plm_number_digits(row[i].number, 9, number) : "nan");
   }
   plm_text_append(csv, "\n");
 }

@@ -13,8 +13,9 @@ plm_status plm_model_dir_resolve(const char *name, char **ret_directory) {
     return plm_hint(plm_fail(PLM_E_USAGE, "'%s' is a preset: a shape with random weights, not a model", name),
                     "the published model is called facebook/%s_UR50D", name);
   if (plm_file_exists(name))
-    return plm_hint(plm_fail(PLM_E_INPUT, "'%s' is a file; a model is a directory with config.json and model.safetensors", name),
-                    "give the directory that holds it");
+    return plm_hint(
+        plm_fail(PLM_E_INPUT, "'%s' is a file; a model is a directory with config.json and model.safetensors", name),
+        "give the directory that holds it");
   if (plm_hub_is_id(name)) return plm_hub_cache_find(name, ret_directory);
   int presets;
   const char *const *names = plm_model_preset_names(&presets);
@@ -62,8 +63,8 @@ out:
 static plm_status save_weights(const char *directory, const plm_model *model, const plm_save_options *options) {
   plm_model_tensors *tensors;
   PLM_TRY(plm_model_tensors_create(model, options->half, &tensors));
-  plm_status status =
-      plm_safetensors_write_sharded(directory, tensors->entries, tensors->count, options->max_shard_bytes, plm_model_tensors_fill, tensors);
+  plm_status status = plm_safetensors_write_sharded(directory, tensors->entries, tensors->count,
+                                                    options->max_shard_bytes, plm_model_tensors_fill, tensors);
   plm_model_tensors_destroy(tensors);
   return status;
 }

@@ -1,8 +1,9 @@
 /* model_dir.h - models as directories: what transformers writes, we read; what we write, transformers opens.
  *
- * A model is named by a directory, or by a hub id ("facebook/esm2_t6_8M_UR50D[@revision]"; "esm2_t6_8M_UR50D" means facebook/...) that is
- * looked up read-only and offline in the Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub, ~/.cache/huggingface/hub). Nothing is ever
- * downloaded here; when it is absent the message gives the command that would.
+ * A model is named by a directory, or by a hub id ("facebook/esm2_t6_8M_UR50D[@revision]"; "esm2_t6_8M_UR50D" means
+ * facebook/...) that is looked up read-only and offline in the Hugging Face cache (HF_HUB_CACHE, HF_HOME/hub,
+ * ~/.cache/huggingface/hub). Nothing is ever downloaded here; when it is absent the message gives the command that
+ * would.
  */
 #ifndef PLM_IO_MODEL_DIR_H
 #define PLM_IO_MODEL_DIR_H
@@ -25,17 +26,18 @@ typedef struct plm_load_report {
   char inv_freq_source[32]; /* "file", "fp16-rounded nominal", "nominal" */
 } plm_load_report;
 
-/* Fill the model from model.safetensors, the sharded set, or a clear message (a pytorch_model.bin alone: how to convert). All aliases of
- * model_spec 2.5, 2.6 and 3.3. Missing, misshapen or non-finite required tensors are PLM_E_INPUT by name. The
- * caller then refreshes the model. */
+/* Fill the model from model.safetensors, the sharded set, or a clear message (a pytorch_model.bin alone: how to
+ * convert). All aliases of model_spec 2.5, 2.6 and 3.3. Missing, misshapen or non-finite required tensors are
+ * PLM_E_INPUT by name. The caller then refreshes the model. */
 PLM_CHECKED plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_report *ret_report);
 
-/* Write config.json, tokenizer files and (unless `weights` is false) model.safetensors (F32, or BF16 with half) into an existing, empty
- * directory. Sharded above max_shard_bytes (0 = never). Each file synced. */
+/* Write config.json, tokenizer files and (unless `weights` is false) model.safetensors (F32, or BF16 with half) into an
+ * existing, empty directory. Sharded above max_shard_bytes (0 = never). Each file synced. */
 typedef struct plm_save_options {
   bool weights, half;
   int64_t max_shard_bytes;
 } plm_save_options;
-PLM_CHECKED plm_status plm_model_dir_save(const char *directory, const plm_model *model, const plm_save_options *options);
+PLM_CHECKED plm_status plm_model_dir_save(const char *directory, const plm_model *model,
+                                          const plm_save_options *options);
 
 #endif

@@ -15,8 +15,10 @@ typedef struct plm_named_tensor {
   bool is_alias; /* a second name for a tied tensor: the first one wins */
 } plm_named_tensor;
 
-/* All tensors of the file, sorted by table name, own names before aliases, useless ones last. Strings live in `memory`. */
-PLM_CHECKED plm_status plm_model_names_resolve(const plm_safetensors *file, plm_arena *memory, plm_named_tensor **ret_tensors);
+/* All tensors of the file, sorted by table name, own names before aliases, useless ones last. Strings live in `memory`.
+ * */
+PLM_CHECKED plm_status plm_model_names_resolve(const plm_safetensors *file, plm_arena *memory,
+                                               plm_named_tensor **ret_tensors);
 
 /* ---- model_tensors.c ---- */
 
@@ -41,7 +43,8 @@ plm_status plm_model_tensors_fill(void *user, size_t i, void *buffer);
 /* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers' EsmTokenizer reads them. */
 PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory);
 
-/* PLM_E_INPUT when there is a vocab.txt with other tokens: the letters of a sequence would mean something else to that model. */
+/* PLM_E_INPUT when there is a vocab.txt with other tokens: the letters of a sequence would mean something else to that
+ * model. */
 PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory);
 
 /* A new file of these words, synced. */

@@ -26,7 +26,8 @@ static plm_status fail_without_safetensors(const char *directory) {
     plm_free(path);
     if (!is_there) continue;
     return plm_hint(
-        plm_fail(PLM_E_INPUT, "%s has its weights only as %s, a Python pickle, which is not read here", directory, pickles[i]),
+        plm_fail(PLM_E_INPUT, "%s has its weights only as %s, a Python pickle, which is not read here", directory,
+                 pickles[i]),
         "convert it once: python -c \"from transformers import EsmForMaskedLM as M; M.from_pretrained('%s').save_pretrained('%s-safetensors')\"",
         directory, directory);
   }
@@ -37,7 +38,8 @@ static plm_status open_weights(const char *directory, plm_safetensors **ret_file
   static const struct {
     const char *name;
     plm_status (*open)(const char *path, plm_safetensors **ret_file);
-  } kinds[] = {{"model.safetensors", plm_safetensors_open}, {"model.safetensors.index.json", plm_safetensors_open_index}};
+  } kinds[] = {{"model.safetensors", plm_safetensors_open},
+               {"model.safetensors.index.json", plm_safetensors_open_index}};
   for (size_t i = 0; i < 2; i++) {
     char *path;
     PLM_TRY(path_if_there(directory, kinds[i].name, &path));
@@ -73,8 +75,8 @@ static plm_status check_shape(const loader *l, const plm_param *p, const plm_ten
   char found[128], expected[128];
   shape_text(info->dims, info->shape, found);
   shape_text(p->dims, p->shape, expected);
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: tensor '%s' has shape %s, but by config.json it is %s", plm_safetensors_path(l->file),
-                           info->name, found, expected),
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: tensor '%s' has shape %s, but by config.json it is %s",
+                           plm_safetensors_path(l->file), info->name, found, expected),
                   "config.json and weights are of two different models");
 }
 
@@ -83,13 +85,14 @@ static plm_status read_values(const loader *l, const plm_param *p, const plm_ten
   PLM_TRY(plm_tensor_to_f32(l->file, info, values));
   for (int64_t i = 0; i < p->count; i++)
     if (!isfinite(values[i]))
-      return plm_fail(PLM_E_INPUT, "%s: tensor '%s' holds %s at element %lld", plm_safetensors_path(l->file), info->name,
-                      isnan(values[i]) ? "NaN" : "an infinity", (long long)i);
+      return plm_fail(PLM_E_INPUT, "%s: tensor '%s' holds %s at element %lld", plm_safetensors_path(l->file),
+                      info->name, isnan(values[i]) ? "NaN" : "an infinity", (long long)i);
   return PLM_OK;
 }
 
 /* The same parameter under a second name, or once per layer. */
-static plm_status check_duplicate(const loader *l, const plm_param *p, const plm_named_tensor *first, const plm_named_tensor *other) {
+static plm_status check_duplicate(const loader *l, const plm_param *p, const plm_named_tensor *first,
+                                  const plm_named_tensor *other) {
   float *values;
   PLM_TRY(PLM_NEW(&values, p->count));
   plm_status status = read_values(l, p, other->info, values);
@@ -98,10 +101,10 @@ static plm_status check_duplicate(const loader *l, const plm_param *p, const plm
   PLM_TRY(status);
   if (is_same) return PLM_OK;
   if (p->role != PLM_ROLE_EMBEDDING)
-    return plm_fail(PLM_E_INPUT, "%s: tensors '%s' and '%s' must be equal and are not", plm_safetensors_path(l->file), first->info->name,
-                    other->info->name);
-  plm_warn("%s: '%s' differs from '%s', to which it is tied; the latter is used", plm_safetensors_path(l->file), other->info->name,
-           first->info->name);
+    return plm_fail(PLM_E_INPUT, "%s: tensors '%s' and '%s' must be equal and are not", plm_safetensors_path(l->file),
+                    first->info->name, other->info->name);
+  plm_warn("%s: '%s' differs from '%s', to which it is tied; the latter is used", plm_safetensors_path(l->file),
+           other->info->name, first->info->name);
   return PLM_OK;
 }
 
@@ -167,10 +170,11 @@ static void report_names(loader *l) {
     if (t->name != NULL && plm_params_find(plm_model_get_params(l->model), t->name) != NULL) continue;
     l->report.ignored++;
     if (t->name != NULL && unknown++ < MAX_LINES)
-      plm_warn("%s: tensor '%s' is not part of an ESM-2 masked-language model and is ignored", plm_safetensors_path(l->file),
-               t->info->name);
+      plm_warn("%s: tensor '%s' is not part of an ESM-2 masked-language model and is ignored",
+               plm_safetensors_path(l->file), t->info->name);
   }
-  if (unknown > MAX_LINES) plm_warn("%s: %d more tensors are ignored", plm_safetensors_path(l->file), unknown - MAX_LINES);
+  if (unknown > MAX_LINES)
+    plm_warn("%s: %d more tensors are ignored", plm_safetensors_path(l->file), unknown - MAX_LINES);
 }
 
 static plm_status load_all(loader *l) {

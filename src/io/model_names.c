@@ -3,7 +3,8 @@
  *   module.X, _orig_mod.X                         X      (DDP, torch.compile)
  *   model.X, if every name has it                 X
  *   embeddings.X, encoder.X, ... (from EsmModel)  esm.X
- *   ...LayerNorm.gamma, .beta                     ...LayerNorm.weight, .bias  (written by transformers 5 and by TF-era files)
+ *   ...LayerNorm.gamma, .beta                     ...LayerNorm.weight, .bias  (written by transformers 5 and by TF-era
+ *                                                 files)
  *   esm.encoder.layer.{i or *}.attention.self.rotary_embeddings.inv_freq      esm.rotary_embeddings.inv_freq
  *   lm_head.decoder.weight, lm_head.decoder.bias  the token embedding, lm_head.bias   (tied)
  */
@@ -49,10 +50,11 @@ static bool is_layer_inv_freq(const char *name) {
   return strcmp(rest, ".attention.self.rotary_embeddings.inv_freq") == 0;
 }
 
-/* Tensors that published files carry and an ESM-2 does not use: positions are rotary, and the pooler was never trained. */
+/* Tensors that published files carry and an ESM-2 does not use: positions are rotary, and the pooler was never trained.
+ * */
 static bool is_useless(const char *name) {
-  return strcmp(name, "esm.embeddings.position_embeddings.weight") == 0 || strcmp(name, "esm.embeddings.position_ids") == 0 ||
-         starts_with(name, "esm.pooler.");
+  return strcmp(name, "esm.embeddings.position_embeddings.weight") == 0 ||
+         strcmp(name, "esm.embeddings.position_ids") == 0 || starts_with(name, "esm.pooler.");
 }
 
 static plm_status join(plm_arena *memory, const char *a, size_t a_bytes, const char *b, const char **ret_text) {
@@ -82,7 +84,8 @@ static plm_status rename_plainly(const char *name, bool strip_model, plm_arena *
   return PLM_OK;
 }
 
-static plm_status resolve_name(const plm_tensor_info *info, bool strip_model, plm_arena *memory, plm_named_tensor *ret_tensor) {
+static plm_status resolve_name(const plm_tensor_info *info, bool strip_model, plm_arena *memory,
+                               plm_named_tensor *ret_tensor) {
   static const char *const aliases[][2] = {
       {"lm_head.decoder.weight", "esm.embeddings.word_embeddings.weight"},
       {"lm_head.decoder.bias", "lm_head.bias"},

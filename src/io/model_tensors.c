@@ -1,4 +1,5 @@
-/* model_tensors.c - the parameters of a model as entries of a safetensors file, under the names that every transformers version reads. */
+/* model_tensors.c - the parameters of a model as entries of a safetensors file, under the names that every transformers
+ * version reads. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,8 @@
 /* report_assets.c - the style sheet and the script of the page.
  *
- * Colours are told apart by people with any colour vision and in grey (blue, vermilion, greys of other lightness), text has a contrast of
- * at least 4.5 in both schemes, and no meaning is carried by colour alone: each line has its name at its end. */
+ * Colours are told apart by people with any colour vision and in grey (blue, vermilion, greys of other lightness), text
+ * has a contrast of at least 4.5 in both schemes, and no meaning is carried by colour alone: each line has its name at
+ * its end. */
 #include "io/report_internal.h"
 
 const char plm_report_style[] =
@@ -76,7 +77,8 @@ const char plm_report_style[] =
     ".commands dd{margin-bottom:10px}.numbers th,.numbers td{padding-right:14px}}\n"
     "@media print{body{font-size:11px}.figures,section{break-inside:avoid}details,output{display:none}}\n";
 
-/* Reads values back off the lines: the paths hold the points, data-x and data-y the axes (ends in data units, ends in pixels, log). */
+/* Reads values back off the lines: the paths hold the points, data-x and data-y the axes (ends in data units, ends in
+ * pixels, log). */
 const char plm_report_script[] =
     "for(const figure of document.querySelectorAll('figure')){\n"
     "const out=figure.querySelector('output');\n"

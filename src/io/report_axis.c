@@ -70,7 +70,9 @@ void plm_axis_log(double min, double max, plm_axis *ret_axis) {
   for (int decade = 0; decade <= decades; decade += stride)
     for (int i = 0; i < (decades <= 2 ? 3 : 1); i++) {
       double tick = few[i] * pow(10, first + decade);
-      if (tick < ret_axis->low * (1 - 1e-9) || tick > ret_axis->high * (1 + 1e-9) || ret_axis->tick_count == PLM_MAX_TICKS) continue;
+      if (tick < ret_axis->low * (1 - 1e-9) || tick > ret_axis->high * (1 + 1e-9) ||
+          ret_axis->tick_count == PLM_MAX_TICKS)
+        continue;
       char *label = ret_axis->labels[ret_axis->tick_count];
       ret_axis->ticks[ret_axis->tick_count++] = tick;
       if (tick >= 0.99e-3 && tick < 1e6)
@@ -81,7 +83,8 @@ void plm_axis_log(double min, double max, plm_axis *ret_axis) {
 }
 
 double plm_axis_pixel(const plm_axis *axis, double value) {
-  double share = axis->is_log ? log(value / axis->low) / log(axis->high / axis->low) : (value - axis->low) / (axis->high - axis->low);
+  double share = axis->is_log ? log(value / axis->low) / log(axis->high / axis->low)
+                              : (value - axis->low) / (axis->high - axis->low);
   if (!(share > -0.2)) share = -0.2; /* beyond the plot, where it is clipped; also log of what is not positive */
   if (share > 1.2) share = 1.2;
   return axis->pixel_low + share * (axis->pixel_high - axis->pixel_low);

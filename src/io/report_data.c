@@ -1,5 +1,5 @@
-/* report_data.c - what a run directory says about the run. Everything but the directory itself may be missing: a report of a run that is
- * still going, or that died at its first step, shows what there is. */
+/* report_data.c - what a run directory says about the run. Everything but the directory itself may be missing: a report
+ * of a run that is still going, or that died at its first step, shows what there is. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -78,7 +78,8 @@ static void node_text(yaml_document_t *document, const yaml_node_t *node, plm_te
   }
 }
 
-static plm_status keep_text(plm_report_run *run, yaml_document_t *document, const yaml_node_t *node, const char **ret_text) {
+static plm_status keep_text(plm_report_run *run, yaml_document_t *document, const yaml_node_t *node,
+                            const char **ret_text) {
   plm_text text = {0};
   plm_text_append(&text, "");
   if (node != NULL) node_text(document, node, &text);
@@ -88,9 +89,10 @@ static plm_status keep_text(plm_report_run *run, yaml_document_t *document, cons
   return status;
 }
 
-static plm_status add_setting(plm_report_run *run, size_t *capacity, yaml_document_t *document, const yaml_node_pair_t *pair) {
-  const yaml_node_t *key = yaml_document_get_node(document, pair->key), *value = yaml_document_get_node(document, pair->value),
-                    *first = value;
+static plm_status add_setting(plm_report_run *run, size_t *capacity, yaml_document_t *document,
+                              const yaml_node_pair_t *pair) {
+  const yaml_node_t *key = yaml_document_get_node(document, pair->key),
+                    *value = yaml_document_get_node(document, pair->value), *first = value;
   if (key == NULL || value == NULL || key->type != YAML_SCALAR_NODE) return PLM_OK;
   plm_setting setting = {.count = 1};
   if (value->type == YAML_SEQUENCE_NODE) {
@@ -116,7 +118,8 @@ static plm_status parse_settings(plm_report_run *run, const char *yaml, size_t b
   if (yaml_parser_load(&parser, &document)) {
     const yaml_node_t *root = yaml_document_get_root_node(&document);
     if (root != NULL && root->type == YAML_MAPPING_NODE)
-      for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start; pair < root->data.mapping.pairs.top && status == PLM_OK; pair++)
+      for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+           pair < root->data.mapping.pairs.top && status == PLM_OK; pair++)
         status = add_setting(run, &capacity, &document, pair);
     yaml_document_delete(&document);
   }
@@ -169,7 +172,8 @@ static plm_status find_max_steps(plm_report_run *run) {
   json_decref(state);
   const char *option = plm_report_setting(run, "max-steps"), *end;
   double number;
-  if (run->max_steps < 0 && option != NULL && plm_number_parse(option, &end, &number) && *end == '\0' && number < 0x1p62)
+  if (run->max_steps < 0 && option != NULL && plm_number_parse(option, &end, &number) && *end == '\0' &&
+      number < 0x1p62)
     run->max_steps = (int64_t)number;
   return PLM_OK;
 }

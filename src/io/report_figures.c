@@ -21,8 +21,8 @@ static plm_status new_numbers(chart_maker *maker, size_t count, double **ret_num
 }
 
 /* A column against step, from the training or the evaluation lines. No such line: no series. */
-static plm_status add_series(chart_maker *maker, plm_series_kind kind, const char *name, const char *style, const char *column,
-                             bool of_eval) {
+static plm_status add_series(chart_maker *maker, plm_series_kind kind, const char *name, const char *style,
+                             const char *column, bool of_eval) {
   const plm_report_run *run = maker->run;
   plm_series s = {.kind = kind, .name = name, .style = style};
   PLM_TRY(new_numbers(maker, run->line_count, &s.x));
@@ -72,7 +72,8 @@ static double last_eval_value(const plm_report_run *run, const char *column) {
 static double distinct_copy(double frequency, double copy) { return copy < 0.99 * frequency ? copy : (double)NAN; }
 
 static plm_status make_loss(chart_maker *maker) {
-  double frequency = last_eval_value(maker->run, "baseline_frequency"), copy = last_eval_value(maker->run, "baseline_copy");
+  double frequency = last_eval_value(maker->run, "baseline_frequency"),
+         copy = last_eval_value(maker->run, "baseline_copy");
   PLM_TRY(add_series(maker, PLM_SERIES_LINE, "training", "s-train", "loss", false));
   PLM_TRY(add_series(maker, PLM_SERIES_POINTS, "evaluation", "s-eval", "eval_loss", true));
   PLM_TRY(add_level(maker, "frequencies", "s-base", log(frequency)));
@@ -80,7 +81,8 @@ static plm_status make_loss(chart_maker *maker) {
 }
 
 static plm_status make_perplexity(chart_maker *maker) {
-  double frequency = last_eval_value(maker->run, "baseline_frequency_masked"), copy = last_eval_value(maker->run, "baseline_copy_masked");
+  double frequency = last_eval_value(maker->run, "baseline_frequency_masked"),
+         copy = last_eval_value(maker->run, "baseline_copy_masked");
   PLM_TRY(add_series(maker, PLM_SERIES_POINTS, "model", "s-eval", "eval_perplexity_masked", true));
   if (maker->chart.series_count > 0) PLM_TRY(add_band(maker, "eval_loss_masked", "eval_loss_masked_se"));
   PLM_TRY(add_level(maker, "frequencies", "s-base", frequency));
@@ -90,52 +92,72 @@ static plm_status make_perplexity(chart_maker *maker) {
 static plm_status make_learning_rate(chart_maker *maker) {
   return add_series(maker, PLM_SERIES_EXACT, "rate", "s-train", "learning_rate", false);
 }
-static plm_status make_grad_norm(chart_maker *maker) { return add_series(maker, PLM_SERIES_LINE, "norm", "s-train", "grad_norm", false); }
+static plm_status make_grad_norm(chart_maker *maker) {
+  return add_series(maker, PLM_SERIES_LINE, "norm", "s-train", "grad_norm", false);
+}
 static plm_status make_rate(chart_maker *maker) {
   return add_series(maker, PLM_SERIES_LINE, "residues/s", "s-train", "residues_per_s", false);
 }
-static plm_status make_wait(chart_maker *maker) { return add_series(maker, PLM_SERIES_LINE, "waiting", "s-train", "data_wait", false); }
+static plm_status make_wait(chart_maker *maker) {
+  return add_series(maker, PLM_SERIES_LINE, "waiting", "s-train", "data_wait", false);
+}
 
 static const struct {
   plm_chart chart;
   plm_status (*make)(chart_maker *maker);
 } figures[] = {
-    {{.id = "loss",
-      .title = "Loss",
-      .unit = "nats per selected residue",
-      .note =
-          "Mean negative log-likelihood of the residues the model is asked for. Training: over each logging interval. Evaluation: the same masks "
-          "every time. Dashed: what amino-acid frequencies alone reach."},
+    {{
+         .id = "loss",
+         .title = "Loss",
+         .unit = "nats per selected residue",
+         .note =
+             "Mean negative log-likelihood of the residues the model is asked for. Training: over each logging interval. Evaluation: the same masks "
+             "every time. Dashed: what amino-acid frequencies alone reach.",
+     },
      make_loss},
-    {{.id = "perplexity",
-      .title = "Perplexity on <mask> rows",
-      .unit = "evaluation set",
-      .cap_by_levels = true,
-      .note =
-          "exp of the loss where the residue is hidden, so that nothing can be copied: the number of amino acids the model hesitates between. Band: "
-          "95 % interval, clustered by sequence."},
+    {{
+         .id = "perplexity",
+         .title = "Perplexity on <mask> rows",
+         .unit = "evaluation set",
+         .cap_by_levels = true,
+         .note =
+             "exp of the loss where the residue is hidden, so that nothing can be copied: the number of amino acids the model hesitates between. Band: "
+             "95 % interval, clustered by sequence.",
+     },
      make_perplexity},
-    {{.id = "rate", .title = "Learning rate", .unit = "", .from_zero = true, .note = "Warm-up and schedule as applied."},
+    {{
+         .id = "rate",
+         .title = "Learning rate",
+         .unit = "",
+         .from_zero = true,
+         .note = "Warm-up and schedule as applied.",
+     },
      make_learning_rate},
-    {{.id = "gradient",
-      .title = "Gradient norm",
-      .unit = "before clipping",
-      .log_if_wide = true,
-      .from_zero = true,
-      .note = "Two-norm of the gradient of the mean loss."},
+    {{
+         .id = "gradient",
+         .title = "Gradient norm",
+         .unit = "before clipping",
+         .log_if_wide = true,
+         .from_zero = true,
+         .note = "Two-norm of the gradient of the mean loss.",
+     },
      make_grad_norm},
-    {{.id = "speed",
-      .title = "Speed",
-      .unit = "real residues per second",
-      .from_zero = true,
-      .note = "Whole steps, from disk to updated weights; special tokens don't count and there is no padding."},
+    {{
+         .id = "speed",
+         .title = "Speed",
+         .unit = "real residues per second",
+         .from_zero = true,
+         .note = "Whole steps, from disk to updated weights; special tokens don't count and there is no padding.",
+     },
      make_rate},
-    {{.id = "wait",
-      .title = "Waiting for data",
-      .unit = "% of the time",
-      .from_zero = true,
-      .is_percent = true,
-      .note = "Share of each logging interval in which a step had to wait for its batch."},
+    {{
+         .id = "wait",
+         .title = "Waiting for data",
+         .unit = "% of the time",
+         .from_zero = true,
+         .is_percent = true,
+         .note = "Share of each logging interval in which a step had to wait for its batch.",
+     },
      make_wait},
 };
 

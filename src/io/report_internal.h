@@ -1,4 +1,5 @@
-/* report_internal.h - what the chapters of the report share: the run as read, axes, charts, and text made safe for HTML. */
+/* report_internal.h - what the chapters of the report share: the run as read, axes, charts, and text made safe for
+ * HTML. */
 #ifndef PLM_IO_REPORT_INTERNAL_H
 #define PLM_IO_REPORT_INTERNAL_H
 
@@ -22,8 +23,8 @@ typedef struct plm_report_line {
 
 typedef struct plm_setting {
   const char *name, *value; /* of the run's arena, as the next */
-  const char *first;        /* of a list, its first item, since spaces in `value` need not be between items; else `value` */
-  size_t count;             /* items of a list; 1 */
+  const char *first; /* of a list, its first item, since spaces in `value` need not be between items; else `value` */
+  size_t count;      /* items of a list; 1 */
 } plm_setting;
 
 typedef struct plm_report_run {
@@ -45,12 +46,14 @@ PLM_CHECKED plm_status plm_report_run_read(const char *directory, plm_report_run
 void plm_report_run_free(plm_report_run *run);
 
 const plm_setting *plm_report_find_setting(const plm_report_run *run, const char *name); /* NULL when absent or empty */
-const char *plm_report_setting(const plm_report_run *run, const char *name);             /* its value, for people; NULL likewise */
-int plm_report_column(const char *name);                                                 /* index of a column, which must exist */
-const plm_report_line *plm_report_last(const plm_report_run *run, bool is_eval);         /* NULL when there is none */
-const plm_report_line *plm_report_best_eval(const plm_report_run *run);                  /* lowest eval_loss; NULL */
-const plm_report_line *plm_report_eval_at(const plm_report_run *run, int64_t step);      /* NULL */
-static inline double plm_report_value(const plm_report_line *line, const char *name) { return line->value[plm_report_column(name)]; }
+const char *plm_report_setting(const plm_report_run *run, const char *name); /* its value, for people; NULL likewise */
+int plm_report_column(const char *name);                                     /* index of a column, which must exist */
+const plm_report_line *plm_report_last(const plm_report_run *run, bool is_eval);    /* NULL when there is none */
+const plm_report_line *plm_report_best_eval(const plm_report_run *run);             /* lowest eval_loss; NULL */
+const plm_report_line *plm_report_eval_at(const plm_report_run *run, int64_t step); /* NULL */
+static inline double plm_report_value(const plm_report_line *line, const char *name) {
+  return line->value[plm_report_column(name)];
+}
 
 /* ---- text (report_text.c) ---- */
 
@@ -58,7 +61,8 @@ static inline double plm_report_value(const plm_report_line *line, const char *n
 void plm_html_escape(plm_text *html, const char *words);
 
 enum { PLM_LABEL = 48 };
-/* Numbers for people: 1,234,567; `digits` significant digits with grouped thousands, a dash for what is not finite. Return `ret_text`. */
+/* Numbers for people: 1,234,567; `digits` significant digits with grouped thousands, a dash for what is not finite.
+ * Return `ret_text`. */
 const char *plm_label_count(double value, char ret_text[PLM_LABEL]);
 const char *plm_label_value(double value, int digits, char ret_text[PLM_LABEL]);
 const char *plm_label_decimals(double value, int decimals, char ret_text[PLM_LABEL]);
@@ -115,17 +119,18 @@ typedef struct plm_chart {
   plm_series series[PLM_MAX_SERIES];
 } plm_chart;
 
-/* A figure: title, the chart at two widths of which a style sheet shows one, its note. Without any finite value: nothing. */
+/* A figure: title, the chart at two widths of which a style sheet shows one, its note. Without any finite value:
+ * nothing. */
 PLM_CHECKED plm_status plm_chart_append(plm_text *html, const plm_chart *chart);
 
 /* ---- long series (report_thin.c) ---- */
 
-/* At most about `buckets` * 4 points that draw the same line: of each bucket its first, lowest, highest and last. Arrays of `count`;
- * *ret_kept indices into them in order, -1 = gap. Free with plm_free. */
+/* At most about `buckets` * 4 points that draw the same line: of each bucket its first, lowest, highest and last.
+ * Arrays of `count`; *ret_kept indices into them in order, -1 = gap. Free with plm_free. */
 PLM_CHECKED plm_status plm_chart_thin(const plm_series *series, size_t buckets, int64_t **ret_kept, size_t *ret_count);
 
-/* Mean of the finite values among `window` neighbours, each counted as `limit` at most, so that a spike which leaves the axis does not drag
- * its surroundings along; NAN where there is none. */
+/* Mean of the finite values among `window` neighbours, each counted as `limit` at most, so that a spike which leaves
+ * the axis does not drag its surroundings along; NAN where there is none. */
 void plm_chart_running_mean(const plm_series *series, size_t window, double limit, double *ret_mean);
 
 /* ---- the page (report_page.c, report_figures.c, report_tables.c, report_assets.c) ---- */

@@ -10,7 +10,8 @@ static void put_head(const plm_report_run *run, plm_text *html) {
       "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-      "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"protlm " PLM_VERSION "\">\n<title>");
+      "<meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"protlm " PLM_VERSION
+      "\">\n<title>");
   plm_html_escape(html, run->name);
   plm_text_append(html, " \xE2\x80\x93 protlm run</title>\n<style>");
   plm_text_append(html, plm_report_style);
@@ -49,8 +50,8 @@ plm_status plm_report_page(const plm_report_run *run, plm_text *html) {
   plm_report_machine(run, html);
   plm_text_append(html, "</div>\n");
   plm_report_next_steps(run, html);
-  plm_text_printf(html, "<footer>Made by protlm " PLM_VERSION " on %s from %zu logged line%s of ", plm_label_time(plm_clock_wall(), when),
-                  run->line_count, run->line_count == 1 ? "" : "s");
+  plm_text_printf(html, "<footer>Made by protlm " PLM_VERSION " on %s from %zu logged line%s of ",
+                  plm_label_time(plm_clock_wall(), when), run->line_count, run->line_count == 1 ? "" : "s");
   plm_html_escape(html, run->directory);
   plm_text_append(html, ". The page is one file and loads nothing.</footer>\n</main>\n<script>");
   plm_text_append(html, plm_report_script);

@@ -1,8 +1,9 @@
-/* report_svg.c - a chart as SVG: axes, lines, bands, dashed levels, and each line's name at its right end instead of a legend.
+/* report_svg.c - a chart as SVG: axes, lines, bands, dashed levels, and each line's name at its right end instead of a
+ * legend.
  *
- * Every chart is drawn twice, wide and narrow, and the style sheet shows the one that fits: one drawing scaled down would have letters
- * too small to read. Data attributes carry the axes, from which the page's script reads values back off the lines; without script
- * nothing is missing but that.
+ * Every chart is drawn twice, wide and narrow, and the style sheet shows the one that fits: one drawing scaled down
+ * would have letters too small to read. Data attributes carry the axes, from which the page's script reads values back
+ * off the lines; without script nothing is missing but that.
  *
  * Contents: 1 coordinates, 2 limits, 3 axes, 4 series, 5 names at the right, 6 the figure. */
 #include <math.h>
@@ -77,7 +78,8 @@ static int compare_doubles(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* A few spikes must not press the rest of a line flat: the upper end is held to the 98th percentile plus the spread below it. */
+/* A few spikes must not press the rest of a line flat: the upper end is held to the 98th percentile plus the spread
+ * below it. */
 static plm_status include_line(limits *l, const plm_series *series) {
   double *sorted;
   size_t count = 0;
@@ -128,7 +130,9 @@ static int find_exponent(const plm_chart *chart, const limits *l) {
   return chart->is_percent || size == 0 || size >= 0.05 ? 0 : (int)floor(log10(size) + 1e-9);
 }
 
-static double scale_of(const plm_chart *chart, const limits *l) { return chart->is_percent ? 100 : pow(10, -find_exponent(chart, l)); }
+static double scale_of(const plm_chart *chart, const limits *l) {
+  return chart->is_percent ? 100 : pow(10, -find_exponent(chart, l));
+}
 
 static bool is_log(const plm_chart *chart, const limits *l) {
   return chart->log_if_wide && isfinite(l->smallest_positive) && l->high > 30 * l->smallest_positive;
@@ -185,8 +189,10 @@ static void draw_axes(drawing *d) {
 
 /* ---- 4 series ---- */
 
-/* A path through the kept points. A point between two gaps would be invisible as a line, so it gets a line of no length. */
-static void draw_path(drawing *d, const plm_series *s, const int64_t *kept, size_t count, const char *css_class, const char *name) {
+/* A path through the kept points. A point between two gaps would be invisible as a line, so it gets a line of no
+ * length. */
+static void draw_path(drawing *d, const plm_series *s, const int64_t *kept, size_t count, const char *css_class,
+                      const char *name) {
   bool is_drawing = false;
   plm_text_printf(d->html, "<path class=\"%s %s\"", css_class, s->style);
   if (name != NULL) {
@@ -286,9 +292,11 @@ static int compare_tags(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* Each as near to its line's end as the others allow: pushed down where they would overlap, then the whole pile up into the plot. */
+/* Each as near to its line's end as the others allow: pushed down where they would overlap, then the whole pile up into
+ * the plot. */
 static void place_tags(const drawing *d, name_tag *tags, int count) {
-  double height = d->layout->two_lines ? 28 : 15, lowest = d->layout->two_lines ? d->y.pixel_low - 6 : d->y.pixel_low + 4;
+  double height = d->layout->two_lines ? 28 : 15,
+         lowest = d->layout->two_lines ? d->y.pixel_low - 6 : d->y.pixel_low + 4;
   qsort(tags, (size_t)count, sizeof *tags, compare_tags);
   for (int i = 0; i < count; i++) tags[i].at = i == 0 ? tags[i].wanted : fmax(tags[i].wanted, tags[i - 1].at + height);
   for (int i = count - 1; i >= 0; i--) {
@@ -335,7 +343,8 @@ static void draw_tags(drawing *d) {
 
 static void put_axis_data(plm_text *html, const char *name, const plm_axis *axis) {
   char low[PLM_NUMBER_TEXT], high[PLM_NUMBER_TEXT];
-  plm_text_printf(html, " %s=\"%s %s ", name, plm_number_digits(axis->low, 8, low), plm_number_digits(axis->high, 8, high));
+  plm_text_printf(html, " %s=\"%s %s ", name, plm_number_digits(axis->low, 8, low),
+                  plm_number_digits(axis->high, 8, high));
   put_number(html, axis->pixel_low);
   plm_text_append(html, " ");
   put_number(html, axis->pixel_high);
@@ -345,8 +354,8 @@ static void put_axis_data(plm_text *html, const char *name, const plm_axis *axis
 static plm_status append_svg(plm_text *html, const plm_chart *chart, const layout *place, const limits *l) {
   drawing d = {.chart = chart, .layout = place, .html = html, .scale = scale_of(chart, l)};
   make_axes(&d, l);
-  plm_text_printf(html, "<svg class=\"%s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"", place->css_class, place->width,
-                  place->height);
+  plm_text_printf(html, "<svg class=\"%s\" viewBox=\"0 0 %.0f %.0f\" role=\"img\" aria-label=\"", place->css_class,
+                  place->width, place->height);
   plm_html_escape(html, chart->title);
   plm_text_append(html, " against step\"");
   put_axis_data(html, "data-x", &d.x);

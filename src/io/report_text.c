@@ -91,7 +91,8 @@ const char *plm_label_value(double value, int digits, char ret_text[PLM_LABEL]) 
     return ret_text;
   }
   int before_point = size < 1 ? 1 : (int)floor(log10(size) + 1e-9) + 1;
-  if (size > 0 && size < 1) before_point = (int)floor(log10(size) + 1e-9) + 1; /* 0.0123: leading zeros are not significant */
+  if (size > 0 && size < 1)
+    before_point = (int)floor(log10(size) + 1e-9) + 1; /* 0.0123: leading zeros are not significant */
   return plm_label_decimals(value, digits > before_point ? digits - before_point : 0, ret_text);
 }
 
@@ -130,6 +131,7 @@ const char *plm_label_time(double unix_time, char ret_text[PLM_LABEL]) {
   struct tm utc;
   if (!isfinite(unix_time) || fabs(unix_time) > 1e11) return copy_label(DASH, ret_text);
   time_t seconds = (time_t)unix_time;
-  if (gmtime_r(&seconds, &utc) == NULL || strftime(ret_text, PLM_LABEL, "%Y-%m-%d %H:%M UTC", &utc) == 0) return copy_label(DASH, ret_text);
+  if (gmtime_r(&seconds, &utc) == NULL || strftime(ret_text, PLM_LABEL, "%Y-%m-%d %H:%M UTC", &utc) == 0)
+    return copy_label(DASH, ret_text);
   return ret_text;
 }

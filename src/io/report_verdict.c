@@ -34,7 +34,8 @@ static void put_what_was_done(const plm_report_run *run, const plm_report_line *
   plm_text_append(html, " for ");
   if (isfinite(epoch))
     plm_text_printf(
-        html, "%s epoch%s: ", epoch == floor(epoch) ? plm_label_count(epoch, label) : plm_label_value(epoch, epoch < 1 ? 2 : 3, label),
+        html, "%s epoch%s: ",
+        epoch == floor(epoch) ? plm_label_count(epoch, label) : plm_label_value(epoch, epoch < 1 ? 2 : 3, label),
         epoch == 1 ? "" : "s");
   double step = plm_report_value(train, "step");
   plm_text_printf(html, "%s step%s", plm_label_count(step, label), step == 1 ? "" : "s");
@@ -67,12 +68,14 @@ static void put_judgement(const plm_report_run *run, const plm_report_line *eval
                     plm_label_decimals(gain, 3, a), plm_label_value(gain / se, 2, c));
   else
     plm_text_printf(
-        html, "The difference of %s nats is %s standard errors; fewer than %d do not show that the model has learnt more than frequencies.",
+        html,
+        "The difference of %s nats is %s standard errors; fewer than %d do not show that the model has learnt more than frequencies.",
         plm_label_decimals(gain, 3, a), plm_label_decimals(gain / se, 1, c), CLEAR_STANDARD_ERRORS);
 }
 
 /* Two things a reader should not have to find in the curves. */
-static void put_warnings(const plm_report_run *run, const plm_report_line *train, const plm_report_line *eval, plm_text *html) {
+static void put_warnings(const plm_report_run *run, const plm_report_line *train, const plm_report_line *eval,
+                         plm_text *html) {
   const plm_report_line *before = plm_report_eval_at(run, 0), *best = plm_report_best_eval(run);
   char label[PLM_LABEL];
   if (train != NULL && !isfinite(plm_report_value(train, "loss")))
@@ -95,15 +98,18 @@ static void put_tiles(const plm_report_line *train, const plm_report_line *eval,
   char a[PLM_LABEL], b[PLM_LABEL], pair[2 * PLM_LABEL + 32];
   plm_text_append(html, "<dl class=\"tiles\">");
   if (eval != NULL) {
-    put_tile(html, plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, a), "perplexity, &lt;mask&gt; rows");
+    put_tile(html, plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, a),
+             "perplexity, &lt;mask&gt; rows");
     put_tile(html, plm_label_decimals(plm_report_value(eval, "baseline_frequency_masked"), 2, a), "frequencies alone");
-    snprintf(pair, sizeof pair, "%s <small>\xC2\xB1 %s</small>", plm_label_decimals(plm_report_value(eval, "gain_masked"), 3, a),
+    snprintf(pair, sizeof pair, "%s <small>\xC2\xB1 %s</small>",
+             plm_label_decimals(plm_report_value(eval, "gain_masked"), 3, a),
              plm_label_decimals(plm_report_value(eval, "gain_masked_se"), 3, b));
     put_tile(html, pair, "gain, nats (\xC2\xB1 s.e.)");
   }
   if (train != NULL) {
     put_tile(html, plm_label_short(plm_report_value(train, "residues"), a), "residues seen");
-    put_tile(html, plm_label_count(plm_report_value(train, "residues") / plm_report_value(train, "seconds"), a), "residues per second");
+    put_tile(html, plm_label_count(plm_report_value(train, "residues") / plm_report_value(train, "seconds"), a),
+             "residues per second");
     put_tile(html, plm_label_duration(plm_report_value(train, "seconds"), a), "training time");
   }
   plm_text_append(html, "</dl>\n");
@@ -127,14 +133,16 @@ void plm_report_verdict(const plm_report_run *run, plm_text *html) {
 
 static void put_result_row(const plm_report_line *eval, bool masked, plm_text *html) {
   static const char *const columns[2][7] = {
-      {"eval_loss", "eval_loss_se", "eval_perplexity", "baseline_frequency", "baseline_copy", "eval_accuracy", "eval_count"},
-      {"eval_loss_masked", "eval_loss_masked_se", "eval_perplexity_masked", "baseline_frequency_masked", "baseline_copy_masked",
-       "eval_accuracy_masked", "eval_count_masked"}};
+      {"eval_loss", "eval_loss_se", "eval_perplexity", "baseline_frequency", "baseline_copy", "eval_accuracy",
+       "eval_count"},
+      {"eval_loss_masked", "eval_loss_masked_se", "eval_perplexity_masked", "baseline_frequency_masked",
+       "baseline_copy_masked", "eval_accuracy_masked", "eval_count_masked"}};
   double v[7];
   char a[PLM_LABEL], b[PLM_LABEL];
   for (int i = 0; i < 7; i++) v[i] = plm_report_value(eval, columns[masked][i]);
-  plm_text_printf(html, "<tr><th>%s</th><td>%s <small>\xC2\xB1 %s</small></td>", masked ? "&lt;mask&gt; rows" : "all selected rows",
-                  plm_label_decimals(v[0], 4, a), plm_label_decimals(v[1], 4, b));
+  plm_text_printf(html, "<tr><th>%s</th><td>%s <small>\xC2\xB1 %s</small></td>",
+                  masked ? "&lt;mask&gt; rows" : "all selected rows", plm_label_decimals(v[0], 4, a),
+                  plm_label_decimals(v[1], 4, b));
   plm_text_printf(html, "<td>%s</td>", plm_label_decimals(v[2], 2, a));
   plm_text_printf(html, "<td>%s</td>", plm_label_decimals(v[3], 2, a));
   plm_text_printf(html, "<td>%s</td>", plm_label_decimals(v[4], 2, a));
@@ -148,9 +156,10 @@ void plm_report_result_table(const plm_report_run *run, plm_text *html) {
   if (eval == NULL) return;
   plm_text_printf(html, "<section><h2>Evaluation at step %s</h2><div class=\"scroll\"><table class=\"numbers\">\n",
                   plm_label_count(plm_report_value(eval, "step"), label));
-  plm_text_append(html,
-                  "<thead><tr><th></th><th>loss, nats</th><th>perplexity</th><th>frequencies</th><th>freq. + copying</th><th>accuracy</th>"
-                  "<th>residues asked</th></tr></thead><tbody>\n");
+  plm_text_append(
+      html,
+      "<thead><tr><th></th><th>loss, nats</th><th>perplexity</th><th>frequencies</th><th>freq. + copying</th><th>accuracy</th>"
+      "<th>residues asked</th></tr></thead><tbody>\n");
   put_result_row(eval, false, html);
   put_result_row(eval, true, html);
   plm_text_append(

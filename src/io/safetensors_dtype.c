@@ -6,9 +6,10 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "tensors are little-endian in the file and used as they lie");
 
 static const plm_tensor_dtype dtypes[] = {
-    {"BOOL", 8},    {"F4", 4},          {"F6_E2M3", 6},     {"F6_E3M2", 6}, {"U8", 8},   {"I8", 8},   {"F8_E5M2", 8}, {"F8_E4M3", 8},
-    {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},    {"U16", 16}, {"F16", 16}, {"BF16", 16},   {"I32", 32},
-    {"U32", 32},    {"F32", 32},        {"C64", 64},        {"F64", 64},    {"I64", 64}, {"U64", 64},
+    {"BOOL", 8},    {"F4", 4},      {"F6_E2M3", 6}, {"F6_E3M2", 6},     {"U8", 8},          {"I8", 8},
+    {"F8_E5M2", 8}, {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F8_E4M3FNUZ", 8}, {"F8_E5M2FNUZ", 8}, {"I16", 16},
+    {"U16", 16},    {"F16", 16},    {"BF16", 16},   {"I32", 32},        {"U32", 32},        {"F32", 32},
+    {"C64", 64},    {"F64", 64},    {"I64", 64},    {"U64", 64},
 };
 
 const plm_tensor_dtype *plm_tensor_dtype_find(const char *name) {
@@ -51,8 +52,8 @@ plm_status plm_tensor_to_f32(const plm_safetensors *file, const plm_tensor_info 
       ret_values[i] = is_bf16 ? float_of_bits((uint32_t)bits << 16) : float_of_half(bits);
     }
   } else {
-    return plm_fail(PLM_E_INPUT, "%s: tensor '%s' has type %s; F32, F16, BF16 and F64 can be read", plm_safetensors_path(file),
-                    tensor->name, tensor->dtype);
+    return plm_fail(PLM_E_INPUT, "%s: tensor '%s' has type %s; F32, F16, BF16 and F64 can be read",
+                    plm_safetensors_path(file), tensor->name, tensor->dtype);
   }
   return PLM_OK;
 }

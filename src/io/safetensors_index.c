@@ -20,7 +20,8 @@ static plm_status open_shard(plm_safetensors *set, const char *name, plm_safeten
     *ret_shard = set->shards[i];
     return PLM_OK;
   }
-  if (!is_plain_name(name)) return plm_fail(PLM_E_INPUT, "%s: '%.200s' is not the plain name of a file beside it", set->path, name);
+  if (!is_plain_name(name))
+    return plm_fail(PLM_E_INPUT, "%s: '%.200s' is not the plain name of a file beside it", set->path, name);
   char *directory = NULL, *path = NULL;
   plm_status status;
   PLM_TRY(plm_path_parent(set->path, &directory));
@@ -45,11 +46,13 @@ static plm_status read_map(plm_safetensors *set, json_t *map) {
   PLM_TRY(PLM_NEW(&set->shards, members));
   json_object_foreach(map, name, value) {
     plm_safetensors *shard = NULL;
-    if (!json_is_string(value)) return plm_fail(PLM_E_INPUT, "%s: weight_map '%.200s' is not a file name", set->path, name);
+    if (!json_is_string(value))
+      return plm_fail(PLM_E_INPUT, "%s: weight_map '%.200s' is not a file name", set->path, name);
     PLM_TRY(open_shard(set, json_string_value(value), &shard));
     const plm_tensor_info *info = plm_safetensors_find(shard, name);
     if (info == NULL)
-      return plm_fail(PLM_E_INPUT, "%s says that tensor '%.200s' is in %s, but it is not", set->path, name, json_string_value(value));
+      return plm_fail(PLM_E_INPUT, "%s says that tensor '%.200s' is in %s, but it is not", set->path, name,
+                      json_string_value(value));
     set->items[set->count++] = *info;
   }
   plm_safetensors_sort(set);
@@ -113,8 +116,8 @@ out:
   return status;
 }
 
-/* HF's greedy rule: a shard takes tensors in order while they fit; one that exceeds the limit alone gets a shard of its own.
- * shard_of[i] = shard of entry i; returns the number of shards. */
+/* HF's greedy rule: a shard takes tensors in order while they fit; one that exceeds the limit alone gets a shard of its
+ * own. shard_of[i] = shard of entry i; returns the number of shards. */
 static size_t divide(const plm_tensor_info *entries, size_t count, int64_t limit, uint32_t *shard_of) {
   uint32_t shard = 0;
   int64_t used = 0;
@@ -136,8 +139,8 @@ static void name_shard(size_t shard, size_t shards, char name[64]) {
     snprintf(name, 64, "model-%05zu-of-%05zu.safetensors", shard + 1, shards);
 }
 
-static plm_status write_index(const char *directory, const plm_tensor_info *entries, size_t count, const uint32_t *shard_of,
-                              size_t shards) {
+static plm_status write_index(const char *directory, const plm_tensor_info *entries, size_t count,
+                              const uint32_t *shard_of, size_t shards) {
   int64_t total = 0;
   char *text = NULL, *path = NULL;
   plm_status status = PLM_OK;
@@ -164,8 +167,8 @@ out:
   return status;
 }
 
-plm_status plm_safetensors_write_sharded(const char *directory, const plm_tensor_info *entries, size_t count, int64_t max_shard_bytes,
-                                         plm_tensor_fill *fill, void *user) {
+plm_status plm_safetensors_write_sharded(const char *directory, const plm_tensor_info *entries, size_t count,
+                                         int64_t max_shard_bytes, plm_tensor_fill *fill, void *user) {
   uint32_t *shard_of;
   plm_status status;
   PLM_TRY(remove_stale(directory));
@@ -177,7 +180,8 @@ plm_status plm_safetensors_write_sharded(const char *directory, const plm_tensor
     while (last < count && shard_of[last] == shard) last++;
     name_shard(shard, shards, name);
     PLM_TRY_GOTO(plm_path_join(directory, name, &path), out);
-    status = plm_safetensors_write(path, entries + first, last - first, fill_of_shard, &(shard_fill){fill, user, first}, NULL, NULL);
+    status = plm_safetensors_write(path, entries + first, last - first, fill_of_shard, &(shard_fill){fill, user, first},
+                                   NULL, NULL);
     plm_free(path);
     if (status != PLM_OK) goto out;
     first = last;

@@ -1,5 +1,6 @@
-/* safetensors_write.c - one file in the order and layout of the reference writer (model_spec 2.2): types from the widest down, then by
- * name; compact header with metadata first, padded to 8 bytes. The same tensors always give the same bytes. */
+/* safetensors_write.c - one file in the order and layout of the reference writer (model_spec 2.2): types from the
+ * widest down, then by name; compact header with metadata first, padded to 8 bytes. The same tensors always give the
+ * same bytes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ static plm_status make_slots(const plm_tensor_info *entries, size_t count, slot 
     slots[i] = (slot){info, plm_tensor_dtype_find(info->dtype), i};
     PLM_ASSERT(slots[i].dtype != NULL && info->dims >= 0 && info->dims <= 8);
     int64_t bits = slots[i].dtype->bits;
-    for (int d = 0; d < info->dims; d++) PLM_ASSERT(info->shape[d] >= 0 && !__builtin_mul_overflow(bits, info->shape[d], &bits));
+    for (int d = 0; d < info->dims; d++)
+      PLM_ASSERT(info->shape[d] >= 0 && !__builtin_mul_overflow(bits, info->shape[d], &bits));
     PLM_ASSERT(bits % 8 == 0 && bits / 8 == info->bytes);
   }
   qsort(slots, count, sizeof *slots, compare_slots);
@@ -67,7 +69,8 @@ static plm_status make_header(const slot *slots, size_t count, char **ret_header
   return plm_text_take(&text, ret_header);
 }
 
-static plm_status write_contents(plm_writer *writer, const slot *slots, size_t count, plm_tensor_fill *fill, void *user) {
+static plm_status write_contents(plm_writer *writer, const slot *slots, size_t count, plm_tensor_fill *fill,
+                                 void *user) {
   char *header, *buffer;
   int64_t largest = 0;
   plm_status status;
@@ -88,8 +91,8 @@ out:
   return status;
 }
 
-plm_status plm_safetensors_write(const char *path, const plm_tensor_info *entries, size_t count, plm_tensor_fill *fill, void *user,
-                                 char *ret_hash, int64_t *ret_bytes) {
+plm_status plm_safetensors_write(const char *path, const plm_tensor_info *entries, size_t count, plm_tensor_fill *fill,
+                                 void *user, char *ret_hash, int64_t *ret_bytes) {
   slot *slots;
   plm_writer *writer = NULL;
   plm_status status;

@@ -4,7 +4,8 @@
  *
  *   u64 n | u32 masked crc32c(those 8 bytes) | n bytes | u32 masked crc32c(those n bytes)         little-endian
  *
- * The n bytes are an Event in protobuf's wire format. What we use of tensorflow/core/util/event.proto and framework/summary.proto:
+ * The n bytes are an Event in protobuf's wire format. What we use of tensorflow/core/util/event.proto and
+ * framework/summary.proto:
  *
  *   Event        1 double wall_time   2 int64 step   3 string file_version   5 Summary   7 SessionLog
  *   Summary      1 Value, repeated    Value: 1 string tag, 2 float simple_value
@@ -112,8 +113,8 @@ static plm_status name_file(const char *directory, char **ret_path) {
   static _Atomic int opened;
   char host[256];
   plm_host_name(host, sizeof host);
-  return plm_sprintf(ret_path, "%s/events.out.tfevents.%010lld.%s.%d.%d", directory, (long long)plm_clock_wall(), host, (int)getpid(),
-                     atomic_fetch_add(&opened, 1));
+  return plm_sprintf(ret_path, "%s/events.out.tfevents.%010lld.%s.%d.%d", directory, (long long)plm_clock_wall(), host,
+                     (int)getpid(), atomic_fetch_add(&opened, 1));
 }
 
 plm_status plm_tfevents_open(const char *directory, plm_tfevents **ret_file) {

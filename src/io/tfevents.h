@@ -1,4 +1,5 @@
-/* tfevents.h - TensorBoard event files: length, masked CRC-32C, a hand-written protobuf of the four messages we need (reliability.md 3). */
+/* tfevents.h - TensorBoard event files: length, masked CRC-32C, a hand-written protobuf of the four messages we need
+ * (reliability.md 3). */
 #ifndef PLM_IO_TFEVENTS_H
 #define PLM_IO_TFEVENTS_H
 
@@ -10,7 +11,8 @@ typedef struct plm_tfevents plm_tfevents;
 /* events.out.tfevents.<time>.<host>.<pid>.<n> in `directory`. */
 PLM_CHECKED plm_status plm_tfevents_open(const char *directory, plm_tfevents **ret_file);
 PLM_CHECKED plm_status plm_tfevents_scalar(plm_tfevents *file, const char *tag, int64_t step, double value);
-PLM_CHECKED plm_status plm_tfevents_session_start(plm_tfevents *file, int64_t step); /* TensorBoard drops steps >= step of dead runs */
-PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents *file);                       /* accepts NULL */
+PLM_CHECKED plm_status plm_tfevents_session_start(plm_tfevents *file,
+                                                  int64_t step); /* TensorBoard drops steps >= step of dead runs */
+PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents *file);   /* accepts NULL */
 
 #endif

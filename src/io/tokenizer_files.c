@@ -58,9 +58,10 @@ plm_status plm_tokenizer_files_check(const char *directory) {
   plm_status status = plm_file_exists(path) ? plm_file_read(path, LARGEST, &text, &bytes) : PLM_OK;
   const char *other = text != NULL ? first_difference(text, &line, &length) : NULL;
   if (other != NULL)
-    status = plm_hint(plm_fail(PLM_E_INPUT, "%s: token %d is '%.*s', which is not ESM-2's: the model has another alphabet", path, line,
-                               length < 40 ? length : 40, other),
-                      "protlm reads models whose vocab.txt begins with ESM-2's 33 tokens");
+    status =
+        plm_hint(plm_fail(PLM_E_INPUT, "%s: token %d is '%.*s', which is not ESM-2's: the model has another alphabet",
+                          path, line, length < 40 ? length : 40, other),
+                 "protlm reads models whose vocab.txt begins with ESM-2's 33 tokens");
   plm_free(text);
   plm_free(path);
   return status;

@@ -1,4 +1,5 @@
-/* trainer_state.c - the members every version of transformers' TrainerState knows (it refuses unknown ones), in its order. */
+/* trainer_state.c - the members every version of transformers' TrainerState knows (it refuses unknown ones), in its
+ * order. */
 #include "io/trainer_state.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* trainer_state.h - trainer_state.json in the shape of transformers' TrainerState, so that scripts made for its runs read ours. */
+/* trainer_state.h - trainer_state.json in the shape of transformers' TrainerState, so that scripts made for its runs
+ * read ours. */
 #ifndef PLM_IO_TRAINER_STATE_H
 #define PLM_IO_TRAINER_STATE_H
 

@@ -1,4 +1,5 @@
-/* bf16.h - the upper half of an IEEE binary32: 8 exponent bits, 7 mantissa bits. Conversions round to nearest even; NaN stays NaN. */
+/* bf16.h - the upper half of an IEEE binary32: 8 exponent bits, 7 mantissa bits. Conversions round to nearest even; NaN
+ * stays NaN. */
 #ifndef PLM_KERNELS_BF16_H
 #define PLM_KERNELS_BF16_H
 
@@ -28,8 +29,9 @@ static inline plm_bf16 plm_bf16_from_float(float value) {
   return (plm_bf16)((bits & 0x7fffffffu) > 0x7f800000u ? quiet_nan : rounded);
 }
 
-/* Rounding to binary32 first and then again could go wrong by one at a tie. So the first step rounds to odd: towards zero, with the last
- * bit set if anything was lost (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded sums"). */
+/* Rounding to binary32 first and then again could go wrong by one at a tie. So the first step rounds to odd: towards
+ * zero, with the last bit set if anything was lost (Boldo and Melquiond 2008, "Emulation of FMA and correctly rounded
+ * sums"). */
 static inline plm_bf16 plm_bf16_from_double(double value) {
   float near = (float)value;
   if (value != value || (double)near == value) return plm_bf16_from_float(near);

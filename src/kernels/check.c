@@ -133,7 +133,8 @@ plm_status plm_check_rope_table(const plm_exec *x, const plm_rope_table_args *a)
 plm_status plm_check_rope(const plm_exec *x, const plm_rope_args *a) {
   PLM_ASSERT(a->N >= 0 && a->H >= 0 && a->D >= 0);
   PLM_TRY(check_type("rope", "x", a->dtype, FLOATS));
-  if (a->D % 2 != 0) return plm_fail(PLM_E_UNSUPPORTED, "rope turns pairs: a head of odd width %lld has none", (long long)a->D);
+  if (a->D % 2 != 0)
+    return plm_fail(PLM_E_UNSUPPORTED, "rope turns pairs: a head of odd width %lld has none", (long long)a->D);
   REQUIRE(a->x, a->N * a->H * a->D);
   REQUIRE(a->positions, a->N);
   REQUIRE(a->cos_table, a->N * a->D);

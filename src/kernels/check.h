@@ -1,8 +1,8 @@
 /* check.h - the contracts of ops.h as code: every backend's entry starts with PLM_TRY(plm_check_<op>(x, a)).
  *
- * A check looks at the args struct and at host memory only, so it is the same on a dry exec and for any device. It fails with
- * PLM_E_UNSUPPORTED for a storage type that the entry doesn't list, and with PLM_E_BUG for arguments that make no sense. A backend that
- * takes less than the contract allows refuses the rest itself. */
+ * A check looks at the args struct and at host memory only, so it is the same on a dry exec and for any device. It
+ * fails with PLM_E_UNSUPPORTED for a storage type that the entry doesn't list, and with PLM_E_BUG for arguments that
+ * make no sense. A backend that takes less than the contract allows refuses the rest itself. */
 #ifndef PLM_KERNELS_CHECK_H
 #define PLM_KERNELS_CHECK_H
 

@@ -52,8 +52,8 @@ static int has_amx(void) {
 static plm_cpu_level processor_level(void) {
   __builtin_cpu_init();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return PLM_CPU_REF;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") ||
-      !__builtin_cpu_supports("avx512vl"))
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
     return PLM_CPU_AVX2;
   if (!has_avx512_bf16()) return PLM_CPU_AVX512;
   return has_amx() ? PLM_CPU_AMX : PLM_CPU_AVX512_BF16;

@@ -11,9 +11,9 @@ typedef enum plm_copy_kind { PLM_COPY_TO_DEVICE, PLM_COPY_TO_HOST, PLM_COPY_ON_D
 
 typedef struct plm_device plm_device;
 
-/* A device is a table of functions and its private state. Pointers from `alloc` are device pointers: never read or written outside
- * src/kernels, only copied. Memory is 256-byte aligned and not initialised. `copy` is ordered after earlier work on the same exec and
- * has finished when it returns (host side). */
+/* A device is a table of functions and its private state. Pointers from `alloc` are device pointers: never read or
+ * written outside src/kernels, only copied. Memory is 256-byte aligned and not initialised. `copy` is ordered after
+ * earlier work on the same exec and has finished when it returns (host side). */
 struct plm_device {
   const char *name; /* "cpu" */
   plm_status (*alloc)(plm_device *device, size_t bytes, void **ret_pointer);
@@ -28,8 +28,8 @@ struct plm_device {
 /* The host's memory. `total` respects the cgroup limit. */
 PLM_CHECKED plm_status plm_device_cpu_create(plm_device **ret_device);
 
-/* Like the CPU device, but its memory is inaccessible (PROT_NONE) except while an operator of plm_ops_guarded runs or `copy` is at
- * work: code above src/kernels that dereferences a device pointer dies at once. For tests. */
+/* Like the CPU device, but its memory is inaccessible (PROT_NONE) except while an operator of plm_ops_guarded runs or
+ * `copy` is at work: code above src/kernels that dereferences a device pointer dies at once. For tests. */
 PLM_CHECKED plm_status plm_device_guarded_create(plm_device **ret_device);
 
 void plm_device_destroy(plm_device *device); /* accepts NULL */

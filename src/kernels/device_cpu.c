@@ -1,7 +1,7 @@
 /* device_cpu.c - the host's memory as a device.
  *
- * A block from plm_alloc is 64-byte aligned; we promise 256, so a block holds some slack and, right before the address handed out, a
- * header that remembers where it began:
+ * A block from plm_alloc is 64-byte aligned; we promise 256, so a block holds some slack and, right before the address
+ * handed out, a header that remembers where it began:
  *
  *   base           | slack | header | memory (256-byte aligned) ... bytes
  */
@@ -23,7 +23,8 @@ static block_header *header_of(void *pointer) { return (block_header *)pointer -
 static plm_status cpu_alloc(plm_device *device, size_t bytes, void **ret_pointer) {
   enum { ROOM = ALIGNMENT + sizeof(block_header) };
   char *base;
-  if (bytes > SIZE_MAX - ROOM) return plm_fail(PLM_E_RESOURCE, "out of memory: %zu bytes is more than can be addressed", bytes);
+  if (bytes > SIZE_MAX - ROOM)
+    return plm_fail(PLM_E_RESOURCE, "out of memory: %zu bytes is more than can be addressed", bytes);
   PLM_TRY(PLM_NEW(&base, bytes + ROOM));
   uintptr_t first = (uintptr_t)base + sizeof(block_header);
   uintptr_t aligned = (first + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -63,13 +64,15 @@ static void cpu_destroy(plm_device *device) { plm_free(device); }
 plm_status plm_device_cpu_create(plm_device **ret_device) {
   plm_device *device;
   PLM_TRY(PLM_NEW(&device, 1));
-  *device = (plm_device){.name = "cpu",
-                         .alloc = cpu_alloc,
-                         .free = cpu_free,
-                         .copy = cpu_copy,
-                         .synchronize = cpu_synchronize,
-                         .memory_info = cpu_memory_info,
-                         .destroy = cpu_destroy};
+  *device = (plm_device){
+      .name = "cpu",
+      .alloc = cpu_alloc,
+      .free = cpu_free,
+      .copy = cpu_copy,
+      .synchronize = cpu_synchronize,
+      .memory_info = cpu_memory_info,
+      .destroy = cpu_destroy,
+  };
   *ret_device = device;
   return PLM_OK;
 }

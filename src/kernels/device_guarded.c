@@ -1,7 +1,8 @@
 /* device_guarded.c - host memory that can be touched only while the device is open.
  *
- * Each allocation is pages of its own, PROT_NONE unless the device is open, followed by one page that is never accessible, so a kernel
- * that runs past its tensor's last page dies too. The regions are kept in a list outside the pages. */
+ * Each allocation is pages of its own, PROT_NONE unless the device is open, followed by one page that is never
+ * accessible, so a kernel that runs past its tensor's last page dies too. The regions are kept in a list outside the
+ * pages. */
 #define _GNU_SOURCE
 #include "kernels/device_guarded.h"
 
@@ -28,7 +29,9 @@ typedef struct guarded_device {
 
 static void guarded_destroy(plm_device *device);
 
-static guarded_device *guarded(plm_device *device) { return device->destroy == guarded_destroy ? (guarded_device *)(void *)device : NULL; }
+static guarded_device *guarded(plm_device *device) {
+  return device->destroy == guarded_destroy ? (guarded_device *)(void *)device : NULL;
+}
 
 static size_t page_bytes(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
@@ -57,7 +60,8 @@ plm_status plm_device_guarded_close(plm_device *device) {
 static plm_status guarded_alloc(plm_device *device, size_t bytes, void **ret_pointer) {
   guarded_device *g = guarded(device);
   size_t page = page_bytes();
-  if (bytes > SIZE_MAX - 2 * page) return plm_fail(PLM_E_RESOURCE, "out of memory: %zu bytes is more than can be addressed", bytes);
+  if (bytes > SIZE_MAX - 2 * page)
+    return plm_fail(PLM_E_RESOURCE, "out of memory: %zu bytes is more than can be addressed", bytes);
   region *r;
   PLM_TRY(PLM_NEW(&r, 1));
   r->bytes = bytes;
@@ -114,13 +118,15 @@ static void guarded_destroy(plm_device *device) {
 plm_status plm_device_guarded_create(plm_device **ret_device) {
   guarded_device *g;
   PLM_TRY(PLM_NEW(&g, 1));
-  g->device = (plm_device){.name = "cpu",
-                           .alloc = guarded_alloc,
-                           .free = guarded_free,
-                           .copy = guarded_copy,
-                           .synchronize = guarded_synchronize,
-                           .memory_info = guarded_memory_info,
-                           .destroy = guarded_destroy};
+  g->device = (plm_device){
+      .name = "cpu",
+      .alloc = guarded_alloc,
+      .free = guarded_free,
+      .copy = guarded_copy,
+      .synchronize = guarded_synchronize,
+      .memory_info = guarded_memory_info,
+      .destroy = guarded_destroy,
+  };
   *ret_device = &g->device;
   return PLM_OK;
 }

@@ -4,7 +4,8 @@
 
 #include "kernels/device.h"
 
-/* Make all memory of the device accessible, to every thread, until it was closed as often as opened. Other devices are left alone. */
+/* Make all memory of the device accessible, to every thread, until it was closed as often as opened. Other devices are
+ * left alone. */
 PLM_CHECKED plm_status plm_device_guarded_open(plm_device *device);
 PLM_CHECKED plm_status plm_device_guarded_close(plm_device *device);
 

@@ -70,7 +70,8 @@ plm_status plm_exec_workspace(plm_exec *exec, size_t bytes, void **ret_pointer) 
   *ret_pointer = NULL;
   if (exec->dry || bytes == 0) return PLM_OK;
   if (bytes > exec->workspace_bytes)
-    return plm_fail(PLM_E_BUG, "an operator needs %zu bytes of workspace but the plan reserved %zu", bytes, exec->workspace_bytes);
+    return plm_fail(PLM_E_BUG, "an operator needs %zu bytes of workspace but the plan reserved %zu", bytes,
+                    exec->workspace_bytes);
   *ret_pointer = exec->workspace;
   return PLM_OK;
 }

@@ -11,18 +11,20 @@
  *   - Sizes are int64_t; a size of 0 is legal and does nothing (gradients still count as written).
  *   - Tensors are row-major; `*_stride` is the distance between rows in elements, 0 = packed (the row length).
  *   - Pointers are device pointers, aligned to their element only.
- *   - Parameter gradients (`d_weight`, `d_bias`, `d_table`) are F32 and ACCUMULATED. Activation gradients are WRITTEN, unless an `add`
- *     argument says otherwise. Sums are taken in fp32 or wider whatever the storage type, in a fixed order: the same call on the same
- *     machine with the same thread count gives the same bits.
+ *   - Parameter gradients (`d_weight`, `d_bias`, `d_table`) are F32 and ACCUMULATED. Activation gradients are WRITTEN,
+ *     unless an `add` argument says otherwise. Sums are taken in fp32 or wider whatever the storage type, in a fixed
+ *     order: the same call on the same machine with the same thread count gives the same bits.
  *   - Outputs may alias inputs only where the entry says so.
  *   - Scalar results (sums, counts, flags) stay in device memory.
  *   - On a dry exec (exec.h) a call is the query for its workspace.
  *
- * Storage types: F32, F64 and BF16 for activations and weights, as each entry lists. F64 exists in the reference table only; there it
- * is the truth that everything else is held against (sums in fp64 throughout, gradients of F64 calls are F64 too).
+ * Storage types: F32, F64 and BF16 for activations and weights, as each entry lists. F64 exists in the reference table
+ * only; there it is the truth that everything else is held against (sums in fp64 throughout, gradients of F64 calls are
+ * F64 too).
  *
- * Tables: plm_ops_ref() fills every entry in plain C; plm_ops_cpu(level) starts from it and overrides what it does faster.
- * A new operator: an args struct and a line in PLM_OPS here, a reference in ref/, a case in tests/op. See docs/extending.md.
+ * Tables: plm_ops_ref() fills every entry in plain C; plm_ops_cpu(level) starts from it and overrides what it does
+ * faster. A new operator: an args struct and a line in PLM_OPS here, a reference in ref/, a case in tests/op. See
+ * docs/extending.md.
  */
 #ifndef PLM_KERNELS_OPS_H
 #define PLM_KERNELS_OPS_H
@@ -49,8 +51,9 @@ static inline size_t plm_dtype_size(plm_dtype t) {
 }
 const char *plm_dtype_name(plm_dtype t); /* "fp32", "bf16", ... */
 
-/* ---- weights --------------------------------------------------------------------------------------------------------------------
- * A linear layer's matrix as operators see it: a view of table rows, plus a private packed form that a backend may keep. */
+/* ---- weights --------------------------------------------------------------------------------------------------------
+ * A linear layer's matrix as operators see it: a view of table rows, plus a private packed form that a backend may
+ * keep. */
 typedef struct plm_weight {
   const void *data; /* [out, in], row-major */
   plm_dtype dtype;  /* F32, F64, BF16 */
@@ -60,17 +63,18 @@ typedef struct plm_weight {
   size_t packed_bytes;
 } plm_weight;
 
-/* weight_refresh: bring the packed form up to date with `data`, after an update or a load. With weight->packed == NULL it only reports
- * how much room the form wants in *ret_packed_bytes (host memory; 0 = this backend needs none). */
+/* weight_refresh: bring the packed form up to date with `data`, after an update or a load. With weight->packed == NULL
+ * it only reports how much room the form wants in *ret_packed_bytes (host memory; 0 = this backend needs none). */
 typedef struct plm_weight_refresh_args {
   const plm_weight *weight;
   size_t *ret_packed_bytes; /* optional */
 } plm_weight_refresh_args;
 
-/* ---- embedding ------------------------------------------------------------------------------------------------------------------*/
+/* ---- embedding ----------------------------------------------------------------------------------------------------*/
 
-/* out[n,:] = row_scale[n] * table[tokens[n],:]. ESM-2's token dropout is a row scale: 0 at <mask>, 0.88/(1-rho) elsewhere
- * (model_spec 3.4); a row of scale 0 is exactly 0. A token outside 0..V-1 is PLM_E_BUG in the reference, undefined elsewhere. */
+/* out[n,:] = row_scale[n] * table[tokens[n],:]. ESM-2's token dropout is a row scale: 0 at <mask>, 0.88/(1-rho)
+ * elsewhere (model_spec 3.4); a row of scale 0 is exactly 0. A token outside 0..V-1 is PLM_E_BUG in the reference,
+ * undefined elsewhere. */
 typedef struct plm_embed_forward_args {
   int64_t N, C, V;
   const int32_t *tokens;  /* [N] */
@@ -80,7 +84,8 @@ typedef struct plm_embed_forward_args {
   void *out;              /* [N,C] table_dtype */
 } plm_embed_forward_args;
 
-/* d_table[tokens[n],:] += row_scale[n] * d_out[n,:], in order of n. Row `padding_id` (set has_padding_id) gets nothing. */
+/* d_table[tokens[n],:] += row_scale[n] * d_out[n,:], in order of n. Row `padding_id` (set has_padding_id) gets nothing.
+ * */
 typedef struct plm_embed_backward_args {
   int64_t N, C, V;
   const int32_t *tokens; /* [N] */
@@ -92,10 +97,10 @@ typedef struct plm_embed_backward_args {
   void *d_table; /* [V,C] dtype, accumulated */
 } plm_embed_backward_args;
 
-/* ---- norm -----------------------------------------------------------------------------------------------------------------------*/
+/* ---- norm ---------------------------------------------------------------------------------------------------------*/
 
-/* LayerNorm over the last axis, biased variance: y = (x - mean) * rstd * weight + bias (model_spec 1.2). y may alias x when the types
- * match. */
+/* LayerNorm over the last axis, biased variance: y = (x - mean) * rstd * weight + bias (model_spec 1.2). y may alias x
+ * when the types match. */
 typedef struct plm_norm_forward_args {
   int64_t N, C;
   const void *x;     /* [N,C] x_dtype, x_stride */
@@ -109,8 +114,8 @@ typedef struct plm_norm_forward_args {
   void *mean, *rstd; /* [N] F32 (F64 when x is); both or neither (inference) */
 } plm_norm_forward_args;
 
-/* d_x = norm gradient (+ add), d_weight += sum d_y * xhat, d_bias += sum d_y. `add` [N,C] (type and stride of d_x) carries the residual
- * branch; d_x may alias add or d_y when types and strides match. */
+/* d_x = norm gradient (+ add), d_weight += sum d_y * xhat, d_bias += sum d_y. `add` [N,C] (type and stride of d_x)
+ * carries the residual branch; d_x may alias add or d_y when types and strides match. */
 typedef struct plm_norm_backward_args {
   int64_t N, C;
   const void *d_y;
@@ -128,12 +133,11 @@ typedef struct plm_norm_backward_args {
   void *d_weight, *d_bias; /* [C] accumulated; NULL = frozen */
 } plm_norm_backward_args;
 
-/* ---- linear ---------------------------------------------------------------------------------------------------------------------*/
+/* ---- linear -------------------------------------------------------------------------------------------------------*/
 
-/* y = x W^T + bias (+ add). x and W have one storage type (F32, F64 or BF16); y is that type or F32. `add` [N,out] has y's type and
- * stride and may be y itself (residual).
- * row_invariant: row i of y depends on row i of x and on W only, bit for bit, whatever N and wherever the row stands (inference).
- * Without it only repeatability is promised. */
+/* y = x W^T + bias (+ add). x and W have one storage type (F32, F64 or BF16); y is that type or F32. `add` [N,out] has
+ * y's type and stride and may be y itself (residual). row_invariant: row i of y depends on row i of x and on W only,
+ * bit for bit, whatever N and wherever the row stands (inference). Without it only repeatability is promised. */
 typedef struct plm_linear_forward_args {
   int64_t N;
   const plm_weight *weight; /* [O,I] */
@@ -170,17 +174,18 @@ typedef struct plm_linear_backward_weight_args {
   void *d_bias;   /* [O] same; NULL = none */
 } plm_linear_backward_weight_args;
 
-/* ---- rotary ---------------------------------------------------------------------------------------------------------------------*/
+/* ---- rotary -------------------------------------------------------------------------------------------------------*/
 
-/* cos_table[p,j] = cos(p * inv_freq[j]), sin likewise, p = 0..P-1: product in fp32, functions in double, rounded to fp32. */
+/* cos_table[p,j] = cos(p * inv_freq[j]), sin likewise, p = 0..P-1: product in fp32, functions in double, rounded to
+ * fp32. */
 typedef struct plm_rope_table_args {
   int64_t P, half;              /* half = D/2 */
   const float *inv_freq;        /* [half] */
   float *cos_table, *sin_table; /* [P,half] */
 } plm_rope_table_args;
 
-/* In place on x [N, H*D]: half-split rotation of each head by the token's position (model_spec 3.5); inverse = true rotates back
- * (the backward pass). Positions must be < P of the table. */
+/* In place on x [N, H*D]: half-split rotation of each head by the token's position (model_spec 3.5); inverse = true
+ * rotates back (the backward pass). Positions must be < P of the table. */
 typedef struct plm_rope_args {
   int64_t N, H, D;
   void *x;
@@ -191,14 +196,14 @@ typedef struct plm_rope_args {
   bool inverse;
 } plm_rope_args;
 
-/* ---- attention ------------------------------------------------------------------------------------------------------------------*/
+/* ---- attention ----------------------------------------------------------------------------------------------------*/
 
-/* Packed multi-head attention. Sequence s owns query rows cu_seqlens_q[s]..cu_seqlens_q[s+1]-1 and key/value rows cu_seqlens_k[s]..;
- * every query of s attends to every key of s and to nothing else. Query and key counts may differ (queries only where the loss reads;
- * T5's cross-attention). Head h is columns h*D..h*D+D-1 of a row. o = softmax(scale * q k^T) v. Never forms an L x L matrix in memory.
- * lse[n,h] = log sum exp of the scaled scores, kept for backward. o may alias q when strides match. A query with no key gets o = 0 and
- * lse = -infinity, and passes no gradient.
- * A sequence's rows do not depend, bit for bit, on what else is in the batch. */
+/* Packed multi-head attention. Sequence s owns query rows cu_seqlens_q[s]..cu_seqlens_q[s+1]-1 and key/value rows
+ * cu_seqlens_k[s]..; every query of s attends to every key of s and to nothing else. Query and key counts may differ
+ * (queries only where the loss reads; T5's cross-attention). Head h is columns h*D..h*D+D-1 of a row. o = softmax(scale
+ * * q k^T) v. Never forms an L x L matrix in memory. lse[n,h] = log sum exp of the scaled scores, kept for backward. o
+ * may alias q when strides match. A query with no key gets o = 0 and lse = -infinity, and passes no gradient. A
+ * sequence's rows do not depend, bit for bit, on what else is in the batch. */
 typedef struct plm_attention_forward_args {
   int64_t S, H, D;
   int64_t Nq, Nk;                                       /* rows in total */
@@ -222,7 +227,7 @@ typedef struct plm_attention_backward_args {
   int64_t d_q_stride, d_k_stride, d_v_stride; /* 0 = H*D */
 } plm_attention_backward_args;
 
-/* ---- activation -----------------------------------------------------------------------------------------------------------------*/
+/* ---- activation ---------------------------------------------------------------------------------------------------*/
 
 typedef enum plm_activation { PLM_GELU_ERF, PLM_RELU } plm_activation;
 
@@ -244,7 +249,7 @@ typedef struct plm_activation_backward_args {
   void *d_x;
 } plm_activation_backward_args;
 
-/* ---- loss -----------------------------------------------------------------------------------------------------------------------*/
+/* ---- loss ---------------------------------------------------------------------------------------------------------*/
 
 /* What a loss call adds to, in device memory. Zero it with `fill`. */
 typedef struct plm_loss_sums {
@@ -254,8 +259,8 @@ typedef struct plm_loss_sums {
   int64_t nonfinite; /* rows with a non-finite loss (their loss is not added) */
 } plm_loss_sums;
 
-/* Softmax cross-entropy over M rows; every row counts. d_logits = softmax - onehot, of the SUM (no 1/M); may alias logits.
- * row_nll [M] F32 and row_prediction [M] I32 are optional per-row results (evaluation). */
+/* Softmax cross-entropy over M rows; every row counts. d_logits = softmax - onehot, of the SUM (no 1/M); may alias
+ * logits. row_nll [M] F32 and row_prediction [M] I32 are optional per-row results (evaluation). */
 typedef struct plm_cross_entropy_args {
   int64_t M, V;
   const void *logits;     /* [M,V] */
@@ -268,12 +273,12 @@ typedef struct plm_cross_entropy_args {
   int32_t *row_prediction;
 } plm_cross_entropy_args;
 
-/* ---- optimiser ------------------------------------------------------------------------------------------------------------------*/
+/* ---- optimiser ----------------------------------------------------------------------------------------------------*/
 
 /* AdamW over one range of elements, PyTorch's order of operations (model_spec 8):
  *   g = grad * grad_scale;  w *= 1 - lr*decay;  m, v;  w -= lr * (m/bias1) / (sqrt(v/bias2) + eps)
- * bias1 = 1 - beta1^t and bias2 = 1 - beta2^t come from the caller (t = applied updates, from 1). If copy != NULL the new value is also
- * written there as BF16. grad_scale folds 1/M and the clip. */
+ * bias1 = 1 - beta1^t and bias2 = 1 - beta2^t come from the caller (t = applied updates, from 1). If copy != NULL the
+ * new value is also written there as BF16. grad_scale folds 1/M and the clip. */
 typedef struct plm_adamw_args {
   int64_t n;
   float *w;          /* [n] master, updated */
@@ -283,7 +288,7 @@ typedef struct plm_adamw_args {
   double lr, beta1, beta2, eps, decay, bias1, bias2, grad_scale;
 } plm_adamw_args;
 
-/* ---- reduce ---------------------------------------------------------------------------------------------------------------------*/
+/* ---- reduce -------------------------------------------------------------------------------------------------------*/
 
 typedef struct plm_norm_sums {
   double square;     /* sum of squares */
@@ -298,7 +303,7 @@ typedef struct plm_square_norm_args {
   plm_norm_sums *sums;
 } plm_square_norm_args;
 
-/* ---- copy -----------------------------------------------------------------------------------------------------------------------*/
+/* ---- copy ---------------------------------------------------------------------------------------------------------*/
 
 /* bytes at `to` = `value`. */
 typedef struct plm_fill_args {
@@ -307,7 +312,8 @@ typedef struct plm_fill_args {
   uint8_t value;
 } plm_fill_args;
 
-/* to[i] = (type) from[i]: any of F32, F64, BF16 to any; round to nearest even; NaN stays NaN. Equal types may alias exactly. */
+/* to[i] = (type) from[i]: any of F32, F64, BF16 to any; round to nearest even; NaN stays NaN. Equal types may alias
+ * exactly. */
 typedef struct plm_convert_args {
   int64_t n;
   const void *from;
@@ -327,8 +333,8 @@ typedef struct plm_gather_rows_args {
   plm_dtype dtype; /* F32, F64, BF16 */
 } plm_gather_rows_args;
 
-/* The transpose of gather: to [N,C] is written: from[i,:] at row rows[i], 0 at every other row. Rows are strictly increasing.
- * accumulate = true adds to what is there instead and leaves other rows alone. */
+/* The transpose of gather: to [N,C] is written: from[i,:] at row rows[i], 0 at every other row. Rows are strictly
+ * increasing. accumulate = true adds to what is there instead and leaves other rows alone. */
 typedef struct plm_scatter_rows_args {
   int64_t M, N, C;
   const int32_t *rows;
@@ -340,7 +346,7 @@ typedef struct plm_scatter_rows_args {
   bool accumulate;
 } plm_scatter_rows_args;
 
-/* ---- the table ------------------------------------------------------------------------------------------------------------------*/
+/* ---- the table ----------------------------------------------------------------------------------------------------*/
 
 #define PLM_OPS(X)          \
   X(weight_refresh)         \
@@ -380,7 +386,8 @@ const plm_ops *plm_ops_cpu(plm_cpu_level level);
 /* `inner`, each call unlocking the guarded device's memory around itself (device.h). One at a time; for tests. */
 const plm_ops *plm_ops_guarded(const plm_ops *inner);
 
-/* Where an entry of plm_ops_cpu(level) comes from: "ref", "avx2", "avx512", "onednn", ... For `protlm info` and the op checker. */
+/* Where an entry of plm_ops_cpu(level) comes from: "ref", "avx2", "avx512", "onednn", ... For `protlm info` and the op
+ * checker. */
 const char *plm_ops_cpu_origin(plm_cpu_level level, const char *op);
 
 #endif

@@ -1,5 +1,5 @@
-/* ops_guarded.c - each entry of another table between opening and closing the guarded device. A dry call is not let in: it has promised
- * to touch no tensor. */
+/* ops_guarded.c - each entry of another table between opening and closing the guarded device. A dry call is not let in:
+ * it has promised to touch no tensor. */
 #include "kernels/device_guarded.h"
 #include "kernels/ops.h"
 

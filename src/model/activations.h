@@ -1,13 +1,16 @@
-/* activations.h - the activation block: one stretch of device memory, sized by the memory plan, handed out like a stack.
+/* activations.h - the activation block: one stretch of device memory, sized by the memory plan, handed out like a
+ * stack.
  *
- * Who takes memory in a forward pass gives back, by plm_stack_release, everything above a mark; what backward needs stays below it.
+ * Who takes memory in a forward pass gives back, by plm_stack_release, everything above a mark; what backward needs
+ * stays below it.
  *
  *   n = N tokens, or M rows in the last layer; A = storage type of activations (F32 or BF16)
  *
  *   kept for backward, per layer                        temporary
  *   ---------------------------------------------      -----------------------------------------------------------
  *   x        [N,C]   F32  stream entering the layer     attention: norm output [N,C] A (recomputed in backward)
- *   q,k,v    [N,3HD] A    after rotary                  FFN:       norm output [n,C] A (recomputed), GELU output [n,F] A (recomputed)
+ *   q,k,v    [N,3HD] A    after rotary                  FFN:       norm output [n,C] A (recomputed), GELU output [n,F]
+ *            A (recomputed)
  *   o        [n,HD]  A    attention's result            backward:  gradients of the above, one layer's at a time
  *   lse      [n,H]   F32
  *   middle   [n,C]   F32  stream between the blocks     kept once
@@ -15,8 +18,8 @@
  *   mean, rstd of both norms  [N], [n]  F32             inputs (tokens, positions, ...), the head's tensors at M rows,
  *                                                       the gradient of the stream [N,C] and [M,C] F32
  *
- * At F = 4C that is 40C bytes a token and layer in fp32 and 24C in bf16. Keeping the norm and GELU outputs too would be 64C and 36C, and
- * save a few per cent of a step's time.
+ * At F = 4C that is 40C bytes a token and layer in fp32 and 24C in bf16. Keeping the norm and GELU outputs too would be
+ * 64C and 36C, and save a few per cent of a step's time.
  *
  * In inference nothing is kept: every layer works in the same memory and the stream is updated in place.
  */

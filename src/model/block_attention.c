@@ -1,17 +1,21 @@
 /* block_attention.c - x + attention(norm(x)) W_o, forward and backward (model_spec 3.6).
  *
- * The last layer's queries, and everything after them, exist only at the M rows that the loss reads; its keys and values at all N tokens.
- * Queries are not scaled by D^-0.5 before rotary, as the published code does, but the scores after it: the same number, one pass less. */
+ * The last layer's queries, and everything after them, exist only at the M rows that the loss reads; its keys and
+ * values at all N tokens. Queries are not scaled by D^-0.5 before rotary, as the published code does, but the scores
+ * after it: the same number, one pass less. */
 #include <math.h>
 
 #include "model/model_internal.h"
 
-static int64_t inner_width(const plm_pass *pass) { return pass->model->config.num_attention_heads * pass->model->config.head_width; }
+static int64_t inner_width(const plm_pass *pass) {
+  return pass->model->config.num_attention_heads * pass->model->config.head_width;
+}
 
 static bool is_gathering(const plm_pass *pass, const plm_layer *layer) { return layer->is_last && !pass->in.every_row; }
 
 /* Rotate the first `heads` heads of each row of x in place. */
-static plm_status rotate(const plm_pass *pass, int64_t n, int64_t heads, void *x, int64_t stride, const int32_t *positions, bool inverse) {
+static plm_status rotate(const plm_pass *pass, int64_t n, int64_t heads, void *x, int64_t stride,
+                         const int32_t *positions, bool inverse) {
   const plm_model *model = pass->model;
   const plm_rope_args args = {
       .N = n,
@@ -30,9 +34,14 @@ static plm_status rotate(const plm_pass *pass, int64_t n, int64_t heads, void *x
 
 /* Rows of a [N,C] tensor to [M,C]. */
 static plm_status gather(const plm_pass *pass, const void *from, plm_dtype dtype, void *to) {
-  return pass->x->ops->gather_rows(
-      pass->x, &(plm_gather_rows_args){
-                   .M = pass->in.M, .C = pass->model->config.hidden_size, .rows = pass->in.rows, .from = from, .to = to, .dtype = dtype});
+  return pass->x->ops->gather_rows(pass->x, &(plm_gather_rows_args){
+                                                .M = pass->in.M,
+                                                .C = pass->model->config.hidden_size,
+                                                .rows = pass->in.rows,
+                                                .from = from,
+                                                .to = to,
+                                                .dtype = dtype,
+                                            });
 }
 
 static plm_status scatter(const plm_pass *pass, const float *from, float *to, bool accumulate) {
@@ -49,28 +58,31 @@ static plm_status scatter(const plm_pass *pass, const float *from, float *to, bo
   return pass->x->ops->scatter_rows(pass->x, &args);
 }
 
-static plm_attention_forward_args attention_args(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state) {
+static plm_attention_forward_args attention_args(const plm_pass *pass, const plm_layer *layer,
+                                                 const plm_layer_state *state) {
   const plm_inputs *in = &pass->in;
   const plm_model_config *config = &pass->model->config;
-  return (plm_attention_forward_args){.S = in->S,
-                                      .H = config->num_attention_heads,
-                                      .D = config->head_width,
-                                      .Nq = plm_layer_rows(pass, layer),
-                                      .Nk = in->N,
-                                      .cu_seqlens_q = layer->is_last ? in->row_cu_seqlens : in->cu_seqlens,
-                                      .cu_seqlens_k = in->cu_seqlens,
-                                      .host_cu_seqlens_q = layer->is_last ? in->host_row_cu_seqlens : in->host_cu_seqlens,
-                                      .host_cu_seqlens_k = in->host_cu_seqlens,
-                                      .q = state->q,
-                                      .k = state->k,
-                                      .v = state->v,
-                                      .q_stride = state->q_stride,
-                                      .k_stride = state->kv_stride,
-                                      .v_stride = state->kv_stride,
-                                      .dtype = pass->model->options.dtype,
-                                      .scale = 1 / sqrt((double)config->head_width),
-                                      .o = state->o,
-                                      .lse = state->lse};
+  return (plm_attention_forward_args){
+      .S = in->S,
+      .H = config->num_attention_heads,
+      .D = config->head_width,
+      .Nq = plm_layer_rows(pass, layer),
+      .Nk = in->N,
+      .cu_seqlens_q = layer->is_last ? in->row_cu_seqlens : in->cu_seqlens,
+      .cu_seqlens_k = in->cu_seqlens,
+      .host_cu_seqlens_q = layer->is_last ? in->host_row_cu_seqlens : in->host_cu_seqlens,
+      .host_cu_seqlens_k = in->host_cu_seqlens,
+      .q = state->q,
+      .k = state->k,
+      .v = state->v,
+      .q_stride = state->q_stride,
+      .k_stride = state->kv_stride,
+      .v_stride = state->kv_stride,
+      .dtype = pass->model->options.dtype,
+      .scale = 1 / sqrt((double)config->head_width),
+      .o = state->o,
+      .lse = state->lse,
+  };
 }
 
 /* ---- q, k, v ---- */
@@ -157,8 +169,10 @@ plm_status plm_attention_block_forward(const plm_pass *pass, const plm_layer *la
 
 /* ---- backward ---- */
 
-/* Gradients of q, k, v after rotary become those of the norm's output, d_a [N,C] F32, and of the projections' parameters. */
-static plm_status backward_qkv(const plm_pass *pass, const plm_layer *layer, const void *a, const plm_layer_state *d, float *d_a) {
+/* Gradients of q, k, v after rotary become those of the norm's output, d_a [N,C] F32, and of the projections'
+ * parameters. */
+static plm_status backward_qkv(const plm_pass *pass, const plm_layer *layer, const void *a, const plm_layer_state *d,
+                               float *d_a) {
   plm_stack *stack = &pass->model->stack;
   const plm_inputs *in = &pass->in;
   plm_dtype type = pass->model->options.dtype;
@@ -183,8 +197,8 @@ static plm_status backward_qkv(const plm_pass *pass, const plm_layer *layer, con
   return scatter(pass, d_a_rows, d_a, true);
 }
 
-plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_rows,
-                                        float *d_x) {
+plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state,
+                                        float *d_rows, float *d_x) {
   plm_stack *stack = &pass->model->stack;
   plm_dtype type = pass->model->options.dtype;
   int64_t N = pass->in.N, n = plm_layer_rows(pass, layer), C = pass->model->config.hidden_size;
@@ -219,7 +233,8 @@ plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *l
   PLM_TRY(plm_norm_apply(pass, &layer->attention_norm, N, state->x, PLM_F32, a, type, NULL, NULL));
   PLM_TRY(backward_qkv(pass, layer, a, &d, d_a));
   if (d_x != d_rows) PLM_TRY(scatter(pass, d_rows, d_x, false));
-  PLM_TRY(plm_norm_gradient(pass, &layer->attention_norm, N, d_a, state->x, PLM_F32, state->mean1, state->rstd1, d_x, d_x, PLM_F32));
+  PLM_TRY(plm_norm_gradient(pass, &layer->attention_norm, N, d_a, state->x, PLM_F32, state->mean1, state->rstd1, d_x,
+                            d_x, PLM_F32));
   plm_stack_release(stack, mark);
   return PLM_OK;
 }

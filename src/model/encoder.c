@@ -102,7 +102,8 @@ static plm_status find_objective(const plm_batch *batch, const plm_objective **r
   return PLM_OK;
 }
 
-plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch, const plm_bucket_hooks *hooks) {
+plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch,
+                                      const plm_bucket_hooks *hooks) {
   PLM_ASSERT(model->options.training);
   plm_pass pass = begin(model, x);
   pass.keep = true;
@@ -128,7 +129,8 @@ plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_b
   return plm_encoder_backward(&pass, d_rows, d_x);
 }
 
-plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll, int32_t *ret_row_prediction) {
+plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll,
+                              int32_t *ret_row_prediction) {
   plm_pass pass = begin(model, x);
   pass.row_invariant = true;
   const plm_objective *objective;
@@ -140,7 +142,8 @@ plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *ba
   PLM_TRY(plm_head_forward(&pass, out, &model->head));
   PLM_TRY(plm_head_loss(&pass, &model->head, true));
   if (ret_row_nll != NULL) PLM_TRY(plm_copy_to_host(&pass, ret_row_nll, model->head.row_nll, pass.in.M, PLM_F32));
-  if (ret_row_prediction != NULL) PLM_TRY(plm_copy_to_host(&pass, ret_row_prediction, model->head.row_prediction, pass.in.M, PLM_I32));
+  if (ret_row_prediction != NULL)
+    PLM_TRY(plm_copy_to_host(&pass, ret_row_prediction, model->head.row_prediction, pass.in.M, PLM_I32));
   return PLM_OK;
 }
 
@@ -165,7 +168,8 @@ static plm_status give_last_hidden(const plm_pass *pass, const float *x) {
   return PLM_OK;
 }
 
-plm_status plm_model_forward(plm_model *model, plm_exec *x, const plm_tokens *tokens, const plm_forward_request *request) {
+plm_status plm_model_forward(plm_model *model, plm_exec *x, const plm_tokens *tokens,
+                             const plm_forward_request *request) {
   PLM_ASSERT(model->options.all_rows);
   if (tokens->N == 0) return PLM_OK;
   plm_pass pass = begin(model, x);
@@ -183,7 +187,8 @@ plm_status plm_model_forward(plm_model *model, plm_exec *x, const plm_tokens *to
 
 plm_status plm_model_zero_gradient(plm_model *model, plm_exec *x) {
   PLM_ASSERT(model->options.training);
-  return x->ops->fill(x, &(plm_fill_args){.to = model->gradient, .bytes = model->params->train_size * (int64_t)sizeof(float)});
+  return x->ops->fill(
+      x, &(plm_fill_args){.to = model->gradient, .bytes = model->params->train_size * (int64_t)sizeof(float)});
 }
 
 plm_status plm_model_reset_sums(plm_model *model, plm_exec *x) {

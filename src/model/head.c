@@ -33,9 +33,13 @@ plm_status plm_head_forward(const plm_pass *pass, float *x, plm_head_state *head
   head->x = x;
   PLM_TRY(plm_norm_apply(pass, &model->final_norm, M, x, PLM_F32, head->y, type, head->mean1, head->rstd1));
   PLM_TRY(plm_linear_apply(pass, model->head_dense, M, head->y, NULL, head->dense, type));
-  PLM_TRY(pass->x->ops->activation_forward(
-      pass->x, &(plm_activation_forward_args){
-                   .n = M * model->config.hidden_size, .kind = PLM_GELU_ERF, .dtype = type, .x = head->dense, .y = head->gelu}));
+  PLM_TRY(pass->x->ops->activation_forward(pass->x, &(plm_activation_forward_args){
+                                                        .n = M * model->config.hidden_size,
+                                                        .kind = PLM_GELU_ERF,
+                                                        .dtype = type,
+                                                        .x = head->dense,
+                                                        .y = head->gelu,
+                                                    }));
   PLM_TRY(plm_norm_apply(pass, &model->head_norm, M, head->gelu, type, head->normed, type, head->mean2, head->rstd2));
   return plm_linear_apply(pass, model->decoder, M, head->normed, NULL, head->logits, PLM_F32);
 }
@@ -74,13 +78,20 @@ plm_status plm_head_backward(const plm_pass *pass, const plm_head_state *head, f
 
   PLM_TRY(plm_linear_gradient(pass, model->decoder, M, head->d_logits, head->normed));
   PLM_TRY(plm_linear_input_gradient(pass, model->decoder, M, head->d_logits, d_normed, PLM_F32));
-  PLM_TRY(plm_norm_gradient(pass, &model->head_norm, M, d_normed, head->gelu, type, head->mean2, head->rstd2, NULL, d_dense, type));
-  PLM_TRY(pass->x->ops->activation_backward(
-      pass->x,
-      &(plm_activation_backward_args){.n = M * C, .kind = PLM_GELU_ERF, .dtype = type, .x = head->dense, .d_y = d_dense, .d_x = d_dense}));
+  PLM_TRY(plm_norm_gradient(pass, &model->head_norm, M, d_normed, head->gelu, type, head->mean2, head->rstd2, NULL,
+                            d_dense, type));
+  PLM_TRY(pass->x->ops->activation_backward(pass->x, &(plm_activation_backward_args){
+                                                         .n = M * C,
+                                                         .kind = PLM_GELU_ERF,
+                                                         .dtype = type,
+                                                         .x = head->dense,
+                                                         .d_y = d_dense,
+                                                         .d_x = d_dense,
+                                                     }));
   PLM_TRY(plm_linear_gradient(pass, model->head_dense, M, d_dense, head->y));
   PLM_TRY(plm_linear_input_gradient(pass, model->head_dense, M, d_dense, d_normed, PLM_F32));
-  PLM_TRY(plm_norm_gradient(pass, &model->final_norm, M, d_normed, head->x, PLM_F32, head->mean1, head->rstd1, NULL, d_x, PLM_F32));
+  PLM_TRY(plm_norm_gradient(pass, &model->final_norm, M, d_normed, head->x, PLM_F32, head->mean1, head->rstd1, NULL,
+                            d_x, PLM_F32));
   plm_stack_release(&model->stack, mark);
   return PLM_OK;
 }

@@ -1,5 +1,5 @@
-/* initialise.c - a model from scratch (model_spec 3.12): each number a function of seed, parameter name and place, so it is the same
- * whatever the number of threads, and adding a layer does not change the others. */
+/* initialise.c - a model from scratch (model_spec 3.12): each number a function of seed, parameter name and place, so
+ * it is the same whatever the number of threads, and adding a layer does not change the others. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -22,8 +22,8 @@ static void make_normals(void *context, int64_t begin, int64_t end, int worker) 
   const normal_job *job = context;
   (void)worker;
   for (int64_t block = begin; block < end; block++) {
-    plm_rng_block bits =
-        plm_rng(job->seed, PLM_RNG_INIT, (uint64_t)(job->first / PER_BLOCK + block), (uint32_t)job->name, (uint32_t)(job->name >> 32));
+    plm_rng_block bits = plm_rng(job->seed, PLM_RNG_INIT, (uint64_t)(job->first / PER_BLOCK + block),
+                                 (uint32_t)job->name, (uint32_t)(job->name >> 32));
     double z[PER_BLOCK];
     plm_rng_normal(bits.word[0], bits.word[1], z);
     plm_rng_normal(bits.word[2], bits.word[3], z + 2);
@@ -33,7 +33,8 @@ static void make_normals(void *context, int64_t begin, int64_t end, int worker) 
 }
 
 /* Elements first .. first + count - 1 of a parameter. */
-static void make_values(const plm_model *model, const plm_param *p, uint64_t seed, int64_t first, int64_t count, float *values) {
+static void make_values(const plm_model *model, const plm_param *p, uint64_t seed, int64_t first, int64_t count,
+                        float *values) {
   if (p->role == PLM_ROLE_MATRIX || p->role == PLM_ROLE_EMBEDDING) {
     normal_job job = {seed, plm_hash64_text(p->name), first, count, model->config.initializer_range, values};
     plm_parallel_for(model->pool, (count + PER_BLOCK - 1) / PER_BLOCK, make_normals, &job);
@@ -51,7 +52,8 @@ static plm_status initialise_param(plm_model *model, const plm_param *p, uint64_
   for (int64_t first = 0; first < p->count; first += CHUNK) {
     int64_t count = p->count - first < CHUNK ? p->count - first : CHUNK;
     make_values(model, p, seed, first, count, values);
-    PLM_TRY(device->copy(device, model->master + p->offset + first, values, (size_t)count * sizeof *values, PLM_COPY_TO_DEVICE));
+    PLM_TRY(device->copy(device, model->master + p->offset + first, values, (size_t)count * sizeof *values,
+                         PLM_COPY_TO_DEVICE));
   }
   return PLM_OK;
 }

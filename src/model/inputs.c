@@ -18,15 +18,15 @@ int64_t plm_inputs_room(int64_t max_tokens) { return 8 * max_tokens + 2; }
 static plm_status check_tokens(const plm_model *model, const plm_tokens *t) {
   const plm_model_options *options = &model->options;
   if (t->N > options->max_tokens || t->S > options->max_tokens)
-    return plm_fail(PLM_E_BUG, "a batch of %lld tokens in %lld sequences came to a model made for %lld tokens", (long long)t->N,
-                    (long long)t->S, (long long)options->max_tokens);
+    return plm_fail(PLM_E_BUG, "a batch of %lld tokens in %lld sequences came to a model made for %lld tokens",
+                    (long long)t->N, (long long)t->S, (long long)options->max_tokens);
   PLM_ASSERT(t->S >= 1 && t->cu_seqlens[0] == 0 && t->cu_seqlens[t->S] == t->N);
   for (int64_t s = 0; s < t->S; s++) PLM_ASSERT(t->cu_seqlens[s] <= t->cu_seqlens[s + 1]);
   for (int64_t n = 0; n < t->N; n++) {
     PLM_ASSERT(t->tokens[n] >= 0 && t->tokens[n] < model->config.vocab_size);
     if (t->positions[n] < 0 || t->positions[n] >= options->max_length)
-      return plm_fail(PLM_E_BUG, "token %lld has position %d in a model made for sequences of %lld tokens", (long long)n,
-                      (int)t->positions[n], (long long)options->max_length);
+      return plm_fail(PLM_E_BUG, "token %lld has position %d in a model made for sequences of %lld tokens",
+                      (long long)n, (int)t->positions[n], (long long)options->max_length);
   }
   return PLM_OK;
 }
@@ -49,7 +49,8 @@ static plm_status compute_row_scale(const plm_model *model, const plm_tokens *t,
     int32_t first = t->cu_seqlens[s], last = t->cu_seqlens[s + 1], masks = 0;
     for (int32_t n = first; n < last; n++) masks += t->tokens[n] == mask;
     if (last > first && masks == last - first)
-      return plm_fail(PLM_E_INPUT, "sequence %lld of a batch consists of %d <mask> tokens and nothing else", (long long)s, (int)masks);
+      return plm_fail(PLM_E_INPUT, "sequence %lld of a batch consists of %d <mask> tokens and nothing else",
+                      (long long)s, (int)masks);
     float scale = KEPT_SHARE / (1.0f - (float)masks / (float)(last - first));
     for (int32_t n = first; n < last; n++) row_scale[n] = t->tokens[n] == mask ? 0.0f : scale;
   }
@@ -117,7 +118,12 @@ plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_o
   plm_inputs *in = &pass->in;
   PLM_TRY(check_tokens(model, tokens));
   if (objective != NULL) PLM_TRY(check_objective(model, tokens, objective));
-  *in = (plm_inputs){.N = tokens->N, .S = tokens->S, .M = objective == NULL ? tokens->N : objective->M, .every_row = objective == NULL};
+  *in = (plm_inputs){
+      .N = tokens->N,
+      .S = tokens->S,
+      .M = objective == NULL ? tokens->N : objective->M,
+      .every_row = objective == NULL,
+  };
   layout l = {.host = model->staging};
   PLM_TRY(fill_staging(pass, tokens, objective, &l));
 

@@ -1,9 +1,9 @@
-/* layers.c - a linear layer and a norm as the blocks use them: one operator call each, with the model's storage types filled in.
- * All tensors here are packed (rows without gaps). */
+/* layers.c - a linear layer and a norm as the blocks use them: one operator call each, with the model's storage types
+ * filled in. All tensors here are packed (rows without gaps). */
 #include "model/model_internal.h"
 
-plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add, void *y,
-                            plm_dtype y_dtype) {
+plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add,
+                            void *y, plm_dtype y_dtype) {
   const plm_linear_forward_args args = {
       .N = n,
       .weight = &linear->weight,
@@ -17,7 +17,8 @@ plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int6
   return pass->x->ops->linear_forward(pass->x, &args);
 }
 
-plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, const void *x) {
+plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y,
+                               const void *x) {
   const plm_linear_backward_weight_args args = {
       .N = n,
       .O = linear->weight.out,
@@ -31,14 +32,19 @@ plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, i
   return pass->x->ops->linear_backward_weight(pass->x, &args);
 }
 
-plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, void *d_x,
-                                     plm_dtype d_x_dtype) {
-  return pass->x->ops->linear_backward_input(
-      pass->x, &(plm_linear_backward_input_args){.N = n, .weight = &linear->weight, .d_y = d_y, .d_x = d_x, .d_x_dtype = d_x_dtype});
+plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y,
+                                     void *d_x, plm_dtype d_x_dtype) {
+  return pass->x->ops->linear_backward_input(pass->x, &(plm_linear_backward_input_args){
+                                                          .N = n,
+                                                          .weight = &linear->weight,
+                                                          .d_y = d_y,
+                                                          .d_x = d_x,
+                                                          .d_x_dtype = d_x_dtype,
+                                                      });
 }
 
-plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n, const void *x, plm_dtype x_dtype, void *y,
-                          plm_dtype y_dtype, float *mean, float *rstd) {
+plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n, const void *x, plm_dtype x_dtype,
+                          void *y, plm_dtype y_dtype, float *mean, float *rstd) {
   const plm_norm_forward_args args = {
       .N = n,
       .C = pass->model->config.hidden_size,
@@ -55,8 +61,9 @@ plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n,
   return pass->x->ops->norm_forward(pass->x, &args);
 }
 
-plm_status plm_norm_gradient(const plm_pass *pass, const plm_norm *norm, int64_t n, const float *d_y, const void *x, plm_dtype x_dtype,
-                             const float *mean, const float *rstd, const void *add, void *d_x, plm_dtype d_x_dtype) {
+plm_status plm_norm_gradient(const plm_pass *pass, const plm_norm *norm, int64_t n, const float *d_y, const void *x,
+                             plm_dtype x_dtype, const float *mean, const float *rstd, const void *add, void *d_x,
+                             plm_dtype d_x_dtype) {
   const plm_norm_backward_args args = {
       .N = n,
       .C = pass->model->config.hidden_size,
@@ -83,5 +90,6 @@ plm_status plm_as_operand(const plm_pass *pass, const float *x, int64_t count, c
   void *copy;
   PLM_TRY(PLM_TAKE(&pass->model->stack, count, type, &copy));
   *ret_operand = copy;
-  return pass->x->ops->convert(pass->x, &(plm_convert_args){.n = count, .from = x, .from_dtype = PLM_F32, .to = copy, .to_dtype = type});
+  return pass->x->ops->convert(
+      pass->x, &(plm_convert_args){.n = count, .from = x, .from_dtype = PLM_F32, .to = copy, .to_dtype = type});
 }

@@ -24,8 +24,9 @@ static plm_status reserve_block(plm_model *model, size_t bytes, int64_t *taken, 
     PLM_TRY(model->device->alloc(model->device, rounded, &pointer));
   }
   *taken += (int64_t)rounded;
-  memcpy(ret_pointer, &pointer,
-         sizeof pointer); /* what lies there is a float *, a char *, ...: an assignment would break the aliasing rules */
+  memcpy(
+      ret_pointer, &pointer,
+      sizeof pointer); /* what lies there is a float *, a char *, ...: an assignment would break the aliasing rules */
   return PLM_OK;
 }
 
@@ -41,7 +42,8 @@ static plm_status reserve_parameters(plm_model *model) {
   PLM_TRY(reserve_block(model, table, &taken->parameters, &model->sin_table));
   PLM_TRY(reserve_block(model, sizeof(plm_loss_sums), &taken->parameters, &model->sums));
   if (!options->training) return PLM_OK;
-  taken->optimizer = 2 * (int64_t)round_up((size_t)params->train_size * sizeof(float)); /* m and v, which the optimiser allocates */
+  taken->optimizer =
+      2 * (int64_t)round_up((size_t)params->train_size * sizeof(float)); /* m and v, which the optimiser allocates */
   return reserve_block(model, (size_t)params->train_size * sizeof(float), &taken->gradients, &model->gradient);
 }
 
@@ -62,17 +64,20 @@ static float *gradient_of(const plm_model *model, const plm_param *p) {
 }
 
 /* `count` neighbouring matrices from `weight` on, seen as one, with the neighbouring biases from `bias` on. */
-static plm_status view_linear(plm_model *model, int64_t layer, const char *weight, int count, const char *bias, plm_linear **ret_linear) {
+static plm_status view_linear(plm_model *model, int64_t layer, const char *weight, int count, const char *bias,
+                              plm_linear **ret_linear) {
   const plm_param *w, *b;
   PLM_TRY(find_param(model, layer, weight, &w));
   PLM_TRY(find_param(model, layer, bias, &b));
   for (int i = 1; i < count; i++) PLM_ASSERT(w[i].group == w->group && b[i].group == b->group);
   plm_linear *linear = &model->linears[model->linear_count++];
-  linear->weight =
-      (plm_weight){.data = model->half != NULL ? (const void *)(model->half + w->half_offset) : (const void *)(model->master + w->offset),
-                   .dtype = model->options.dtype,
-                   .out = w->shape[0] * count,
-                   .in = w->shape[1]};
+  linear->weight = (plm_weight){
+      .data = model->half != NULL ? (const void *)(model->half + w->half_offset)
+                                  : (const void *)(model->master + w->offset),
+      .dtype = model->options.dtype,
+      .out = w->shape[0] * count,
+      .in = w->shape[1],
+  };
   linear->bias = model->master + b->offset;
   linear->d_weight = gradient_of(model, w);
   linear->d_bias = gradient_of(model, b);
@@ -85,7 +90,8 @@ static plm_status view_norm(plm_model *model, int64_t layer, const char *weight,
   PLM_TRY(find_param(model, layer, weight, &w));
   const plm_param *b = w + 1;
   PLM_ASSERT(b->role == PLM_ROLE_NORM_BIAS);
-  *ret_norm = (plm_norm){model->master + w->offset, model->master + b->offset, gradient_of(model, w), gradient_of(model, b)};
+  *ret_norm =
+      (plm_norm){model->master + w->offset, model->master + b->offset, gradient_of(model, w), gradient_of(model, b)};
   return PLM_OK;
 }
 
@@ -96,9 +102,11 @@ static plm_status view_layer(plm_model *model, int64_t i, plm_layer *layer) {
     PLM_TRY(view_linear(model, i, "attention.self.query.weight", 1, "attention.self.query.bias", &layer->query));
     PLM_TRY(view_linear(model, i, "attention.self.key.weight", 2, "attention.self.key.bias", &layer->key_value));
   } else {
-    PLM_TRY(view_linear(model, i, "attention.self.query.weight", 3, "attention.self.query.bias", &layer->query_key_value));
+    PLM_TRY(
+        view_linear(model, i, "attention.self.query.weight", 3, "attention.self.query.bias", &layer->query_key_value));
   }
-  PLM_TRY(view_linear(model, i, "attention.output.dense.weight", 1, "attention.output.dense.bias", &layer->attention_output));
+  PLM_TRY(view_linear(model, i, "attention.output.dense.weight", 1, "attention.output.dense.bias",
+                      &layer->attention_output));
   PLM_TRY(view_norm(model, i, "LayerNorm.weight", &layer->ffn_norm));
   PLM_TRY(view_linear(model, i, "intermediate.dense.weight", 1, "intermediate.dense.bias", &layer->ffn_up));
   return view_linear(model, i, "output.dense.weight", 1, "output.dense.bias", &layer->ffn_down);
@@ -123,7 +131,8 @@ static plm_status reserve_packed(plm_model *model, plm_exec *x) {
   size_t total = 0;
   for (int i = 0; i < model->linear_count; i++) {
     plm_weight *weight = &model->linears[i].weight;
-    PLM_TRY(x->ops->weight_refresh(x, &(plm_weight_refresh_args){.weight = weight, .ret_packed_bytes = &weight->packed_bytes}));
+    PLM_TRY(x->ops->weight_refresh(
+        x, &(plm_weight_refresh_args){.weight = weight, .ret_packed_bytes = &weight->packed_bytes}));
     total += round_up(weight->packed_bytes);
   }
   PLM_TRY(reserve_block(model, total, &model->taken.parameters, &model->packed));
@@ -142,9 +151,11 @@ static plm_status reserve_packed(plm_model *model, plm_exec *x) {
 static plm_status check_options(const plm_model_options *options) {
   PLM_ASSERT(options->dtype == PLM_F32 || options->dtype == PLM_BF16);
   if (options->max_tokens < 1 || options->max_tokens > INT32_MAX / 8)
-    return plm_fail(PLM_E_USAGE, "a batch of %lld tokens: it must be from 1 to %d", (long long)options->max_tokens, INT32_MAX / 8);
+    return plm_fail(PLM_E_USAGE, "a batch of %lld tokens: it must be from 1 to %d", (long long)options->max_tokens,
+                    INT32_MAX / 8);
   if (options->max_length < 1 || options->max_length > INT32_MAX / 8)
-    return plm_fail(PLM_E_USAGE, "sequences of %lld tokens: they must have from 1 to %d", (long long)options->max_length, INT32_MAX / 8);
+    return plm_fail(PLM_E_USAGE, "sequences of %lld tokens: they must have from 1 to %d",
+                    (long long)options->max_length, INT32_MAX / 8);
   return PLM_OK;
 }
 
@@ -167,8 +178,8 @@ static plm_status build_blocks(plm_model *model, plm_exec *x, size_t activation_
   return reserve_block(model, activation_bytes, &model->taken.activations, &model->stack.base);
 }
 
-plm_status plm_model_build(const plm_model_config *config, const plm_model_options *options, plm_exec *x, bool dry, size_t activation_bytes,
-                           plm_model **ret_model) {
+plm_status plm_model_build(const plm_model_config *config, const plm_model_options *options, plm_exec *x, bool dry,
+                           size_t activation_bytes, plm_model **ret_model) {
   PLM_TRY(plm_model_config_check(config));
   PLM_TRY(check_options(options));
   plm_model *model;
@@ -191,19 +202,23 @@ plm_status plm_model_build(const plm_model_config *config, const plm_model_optio
 static plm_status check_room(const plm_memory_plan *plan, const plm_exec *x) {
   size_t total, available;
   PLM_TRY(x->device->memory_info(x->device, &total, &available));
-  int64_t need = plan->total - (plan->workspace < (int64_t)x->workspace_bytes ? plan->workspace : (int64_t)x->workspace_bytes);
+  int64_t need =
+      plan->total - (plan->workspace < (int64_t)x->workspace_bytes ? plan->workspace : (int64_t)x->workspace_bytes);
   if ((size_t)need <= available) return PLM_OK;
   char text[7][PLM_NUMBER_TEXT];
   return plm_hint(
-      plm_fail(PLM_E_RESOURCE,
-               "the model needs %s of memory, but of %s only %s is available: parameters %s, gradients %s, optimizer %s, activations %s",
-               plm_bytes_text(need, text[0]), plm_bytes_text((int64_t)total, text[1]), plm_bytes_text((int64_t)available, text[2]),
-               plm_bytes_text(plan->parameters, text[3]), plm_bytes_text(plan->gradients, text[4]),
-               plm_bytes_text(plan->optimizer, text[5]), plm_bytes_text(plan->activations, text[6])),
+      plm_fail(
+          PLM_E_RESOURCE,
+          "the model needs %s of memory, but of %s only %s is available: parameters %s, gradients %s, optimizer %s, activations %s",
+          plm_bytes_text(need, text[0]), plm_bytes_text((int64_t)total, text[1]),
+          plm_bytes_text((int64_t)available, text[2]), plm_bytes_text(plan->parameters, text[3]),
+          plm_bytes_text(plan->gradients, text[4]), plm_bytes_text(plan->optimizer, text[5]),
+          plm_bytes_text(plan->activations, text[6])),
       "activations shrink with --micro-batch-tokens, the rest with a smaller model");
 }
 
-plm_status plm_model_create(const plm_model_config *config, const plm_model_options *options, plm_exec *x, plm_model **ret_model) {
+plm_status plm_model_create(const plm_model_config *config, const plm_model_options *options, plm_exec *x,
+                            plm_model **ret_model) {
   plm_memory_plan plan;
   plm_model *model;
   plm_status status;
@@ -211,7 +226,12 @@ plm_status plm_model_create(const plm_model_config *config, const plm_model_opti
   PLM_TRY(check_room(&plan, x));
   PLM_TRY(plm_exec_reserve(x, (size_t)plan.workspace));
   PLM_TRY(plm_model_build(config, options, x, false, (size_t)plan.activations, &model));
-  PLM_TRY_GOTO(x->ops->fill(x, &(plm_fill_args){.to = model->master, .bytes = model->params->master_size * (int64_t)sizeof(float)}), fail);
+  PLM_TRY_GOTO(x->ops->fill(x,
+                            &(plm_fill_args){
+                                .to = model->master,
+                                .bytes = model->params->master_size * (int64_t)sizeof(float),
+                            }),
+               fail);
   PLM_TRY_GOTO(plm_model_reset_sums(model, x), fail);
   if (options->training) PLM_TRY_GOTO(plm_model_zero_gradient(model, x), fail);
   *ret_model = model;
@@ -225,7 +245,8 @@ void plm_model_destroy(plm_model *model) {
   if (model == NULL) return;
   void *blocks[] = {model->master, model->half,     model->cos_table, model->sin_table,
                     model->sums,   model->gradient, model->packed,    model->stack.base};
-  for (size_t i = 0; model->device != NULL && i < sizeof blocks / sizeof *blocks; i++) model->device->free(model->device, blocks[i]);
+  for (size_t i = 0; model->device != NULL && i < sizeof blocks / sizeof *blocks; i++)
+    model->device->free(model->device, blocks[i]);
   plm_free(model->staging);
   plm_free(model->states);
   plm_free(model->layers);
@@ -270,18 +291,22 @@ plm_status plm_model_refresh(plm_model *model, plm_exec *x, bool copies_written)
   for (int i = 0; i < model->params->count && model->half != NULL && !copies_written; i++) {
     const plm_param *p = &model->params->items[i];
     if (p->half_offset < 0) continue;
-    PLM_TRY(x->ops->convert(x, &(plm_convert_args){.n = p->count,
-                                                   .from = model->master + p->offset,
-                                                   .from_dtype = PLM_F32,
-                                                   .to = model->half + p->half_offset,
-                                                   .to_dtype = PLM_BF16}));
+    PLM_TRY(x->ops->convert(x, &(plm_convert_args){
+                                   .n = p->count,
+                                   .from = model->master + p->offset,
+                                   .from_dtype = PLM_F32,
+                                   .to = model->half + p->half_offset,
+                                   .to_dtype = PLM_BF16,
+                               }));
   }
   for (int i = 0; i < model->linear_count; i++)
     if (model->linears[i].weight.packed != NULL)
       PLM_TRY(x->ops->weight_refresh(x, &(plm_weight_refresh_args){.weight = &model->linears[i].weight}));
-  return x->ops->rope_table(x, &(plm_rope_table_args){.P = model->options.max_length,
-                                                      .half = model->config.head_width / 2,
-                                                      .inv_freq = model->inv_freq,
-                                                      .cos_table = model->cos_table,
-                                                      .sin_table = model->sin_table});
+  return x->ops->rope_table(x, &(plm_rope_table_args){
+                                   .P = model->options.max_length,
+                                   .half = model->config.head_width / 2,
+                                   .inv_freq = model->inv_freq,
+                                   .cos_table = model->cos_table,
+                                   .sin_table = model->sin_table,
+                               });
 }

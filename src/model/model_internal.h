@@ -62,7 +62,8 @@ typedef struct plm_head_state {
   int32_t *row_prediction; /* [M] */
 } plm_head_state;
 
-/* A batch on the device, and the two arrays that attention schedules by on the host. Rows are what the loss (or inspection) reads. */
+/* A batch on the device, and the two arrays that attention schedules by on the host. Rows are what the loss (or
+ * inspection) reads. */
 typedef struct plm_inputs {
   int64_t N, S, M;
   bool every_row; /* rows are all tokens in order: nothing to gather; the three row arrays are the token arrays */
@@ -76,7 +77,8 @@ struct plm_model {
   plm_model_config config;
   plm_model_options options;
   plm_params *params;
-  plm_device *device; /* NULL: a dry model of the memory plan, whose device pointers are addresses that nothing lives at */
+  plm_device
+      *device; /* NULL: a dry model of the memory plan, whose device pointers are addresses that nothing lives at */
   plm_pool *pool;
 
   float *master;                /* [params->master_size] */
@@ -117,42 +119,48 @@ typedef struct plm_pass {
 } plm_pass;
 
 /* ---- model.c ---- */
-/* A model with all its blocks; dry (device NULL) for the plan. activation_bytes: size of the block, ignored when dry. */
-PLM_CHECKED plm_status plm_model_build(const plm_model_config *config, const plm_model_options *options, plm_exec *x, bool dry,
-                                       size_t activation_bytes, plm_model **ret_model);
+/* A model with all its blocks; dry (device NULL) for the plan. activation_bytes: size of the block, ignored when dry.
+ * */
+PLM_CHECKED plm_status plm_model_build(const plm_model_config *config, const plm_model_options *options, plm_exec *x,
+                                       bool dry, size_t activation_bytes, plm_model **ret_model);
 
 /* ---- inputs.c ---- */
 /* Room for the staging arrays of a batch of max_tokens tokens, in int32 elements. */
 int64_t plm_inputs_room(int64_t max_tokens);
-/* Check the batch, compute row scales and per-sequence row counts, copy all to the device (on top of the empty stack). objective NULL:
- * every row is read. */
+/* Check the batch, compute row scales and per-sequence row counts, copy all to the device (on top of the empty stack).
+ * objective NULL: every row is read. */
 PLM_CHECKED plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_objective *objective);
 
 /* ---- layers.c ---- */
-PLM_CHECKED plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add, void *y,
-                                        plm_dtype y_dtype);
+PLM_CHECKED plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x,
+                                        const void *add, void *y, plm_dtype y_dtype);
 /* d_weight, d_bias += from d_y [n,out] and x [n,in]. */
-PLM_CHECKED plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, const void *x);
-PLM_CHECKED plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y, void *d_x,
-                                                 plm_dtype d_x_dtype);
+PLM_CHECKED plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y,
+                                           const void *x);
+PLM_CHECKED plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n,
+                                                 const void *d_y, void *d_x, plm_dtype d_x_dtype);
 /* y = norm(x); mean and rstd NULL when not kept (or kept already). */
-PLM_CHECKED plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n, const void *x, plm_dtype x_dtype, void *y,
-                                      plm_dtype y_dtype, float *mean, float *rstd);
+PLM_CHECKED plm_status plm_norm_apply(const plm_pass *pass, const plm_norm *norm, int64_t n, const void *x,
+                                      plm_dtype x_dtype, void *y, plm_dtype y_dtype, float *mean, float *rstd);
 /* d_x = gradient through the norm + add (NULL: none); d_y is F32. */
-PLM_CHECKED plm_status plm_norm_gradient(const plm_pass *pass, const plm_norm *norm, int64_t n, const float *d_y, const void *x,
-                                         plm_dtype x_dtype, const float *mean, const float *rstd, const void *add, void *d_x,
-                                         plm_dtype d_x_dtype);
+PLM_CHECKED plm_status plm_norm_gradient(const plm_pass *pass, const plm_norm *norm, int64_t n, const float *d_y,
+                                         const void *x, plm_dtype x_dtype, const float *mean, const float *rstd,
+                                         const void *add, void *d_x, plm_dtype d_x_dtype);
 /* `x` [count] F32 as an operand of products: itself in fp32, a converted copy on the stack in bf16. */
 PLM_CHECKED plm_status plm_as_operand(const plm_pass *pass, const float *x, int64_t count, const void **ret_operand);
 
 /* ---- blocks: `n` of a layer is N, or M in the last ---- */
-PLM_CHECKED plm_status plm_attention_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state);
-/* d_rows [n,C]: gradient of the block's output. d_x [N,C]: gradient of its input, written; the same memory unless rows were gathered. */
-PLM_CHECKED plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state,
-                                                    float *d_rows, float *d_x);
+PLM_CHECKED plm_status plm_attention_block_forward(const plm_pass *pass, const plm_layer *layer,
+                                                   plm_layer_state *state);
+/* d_rows [n,C]: gradient of the block's output. d_x [N,C]: gradient of its input, written; the same memory unless rows
+ * were gathered. */
+PLM_CHECKED plm_status plm_attention_block_backward(const plm_pass *pass, const plm_layer *layer,
+                                                    const plm_layer_state *state, float *d_rows, float *d_x);
 /* *ret_out [n,C]: the stream after the block. */
-PLM_CHECKED plm_status plm_ffn_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state, float **ret_out);
-PLM_CHECKED plm_status plm_ffn_block_backward(const plm_pass *pass, const plm_layer *layer, const plm_layer_state *state, float *d_x);
+PLM_CHECKED plm_status plm_ffn_block_forward(const plm_pass *pass, const plm_layer *layer, plm_layer_state *state,
+                                             float **ret_out);
+PLM_CHECKED plm_status plm_ffn_block_backward(const plm_pass *pass, const plm_layer *layer,
+                                              const plm_layer_state *state, float *d_x);
 
 /* ---- head.c ---- */
 PLM_CHECKED plm_status plm_head_forward(const plm_pass *pass, float *x, plm_head_state *head);
@@ -164,10 +172,13 @@ PLM_CHECKED plm_status plm_head_backward(const plm_pass *pass, const plm_head_st
 PLM_CHECKED plm_status plm_encoder_forward(const plm_pass *pass, float **ret_x);
 PLM_CHECKED plm_status plm_encoder_backward(const plm_pass *pass, float *d_rows, float *d_x);
 
-static inline int64_t plm_layer_rows(const plm_pass *pass, const plm_layer *layer) { return layer->is_last ? pass->in.M : pass->in.N; }
+static inline int64_t plm_layer_rows(const plm_pass *pass, const plm_layer *layer) {
+  return layer->is_last ? pass->in.M : pass->in.N;
+}
 
 /* Copies that a dry run leaves out. */
-static inline plm_status plm_copy_to_host(const plm_pass *pass, void *to, const void *from, int64_t count, plm_dtype dtype) {
+static inline plm_status plm_copy_to_host(const plm_pass *pass, void *to, const void *from, int64_t count,
+                                          plm_dtype dtype) {
   plm_device *device = pass->x->device;
   if (pass->x->dry || count == 0) return PLM_OK;
   return device->copy(device, to, from, (size_t)count * plm_dtype_size(dtype), PLM_COPY_TO_HOST);

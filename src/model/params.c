@@ -22,7 +22,8 @@ typedef struct builder {
 static bool is_trained(plm_param_role role) { return role != PLM_ROLE_INV_FREQ && role != PLM_ROLE_CONTACT; }
 static bool has_half_copy(plm_param_role role) { return role == PLM_ROLE_EMBEDDING || role == PLM_ROLE_MATRIX; }
 
-/* Append one parameter; columns 0: one-dimensional. `joined`: it follows the one before without a gap, in every block. */
+/* Append one parameter; columns 0: one-dimensional. `joined`: it follows the one before without a gap, in every block.
+ * */
 static void add(builder *b, const char *name, plm_param_role role, int64_t rows, int64_t columns, bool joined) {
   plm_params *params = b->params;
   plm_param *p = &params->items[params->count++];
@@ -56,7 +57,8 @@ static void add(builder *b, const char *name, plm_param_role role, int64_t rows,
 }
 
 static void add_layer(builder *b, const plm_model_config *config, int64_t layer) {
-  const int64_t C = config->hidden_size, F = config->intermediate_size, HD = config->num_attention_heads * config->head_width;
+  const int64_t C = config->hidden_size, F = config->intermediate_size,
+                HD = config->num_attention_heads * config->head_width;
   const struct {
     const char *name;
     plm_param_role role;
@@ -142,9 +144,12 @@ void plm_params_destroy(plm_params *params) {
   plm_free(params);
 }
 
-static int compare_with_name(const void *name, const void *param) { return strcmp(name, (*(const plm_param *const *)param)->name); }
+static int compare_with_name(const void *name, const void *param) {
+  return strcmp(name, (*(const plm_param *const *)param)->name);
+}
 
 const plm_param *plm_params_find(const plm_params *params, const char *name) {
-  const plm_param *const *found = bsearch(name, params->by_name, (size_t)params->count, sizeof *params->by_name, compare_with_name);
+  const plm_param *const *found =
+      bsearch(name, params->by_name, (size_t)params->count, sizeof *params->by_name, compare_with_name);
   return found != NULL ? *found : NULL;
 }

@@ -1,12 +1,14 @@
 /* params.h - the table of parameters: the one list that checkpoint, optimiser, all-reduce, LoRA and `ckpt diff` walk.
  *
- * Names are Hugging Face's. Order is forward order: embedding, layers, final norm, head. Offsets are in elements of the blocks below.
+ * Names are Hugging Face's. Order is forward order: embedding, layers, final norm, head. Offsets are in elements of the
+ * blocks below.
  *
  *   master block   F32, every parameter; what is trained, saved and read at one-dimensional parameters
  *   half block     BF16 copies of matrices, bf16 runs only
  *   train block    F32 gradients, m, v: trainable parameters only
  *
- * q, k, v weights of a layer are neighbours without gaps (one [3C,C] view), their biases too. Group starts are 256-byte aligned.
+ * q, k, v weights of a layer are neighbours without gaps (one [3C,C] view), their biases too. Group starts are 256-byte
+ * aligned.
  */
 #ifndef PLM_MODEL_PARAMS_H
 #define PLM_MODEL_PARAMS_H

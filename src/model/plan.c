@@ -12,7 +12,8 @@ static plm_status make_worst_batch(const plm_model *model, int64_t length, worst
   int64_t N = model->options.max_tokens, S = (N + length - 1) / length;
   int32_t *memory;
   PLM_TRY(PLM_NEW(&memory, 4 * N + S + 1));
-  int32_t *tokens = memory, *positions = tokens + N, *rows = positions + N, *targets = rows + N, *cu_seqlens = targets + N;
+  int32_t *tokens = memory, *positions = tokens + N, *rows = positions + N, *targets = rows + N,
+          *cu_seqlens = targets + N;
   for (int64_t n = 0; n < N; n++) {
     tokens[n] = model->config.mask_token_id == 0 ? 1 : 0;
     positions[n] = (int32_t)(n % length);
@@ -21,7 +22,8 @@ static plm_status make_worst_batch(const plm_model *model, int64_t length, worst
   for (int64_t s = 0; s <= S; s++) cu_seqlens[s] = (int32_t)(s * length < N ? s * length : N);
   ret_worst->memory = memory;
   ret_worst->batch = (plm_batch){
-      .encoder = {.N = N, .S = S, .max_length = length, .tokens = tokens, .positions = positions, .cu_seqlens = cu_seqlens},
+      .encoder =
+          {.N = N, .S = S, .max_length = length, .tokens = tokens, .positions = positions, .cu_seqlens = cu_seqlens},
       .objective_count = 1,
       .objectives = {{.kind = PLM_LOSS_CROSS_ENTROPY, .M = N, .rows = rows, .targets = targets, .weight = 1}},
   };
@@ -52,11 +54,13 @@ static plm_status run_update(plm_model *model, plm_exec *x) {
   int64_t n = model->params->train_size;
   PLM_TRY(plm_model_zero_gradient(model, x));
   PLM_TRY(x->ops->square_norm(x, &(plm_square_norm_args){.n = n, .x = model->gradient, .dtype = PLM_F32}));
-  return x->ops->adamw(x, &(plm_adamw_args){.n = n, .w = model->master, .grad = model->gradient, .bias1 = 1, .bias2 = 1});
+  return x->ops->adamw(x,
+                       &(plm_adamw_args){.n = n, .w = model->master, .grad = model->gradient, .bias1 = 1, .bias2 = 1});
 }
 
 static plm_status run_dry(plm_model *model, plm_exec *x) {
-  const int64_t lengths[] = {model->options.max_length, 1}; /* an operator's workspace may grow with lengths or with sequences */
+  const int64_t lengths[] = {model->options.max_length,
+                             1}; /* an operator's workspace may grow with lengths or with sequences */
   PLM_TRY(plm_model_refresh(model, x, false));
   PLM_TRY(run_update(model, x));
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -78,7 +82,8 @@ static plm_status add_up(plm_memory_plan *plan) {
   return PLM_OK;
 }
 
-plm_status plm_model_plan(const plm_model_config *config, const plm_model_options *options, const plm_exec *x, plm_memory_plan *ret_plan) {
+plm_status plm_model_plan(const plm_model_config *config, const plm_model_options *options, const plm_exec *x,
+                          plm_memory_plan *ret_plan) {
   plm_exec dry = *x;
   dry.dry = true;
   dry.workspace_needed = 0;

@@ -4,14 +4,16 @@
 #include "model/config.h"
 #include "protlm/options.h"
 
-static const char *const names[] = {"esm2_t6_8M", "esm2_t12_35M", "esm2_t30_150M", "esm2_t33_650M", "esm2_t36_3B", "esm2_t48_15B"};
+static const char *const names[] = {"esm2_t6_8M",    "esm2_t12_35M", "esm2_t30_150M",
+                                    "esm2_t33_650M", "esm2_t36_3B",  "esm2_t48_15B"};
 enum { PRESETS = sizeof names / sizeof *names };
 
 /* In the order of the names. */
 typedef struct preset {
   int64_t layers, width, heads;
 } preset;
-static const preset presets[PRESETS] = {{6, 320, 20}, {12, 480, 20}, {30, 640, 20}, {33, 1280, 20}, {36, 2560, 40}, {48, 5120, 40}};
+static const preset presets[PRESETS] = {{6, 320, 20},   {12, 480, 20},  {30, 640, 20},
+                                        {33, 1280, 20}, {36, 2560, 40}, {48, 5120, 40}};
 
 const char *const *plm_model_preset_names(int *ret_count) {
   *ret_count = PRESETS;

@@ -1,4 +1,5 @@
-/* baseline.c - predictors without context, which every perplexity is to be read beside. Contents: letters, frequencies, copying. */
+/* baseline.c - predictors without context, which every perplexity is to be read beside. Contents: letters, frequencies,
+ * copying. */
 #include <math.h>
 #include <string.h>
 
@@ -26,7 +27,8 @@ int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t hi
   int64_t count = 0;
   plm_alphabet_map(packer->alphabet, &packer->policy, map);
   for (int letter = 0; letter < 256; letter++)
-    if (map[letter] >= 0 && plm_mask_is_eligible(packer->alphabet, &packer->mask, map[letter])) count += histogram[letter];
+    if (map[letter] >= 0 && plm_mask_is_eligible(packer->alphabet, &packer->mask, map[letter]))
+      count += histogram[letter];
   return count;
 }
 
@@ -34,7 +36,8 @@ void plm_residue_frequencies(const plm_packer_options *packer, const int64_t his
   const plm_alphabet *alphabet = packer->alphabet;
   int32_t map[256];
   plm_alphabet_map(alphabet, &packer->policy, map);
-  for (int32_t id = 0; id < alphabet->size; id++) ret_frequency[id] = plm_mask_is_eligible(alphabet, &packer->mask, id) ? 1 : 0;
+  for (int32_t id = 0; id < alphabet->size; id++)
+    ret_frequency[id] = plm_mask_is_eligible(alphabet, &packer->mask, id) ? 1 : 0;
   for (int letter = 0; letter < 256; letter++)
     if (map[letter] >= 0 && ret_frequency[map[letter]] > 0) ret_frequency[map[letter]] += (double)histogram[letter];
   double total = 0;

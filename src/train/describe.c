@@ -27,7 +27,8 @@ static plm_status replace_json(const plm_run *run, const char *name, json_t *doc
   return status;
 }
 
-/* The list with `value` in it; NULL when out of memory, which json_pack passes on: no list rather than one that lacks something. */
+/* The list with `value` in it; NULL when out of memory, which json_pack passes on: no list rather than one that lacks
+ * something. */
 static json_t *append(json_t *list, json_t *value) {
   if (json_array_append_new(list, value) == 0) return list;
   json_decref(list);
@@ -49,8 +50,9 @@ static json_t *command_line(void) {
 }
 
 static json_t *environment(void) {
-  static const char *const names[] = {"PROTLM_CPU",   "OMP_NUM_THREADS",    "OMP_PROC_BIND",       "SLURM_JOB_ID",       "SLURM_JOB_NAME",
-                                      "SLURM_NTASKS", "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT", "SLURM_CPUS_PER_TASK"};
+  static const char *const names[] = {"PROTLM_CPU",         "OMP_NUM_THREADS",     "OMP_PROC_BIND",
+                                      "SLURM_JOB_ID",       "SLURM_JOB_NAME",      "SLURM_NTASKS",
+                                      "SLURM_JOB_NODELIST", "SLURM_RESTART_COUNT", "SLURM_CPUS_PER_TASK"};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char *value = getenv(names[i]);
@@ -70,12 +72,13 @@ static plm_status write_environment(const plm_run *run) {
   if (getcwd(directory, sizeof directory) == NULL) directory[0] = '\0';
   if (gmtime_r(&now, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
   json_t *document = json_pack(
-      "{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:i, s:i, s:o}", "protlm", PLM_VERSION,
-      "started", when, "run_id", run->state.run_id, "process", (int)getpid(), "first_step", (json_int_t)run->first_step + 1, "command",
-      command_line(), "directory", plm_json_string(directory), "host", plm_json_string(system.hostname), "os", plm_json_string(system.os),
-      "cpu", plm_json_string(system.cpu), "cpus", system.cpus, "memory_bytes", (json_int_t)system.memory, "threads",
-      (json_int_t)run->settings->o->threads, "kernels", plm_cpu_level_name(run->x->level), "threading", plm_pool_kind(), "onednn",
-      PLM_HAVE_ONEDNN, "dtype", run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->micro_batch_tokens, "rank", run->comm->rank,
+      "{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:i, s:i, s:o}",
+      "protlm", PLM_VERSION, "started", when, "run_id", run->state.run_id, "process", (int)getpid(), "first_step",
+      (json_int_t)run->first_step + 1, "command", command_line(), "directory", plm_json_string(directory), "host",
+      plm_json_string(system.hostname), "os", plm_json_string(system.os), "cpu", plm_json_string(system.cpu), "cpus",
+      system.cpus, "memory_bytes", (json_int_t)system.memory, "threads", (json_int_t)run->settings->o->threads,
+      "kernels", plm_cpu_level_name(run->x->level), "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN, "dtype",
+      run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->micro_batch_tokens, "rank", run->comm->rank,
       "ranks", run->comm->size, "environment", environment());
   plm_status status = replace_json(run, "env.json", document);
   json_decref(document);
@@ -102,18 +105,20 @@ static json_t *list_sequences(const plm_run *run, const plm_step_batch *batch) {
       char name[256]; /* raw bytes of the FASTA, and the cut may go through a character */
       plm_dataset_name(run->train_data, tokens->sequence_id[s], name, sizeof name);
       list = append(list, json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
-                                    plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch", (json_int_t)i));
+                                    plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch",
+                                    (json_int_t)i));
     }
   }
   return list;
 }
 
-plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome, char **ret_path) {
+plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome,
+                              char **ret_path) {
   char *name;
   PLM_TRY(plm_sprintf(&name, "nonfinite-%lld.json", (long long)batch->step + 1));
-  json_t *document = json_pack("{s:I, s:I, s:I, s:I, s:o}", "step", (json_int_t)batch->step + 1, "epoch", (json_int_t)batch->epoch, "rows",
-                               (json_int_t)outcome->control.count, "nonfinite", (json_int_t)outcome->control.nonfinite, "sequences",
-                               list_sequences(run, batch));
+  json_t *document = json_pack("{s:I, s:I, s:I, s:I, s:o}", "step", (json_int_t)batch->step + 1, "epoch",
+                               (json_int_t)batch->epoch, "rows", (json_int_t)outcome->control.count, "nonfinite",
+                               (json_int_t)outcome->control.nonfinite, "sequences", list_sequences(run, batch));
   plm_status status = replace_json(run, name, document);
   if (status == PLM_OK) status = plm_path_join(run->directory.path, name, ret_path);
   json_decref(document);

@@ -153,7 +153,8 @@ static plm_status score_batch(evaluator *e, int64_t count, plm_sequence_score_fn
 
 static plm_status score_view(evaluator *e, plm_sequence_score_fn *each, void *user) {
   const plm_evaluate_options *options = e->options;
-  const int64_t rank = options->comm != NULL ? options->comm->rank : 0, ranks = options->comm != NULL ? options->comm->size : 1;
+  const int64_t rank = options->comm != NULL ? options->comm->rank : 0,
+                ranks = options->comm != NULL ? options->comm->size : 1;
   int64_t count = 0, tokens = 0;
   for (int64_t i = rank; i < e->view->count; i += ranks) {
     int64_t id = plm_view_id(e->view, i), length = plm_token_length(e->view->dataset, id, e->packer.max_length);
@@ -202,7 +203,8 @@ plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_exec *x, con
     plm_status worst = status;
     PLM_TRY(options->comm->agree(options->comm, status, &worst));
     if (status == PLM_OK && worst != PLM_OK) return plm_fail(worst, "the evaluation failed on another rank");
-    if (status == PLM_OK) PLM_TRY(options->comm->sum(options->comm, (double *)&e.total, sizeof e.total / sizeof(double)));
+    if (status == PLM_OK)
+      PLM_TRY(options->comm->sum(options->comm, (double *)&e.total, sizeof e.total / sizeof(double)));
   }
   if (status != PLM_OK) return status;
   if (e.total.loss.n == 0)

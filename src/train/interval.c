@@ -1,5 +1,5 @@
-/* interval.c - what is measured between two lines of the log, and the lines. All clocks run from end of step to end of step: reading,
- * update, logging, evaluation and saving are inside. */
+/* interval.c - what is measured between two lines of the log, and the lines. All clocks run from end of step to end of
+ * step: reading, update, logging, evaluation and saving are inside. */
 #include <math.h>
 #include <stdio.h>
 

@@ -1,7 +1,8 @@
 /* loop.c - step after step: when to log, evaluate, save and stop (design 4.8, 10.8).
  *
- * The order at the end of step s is fixed: log, evaluate, save. An evaluation that is asked to stop is not done: the state says it is
- * due, and the next start does it first. So whatever the moment of a stop, each line is written once, with the same numbers. */
+ * The order at the end of step s is fixed: log, evaluate, save. An evaluation that is asked to stop is not done: the
+ * state says it is due, and the next start does it first. So whatever the moment of a stop, each line is written once,
+ * with the same numbers. */
 #include <math.h>
 #include <stdio.h>
 
@@ -24,7 +25,8 @@ const char *plm_run_end_reason(const plm_run *run, char *buffer, size_t bytes) {
   if (run->state.step >= run->settings->max_steps && plm_train_explicit(run->settings, "max-steps"))
     snprintf(buffer, bytes, "reached --max-steps %lld", (long long)run->settings->max_steps);
   else if (run->state.step >= run->settings->max_steps)
-    snprintf(buffer, bytes, "reached step %lld, the end of %g epochs", (long long)run->settings->max_steps, o->num_train_epochs);
+    snprintf(buffer, bytes, "reached step %lld, the end of %g epochs", (long long)run->settings->max_steps,
+             o->num_train_epochs);
   else
     snprintf(buffer, bytes, "no lower evaluation loss in %lld evaluations", (long long)run->state.plateau_count);
   return buffer;
@@ -33,7 +35,8 @@ const char *plm_run_end_reason(const plm_run *run, char *buffer, size_t bytes) {
 static bool is_epoch_end(const plm_run *run) { return run->state.step % run->settings->steps_per_epoch == 0; }
 
 static bool evaluation_is_due(const plm_run *run) {
-  return run->has_eval && (run->state.step % run->settings->o->eval_steps == 0 || run->state.step >= run->settings->max_steps);
+  return run->has_eval &&
+         (run->state.step % run->settings->o->eval_steps == 0 || run->state.step >= run->settings->max_steps);
 }
 
 static bool save_is_due(const plm_run *run) {
@@ -49,7 +52,8 @@ static bool cancelled(void *user) {
   return plm_run_interrupted() || plm_deadline_flags(&run->deadline) != 0;
 }
 
-/* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency plateau. */
+/* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency
+ * plateau. */
 static void count_patience(plm_run *run, double loss) {
   plm_train_state *s = &run->state;
   const int64_t warmup = run->settings->schedule.W;
@@ -65,7 +69,8 @@ static void count_patience(plm_run *run, double loss) {
 static void watch_forgetting(plm_run *run, double loss) {
   plm_train_state *s = &run->state;
   if (s->step == 0) s->first_eval_loss = loss;
-  if (s->forgetting_said || s->updates < run->settings->schedule.W || !(loss > s->first_eval_loss) || s->step == 0) return;
+  if (s->forgetting_said || s->updates < run->settings->schedule.W || !(loss > s->first_eval_loss) || s->step == 0)
+    return;
   s->forgetting_said = true;
   plm_warn(
       "step %lld: the evaluation loss %.4f is above its value before training, %.4f: the model may be forgetting; a lower --learning-rate is gentler",
@@ -90,7 +95,8 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   if (!run->resumed || run->state.step != run->first_step) return PLM_OK;
   PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
   json_array_foreach(history, i, line) {
-    if (json_integer_value(json_object_get(line, "step")) == run->state.step && json_object_get(line, "eval_loss") != NULL)
+    if (json_integer_value(json_object_get(line, "step")) == run->state.step &&
+        json_object_get(line, "eval_loss") != NULL)
       *ret_logged = true;
   }
   json_decref(history);
@@ -99,8 +105,9 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
 
 static plm_status log_evaluation(plm_run *run, const plm_eval_metrics *m) {
   bool logged;
-  plm_info("step %lld: evaluation loss %.4f, perplexity %.3f, on <mask> rows %.3f (residue frequencies alone: %.3f)", (long long)m->step,
-           m->eval_loss, m->eval_perplexity, m->eval_perplexity_masked, m->baseline_frequency_masked);
+  plm_info("step %lld: evaluation loss %.4f, perplexity %.3f, on <mask> rows %.3f (residue frequencies alone: %.3f)",
+           (long long)m->step, m->eval_loss, m->eval_perplexity, m->eval_perplexity_masked,
+           m->baseline_frequency_masked);
   if (run->metrics == NULL) return PLM_OK;
   PLM_TRY(is_logged(run, &logged));
   return logged ? PLM_OK : plm_metrics_eval(run->metrics, m);
@@ -158,7 +165,8 @@ static plm_status save(plm_run *run, bool evaluated) {
 
 /* ---- stopping ---- */
 
-/* All ranks learn of signals that came after the step's own agreement: at once, where asking costs nothing or something long has passed. */
+/* All ranks learn of signals that came after the step's own agreement: at once, where asking costs nothing or something
+ * long has passed. */
 static plm_status agree_on_stop(plm_run *run, bool after_long) {
   const uint32_t mine = plm_stop_signals() & PLM_STOP_EARLY;
   double ranks = mine != 0;
@@ -183,7 +191,8 @@ static plm_status save_and_stop(plm_run *run) {
 
 /* ---- one turn ---- */
 
-/* Asked before, so that no more is read of a file that was changed, and after, as it may have been changed while the batch was made. */
+/* Asked before, so that no more is read of a file that was changed, and after, as it may have been changed while the
+ * batch was made. */
 static plm_status next_batch(plm_run *run, const plm_step_batch **ret_batch, double *ret_waited) {
   PLM_TRY(plm_dataset_look_again(run->train_data));
   plm_status status = plm_loader_get(run->loader, run->state.step, ret_batch, ret_waited);
@@ -213,9 +222,11 @@ static plm_status step_once(plm_run *run) {
   if (outcome.verdict == PLM_GUARD_STOP) {
     char *path = NULL;
     if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
-    plm_fail(PLM_E_NUMERIC,
-             "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
-             (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1, path != NULL ? path : "no file");
+    plm_fail(
+        PLM_E_NUMERIC,
+        "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
+        (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1,
+        path != NULL ? path : "no file");
     plm_free(path);
     return plm_hint(
         PLM_E_NUMERIC,

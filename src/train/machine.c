@@ -1,7 +1,9 @@
-/* machine.c - what the run computes with, and whether it fits: threads, kernels, number format, memory, disk (design 5, "Determinism").
+/* machine.c - what the run computes with, and whether it fits: threads, kernels, number format, memory, disk (design 5,
+ * "Determinism").
  *
- * Choices that change the order of sums are made once, from options, model and total memory, never from free memory or timing; they are
- * saved with the state, and a later start of the run makes the same ones, or says that bits may differ.
+ * Choices that change the order of sums are made once, from options, model and total memory, never from free memory or
+ * timing; they are saved with the state, and a later start of the run makes the same ones, or says that bits may
+ * differ.
  */
 #include <math.h>
 #include <stdio.h>
@@ -14,7 +16,8 @@
 #include "protlm/log.h"
 #include "train/run.h"
 
-/* Tokens computed at a time unless more are asked for: enough to keep products efficient, little enough to stay near the caches. */
+/* Tokens computed at a time unless more are asked for: enough to keep products efficient, little enough to stay near
+ * the caches. */
 static const int64_t usual_micro_batch = 4096;
 /* Share of the machine's memory that the automatic choice will plan for. */
 static const double memory_share = 0.7;
@@ -28,8 +31,8 @@ static int64_t choose_threads(const plm_run *run) {
   const int64_t asked = run->settings->o->threads;
   if (plm_train_explicit(run->settings, "threads")) {
     if (asked > system.cpus)
-      plm_warn("--threads %lld: this process may use %d processors; more threads than that slow each other down", (long long)asked,
-               system.cpus);
+      plm_warn("--threads %lld: this process may use %d processors; more threads than that slow each other down",
+               (long long)asked, system.cpus);
     return asked;
   }
   return run->resumed && saved <= system.cpus ? saved : system.cpus;
@@ -49,8 +52,8 @@ void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic) {
 }
 
 static void put_arithmetic(const plm_arithmetic *a, char words[320]) {
-  snprintf(words, 320, "%lld threads of %s, kernels %s, products by %s, protlm %s on %s", (long long)a->threads, a->threading, a->level,
-           a->products, a->program, a->cpu);
+  snprintf(words, 320, "%lld threads of %s, kernels %s, products by %s, protlm %s on %s", (long long)a->threads,
+           a->threading, a->level, a->products, a->program, a->cpu);
 }
 
 static void say_when_bits_may_differ(const plm_run *run) {
@@ -70,7 +73,8 @@ static void choose_dtype(plm_run *run) {
   if (o->dtype == NULL) o->dtype = computes_bf16(run->x->level) ? "bf16" : "fp32";
   run->dtype = strcmp(o->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
   if (run->dtype == PLM_BF16 && !computes_bf16(run->x->level))
-    plm_warn("--dtype bf16: these processor kernels (%s) don't compute bf16; fp32 would be faster", plm_cpu_level_name(run->x->level));
+    plm_warn("--dtype bf16: these processor kernels (%s) don't compute bf16; fp32 would be faster",
+             plm_cpu_level_name(run->x->level));
 }
 
 plm_status plm_run_open_machine(plm_run *run) {
@@ -79,7 +83,8 @@ plm_status plm_run_open_machine(plm_run *run) {
   plm_train_options *o = run->settings->o;
   o->threads = choose_threads(run);
   PLM_TRY(plm_device_cpu_create(&run->device));
-  PLM_TRY(plm_exec_create_cpu(run->device, (int)o->threads, run->resumed && !masked ? run->state.arithmetic.level : NULL, &run->x));
+  PLM_TRY(plm_exec_create_cpu(run->device, (int)o->threads,
+                              run->resumed && !masked ? run->state.arithmetic.level : NULL, &run->x));
   choose_dtype(run);
   if (run->resumed) say_when_bits_may_differ(run);
   return PLM_OK;
@@ -113,10 +118,12 @@ int64_t plm_run_checkpoint_bytes(const plm_run *run) {
   return plm_checkpoint_bytes(run->memory.parameter_count, run->memory.trainable_count);
 }
 
-/* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that crossed it. */
+/* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that
+ * crossed it. */
 static int64_t automatic_limit(const plm_run *run) {
   const plm_train_options *o = run->settings->o;
-  int64_t batch = run->state.global_batch_sequences > 0 || o->per_device_train_batch_size > 0 ? INT64_MAX / 2 : o->batch_tokens;
+  int64_t batch =
+      run->state.global_batch_sequences > 0 || o->per_device_train_batch_size > 0 ? INT64_MAX / 2 : o->batch_tokens;
   int64_t limit = batch + o->max_length < usual_micro_batch ? batch + o->max_length : usual_micro_batch;
   return limit > o->max_length ? limit : o->max_length;
 }
@@ -129,8 +136,8 @@ static plm_status refuse_memory(const plm_run *run, size_t total) {
           PLM_E_RESOURCE,
           "this run needs %s of memory and the machine has %s (parameters %s, gradients %s, optimizer %s, activations of %lld tokens and workspace %s)",
           plm_bytes_text(m->total, need), plm_bytes_text((int64_t)total, have), plm_bytes_text(m->parameters, part[0]),
-          plm_bytes_text(m->gradients, part[1]), plm_bytes_text(m->optimizer, part[2]), (long long)run->micro_batch_tokens,
-          plm_bytes_text(m->activations + m->workspace, part[3])),
+          plm_bytes_text(m->gradients, part[1]), plm_bytes_text(m->optimizer, part[2]),
+          (long long)run->micro_batch_tokens, plm_bytes_text(m->activations + m->workspace, part[3])),
       "take a smaller model, or lower --micro-batch-tokens and --max-length, or use a machine with more memory");
 }
 
@@ -140,9 +147,12 @@ plm_status plm_run_plan_memory(plm_run *run) {
   PLM_TRY(run->device->memory_info(run->device, &total, &available));
   const bool fixed = plm_train_explicit(run->settings, "micro-batch-tokens"),
              saved = run->resumed && run->state.arithmetic.micro_batch_tokens > 0;
-  run->micro_batch_tokens = fixed ? o->micro_batch_tokens : saved ? run->state.arithmetic.micro_batch_tokens : automatic_limit(run);
+  run->micro_batch_tokens = fixed   ? o->micro_batch_tokens
+                            : saved ? run->state.arithmetic.micro_batch_tokens
+                                    : automatic_limit(run);
   PLM_TRY(plan(run));
-  while (!fixed && !saved && (double)run->memory.total > memory_share * (double)total && run->micro_batch_tokens > o->max_length) {
+  while (!fixed && !saved && (double)run->memory.total > memory_share * (double)total &&
+         run->micro_batch_tokens > o->max_length) {
     run->micro_batch_tokens = run->micro_batch_tokens / 2 > o->max_length ? run->micro_batch_tokens / 2 : o->max_length;
     PLM_TRY(plan(run));
   }
@@ -159,10 +169,11 @@ plm_status plm_run_plan_memory(plm_run *run) {
 static void report_memory(const plm_run *run) {
   char text[5][PLM_NUMBER_TEXT];
   const plm_memory_plan *m = &run->memory;
-  plm_info("memory: %s = parameters %s, gradients %s, optimizer %s, activations and workspace %s (micro-batches of %lld tokens)",
-           plm_bytes_text(m->total, text[0]), plm_bytes_text(m->parameters, text[1]), plm_bytes_text(m->gradients, text[2]),
-           plm_bytes_text(m->optimizer, text[3]), plm_bytes_text(m->activations + m->workspace, text[4]),
-           (long long)run->micro_batch_tokens);
+  plm_info(
+      "memory: %s = parameters %s, gradients %s, optimizer %s, activations and workspace %s (micro-batches of %lld tokens)",
+      plm_bytes_text(m->total, text[0]), plm_bytes_text(m->parameters, text[1]), plm_bytes_text(m->gradients, text[2]),
+      plm_bytes_text(m->optimizer, text[3]), plm_bytes_text(m->activations + m->workspace, text[4]),
+      (long long)run->micro_batch_tokens);
 }
 
 static void report_steps(const plm_run *run) {
@@ -170,18 +181,22 @@ static void report_steps(const plm_run *run) {
   char steps[PLM_NUMBER_TEXT], epoch[PLM_NUMBER_TEXT], batch[PLM_NUMBER_TEXT];
   const int64_t tokens = plm_loader_tokens_per_epoch(run->loader) / s->steps_per_epoch;
   plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps),
-           plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch, plm_count_text(tokens, batch));
-  plm_info("learning rate: %s to %.3g, %lld warm-up steps; %s on %lld threads (%s)", plm_schedule_name(&s->schedule), s->o->learning_rate,
-           (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads, plm_cpu_level_name(run->x->level));
+           plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch,
+           plm_count_text(tokens, batch));
+  plm_info("learning rate: %s to %.3g, %lld warm-up steps; %s on %lld threads (%s)", plm_schedule_name(&s->schedule),
+           s->o->learning_rate, (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads,
+           plm_cpu_level_name(run->x->level));
   double highest = plm_schedule_highest(&s->schedule);
   if (s->o->demo_compat && highest < s->o->learning_rate)
-    plm_warn("--demo-compat: warm-up of %lld steps is longer than the run; the highest learning rate it will reach is %.3g, not %.3g",
-             (long long)s->schedule.W, highest, s->o->learning_rate);
+    plm_warn(
+        "--demo-compat: warm-up of %lld steps is longer than the run; the highest learning rate it will reach is %.3g, not %.3g",
+        (long long)s->schedule.W, highest, s->o->learning_rate);
 }
 
 static plm_status report_disk(const plm_run *run) {
   if (run->directory.path == NULL) return PLM_OK;
-  const int64_t each = plm_run_checkpoint_bytes(run), limit = run->settings->o->save_total_limit, steps = run->settings->o->save_steps;
+  const int64_t each = plm_run_checkpoint_bytes(run), limit = run->settings->o->save_total_limit,
+                steps = run->settings->o->save_steps;
   int64_t kept = run->settings->max_steps / steps + 1;
   if (limit > 0 && kept > limit + 1) kept = limit + 1;
   const double needed = ((double)kept + 1.0 / 3) * (double)each; /* and final/ */
@@ -192,7 +207,8 @@ static plm_status report_disk(const plm_run *run) {
     return PLM_OK;
   }
   plm_info("disk: %s a checkpoint, %s for %lld of them and final/; %s free", plm_bytes_text(each, text[0]),
-           plm_bytes_text(needed < 0x1p62 ? (int64_t)needed : INT64_MAX, text[1]), (long long)kept, plm_bytes_text(free_bytes, text[2]));
+           plm_bytes_text(needed < 0x1p62 ? (int64_t)needed : INT64_MAX, text[1]), (long long)kept,
+           plm_bytes_text(free_bytes, text[2]));
   if (needed > (double)free_bytes)
     plm_warn("the disk may fill before the run ends: --save-total-limit N keeps only the newest N checkpoints");
   return PLM_OK;

@@ -39,7 +39,8 @@ static plm_status find_ranges(plm_optimiser *o, const plm_params *params, bool h
     if (last != NULL && continues(last, p, half))
       last->n += p->count;
     else
-      o->ranges[o->range_count++] = (range){.n = p->count, .train = p->train_offset, .master = p->offset, .half = half, .decay = p->decay};
+      o->ranges[o->range_count++] =
+          (range){.n = p->count, .train = p->train_offset, .master = p->offset, .half = half, .decay = p->decay};
   }
   return PLM_OK;
 }
@@ -62,7 +63,8 @@ static plm_status prepare(plm_optimiser *o, plm_exec *x) {
   return alloc_zero(x, sizeof *o->sums, &o->sums);
 }
 
-plm_status plm_optimiser_create(plm_model *model, plm_exec *x, const plm_optimiser_options *options, plm_optimiser **ret_optimiser) {
+plm_status plm_optimiser_create(plm_model *model, plm_exec *x, const plm_optimiser_options *options,
+                                plm_optimiser **ret_optimiser) {
   plm_optimiser *o;
   PLM_TRY(PLM_NEW(&o, 1));
   o->options = *options;
@@ -118,7 +120,8 @@ plm_status plm_optimiser_count_nonfinite(plm_optimiser *o, plm_exec *x, int64_t 
   const plm_params *params = plm_model_get_params(o->model);
   plm_norm_sums sums;
   PLM_TRY(reset_sums(o, x));
-  for (size_t i = 0; i < o->range_count; i++) PLM_TRY(add_norm(o, x, plm_model_master(o->model) + o->ranges[i].master, o->ranges[i].n));
+  for (size_t i = 0; i < o->range_count; i++)
+    PLM_TRY(add_norm(o, x, plm_model_master(o->model) + o->ranges[i].master, o->ranges[i].n));
   PLM_TRY(add_norm(o, x, o->moments.m, params->train_size));
   PLM_TRY(add_norm(o, x, o->moments.v, params->train_size));
   PLM_TRY(read_sums(o, &sums));

@@ -1,7 +1,7 @@
 /* optimiser.h - AdamW over the train block, in as few calls as the parameter table allows.
  *
- * Neighbouring parameters that agree in weight decay and in having a bf16 copy are one range of elements in every block (q, k and v
- * weights are one). 1/M and the clip factor are folded into the update as one factor of the gradient.
+ * Neighbouring parameters that agree in weight decay and in having a bf16 copy are one range of elements in every block
+ * (q, k and v weights are one). 1/M and the clip factor are folded into the update as one factor of the gradient.
  */
 #ifndef PLM_TRAIN_OPTIMISER_H
 #define PLM_TRAIN_OPTIMISER_H
@@ -23,13 +23,17 @@ void plm_optimiser_destroy(plm_optimiser *optimiser); /* accepts NULL */
 plm_moments plm_optimiser_moments(const plm_optimiser *optimiser);
 
 /* Norm of the gradient as it stands (of the SUM of losses) and its non-finite elements, by the device; waits for it. */
-PLM_CHECKED plm_status plm_optimiser_norm(plm_optimiser *optimiser, plm_exec *x, double *ret_norm, int64_t *ret_nonfinite);
+PLM_CHECKED plm_status plm_optimiser_norm(plm_optimiser *optimiser, plm_exec *x, double *ret_norm,
+                                          int64_t *ret_nonfinite);
 
-/* Factor of the gradient that makes it the clipped gradient of the mean: min(1, c / (norm/M + 1e-6)) / M, as PyTorch's clip_grad_norm_. */
+/* Factor of the gradient that makes it the clipped gradient of the mean: min(1, c / (norm/M + 1e-6)) / M, as PyTorch's
+ * clip_grad_norm_. */
 double plm_optimiser_scale(const plm_optimiser_options *options, double sum_norm, int64_t M);
 
-/* One update, the t-th (from 1). Writes bf16 copies too; the caller then calls plm_model_refresh(..., copies_written = true). */
-PLM_CHECKED plm_status plm_optimiser_update(plm_optimiser *optimiser, plm_exec *x, int64_t t, double learning_rate, double gradient_scale);
+/* One update, the t-th (from 1). Writes bf16 copies too; the caller then calls plm_model_refresh(..., copies_written =
+ * true). */
+PLM_CHECKED plm_status plm_optimiser_update(plm_optimiser *optimiser, plm_exec *x, int64_t t, double learning_rate,
+                                            double gradient_scale);
 
 /* Elements of weights and moments that are not finite: must be 0 before they may be saved. */
 PLM_CHECKED plm_status plm_optimiser_count_nonfinite(plm_optimiser *optimiser, plm_exec *x, int64_t *ret_count);

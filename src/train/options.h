@@ -1,4 +1,5 @@
-/* options.h - what a person can ask of `protlm train`, as parsed (defaults that depend on other options still open; see resolve.h).
+/* options.h - what a person can ask of `protlm train`, as parsed (defaults that depend on other options still open; see
+ * resolve.h).
  *
  * One field per row of the table in options.c, in the same order.
  */
@@ -11,7 +12,7 @@ typedef struct plm_train_options {
   /* Model */
   const char *model;
   int64_t num_hidden_layers, hidden_size, num_attention_heads, intermediate_size; /* 0 = as the model says */
-  const char *dtype;                                                              /* "fp32", "bf16"; NULL = what this machine does best */
+  const char *dtype; /* "fp32", "bf16"; NULL = what this machine does best */
   bool bf16;
   /* Data */
   plm_string_list train, eval;

@@ -1,4 +1,5 @@
-/* outputs.c - what a run leaves in its directory: checkpoints and links, final/, the report. Descriptions: describe.c. */
+/* outputs.c - what a run leaves in its directory: checkpoints and links, final/, the report. Descriptions: describe.c.
+ * */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -49,14 +50,19 @@ static plm_status check_finite(plm_run *run) {
   int64_t nonfinite = 0;
   PLM_TRY(plm_optimiser_count_nonfinite(run->optimiser, run->x, &nonfinite));
   if (nonfinite == 0) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved",
-                           (long long)run->state.step, (long long)nonfinite),
-                  "run the same command again to go on from the last good checkpoint; lower --learning-rate if it happens again");
+  return plm_hint(
+      plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved",
+               (long long)run->state.step, (long long)nonfinite),
+      "run the same command again to go on from the last good checkpoint; lower --learning-rate if it happens again");
 }
 
 static plm_status publish(plm_run *run) {
   plm_checkpoint_content content = {
-      .model = run->model, .exec = run->x, .moments = plm_optimiser_moments(run->optimiser), .anew = run->saves_anew};
+      .model = run->model,
+      .exec = run->x,
+      .moments = plm_optimiser_moments(run->optimiser),
+      .anew = run->saves_anew,
+  };
   json_t *trainer = NULL, *state = NULL;
   char *path = NULL;
   plm_status status = trainer_state(run, &trainer);
@@ -73,15 +79,15 @@ static plm_status publish(plm_run *run) {
   return status;
 }
 
-/* A network file system may fail a write now and take it a moment later; a full disk stays full. A checkpoint is written anew each time;
- * the logs are not, so their sync is not tried again: see plm_fs_sync. */
+/* A network file system may fail a write now and take it a moment later; a full disk stays full. A checkpoint is
+ * written anew each time; the logs are not, so their sync is not tried again: see plm_fs_sync. */
 static plm_status publish_patiently(plm_run *run) {
   static const time_t pauses[] = {1, 4};
   PLM_TRY(plm_metrics_sync(run->metrics));
   plm_status status = publish(run);
   for (size_t i = 0; i < sizeof pauses / sizeof *pauses && status == PLM_E_RESOURCE; i++) {
-    plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step, (long long)pauses[i],
-             plm_error_message());
+    plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step,
+             (long long)pauses[i], plm_error_message());
     struct timespec pause = {.tv_sec = pauses[i]};
     while (nanosleep(&pause, &pause) != 0 && errno == EINTR && (plm_stop_signals() & PLM_STOP_EARLY) == 0) continue;
     status = publish(run);
@@ -95,7 +101,8 @@ static plm_status after_save(plm_run *run) {
     plm_warn("%s", plm_error_message()); /* for people, as `latest` is: the state knows the best */
     plm_error_clear();
   }
-  return plm_checkpoint_prune(run->directory.path, (int)run->settings->o->save_total_limit, &s->best_step, s->best_step >= 0 ? 1 : 0);
+  return plm_checkpoint_prune(run->directory.path, (int)run->settings->o->save_total_limit, &s->best_step,
+                              s->best_step >= 0 ? 1 : 0);
 }
 
 /* Only rank 0 writes; all ranks learn how it went. */
@@ -113,8 +120,8 @@ plm_status plm_run_save(plm_run *run) {
   if (status != PLM_OK) {
     const char *remedy = plm_error_hint();
     if (status == PLM_E_RESOURCE && run->result->checkpoint[0] != '\0')
-      plm_hint(status, "%s%sthe last good checkpoint is %s: the same command goes on from there", remedy, *remedy != '\0' ? "; " : "",
-               run->result->checkpoint);
+      plm_hint(status, "%s%sthe last good checkpoint is %s: the same command goes on from there", remedy,
+               *remedy != '\0' ? "; " : "", run->result->checkpoint);
     return status;
   }
   if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)run->state.step);
@@ -125,13 +132,14 @@ plm_status plm_run_save(plm_run *run) {
 
 /* ---- final/ ---- */
 
-/* *ret_good: it can be loaded. A damaged one is like one that isn't there: the run's own end is good, and no new start would mend it. */
+/* *ret_good: it can be loaded. A damaged one is like one that isn't there: the run's own end is good, and no new start
+ * would mend it. */
 static plm_status verify_best(plm_run *run, const char *path, bool *ret_good) {
   plm_status status = plm_checkpoint_verify(path);
   *ret_good = status == PLM_OK;
   if (status != PLM_E_CHECKPOINT) return status;
-  plm_warn("checkpoint-%lld, the best, is damaged: final/ is the model of step %lld, the last: %s", (long long)run->state.best_step,
-           (long long)run->state.step, plm_error_message());
+  plm_warn("checkpoint-%lld, the best, is damaged: final/ is the model of step %lld, the last: %s",
+           (long long)run->state.best_step, (long long)run->state.step, plm_error_message());
   plm_error_clear();
   run->state.best_step = -1;
   run->state.best_eval_loss = NAN;
@@ -148,7 +156,8 @@ static plm_status load_best(plm_run *run) {
   snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
   PLM_TRY(plm_path_join(run->directory.path, name, &path));
   plm_status status = verify_best(run, path, &good);
-  if (status == PLM_OK && good) status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
+  if (status == PLM_OK && good)
+    status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
   plm_free(path);
   json_decref(state);
   PLM_TRY(status);
@@ -157,7 +166,8 @@ static plm_status load_best(plm_run *run) {
   return plm_model_refresh(run->model, run->x, false);
 }
 
-/* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it. */
+/* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it.
+ * */
 static plm_status write_final_state(const plm_run *run, const char *directory) {
   json_t *state = NULL;
   char *path = NULL, *text = NULL;

@@ -13,14 +13,16 @@ bool plm_train_explicit(const plm_train_settings *settings, const char *name) {
   return plm_option_origin(settings->values, name) > PLM_FROM_PRESET;
 }
 
-/* Typed for this start, or set in the environment: a config file may simply list every value, as a run's own config.yaml does. */
+/* Typed for this start, or set in the environment: a config file may simply list every value, as a run's own
+ * config.yaml does. */
 static bool typed(const plm_train_settings *settings, const char *name) {
   return plm_option_origin(settings->values, name) >= PLM_FROM_ENVIRONMENT;
 }
 
 /* ---- the copy ---- */
 
-/* Nobody asked for a default that a config file merely repeats, as a printed configuration does: it contradicts nothing. */
+/* Nobody asked for a default that a config file merely repeats, as a printed configuration does: it contradicts
+ * nothing. */
 static plm_status forget_repeated_default(plm_option_values *values, const plm_option_values *defaults, size_t i) {
   const plm_option *option = &values->table->options[i];
   char *value = NULL, *usual = NULL;
@@ -99,7 +101,8 @@ static plm_status check_allow_change(const plm_train_settings *s) {
     const plm_option *option = plm_option_find(s->values->table, word);
     if (option == NULL) return plm_fail(PLM_E_USAGE, "--allow-change: there is no option --%s", word);
     if (option->resume == PLM_RESUME_NEVER)
-      return plm_hint(plm_fail(PLM_E_USAGE, "--%s can't change within a run", option->name), "start a new run in another --output-dir");
+      return plm_hint(plm_fail(PLM_E_USAGE, "--%s can't change within a run", option->name),
+                      "start a new run in another --output-dir");
   }
   return PLM_OK;
 }
@@ -122,11 +125,13 @@ static plm_status read_save_at(plm_train_settings *s) {
 
 static plm_status check_required(const plm_train_settings *s) {
   if (s->o->model == NULL)
-    return plm_hint(plm_fail(PLM_E_USAGE, "no --model was given"),
-                    "--model facebook/esm2_t6_8M_UR50D trains a published model further, --model esm2_t6_8M starts from random weights");
+    return plm_hint(
+        plm_fail(PLM_E_USAGE, "no --model was given"),
+        "--model facebook/esm2_t6_8M_UR50D trains a published model further, --model esm2_t6_8M starts from random weights");
   if (s->o->train.count == 0) return plm_hint(plm_fail(PLM_E_USAGE, "no training data was given"), "use --train FILE");
   if (s->o->output_dir == NULL && !s->o->dry_run)
-    return plm_hint(plm_fail(PLM_E_USAGE, "no --output-dir was given"), "use --output-dir DIR, a directory for this run");
+    return plm_hint(plm_fail(PLM_E_USAGE, "no --output-dir was given"),
+                    "use --output-dir DIR, a directory for this run");
   return PLM_OK;
 }
 
@@ -134,21 +139,26 @@ static plm_status check_batches(plm_train_settings *s) {
   plm_train_options *o = s->o;
   const bool tokens = typed(s, "batch-tokens"), sequences = typed(s, "per-device-train-batch-size");
   if (tokens && sequences)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens and --per-device-train-batch-size both set the size of a batch"),
-                    "give one of them");
+    return plm_hint(
+        plm_fail(PLM_E_USAGE, "--batch-tokens and --per-device-train-batch-size both set the size of a batch"),
+        "give one of them");
   if (tokens) o->per_device_train_batch_size = 0;
-  if (o->per_device_train_batch_size == 0 && (typed(s, "gradient-accumulation-steps") || o->gradient_accumulation_steps > 1))
+  if (o->per_device_train_batch_size == 0 &&
+      (typed(s, "gradient-accumulation-steps") || o->gradient_accumulation_steps > 1))
+    return plm_hint(
+        plm_fail(
+            PLM_E_USAGE,
+            "--gradient-accumulation-steps counts batches of --per-device-train-batch-size, but batches are set by --batch-tokens"),
+        "leave it out: --batch-tokens is the whole global batch, computed in pieces of --micro-batch-tokens");
+  if (o->per_device_train_batch_size == 0 && plm_train_explicit(s, "batch-tokens") &&
+      plm_train_explicit(s, "max-length") && o->batch_tokens < o->max_length)
     return plm_hint(
         plm_fail(PLM_E_USAGE,
-                 "--gradient-accumulation-steps counts batches of --per-device-train-batch-size, but batches are set by --batch-tokens"),
-        "leave it out: --batch-tokens is the whole global batch, computed in pieces of --micro-batch-tokens");
-  if (o->per_device_train_batch_size == 0 && plm_train_explicit(s, "batch-tokens") && plm_train_explicit(s, "max-length") &&
-      o->batch_tokens < o->max_length)
-    return plm_hint(
-        plm_fail(PLM_E_USAGE, "--batch-tokens %lld is less than --max-length %lld: the longest sequence would not fit into a batch",
+                 "--batch-tokens %lld is less than --max-length %lld: the longest sequence would not fit into a batch",
                  (long long)o->batch_tokens, (long long)o->max_length),
         "raise --batch-tokens or lower --max-length");
-  if (o->per_device_train_batch_size > 0 && o->gradient_accumulation_steps > INT64_MAX / 4 / o->per_device_train_batch_size)
+  if (o->per_device_train_batch_size > 0 &&
+      o->gradient_accumulation_steps > INT64_MAX / 4 / o->per_device_train_batch_size)
     return plm_fail(PLM_E_USAGE, "--per-device-train-batch-size times --gradient-accumulation-steps is too large");
   return PLM_OK;
 }
@@ -156,12 +166,15 @@ static plm_status check_batches(plm_train_settings *s) {
 static plm_status check_evaluation(const plm_train_settings *s) {
   const plm_train_options *o = s->o;
   if (o->eval.count > 0 && o->eval_fraction > 0)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--eval and --eval-fraction both set the evaluation sequences"), "give one of them");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--eval and --eval-fraction both set the evaluation sequences"),
+                    "give one of them");
   if (o->eval.count > 0 || o->eval_fraction > 0) return PLM_OK;
   const char *needs = o->early_stopping_patience > 0 ? "--early-stopping-patience"
                       : o->load_best_model_at_end    ? "--load-best-model-at-end"
                                                      : NULL;
-  if (needs != NULL) return plm_hint(plm_fail(PLM_E_USAGE, "%s needs evaluation sequences", needs), "add --eval FILE or --eval-fraction F");
+  if (needs != NULL)
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s needs evaluation sequences", needs),
+                    "add --eval FILE or --eval-fraction F");
   if (typed(s, "eval-steps")) plm_warn("--eval-steps has no effect without --eval FILE or --eval-fraction F");
   return PLM_OK;
 }
@@ -171,7 +184,8 @@ static plm_status check_optimisation(const plm_train_settings *s) {
   if (o->bf16 && o->dtype != NULL && strcmp(o->dtype, "bf16") != 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--bf16 and --dtype %s contradict each other", o->dtype), "give one of them");
   if (o->early_stopping_threshold > 0 && o->early_stopping_patience == 0)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--early-stopping-threshold needs --early-stopping-patience"), "add --early-stopping-patience N");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--early-stopping-threshold needs --early-stopping-patience"),
+                    "add --early-stopping-patience N");
   if (o->lr_scheduler_type != NULL && !plm_schedule_has_warmup(o->lr_scheduler_type) && o->warmup_steps > 0)
     plm_warn("--lr-scheduler-type constant has no warm-up: --warmup-steps is ignored (constant_with_warmup has one)");
   return PLM_OK;
@@ -183,11 +197,12 @@ static void adapt_lengths(plm_train_settings *s) {
   plm_train_options *o = s->o;
   if (o->per_device_train_batch_size > 0 || o->batch_tokens >= o->max_length) return;
   if (plm_train_explicit(s, "batch-tokens")) {
-    plm_info("--max-length is lowered from %lld to %lld tokens, the size of a batch", (long long)o->max_length, (long long)o->batch_tokens);
+    plm_info("--max-length is lowered from %lld to %lld tokens, the size of a batch", (long long)o->max_length,
+             (long long)o->batch_tokens);
     o->max_length = o->batch_tokens;
   } else {
-    plm_info("--batch-tokens is raised from %lld to %lld, so that the longest sequence fits into a batch", (long long)o->batch_tokens,
-             (long long)o->max_length);
+    plm_info("--batch-tokens is raised from %lld to %lld, so that the longest sequence fits into a batch",
+             (long long)o->batch_tokens, (long long)o->max_length);
     o->batch_tokens = o->max_length;
   }
 }
@@ -204,7 +219,8 @@ static void fill_masking(plm_train_settings *s) {
 static plm_status resolve_options(plm_train_settings *s) {
   if (s->o->demo_compat) PLM_TRY(apply_demo(s->values));
   PLM_TRY(check_required(s));
-  if (plm_model_is_preset(s->o->model)) plm_info("--model %s is a preset: random weights, trained from scratch", s->o->model);
+  if (plm_model_is_preset(s->o->model))
+    plm_info("--model %s is a preset: random weights, trained from scratch", s->o->model);
   PLM_TRY(check_batches(s));
   PLM_TRY(check_evaluation(s));
   PLM_TRY(check_optimisation(s));
@@ -212,7 +228,8 @@ static plm_status resolve_options(plm_train_settings *s) {
   PLM_TRY(read_save_at(s));
   if (s->o->bf16) s->o->dtype = "bf16";
   if (s->o->batch_tokens < 3)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld holds no residue between <cls> and <eos>", (long long)s->o->batch_tokens),
+    return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld holds no residue between <cls> and <eos>",
+                             (long long)s->o->batch_tokens),
                     "use 3 or more; 2K to 64K are usual");
   adapt_lengths(s);
   fill_masking(s);
@@ -248,10 +265,13 @@ static const struct {
   const char *option;
   size_t wish, shape;
 } sizes[] = {
-    {"num-hidden-layers", offsetof(plm_train_options, num_hidden_layers), offsetof(plm_model_config, num_hidden_layers)},
+    {"num-hidden-layers", offsetof(plm_train_options, num_hidden_layers),
+     offsetof(plm_model_config, num_hidden_layers)},
     {"hidden-size", offsetof(plm_train_options, hidden_size), offsetof(plm_model_config, hidden_size)},
-    {"num-attention-heads", offsetof(plm_train_options, num_attention_heads), offsetof(plm_model_config, num_attention_heads)},
-    {"intermediate-size", offsetof(plm_train_options, intermediate_size), offsetof(plm_model_config, intermediate_size)},
+    {"num-attention-heads", offsetof(plm_train_options, num_attention_heads),
+     offsetof(plm_model_config, num_attention_heads)},
+    {"intermediate-size", offsetof(plm_train_options, intermediate_size),
+     offsetof(plm_model_config, intermediate_size)},
 };
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
@@ -280,12 +300,12 @@ static plm_status shape_trained(plm_train_settings *s, const char *checkpoint) {
   }
   PLM_TRY(plm_model_dir_read_config(checkpoint != NULL ? checkpoint : s->model_directory, &s->config));
   if (s->config.dropout > 0)
-    plm_warn("%s: its config.json asks for dropout %g in training; protlm trains ESM-2 without, as it was published", s->o->model,
-             s->config.dropout);
+    plm_warn("%s: its config.json asks for dropout %g in training; protlm trains ESM-2 without, as it was published",
+             s->o->model, s->config.dropout);
   for (int i = 0; i < SIZES; i++)
     if (*wish(s, i) > 0 && *wish(s, i) != *shape(s, i))
-      return plm_hint(plm_fail(PLM_E_USAGE, "--%s %lld: %s has trained weights of size %lld", sizes[i].option, (long long)*wish(s, i),
-                               s->o->model, (long long)*shape(s, i)),
+      return plm_hint(plm_fail(PLM_E_USAGE, "--%s %lld: %s has trained weights of size %lld", sizes[i].option,
+                               (long long)*wish(s, i), s->o->model, (long long)*shape(s, i)),
                       "sizes can be chosen for presets (esm2_t6_8M ... esm2_t48_15B), which start from random weights");
   return PLM_OK;
 }
@@ -313,8 +333,8 @@ static double wanted_warmup(const plm_train_settings *s, int64_t saved_warmup) {
   const int64_t steps = s->o->max_steps;
   const bool given = plm_option_given(s->values, "warmup-steps");
   const double warmup = given ? s->o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN;
-  const bool may_give_way =
-      !s->o->demo_compat && !typed(s, "warmup-steps") && (!given || typed(s, "max-steps") || typed(s, "num-train-epochs"));
+  const bool may_give_way = !s->o->demo_compat && !typed(s, "warmup-steps") &&
+                            (!given || typed(s, "max-steps") || typed(s, "num-train-epochs"));
   if (!may_give_way || !(warmup >= (double)steps)) return warmup;
   plm_info("warm-up of %.0f steps cut to %lld: the run has %lld", warmup, (long long)steps - 1, (long long)steps);
   return (double)(steps - 1);

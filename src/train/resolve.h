@@ -1,8 +1,9 @@
-/* resolve.h - options to settings: every default that depends on something else is decided here, once, and every contradiction found.
+/* resolve.h - options to settings: every default that depends on something else is decided here, once, and every
+ * contradiction found.
  *
- * In stages, because what is needed becomes known in stages: options alone; the model; the data. After each the resolved values stand in
- * `values`, a private copy in which defaults are filled in. That copy is config.yaml, the state's options, and what the next start of
- * the run is compared with.
+ * In stages, because what is needed becomes known in stages: options alone; the model; the data. After each the
+ * resolved values stand in `values`, a private copy in which defaults are filled in. That copy is config.yaml, the
+ * state's options, and what the next start of the run is compared with.
  */
 #ifndef PLM_TRAIN_RESOLVE_H
 #define PLM_TRAIN_RESOLVE_H
@@ -31,11 +32,13 @@ typedef struct plm_train_settings {
 PLM_CHECKED plm_status plm_train_settings_create(const plm_option_values *given, plm_train_settings **ret_settings);
 void plm_train_settings_destroy(plm_train_settings *settings); /* accepts NULL */
 
-/* Stage 2: the model's shape, learning rate and schedule name. `checkpoint` (a directory) has the shape when a run is resumed. */
+/* Stage 2: the model's shape, learning rate and schedule name. `checkpoint` (a directory) has the shape when a run is
+ * resumed. */
 PLM_CHECKED plm_status plm_train_resolve_model(plm_train_settings *settings, const char *checkpoint);
 
 /* Stage 3: horizon and schedule. saved_warmup >= 0: that of the run resumed, kept unless --warmup-steps is given. */
-PLM_CHECKED plm_status plm_train_resolve_horizon(plm_train_settings *settings, int64_t steps_per_epoch, int64_t saved_warmup);
+PLM_CHECKED plm_status plm_train_resolve_horizon(plm_train_settings *settings, int64_t steps_per_epoch,
+                                                 int64_t saved_warmup);
 
 /* A value typed by the user: not a default, not of --demo-compat. */
 bool plm_train_explicit(const plm_train_settings *settings, const char *name);

@@ -1,4 +1,5 @@
-/* resume.c - entering a run directory. Contents: whose it is, lock, choice of the checkpoint. The comparison of options: resume_diff.c. */
+/* resume.c - entering a run directory. Contents: whose it is, lock, choice of the checkpoint. The comparison of
+ * options: resume_diff.c. */
 #include "train/resume.h"
 
 #include <stdio.h>
@@ -34,7 +35,8 @@ static plm_status classify(const char *path, directory_kind *ret_kind, char fore
   *ret_kind = DIRECTORY_ABSENT;
   if (!plm_file_exists(path)) return PLM_OK;
   if (!plm_file_is_directory(path))
-    return plm_hint(plm_fail(PLM_E_RESOURCE, "--output-dir %s is a file, not a directory", path), "choose another name");
+    return plm_hint(plm_fail(PLM_E_RESOURCE, "--output-dir %s is a file, not a directory", path),
+                    "choose another name");
   char **names;
   size_t count;
   PLM_TRY(plm_directory_list(path, &names, &count));
@@ -47,8 +49,9 @@ static plm_status classify(const char *path, directory_kind *ret_kind, char fore
 }
 
 static plm_status refuse_foreign(const char *path, const char *found) {
-  return plm_hint(plm_fail(PLM_E_USAGE, "--output-dir %s is not empty and not a run of protlm (it holds %s)", path, found),
-                  "choose a new directory; nothing was changed in this one");
+  return plm_hint(
+      plm_fail(PLM_E_USAGE, "--output-dir %s is not empty and not a run of protlm (it holds %s)", path, found),
+      "choose a new directory; nothing was changed in this one");
 }
 
 /* ---- lock ---- */
@@ -58,7 +61,8 @@ static plm_status take_lock(plm_run_directory *d) {
   const char *job = getenv("SLURM_JOB_ID");
   bool elsewhere = false;
   plm_host_name(host, sizeof host);
-  snprintf(note, sizeof note, "host %s, process %ld%s%s", host, (long)getpid(), job != NULL ? ", job " : "", job != NULL ? job : "");
+  snprintf(note, sizeof note, "host %s, process %ld%s%s", host, (long)getpid(), job != NULL ? ", job " : "",
+           job != NULL ? job : "");
   PLM_TRY(plm_path_join(d->path, lock_name, &lock_path));
   plm_status status = plm_lock_take(lock_path, note, &d->lock, &elsewhere, &holder);
   plm_free(lock_path);
@@ -101,13 +105,15 @@ static void read_run_id(const char *checkpoint, char id[33]) {
   json_t *state = NULL;
   const char *text = "";
   id[0] = '\0';
-  if (plm_checkpoint_read_state(checkpoint, &state) != PLM_OK || plm_json_get_string(state, checkpoint, "run_id", true, &text) != PLM_OK)
+  if (plm_checkpoint_read_state(checkpoint, &state) != PLM_OK ||
+      plm_json_get_string(state, checkpoint, "run_id", true, &text) != PLM_OK)
     plm_error_clear();
   snprintf(id, 33, "%s", text);
   json_decref(state);
 }
 
-/* A run that branched off from the named checkpoint of another directory goes on by itself when the same command is given again. */
+/* A run that branched off from the named checkpoint of another directory goes on by itself when the same command is
+ * given again. */
 static bool has_branched_off(const char *run, const char *newest, const char *named) {
   char mine[33], its[33], *parent = NULL;
   if (plm_sprintf(&parent, "%s/..", named) != PLM_OK) return false;
@@ -118,14 +124,17 @@ static bool has_branched_off(const char *run, const char *newest, const char *na
   return !inside && mine[0] != '\0' && strcmp(mine, its) == 0;
 }
 
-/* The checkpoint called `how`, unless this directory has gone on from it already; never one that would be mixed with another run's. */
+/* The checkpoint called `how`, unless this directory has gone on from it already; never one that would be mixed with
+ * another run's. */
 static plm_status choose_named(const char *how, plm_run_directory *d, char **newest, int64_t newest_step) {
   PLM_TRY(find_named(how, &d->checkpoint, &d->step));
   if (*newest == NULL || plm_file_is_same(*newest, d->checkpoint)) return PLM_OK;
   if (!has_branched_off(d->path, *newest, d->checkpoint) || newest_step < d->step)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it",
-                             how, d->path, (long long)newest_step),
-                    "choose a new --output-dir to branch off from that checkpoint");
+    return plm_hint(
+        plm_fail(PLM_E_USAGE,
+                 "--resume-from-checkpoint %s: %s already holds a run at step %lld, which would be mixed with it", how,
+                 d->path, (long long)newest_step),
+        "choose a new --output-dir to branch off from that checkpoint");
   plm_free(d->checkpoint);
   d->checkpoint = *newest;
   d->step = newest_step;
@@ -133,7 +142,8 @@ static plm_status choose_named(const char *how, plm_run_directory *d, char **new
   return PLM_OK;
 }
 
-/* final/ without a checkpoint is a finished run that was tidied up: to train anew would replace the one thing that was kept. */
+/* final/ without a checkpoint is a finished run that was tidied up: to train anew would replace the one thing that was
+ * kept. */
 static plm_status refuse_finished(const char *run) {
   char *path;
   PLM_TRY(plm_path_join(run, "final", &path));
@@ -158,9 +168,9 @@ static plm_status choose_checkpoint(const char *how, plm_run_directory *d, bool 
   if (strcmp(how, "never") != 0)
     status = choose_named(how, d, &newest, newest_step);
   else if (newest != NULL)
-    status = plm_hint(
-        plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld", d->path, (long long)newest_step),
-        "choose a new --output-dir");
+    status = plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint never: %s holds a run already, at step %lld",
+                               d->path, (long long)newest_step),
+                      "choose a new --output-dir");
   plm_free(newest);
   return status;
 }
@@ -215,7 +225,8 @@ static plm_status remove_named(const char *directory, const char *name) {
   return status;
 }
 
-/* Take back what came of this start: files from which nothing followed, and the directory if it was made for nothing. */
+/* Take back what came of this start: files from which nothing followed, and the directory if it was made for nothing.
+ * */
 static plm_status take_back(const plm_run_directory *d) {
   char **names;
   size_t count, left = 0;

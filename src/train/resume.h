@@ -1,4 +1,5 @@
-/* resume.h - the run directory: whose it is, who holds it, which checkpoint to go on from, and whether the options still fit. */
+/* resume.h - the run directory: whose it is, who holds it, which checkpoint to go on from, and whether the options
+ * still fit. */
 #ifndef PLM_TRAIN_RESUME_H
 #define PLM_TRAIN_RESUME_H
 
@@ -15,18 +16,18 @@ typedef struct plm_run_directory {
   int64_t step;     /* of that checkpoint */
 } plm_run_directory;
 
-/* Make or enter the directory, take its lock, reclaim leftovers, and choose the checkpoint by --resume-from-checkpoint. A dry run only
- * looks. PLM_E_USAGE: not a run and not empty (left untouched), in use by another; PLM_E_RESOURCE: cannot be made or written;
- * PLM_E_CHECKPOINT: checkpoints, but none that is good. */
+/* Make or enter the directory, take its lock, reclaim leftovers, and choose the checkpoint by --resume-from-checkpoint.
+ * A dry run only looks. PLM_E_USAGE: not a run and not empty (left untouched), in use by another; PLM_E_RESOURCE:
+ * cannot be made or written; PLM_E_CHECKPOINT: checkpoints, but none that is good. */
 PLM_CHECKED plm_status plm_run_directory_open(const plm_train_settings *settings, plm_run_directory *ret_directory);
 void plm_run_directory_close(plm_run_directory *directory);
 
 /* Resolved options by name, for the state. New reference. */
 PLM_CHECKED plm_status plm_resume_options(const plm_train_settings *settings, json_t **ret_options);
 
-/* Compare with what the run was started with: every difference is told, with its resume class; PLM_E_USAGE when one is not allowed,
- * naming the flag to add. `train_hash`, `eval_hash`: content of the data now. */
-PLM_CHECKED plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state, const char *train_hash,
-                                          const char *eval_hash);
+/* Compare with what the run was started with: every difference is told, with its resume class; PLM_E_USAGE when one is
+ * not allowed, naming the flag to add. `train_hash`, `eval_hash`: content of the data now. */
+PLM_CHECKED plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state,
+                                          const char *train_hash, const char *eval_hash);
 
 #endif

@@ -10,7 +10,8 @@
 
 /* Options that say how this start is made, not what the run is; and data files, which are compared by content. */
 static bool is_compared(const plm_option *option) {
-  static const char *const left_out[] = {"output-dir", "resume-from-checkpoint", "allow-change", "dry-run", "cache-dir", "time-limit"};
+  static const char *const left_out[] = {"output-dir", "resume-from-checkpoint", "allow-change", "dry-run", "cache-dir",
+                                         "time-limit"};
   if (option->group == NULL || option->command_line_only || plm_train_option_is_data(option->name)) return false;
   for (size_t i = 0; i < sizeof left_out / sizeof *left_out; i++)
     if (strcmp(option->name, left_out[i]) == 0) return false;
@@ -74,20 +75,25 @@ typedef struct differences {
 
 /* What decides on the steps when nobody asked for a number of them. */
 static const char *words_for(const plm_train_settings *s, const char *name) {
-  return strcmp(name, "max-steps") == 0 && !plm_train_explicit(s, "max-steps") ? "max-steps (by --num-train-epochs)" : name;
+  return strcmp(name, "max-steps") == 0 && !plm_train_explicit(s, "max-steps") ? "max-steps (by --num-train-epochs)"
+                                                                               : name;
 }
 
 /* `name` as --allow-change takes it, `words` as it is called. */
-static void note_refused(differences *d, const char *name, const char *words, const char *was, const char *is, bool never) {
-  plm_text_printf(&d->refused, "\n  --%s was %s, now %s%s", words, was, is, never ? " (can't change within a run)" : "");
+static void note_refused(differences *d, const char *name, const char *words, const char *was, const char *is,
+                         bool never) {
+  plm_text_printf(&d->refused, "\n  --%s was %s, now %s%s", words, was, is,
+                  never ? " (can't change within a run)" : "");
   if (never)
     d->never = true;
   else
     plm_text_printf(&d->flags, "%s%s", d->flags.length > 0 ? "," : "", name);
 }
 
-static void note_difference(differences *d, const plm_train_settings *s, const plm_option *option, const char *was, const char *is) {
-  static const char *const schedule[] = {"max-steps", "learning-rate", "lr-scheduler-type", "warmup-steps", "min-lr-ratio"};
+static void note_difference(differences *d, const plm_train_settings *s, const plm_option *option, const char *was,
+                            const char *is) {
+  static const char *const schedule[] = {"max-steps", "learning-rate", "lr-scheduler-type", "warmup-steps",
+                                         "min-lr-ratio"};
   was = *was == '\0' ? "not set" : was;
   is = *is == '\0' ? "not set" : is;
   for (size_t i = 0; i < sizeof schedule / sizeof *schedule; i++)
@@ -102,7 +108,8 @@ static void note_difference(differences *d, const plm_train_settings *s, const p
 
 /* A batch is counted in tokens or in sequences: of the two options, what the other start did not use says nothing. */
 static bool is_other_count(const plm_train_settings *s, const char *name) {
-  return strcmp(name, "batch-tokens") == 0 && s->o->per_device_train_batch_size > 0 && !plm_option_given(s->values, name);
+  return strcmp(name, "batch-tokens") == 0 && s->o->per_device_train_batch_size > 0 &&
+         !plm_option_given(s->values, name);
 }
 
 /* What nobody gave changes with the schedule or its length, which needs no permission of its own. */
@@ -119,7 +126,9 @@ static plm_status compare_options(differences *d, const plm_train_settings *s, c
     const plm_option *option = &table->options[i];
     const char *was = json_string_value(json_object_get(state->options, option->name));
     char *is = NULL;
-    if (was == NULL || !is_compared(option) || follows_schedule(s, state, option->name) || is_other_count(s, option->name)) continue;
+    if (was == NULL || !is_compared(option) || follows_schedule(s, state, option->name) ||
+        is_other_count(s, option->name))
+      continue;
     PLM_TRY(plm_option_text(s->values, option, &is));
     if (strcmp(was, is) != 0) note_difference(d, s, option, was, is);
     plm_free(is);
@@ -127,7 +136,8 @@ static plm_status compare_options(differences *d, const plm_train_settings *s, c
   return PLM_OK;
 }
 
-static void compare_data(differences *d, const plm_train_settings *s, const char *name, const char *what, const char *was, const char *is) {
+static void compare_data(differences *d, const plm_train_settings *s, const char *name, const char *what,
+                         const char *was, const char *is) {
   if (strcmp(was, is) == 0) return;
   if (plm_train_allows(s, name))
     plm_info("changed as allowed: the %s sequences are not those the run was started with", what);

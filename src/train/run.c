@@ -29,7 +29,8 @@ bool plm_run_interrupted(void) { return (plm_stop_signals() & PLM_STOP_EARLY) !=
 static plm_status check_interrupted(plm_run *run) {
   if (!plm_run_interrupted()) return PLM_OK;
   run->result->outcome = PLM_TRAIN_STOPPED;
-  snprintf(run->result->reason, sizeof run->result->reason, "%s before the first step", plm_stop_reason(plm_stop_signals()));
+  snprintf(run->result->reason, sizeof run->result->reason, "%s before the first step",
+           plm_stop_reason(plm_stop_signals()));
   return PLM_STOPPED;
 }
 
@@ -40,22 +41,24 @@ static plm_status open_communicator(plm_run *run) {
   plm_launch launch;
   plm_launch_detect(&launch);
   if (launch.size > 1)
-    return plm_hint(plm_fail(PLM_E_USAGE, "%s started %d ranks, but this build trains with one", launch.by, launch.size),
-                    "start one task (srun --ntasks=1 --cpus-per-task=N) and use --threads N");
+    return plm_hint(
+        plm_fail(PLM_E_USAGE, "%s started %d ranks, but this build trains with one", launch.by, launch.size),
+        "start one task (srun --ntasks=1 --cpus-per-task=N) and use --threads N");
   return plm_comm_self_create(&run->comm);
 }
 
 /* ---- state ---- */
 
-/* The best checkpoint may not be here: of the run that this one branches off from, or removed since. The search then starts anew. */
+/* The best checkpoint may not be here: of the run that this one branches off from, or removed since. The search then
+ * starts anew. */
 static plm_status forget_absent_best(plm_run *run) {
   char *path;
   plm_train_state *s = &run->state;
   if (s->best_step < 0) return PLM_OK;
   PLM_TRY(plm_sprintf(&path, "%s/checkpoint-%lld", run->directory.path, (long long)s->best_step));
   if (!plm_file_is_directory(path)) {
-    plm_info("checkpoint-%lld, the best so far, is not in %s: the next that is evaluated counts as the best", (long long)s->best_step,
-             run->directory.path);
+    plm_info("checkpoint-%lld, the best so far, is not in %s: the next that is evaluated counts as the best",
+             (long long)s->best_step, run->directory.path);
     s->best_step = -1;
     s->best_eval_loss = NAN;
   }
@@ -100,7 +103,8 @@ static plm_status settle_state(plm_run *run) {
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
   json_t *options;
   plm_arithmetic arithmetic;
-  run->settings->o->resume_from_checkpoint = "auto"; /* what the run's config.yaml is to say: it is this run from now on */
+  run->settings->o->resume_from_checkpoint =
+      "auto"; /* what the run's config.yaml is to say: it is this run from now on */
   PLM_TRY(plm_resume_options(run->settings, &options));
   json_decref(s->options);
   s->options = options;
@@ -120,7 +124,9 @@ static plm_status check_horizon(const plm_run *run) {
   const long long steps = run->settings->max_steps, done = run->state.step;
   if (!run->resumed || done <= steps) return PLM_OK;
   plm_fail(PLM_E_USAGE, "%s has done %lld steps already, and is asked for %lld", run->directory.path, done, steps);
-  return plm_hint(PLM_E_USAGE, "ask for %lld or more, or take an earlier checkpoint of it as --model for another --output-dir", done);
+  return plm_hint(PLM_E_USAGE,
+                  "ask for %lld or more, or take an earlier checkpoint of it as --model for another --output-dir",
+                  done);
 }
 
 /* ---- model ---- */
@@ -130,13 +136,15 @@ static plm_status fill_weights(plm_run *run) {
   plm_load_report report;
   if (run->resumed) {
     json_t *state = NULL;
-    PLM_TRY(plm_checkpoint_load(run->directory.checkpoint, run->model, run->x, plm_optimiser_moments(run->optimiser), &state));
+    PLM_TRY(plm_checkpoint_load(run->directory.checkpoint, run->model, run->x, plm_optimiser_moments(run->optimiser),
+                                &state));
     json_decref(state);
     return PLM_OK;
   }
   if (s->from_scratch) return plm_model_initialise(run->model, (uint64_t)s->o->seed);
   PLM_TRY(plm_model_dir_load(s->model_directory, run->model, &report));
-  plm_info("%s: %lld tensors, rotary frequencies from %s", s->model_directory, (long long)report.tensors, report.inv_freq_source);
+  plm_info("%s: %lld tensors, rotary frequencies from %s", s->model_directory, (long long)report.tensors,
+           report.inv_freq_source);
   return PLM_OK;
 }
 
@@ -144,11 +152,13 @@ static plm_status open_model(plm_run *run) {
   const plm_train_options *o = run->settings->o;
   plm_model_options options;
   plm_run_model_options(run, &options);
-  run->optimiser_options = (plm_optimiser_options){.beta1 = o->adam_beta1,
-                                                   .beta2 = o->adam_beta2,
-                                                   .epsilon = o->adam_epsilon,
-                                                   .weight_decay = o->weight_decay,
-                                                   .max_grad_norm = o->max_grad_norm};
+  run->optimiser_options = (plm_optimiser_options){
+      .beta1 = o->adam_beta1,
+      .beta2 = o->adam_beta2,
+      .epsilon = o->adam_epsilon,
+      .weight_decay = o->weight_decay,
+      .max_grad_norm = o->max_grad_norm,
+  };
   plm_run_phase(run, "loading %s", o->model);
   PLM_TRY(plm_model_create(&run->settings->config, &options, run->x, &run->model));
   PLM_TRY(plm_optimiser_create(run->model, run->x, &run->optimiser_options, &run->optimiser));
@@ -172,7 +182,8 @@ static plm_status prepare(plm_run *run, const plm_option_values *values) {
   PLM_TRY(check_interrupted(run));
   PLM_TRY(status);
   PLM_TRY(plm_run_open_loader(run));
-  PLM_TRY(plm_train_resolve_horizon(run->settings, plm_loader_steps_per_epoch(run->loader), run->resumed ? run->state.warmup : -1));
+  PLM_TRY(plm_train_resolve_horizon(run->settings, plm_loader_steps_per_epoch(run->loader),
+                                    run->resumed ? run->state.warmup : -1));
   PLM_TRY(check_horizon(run));
   run->state.warmup = run->settings->schedule.W;
   PLM_TRY(settle_state(run));
@@ -201,8 +212,9 @@ static plm_status tell_missing_lines(const plm_run *run) {
   size_t there = json_array_size(history), known = plm_trainer_state_lines(run->directory.checkpoint);
   json_decref(history);
   if (there < known)
-    plm_warn("%s/log.jsonl has %zu of the %zu lines that were in it at step %lld; the others are still in %s/trainer_state.json",
-             run->directory.path, there, known, (long long)run->state.step, run->directory.checkpoint);
+    plm_warn(
+        "%s/log.jsonl has %zu of the %zu lines that were in it at step %lld; the others are still in %s/trainer_state.json",
+        run->directory.path, there, known, (long long)run->state.step, run->directory.checkpoint);
   return PLM_OK;
 }
 
@@ -230,8 +242,10 @@ static plm_status train(plm_run *run) {
 static plm_status run_stages(plm_run *run, const plm_option_values *values) {
   plm_train_result *r = run->result;
   PLM_TRY(prepare(run, values));
-  snprintf(r->output_directory, sizeof r->output_directory, "%s", run->directory.path != NULL ? run->directory.path : "");
-  snprintf(r->checkpoint, sizeof r->checkpoint, "%s", run->directory.checkpoint != NULL ? run->directory.checkpoint : "");
+  snprintf(r->output_directory, sizeof r->output_directory, "%s",
+           run->directory.path != NULL ? run->directory.path : "");
+  snprintf(r->checkpoint, sizeof r->checkpoint, "%s",
+           run->directory.checkpoint != NULL ? run->directory.checkpoint : "");
   if (run->settings->o->dry_run) {
     r->outcome = PLM_TRAIN_DRY_RUN;
     snprintf(r->reason, sizeof r->reason, "the plan fits this machine");
@@ -289,7 +303,8 @@ static plm_status close_run(plm_run *run, plm_status status) {
   return first.code == PLM_OK ? PLM_OK : plm_error_give(&first);
 }
 
-plm_status plm_train(const plm_option_values *values, const plm_train_observer *observer, plm_train_result *ret_result) {
+plm_status plm_train(const plm_option_values *values, const plm_train_observer *observer,
+                     plm_train_result *ret_result) {
   plm_run *run;
   memset(ret_result, 0, sizeof *ret_result);
   PLM_TRY(PLM_NEW(&run, 1));
@@ -297,14 +312,16 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
   run->result = ret_result;
   run->started = plm_clock_monotonic();
   run->first_step_at = NAN;
-  run->progress = (plm_progress){.loss = NAN,
-                                 .perplexity = NAN,
-                                 .grad_norm = NAN,
-                                 .data_wait = NAN,
-                                 .eval_loss = NAN,
-                                 .eval_perplexity_masked = NAN,
-                                 .eta = NAN,
-                                 .time_limit_left = NAN};
+  run->progress = (plm_progress){
+      .loss = NAN,
+      .perplexity = NAN,
+      .grad_norm = NAN,
+      .data_wait = NAN,
+      .eval_loss = NAN,
+      .eval_perplexity_masked = NAN,
+      .eta = NAN,
+      .time_limit_left = NAN,
+  };
   plm_train_state_init(&run->state);
   plm_status status = plm_stop_install();
   if (status == PLM_OK) {
@@ -312,7 +329,8 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
     plm_stop_restore();
   }
   fill_result(run);
-  run->directory.fruitless = status == PLM_STOPPED && run->state.step == 0 && !run->resumed && ret_result->checkpoint[0] == '\0';
+  run->directory.fruitless =
+      status == PLM_STOPPED && run->state.step == 0 && !run->resumed && ret_result->checkpoint[0] == '\0';
   status = close_run(run, status);
   plm_free(run);
   return status;

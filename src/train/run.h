@@ -57,8 +57,8 @@ typedef struct plm_run {
   double waited;         /* for data, by this start */
   int64_t start_residues, start_tokens;
   plm_progress progress;
-  uint32_t stop;        /* flags all ranks agreed on */
-  bool saves_anew;      /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
+  uint32_t stop;   /* flags all ranks agreed on */
+  bool saves_anew; /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
   uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
 
@@ -78,11 +78,13 @@ void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader);
 
 /* ---- machine.c ---- */
 PLM_CHECKED plm_status plm_run_open_machine(plm_run *run); /* exec, dtype; reuses the state's choices */
-PLM_CHECKED plm_status plm_run_plan_memory(plm_run *run);  /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
-PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);  /* memory, disk, steps */
-void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic);    /* as it is in this start */
-void plm_run_model_options(const plm_run *run, plm_model_options *ret_options); /* for micro_batch_tokens: of the plan and of the model */
-int64_t plm_run_checkpoint_bytes(const plm_run *run);                           /* about, from the plan */
+PLM_CHECKED plm_status
+plm_run_plan_memory(plm_run *run); /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
+PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);                    /* memory, disk, steps */
+void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic); /* as it is in this start */
+void plm_run_model_options(const plm_run *run,
+                           plm_model_options *ret_options); /* for micro_batch_tokens: of the plan and of the model */
+int64_t plm_run_checkpoint_bytes(const plm_run *run);       /* about, from the plan */
 void plm_run_close_machine(plm_run *run);
 
 /* ---- step.c ---- */
@@ -93,7 +95,8 @@ typedef struct plm_step_outcome {
   double learning_rate, z;
   plm_guard_verdict verdict;
 } plm_step_outcome;
-PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited, plm_step_outcome *ret_outcome);
+PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited,
+                                    plm_step_outcome *ret_outcome);
 
 /* ---- loop.c ---- until the run is over (PLM_OK) or was asked to stop (PLM_STOPPED, saved) ---- */
 PLM_CHECKED plm_status plm_run_loop(plm_run *run);
@@ -108,7 +111,8 @@ void plm_run_close_interval_for_save(plm_run *run); /* brings the state's clocks
 /* ---- outputs.c ---- */
 PLM_CHECKED plm_status plm_run_write_description(plm_run *run); /* config.yaml, env.json */
 PLM_CHECKED plm_status plm_run_save(plm_run *run);              /* checkpoint of this step, links, pruning */
-PLM_CHECKED plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome, char **ret_path);
+PLM_CHECKED plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome,
+                                          char **ret_path);
 PLM_CHECKED plm_status plm_run_write_final(plm_run *run); /* final/, report.html */
 bool plm_run_has_final(const plm_run *run);
 

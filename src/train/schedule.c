@@ -78,13 +78,15 @@ static int64_t default_warmup(int64_t T) {
 /* An explicit warm-up must leave room for what follows it. */
 static plm_status check_warmup(const plm_schedule *a) {
   if (a->W >= a->T)
-    return plm_hint(
-        plm_fail(PLM_E_USAGE, "--warmup-steps %lld is not less than the %lld steps of the run", (long long)a->W, (long long)a->T),
-        "lower --warmup-steps or raise --max-steps");
+    return plm_hint(plm_fail(PLM_E_USAGE, "--warmup-steps %lld is not less than the %lld steps of the run",
+                             (long long)a->W, (long long)a->T),
+                    "lower --warmup-steps or raise --max-steps");
   if (a->kind->after_warmup == esm2 && (double)a->W >= 0.9 * (double)a->T)
     return plm_hint(
-        plm_fail(PLM_E_USAGE, "--warmup-steps %lld is too long for --lr-scheduler-type esm2, which ends its decay at step %.0f of %lld",
-                 (long long)a->W, 0.9 * (double)a->T, (long long)a->T),
+        plm_fail(
+            PLM_E_USAGE,
+            "--warmup-steps %lld is too long for --lr-scheduler-type esm2, which ends its decay at step %.0f of %lld",
+            (long long)a->W, 0.9 * (double)a->T, (long long)a->T),
         "lower --warmup-steps, raise --max-steps or choose another --lr-scheduler-type");
   return PLM_OK;
 }
@@ -94,11 +96,19 @@ plm_status plm_schedule_resolve(const plm_schedule_request *request, plm_schedul
   const plm_schedule_kind *kind = find_kind(name);
   if (kind == NULL) return plm_fail(PLM_E_USAGE, "there is no --lr-scheduler-type '%s'", name);
   PLM_ASSERT(request->T >= 1);
-  plm_schedule a = {.kind = kind, .peak = request->peak, .T = request->T, .warmup_from_zero = request->warmup_from_zero};
-  a.r = !isnan(request->min_lr_ratio) ? request->min_lr_ratio : request->from_scratch ? kind->floor_from_scratch : kind->floor_continuing;
+  plm_schedule a = {
+      .kind = kind,
+      .peak = request->peak,
+      .T = request->T,
+      .warmup_from_zero = request->warmup_from_zero,
+  };
+  a.r = !isnan(request->min_lr_ratio) ? request->min_lr_ratio
+        : request->from_scratch       ? kind->floor_from_scratch
+                                      : kind->floor_continuing;
   if (kind->warms_up) {
     bool share = request->warmup < 1;
-    a.W = isnan(request->warmup) ? default_warmup(a.T) : llround(share ? request->warmup * (double)a.T : request->warmup);
+    a.W =
+        isnan(request->warmup) ? default_warmup(a.T) : llround(share ? request->warmup * (double)a.T : request->warmup);
     if (a.W > 0 && !a.warmup_from_zero) PLM_TRY(check_warmup(&a));
   }
   *ret_schedule = a;

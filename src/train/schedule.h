@@ -1,7 +1,7 @@
 /* schedule.h - the learning rate as a pure function of the number of updates applied so far.
  *
- *   W warm-up updates, T updates of the whole run (the horizon), r lowest share of the peak, s = updates already applied, from 0
- *   p = min(1, (s - W) / (T - W))
+ *   W warm-up updates, T updates of the whole run (the horizon), r lowest share of the peak, s = updates already
+ *   applied, from 0 p = min(1, (s - W) / (T - W))
  *
  *   warm-up (all but constant)   s < W:  (s + 1) / W           (demo-compat: s / W)
  *   esm2                         1 - (1-r) (s - W) / (0.9 T - W) until 0.9 T, then r
@@ -11,7 +11,8 @@
  *   constant                     1, from the first update
  *   constant_with_warmup         1
  *   inverse_sqrt                 max(r, sqrt(W' / max(s, W'))), W' = max(W, 1)
- *   warmup_stable_decay          1 until T - D, then r + (1-r) (1 + cos pi (s - T + D) / D) / 2, D = max(1, round(0.1 T))
+ *   warmup_stable_decay          1 until T - D, then r + (1-r) (1 + cos pi (s - T + D) / D) / 2, D = max(1, round(0.1
+ *                                T))
  *
  * Past T the last value holds: no schedule rises again.
  */

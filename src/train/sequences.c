@@ -8,22 +8,26 @@
 
 static plm_status open_dataset(plm_run *run, const plm_string_list *paths, plm_dataset **ret_dataset) {
   const plm_train_settings *s = run->settings;
-  const plm_dataset_options options = {.paths = *paths,
-                                       .cache_directory = s->o->cache_dir,
-                                       .policy = s->policy,
-                                       .threads = (int)s->o->threads,
-                                       .interrupted = plm_run_interrupted};
+  const plm_dataset_options options = {
+      .paths = *paths,
+      .cache_directory = s->o->cache_dir,
+      .policy = s->policy,
+      .threads = (int)s->o->threads,
+      .interrupted = plm_run_interrupted,
+  };
   plm_run_phase(run, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
   return plm_dataset_open(&options, ret_dataset);
 }
 
 /* Without a residue to predict a run would go through all its steps and learn nothing. */
-static plm_status check_predictable(const plm_packer_options *packer, const int64_t histogram[256], const plm_view *view,
-                                    const char *what) {
+static plm_status check_predictable(const plm_packer_options *packer, const int64_t histogram[256],
+                                    const plm_view *view, const char *what) {
   if (plm_count_predictable(packer, histogram) > 0) return PLM_OK;
-  plm_status status =
-      plm_fail(PLM_E_INPUT, "%s: no residue of the %s sequences can be predicted", plm_dataset_get_info(view->dataset)->source, what);
-  return packer->mask.nonstandard ? status : plm_hint(status, "X, B, U, Z, O, '.' and '-' are predicted with --mask-nonstandard only");
+  plm_status status = plm_fail(PLM_E_INPUT, "%s: no residue of the %s sequences can be predicted",
+                               plm_dataset_get_info(view->dataset)->source, what);
+  return packer->mask.nonstandard
+             ? status
+             : plm_hint(status, "X, B, U, Z, O, '.' and '-' are predicted with --mask-nonstandard only");
 }
 
 /* What was set aside is the smaller part, so that is counted and taken off. */
@@ -72,11 +76,13 @@ void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer) 
       .seed = (uint64_t)s->o->seed,
       .max_length = s->o->max_length,
       .micro_batch_tokens = run->micro_batch_tokens,
-      .quadratic_cost = 1 / (6.0 * (double)s->config.hidden_size), /* 12 L C T of attention beside 72 L C^2 of products, a token */
+      .quadratic_cost =
+          1 / (6.0 * (double)s->config.hidden_size), /* 12 L C T of attention beside 72 L C^2 of products, a token */
   };
 }
 
-/* Sequences of a global batch: decided by the first start of a run and kept, whatever the world is later. 0 = batches of tokens. */
+/* Sequences of a global batch: decided by the first start of a run and kept, whatever the world is later. 0 = batches
+ * of tokens. */
 static int64_t global_batch_sequences(const plm_run *run) {
   const plm_train_options *o = run->settings->o;
   if (run->resumed) return run->state.global_batch_sequences;
@@ -86,10 +92,13 @@ static int64_t global_batch_sequences(const plm_run *run) {
 void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader) {
   const plm_train_options *o = run->settings->o;
   *ret_loader = (plm_loader_options){
-      .sampler = {.seed = (uint64_t)o->seed,
-                  .batch_tokens = o->batch_tokens,
-                  .batch_sequences = global_batch_sequences(run),
-                  .max_length = o->max_length},
+      .sampler =
+          {
+              .seed = (uint64_t)o->seed,
+              .batch_tokens = o->batch_tokens,
+              .batch_sequences = global_batch_sequences(run),
+              .max_length = o->max_length,
+          },
       .rank = run->comm->rank,
       .ranks = run->comm->size,
       .workers = (int)o->loader_workers,
@@ -138,7 +147,8 @@ plm_status plm_run_report_sequences(plm_run *run) {
   int64_t shared = 0;
   PLM_TRY(plm_dataset_count_shared(&run->train, &run->eval, &shared));
   if (shared > 0)
-    plm_warn("%s of %s evaluation sequences stand verbatim in the training data: the evaluation will look better than it is",
-             plm_count_text(shared, count), plm_count_text(run->eval.count, total));
+    plm_warn(
+        "%s of %s evaluation sequences stand verbatim in the training data: the evaluation will look better than it is",
+        plm_count_text(shared, count), plm_count_text(run->eval.count, total));
   return PLM_OK;
 }

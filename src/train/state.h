@@ -1,8 +1,9 @@
-/* state.h - protlm_state.json: everything about a run that the tensors don't hold and exact resume needs (reliability.md 2.4).
+/* state.h - protlm_state.json: everything about a run that the tensors don't hold and exact resume needs
+ * (reliability.md 2.4).
  *
- * Written with every checkpoint. Numbers that must survive exactly are stored by their bits. Position in the data is `step` alone: order,
- * crops and masks are functions of it. A file that lacks a field is refused: a new field means a new STATE_VERSION, and a rule for old
- * files.
+ * Written with every checkpoint. Numbers that must survive exactly are stored by their bits. Position in the data is
+ * `step` alone: order, crops and masks are functions of it. A file that lacks a field is refused: a new field means a
+ * new STATE_VERSION, and a rule for old files.
  */
 #ifndef PLM_TRAIN_STATE_H
 #define PLM_TRAIN_STATE_H
@@ -13,7 +14,8 @@
 #include "base/json.h"
 #include "train/guard.h"
 
-/* What decides the order of sums, so the bits: choices, which a resumed run makes again, and what it finds, which it compares. */
+/* What decides the order of sums, so the bits: choices, which a resumed run makes again, and what it finds, which it
+ * compares. */
 typedef struct plm_arithmetic {
   int64_t threads, micro_batch_tokens;
   char level[16]; /* of the CPU kernels */
@@ -45,7 +47,8 @@ typedef struct plm_train_state {
 
   bool evaluation_due;    /* at this step, not done yet */
   double first_eval_loss; /* before the first step; NAN = none */
-  double last_eval_loss, last_eval_perplexity, last_eval_perplexity_masked, last_baseline_masked, last_gain_masked, last_gain_masked_se;
+  double last_eval_loss, last_eval_perplexity, last_eval_perplexity_masked, last_baseline_masked, last_gain_masked,
+      last_gain_masked_se;
   double best_eval_loss; /* of the checkpoints saved */
   int64_t best_step;     /* -1 = none */
   double plateau_loss;   /* lowest evaluation loss that counted for patience; NAN = none */

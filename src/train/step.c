@@ -33,7 +33,8 @@ static plm_status bucket_ready(void *user, int bucket) {
     if (begin < 0) begin = p->train_offset;
     end = p->train_offset + p->count;
   }
-  return begin < 0 ? PLM_OK : run->comm->bucket_ready(run->comm, bucket, plm_model_gradient(run->model) + begin, end - begin);
+  return begin < 0 ? PLM_OK
+                   : run->comm->bucket_ready(run->comm, bucket, plm_model_gradient(run->model) + begin, end - begin);
 }
 
 static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
@@ -41,7 +42,8 @@ static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
   PLM_TRY(plm_model_zero_gradient(run->model, run->x));
   PLM_TRY(plm_model_reset_sums(run->model, run->x));
   for (int64_t i = 0; i < batch->micro_count; i++)
-    PLM_TRY(plm_model_forward_backward(run->model, run->x, &batch->micro[i]->batch, i == batch->micro_count - 1 ? &hooks : NULL));
+    PLM_TRY(plm_model_forward_backward(run->model, run->x, &batch->micro[i]->batch,
+                                       i == batch->micro_count - 1 ? &hooks : NULL));
   return run->comm->finish_gradients(run->comm);
 }
 
@@ -53,7 +55,8 @@ static uint32_t save_by_clock(const plm_run *run) {
   return minutes > 0 && plm_clock_monotonic() - run->last_save_at >= 60 * minutes ? PLM_STOP_SAVE : 0;
 }
 
-static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, plm_control *control) {
+static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, plm_status mine,
+                         plm_control *control) {
   *control = (plm_control){
       .data_wait = waited,
       .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->deadline) | save_by_clock(run),
@@ -67,7 +70,8 @@ static void fill_control(const plm_run *run, const plm_step_batch *batch, double
 }
 
 /* After this every rank has the same numbers, or every rank fails. */
-static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, double *ret_norm, plm_control *control) {
+static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, double *ret_norm,
+                        plm_control *control) {
   plm_loss_sums sums = {0};
   int64_t nonfinite = 0;
   plm_error_record failure = {.code = PLM_OK};
@@ -83,7 +87,9 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
   control->nonfinite = sums.nonfinite + nonfinite;
   PLM_TRY(run->comm->control(run->comm, control));
   if (failure.code != PLM_OK) return plm_error_give(&failure);
-  return control->error_flag == 0 ? PLM_OK : plm_fail(PLM_E_FAILURE, "another rank failed in step %lld", (long long)run->state.step + 1);
+  return control->error_flag == 0
+             ? PLM_OK
+             : plm_fail(PLM_E_FAILURE, "another rank failed in step %lld", (long long)run->state.step + 1);
 }
 
 /* ---- update ---- */
@@ -99,15 +105,17 @@ static plm_status update(plm_run *run, double sum_norm, int64_t M, double learni
 static void tell_verdict(const plm_run *run, const plm_step_outcome *o) {
   const long long step = run->state.step + 1;
   if (o->verdict != PLM_GUARD_APPLY && !(o->z > PLM_GUARD_SPIKE))
-    plm_warn("step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)",
-             step, o->loss, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row,
-             (long long)run->state.guard.limit);
+    plm_warn(
+        "step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)",
+        step, o->loss, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row,
+        (long long)run->state.guard.limit);
   else if (o->z > PLM_GUARD_SPIKE)
-    plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, o->loss, o->z, PLM_GUARD_WINDOW,
-             o->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");
+    plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, o->loss, o->z,
+             PLM_GUARD_WINDOW, o->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");
 }
 
-/* A step in which nothing was masked (a few short sequences, a low --mask-probability) has no loss: nothing to judge or to remember. */
+/* A step in which nothing was masked (a few short sequences, a low --mask-probability) has no loss: nothing to judge or
+ * to remember. */
 static plm_guard_verdict judge(plm_run *run, plm_step_outcome *o) {
   o->z = NAN;
   if (o->control.count == 0 && o->control.nonfinite == 0) return PLM_GUARD_APPLY;

@@ -19,8 +19,9 @@ static const struct {
   bool forceful; /* a second one ends the process */
   const char *name;
 } watched[] = {
-    {SIGTERM, PLM_STOP_TERM, true, "SIGTERM"}, {SIGINT, PLM_STOP_INT, true, "SIGINT"},     {SIGUSR1, PLM_STOP_USR1, false, "SIGUSR1"},
-    {SIGHUP, PLM_STOP_HUP, false, "SIGHUP"},   {SIGUSR2, PLM_STOP_SAVE, false, "SIGUSR2"},
+    {SIGTERM, PLM_STOP_TERM, true, "SIGTERM"},  {SIGINT, PLM_STOP_INT, true, "SIGINT"},
+    {SIGUSR1, PLM_STOP_USR1, false, "SIGUSR1"}, {SIGHUP, PLM_STOP_HUP, false, "SIGHUP"},
+    {SIGUSR2, PLM_STOP_SAVE, false, "SIGUSR2"},
 };
 enum { WATCHED = sizeof watched / sizeof *watched };
 
@@ -63,8 +64,8 @@ static void on_signal(int number) {
   errno = saved_errno;
 }
 
-/* What comes from the terminal may be meant for others: nohup asks to ignore that it is lost, and a script ignores Ctrl-C for what it
- * starts with &. Both are obeyed. */
+/* What comes from the terminal may be meant for others: nohup asks to ignore that it is lost, and a script ignores
+ * Ctrl-C for what it starts with &. Both are obeyed. */
 static bool is_left_ignored(int i) {
   return (watched[i].signal == SIGHUP || watched[i].signal == SIGINT) && previous[i].sa_handler == SIG_IGN;
 }
@@ -79,11 +80,13 @@ plm_status plm_stop_install(void) {
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   for (int i = 0; i < WATCHED; i++) {
-    if (sigaction(watched[i].signal, NULL, &previous[i]) != 0 || (!is_left_ignored(i) && sigaction(watched[i].signal, &action, NULL) != 0))
+    if (sigaction(watched[i].signal, NULL, &previous[i]) != 0 ||
+        (!is_left_ignored(i) && sigaction(watched[i].signal, &action, NULL) != 0))
       return plm_fail(PLM_E_FAILURE, "cannot handle %s: %s", watched[i].name, strerror(errno));
   }
   action.sa_handler = SIG_IGN;
-  if (sigaction(SIGPIPE, &action, &previous_pipe) != 0) return plm_fail(PLM_E_FAILURE, "cannot ignore SIGPIPE: %s", strerror(errno));
+  if (sigaction(SIGPIPE, &action, &previous_pipe) != 0)
+    return plm_fail(PLM_E_FAILURE, "cannot ignore SIGPIPE: %s", strerror(errno));
   installed = true;
   return PLM_OK;
 }
@@ -128,7 +131,9 @@ void plm_deadline_init(plm_deadline *deadline, double started, double time_limit
   deadline->longest_save = (double)checkpoint_bytes / assumed_bytes_per_second;
 }
 
-void plm_deadline_step(plm_deadline *deadline, double seconds) { deadline->steps[deadline->step_count++ % PLM_DEADLINE_STEPS] = seconds; }
+void plm_deadline_step(plm_deadline *deadline, double seconds) {
+  deadline->steps[deadline->step_count++ % PLM_DEADLINE_STEPS] = seconds;
+}
 
 void plm_deadline_save(plm_deadline *deadline, double seconds) {
   if (seconds > deadline->longest_save) deadline->longest_save = seconds;
@@ -137,7 +142,8 @@ void plm_deadline_save(plm_deadline *deadline, double seconds) {
 uint32_t plm_deadline_flags(const plm_deadline *deadline) {
   if (deadline->step_count == 0) return 0;
   double longest_step = 0;
-  for (int64_t i = 0; i < PLM_DEADLINE_STEPS && i < deadline->step_count; i++) longest_step = fmax(longest_step, deadline->steps[i]);
+  for (int64_t i = 0; i < PLM_DEADLINE_STEPS && i < deadline->step_count; i++)
+    longest_step = fmax(longest_step, deadline->steps[i]);
   double needed = longest_step + 2 * deadline->longest_save;
   if (plm_clock_monotonic() + needed >= deadline->limit_end) return PLM_STOP_TIME_LIMIT;
   if (plm_clock_wall() + needed + job_margin >= deadline->job_end) return PLM_STOP_JOB_END;

@@ -1,14 +1,15 @@
 /* stop.h - why a run should end before its last step: signals and deadlines.
  *
- * A signal handler only sets flags. The loop reads them once a step, folds them into the step's control all-reduce, and all ranks act
- * alike at the end of that step: save, and leave with PLM_STOPPED.
+ * A signal handler only sets flags. The loop reads them once a step, folds them into the step's control all-reduce, and
+ * all ranks act alike at the end of that step: save, and leave with PLM_STOPPED.
  *
  *   SIGTERM, SIGINT, SIGUSR1   finish the step, save, stop
  *   again SIGTERM or SIGINT    leave at once, by that signal; what is published on disk is complete anyway
  *   SIGUSR2                    save and go on
  *   SIGPIPE                    ignored
  *
- * "Again" means a quarter of a second later: `timeout`, for one, signals the process and then its group, which is one request.
+ * "Again" means a quarter of a second later: `timeout`, for one, signals the process and then its group, which is one
+ * request.
  */
 #ifndef PLM_TRAIN_STOP_H
 #define PLM_TRAIN_STOP_H
@@ -29,7 +30,8 @@ enum {
   PLM_STOP_JOB_END = 1u << 5,
   PLM_STOP_HUP = 1u << 6, /* the terminal is gone; not under nohup */
 };
-#define PLM_STOP_EARLY (PLM_STOP_TERM | PLM_STOP_INT | PLM_STOP_USR1 | PLM_STOP_TIME_LIMIT | PLM_STOP_JOB_END | PLM_STOP_HUP)
+#define PLM_STOP_EARLY \
+  (PLM_STOP_TERM | PLM_STOP_INT | PLM_STOP_USR1 | PLM_STOP_TIME_LIMIT | PLM_STOP_JOB_END | PLM_STOP_HUP)
 
 /* Install the handlers, keeping the old ones; and put those back. One run at a time. */
 PLM_CHECKED plm_status plm_stop_install(void);
@@ -39,7 +41,7 @@ uint32_t plm_stop_signals(void);             /* flags raised so far */
 void plm_stop_clear(uint32_t flags);         /* SIGUSR2 has been served */
 const char *plm_stop_reason(uint32_t flags); /* "SIGTERM", "--time-limit", for a person; "" for none */
 
-/* ---- deadlines -----------------------------------------------------------------------------------------------------------------------
+/* ---- deadlines ------------------------------------------------------------------------------------------------------
  * Stop when      now + longest recent step + 2 x longest save + margin >= end.
  * The longest save is a guess from the bytes until one has been measured. */
 enum { PLM_DEADLINE_STEPS = 64 };
@@ -52,7 +54,8 @@ typedef struct plm_deadline {
   double longest_save;
 } plm_deadline;
 
-/* `started` (monotonic) is when the process began to count. `time_limit` seconds, 0 = none. Reads SLURM_JOB_END_TIME. */
+/* `started` (monotonic) is when the process began to count. `time_limit` seconds, 0 = none. Reads SLURM_JOB_END_TIME.
+ * */
 void plm_deadline_init(plm_deadline *deadline, double started, double time_limit, int64_t checkpoint_bytes);
 void plm_deadline_step(plm_deadline *deadline, double seconds);
 void plm_deadline_save(plm_deadline *deadline, double seconds);

@@ -8,7 +8,8 @@
 #include <stddef.h>
 
 typedef enum bad_kind {
-  BAD_DATA,    /* {} = a sequence file of these bytes; also given to train, which must answer alike and make no output directory */
+  /* {} = a sequence file of these bytes; also given to train, which must answer alike and make no output directory */
+  BAD_DATA,
   BAD_WEIGHTS, /* {} = a model directory whose model.safetensors is: length, this header, `data` zero bytes */
   BAD_RAW,     /* {} = a model directory whose model.safetensors is exactly these bytes */
   BAD_CONFIG,  /* {} = a model directory with this config.json */
@@ -42,8 +43,9 @@ typedef struct bad_row {
 #define TRAIN "train --model esm2_t6_8M --train {} --output-dir OUT "
 #define T(offsets) "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" offsets "}}"
 #define A(dtype, shape, offsets) "{\"a\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
-#define TWO(first, second) \
-  "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" first "},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" second "}}"
+#define TWO(first, second)                                          \
+  "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" first \
+  "},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":" second "}}"
 #define SHAPE(sizes)                                                                                                                 \
   "{\"model_type\":\"esm\",\"vocab_size\":33,\"token_dropout\":true,\"position_embedding_type\":\"rotary\",\"layer_norm_eps\":1e-5," \
   "\"mask_token_id\":32,\"pad_token_id\":1," sizes "}"
@@ -116,11 +118,14 @@ static const bad_row bad_rows[] = {
     WEIGHTS("tensors that overlap", TWO("[0,8]", "[4,12]"), 12, "model.safetensors"),
     WEIGHTS("bytes after the last tensor", T("[0,8]"), 12, "model.safetensors"),
     WEIGHTS("deep nesting", "{\"a\":[[[[[[[[[[[[1]]]]]]]]]]]]}", 0, "model.safetensors"),
-    WEIGHTS("a NUL in a name", "{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "model.safetensors"),
-    WEIGHTS("half a surrogate pair", "{\"\\ud800\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "model.safetensors"),
+    WEIGHTS("a NUL in a name", "{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+            "model.safetensors"),
+    WEIGHTS("half a surrogate pair", "{\"\\ud800\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+            "model.safetensors"),
     WEIGHTS("no tensor at all", "{}", 0, "esm."),
     WEIGHTS("a tensor of another type",
-            "{\"esm.embeddings.word_embeddings.weight\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8, "esm."),
+            "{\"esm.embeddings.word_embeddings.weight\":{\"dtype\":\"I64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8,
+            "esm."),
 
     /* ---- config.json ---- */
     CONFIG("empty", "", "config.json"),
@@ -136,29 +141,41 @@ static const bad_row bad_rows[] = {
         "config.json"),
     CONFIG("a name twice", "{\"model_type\":\"esm\",\"model_type\":\"esm\"}", "config.json"),
     CONFIG("another kind of model", "{\"model_type\":\"llama\"}", "llama"),
-    CONFIG("no hidden size", SHAPE("\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "hidden_size"),
-    CONFIG("a negative size", SHAPE("\"hidden_size\":-24,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+    CONFIG("no hidden size", SHAPE("\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           "hidden_size"),
+    CONFIG("a negative size",
+           SHAPE("\"hidden_size\":-24,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
            "hidden_size"),
     CONFIG("a size that is a text",
-           SHAPE("\"hidden_size\":\"24\",\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"), "hidden_size"),
-    CONFIG("sizes that overflow",
-           SHAPE("\"hidden_size\":9223372036854775806,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           SHAPE("\"hidden_size\":\"24\",\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
            "hidden_size"),
-    CONFIG("more layers than bytes",
-           SHAPE("\"hidden_size\":24,\"num_hidden_layers\":4611686018427387904,\"num_attention_heads\":3,\"intermediate_size\":50"),
-           "num_hidden_layers"),
+    CONFIG(
+        "sizes that overflow",
+        SHAPE(
+            "\"hidden_size\":9223372036854775806,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+        "hidden_size"),
+    CONFIG(
+        "more layers than bytes",
+        SHAPE(
+            "\"hidden_size\":24,\"num_hidden_layers\":4611686018427387904,\"num_attention_heads\":3,\"intermediate_size\":50"),
+        "num_hidden_layers"),
     CONFIG("heads that do not divide",
-           SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":5,\"intermediate_size\":50"), "num_attention_heads"),
-    CONFIG("an odd head width", SHAPE("\"hidden_size\":27,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":5,\"intermediate_size\":50"),
            "num_attention_heads"),
-    CONFIG("no attention head", SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":0,\"intermediate_size\":50"),
+    CONFIG("an odd head width",
+           SHAPE("\"hidden_size\":27,\"num_hidden_layers\":3,\"num_attention_heads\":3,\"intermediate_size\":50"),
+           "num_attention_heads"),
+    CONFIG("no attention head",
+           SHAPE("\"hidden_size\":24,\"num_hidden_layers\":3,\"num_attention_heads\":0,\"intermediate_size\":50"),
            "num_attention_heads"),
     CONFIG("a folding model", SHAPE(GOOD_SIZES ",\"is_folding_model\":true"), "folding"),
     CONFIG("another rope", SHAPE(GOOD_SIZES ",\"rope_theta\":500000"), "rope_theta"),
     CONFIG("untied embeddings", SHAPE(GOOD_SIZES ",\"tie_word_embeddings\":false"), "tie_word_embeddings"),
-    CONFIG("absolute positions", "{\"model_type\":\"esm\",\"vocab_size\":33,\"position_embedding_type\":\"absolute\"," GOOD_SIZES "}",
+    CONFIG("absolute positions",
+           "{\"model_type\":\"esm\",\"vocab_size\":33,\"position_embedding_type\":\"absolute\"," GOOD_SIZES "}",
            "position_embedding_type"),
-    CONFIG("a small vocabulary", "{\"model_type\":\"esm\",\"vocab_size\":20,\"position_embedding_type\":\"rotary\"," GOOD_SIZES "}",
+    CONFIG("a small vocabulary",
+           "{\"model_type\":\"esm\",\"vocab_size\":20,\"position_embedding_type\":\"rotary\"," GOOD_SIZES "}",
            "vocab_size"),
 
     /* ---- options ---- */
@@ -200,18 +217,22 @@ static const bad_row bad_rows[] = {
     OPTIONS("train --model esm2_t6_8M --train {}", 2, "--output-dir", "--output-dir"),
     OPTIONS("train --model esm2_t6_8m --train {} --output-dir OUT", 2, "esm2_t6_8m", "esm2_t6_8M"),
     OPTIONS("train --model ./nothing/here --train {} --output-dir OUT", 3, "./nothing/here", "directory"),
-    OPTIONS("train --model facebook/esm2_t6_8M_UR50D --train {} --output-dir OUT", 3, "facebook/esm2_t6_8M_UR50D", "hf download"),
+    OPTIONS("train --model facebook/esm2_t6_8M_UR50D --train {} --output-dir OUT", 3, "facebook/esm2_t6_8M_UR50D",
+            "hf download"),
     OPTIONS("train --model esm2_t48_15B --train {} --output-dir OUT", 6, "memory", NULL),
     OPTIONS("eval --model esm2_t6_8M --data {}", 2, "no weights", "--random-weights"),
     OPTIONS("eval --data {}", 2, "--model is missing", "--model"),
     OPTIONS("eval --model esm2_t6_8M --random-weights", 2, "--data is missing", "--data"),
-    OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --protocol hf --random-tokens aa", 2, "contradict", NULL),
+    OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --protocol hf --random-tokens aa", 2, "contradict",
+            NULL),
     OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --output /", 2, "is a directory", NULL),
-    OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --output /no/such/place/x.tsv", 6, "/no/such/place", "mkdir"),
+    OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --output /no/such/place/x.tsv", 6, "/no/such/place",
+            "mkdir"),
     OPTIONS("inspect forward --model esm2_t6_8M --random-weights --fasta {} --layers 9", 2, "--layers 9", NULL),
     OPTIONS("inspect forward --model esm2_t6_8M --random-weights --fasta {} --slice logit[0]", 2, "logit", "logits"),
     OPTIONS("inspect batch --model esm2_t6_8M --train {} --step 0", 2, "--step 0: must be at least 1", NULL),
-    OPTIONS(TRAIN "--num-hidden-layers 1000 --hidden-size 1000000 --num-attention-heads 1", 6, "this run needs", "smaller model"),
+    OPTIONS(TRAIN "--num-hidden-layers 1000 --hidden-size 1000000 --num-attention-heads 1", 6, "this run needs",
+            "smaller model"),
     OPTIONS("ckpt ls", 2, "no run directory", "protlm ckpt ls"),
     OPTIONS("ckpt verify /no/such/run", 2, "/no/such/run", NULL),
     OPTIONS("report /no/such/run", 2, "/no/such/run", NULL),

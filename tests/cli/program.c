@@ -107,11 +107,13 @@ program_result program_run(const program_options *options, const char *const *ar
   read_both();
   for (int i = 0; i < 2; i++) close(captured[i].fd);
   assert_true(waitpid(child, &status, 0) == child);
-  return (program_result){.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-                          .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
-                          .out = captured[0].text,
-                          .err = captured[1].text,
-                          .out_bytes = captured[0].length};
+  return (program_result){
+      .code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+      .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+      .out = captured[0].text,
+      .err = captured[1].text,
+      .out_bytes = captured[0].length,
+  };
 }
 
 /* Append `word` to *at with every "{}" replaced. */
@@ -146,7 +148,8 @@ program_result program_line(const program_options *options, const char *line, co
 void program_expect(const program_result *result, int code) {
   if (result->code == code) return;
   fail_msg("%s\nexpected exit code %d, got %d%s%s\nstdout:\n%.2000s\nstderr:\n%.4000s", last, code, result->code,
-           result->signal != 0 ? ", killed by " : "", result->signal != 0 ? strsignal(result->signal) : "", result->out, result->err);
+           result->signal != 0 ? ", killed by " : "", result->signal != 0 ? strsignal(result->signal) : "", result->out,
+           result->err);
 }
 
 void program_expect_words(const program_result *result, const char *text, const char *words) {

@@ -23,10 +23,12 @@ typedef struct program_result {
   size_t out_bytes;
 } program_result;
 
-/* argv[0] is left to us. PROTLM_* of the caller are not passed on, but for PROTLM_CPU; caches and home are in the scratch directory. */
+/* argv[0] is left to us. PROTLM_* of the caller are not passed on, but for PROTLM_CPU; caches and home are in the
+ * scratch directory. */
 program_result program_run(const program_options *options, const char *const *arguments);
 
-/* The same for a line of words separated by single spaces, each "{}" in it replaced by `path` (which may hold spaces). */
+/* The same for a line of words separated by single spaces, each "{}" in it replaced by `path` (which may hold spaces).
+ * */
 program_result program_line(const program_options *options, const char *line, const char *path);
 
 /* Fails the test, showing command, code and both outputs, unless the program exited with `code`. */

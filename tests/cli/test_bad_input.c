@@ -1,4 +1,5 @@
-/* Bad input of every kind: one clear message with place and remedy, the right exit code, never a signal, nothing left behind. */
+/* Bad input of every kind: one clear message with place and remedy, the right exit code, never a signal, nothing left
+ * behind. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,7 +92,8 @@ static void run_model(const bad_row *row, size_t number) {
     scratch_write(file, row->bytes, row->length);
   program_result r = program_line(NULL, "inspect params --model {}", model);
   check(row, &r);
-  snprintf(line, sizeof line, "train --model {} --train %s --output-dir %s", scratch_path("good.fasta"), scratch_path("out"));
+  snprintf(line, sizeof line, "train --model {} --train %s --output-dir %s", scratch_path("good.fasta"),
+           scratch_path("out"));
   r = program_line(NULL, line, model);
   check(row, &r);
   assert_false(exists(scratch_path("out")));
@@ -125,7 +127,11 @@ int main(void) {
   const char *only = getenv("PROTLM_TEST_ROW");
   for (size_t i = 0; i < BAD_ROWS; i++) {
     if (only != NULL && strstr(bad_rows[i].file, only) == NULL) continue;
-    tests[count++] = (struct CMUnitTest){.name = bad_rows[i].file, .test_func = run_row, .initial_state = (void *)(uintptr_t)&bad_rows[i]};
+    tests[count++] = (struct CMUnitTest){
+        .name = bad_rows[i].file,
+        .test_func = run_row,
+        .initial_state = (void *)(uintptr_t)&bad_rows[i],
+    };
   }
   return _cmocka_run_group_tests("bad input", tests, count, scratch_setup, scratch_teardown);
 }

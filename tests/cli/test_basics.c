@@ -47,7 +47,8 @@ static void every_command_explains_itself(void **state) {
     program_expect_words(&r, r.out, "Examples:");
     program_expect_words(&r, r.out, commands[i].options()->summary);
     for (const char *text = r.out; *text != '\0'; text += strcspn(text, "\n"), text += *text == '\n')
-      if (strcspn(text, "\n") > 80) fail_msg("%s: longer than 80 columns: %.*s", commands[i].name, (int)strcspn(text, "\n"), text);
+      if (strcspn(text, "\n") > 80)
+        fail_msg("%s: longer than 80 columns: %.*s", commands[i].name, (int)strcspn(text, "\n"), text);
   }
 }
 
@@ -76,7 +77,8 @@ static void no_color_is_honoured_on_a_terminal(void **state) {
   static const struct {
     const char *environment, *options;
     int colours;
-  } cases[] = {{"TERM=xterm", "", 1}, {"NO_COLOR=1 TERM=xterm", "", 0}, {"TERM=dumb", "", 0}, {"TERM=xterm", "--no-color", 0}};
+  } cases[] = {
+      {"TERM=xterm", "", 1}, {"NO_COLOR=1 TERM=xterm", "", 0}, {"TERM=dumb", "", 0}, {"TERM=xterm", "--no-color", 0}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snprintf(command, sizeof command, "env -u NO_COLOR %s script -qec '%s help train %s' /dev/null </dev/null >%s 2>&1",
              cases[i].environment, PROTLM, cases[i].options, scratch_path("typed"));

@@ -51,8 +51,9 @@ static void expect_same(const char *a, const char *b, const char *name) {
   if (strcmp(member(a, name, x), member(b, name, y)) != 0) fail_msg("%s: %s and %s", name, x, y);
 }
 
-static const char *const measured[] = {"eval_loss",         "eval_loss_se", "eval_accuracy",      "eval_count",    "eval_loss_masked",
-                                       "eval_count_masked", "gain_masked",  "baseline_frequency", "baseline_copy", "gain_masked_se"};
+static const char *const measured[] = {"eval_loss",        "eval_loss_se",      "eval_accuracy", "eval_count",
+                                       "eval_loss_masked", "eval_count_masked", "gain_masked",   "baseline_frequency",
+                                       "baseline_copy",    "gain_masked_se"};
 
 /* ---- tests ---- */
 
@@ -71,8 +72,10 @@ static void eval_gives_what_training_measured(void **state) {
   const char *last = strstr(trained, "\"step\":4,"), *next;
   while (last != NULL && (next = strstr(last + 1, "\"step\":4,")) != NULL) last = next;
   assert_non_null(last);
-  r = program_line(NULL, "eval --model {}/run/final --data {}/held_out.fasta --train {}/train.fasta --max-length 40 --threads 1 --json",
-                   scratch_path(""));
+  r = program_line(
+      NULL,
+      "eval --model {}/run/final --data {}/held_out.fasta --train {}/train.fasta --max-length 40 --threads 1 --json",
+      scratch_path(""));
   program_expect(&r, 0);
   for (size_t i = 0; i < sizeof measured / sizeof *measured; i++) expect_same(r.out, last, measured[i]);
 }
@@ -151,7 +154,8 @@ static void results_go_where_they_are_sent(void **state) {
 static void a_preset_needs_random_weights(void **state) {
   (void)state;
   write_sequences("held_out.fasta", 0, HELD_OUT);
-  program_result r = program_line(NULL, "eval --model esm2_t6_8M --random-weights --data {}/held_out.fasta", scratch_path(""));
+  program_result r =
+      program_line(NULL, "eval --model esm2_t6_8M --random-weights --data {}/held_out.fasta", scratch_path(""));
   program_expect(&r, 0);
   program_expect_words(&r, r.err, "random weights");
 }

@@ -1,4 +1,5 @@
-/* `protlm inspect` on fixtures: the forward pass against PyTorch's numbers, a batch against its promises, tokens, parameters, slices. */
+/* `protlm inspect` on fixtures: the forward pass against PyTorch's numbers, a batch against its promises, tokens,
+ * parameters, slices. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +35,8 @@ static bool is_plain(const int32_t *tokens, int64_t n) {
 }
 
 /* Rows of `expected` at `want` and of `got` at `at` agree; returns the largest difference. */
-static void compare_rows(const plm_safetensors *expected, int64_t want, const plm_safetensors *got, int64_t at, int64_t rows,
-                         const char *name) {
+static void compare_rows(const plm_safetensors *expected, int64_t want, const plm_safetensors *got, int64_t at,
+                         int64_t rows, const char *name) {
   const plm_tensor_info *e = plm_safetensors_find(expected, name), *g = plm_safetensors_find(got, name);
   assert_non_null(e);
   if (g == NULL) fail_msg("%s is not written", name);
@@ -80,7 +81,8 @@ static int check_case(const char *name) {
   int count = write_plain_sequences(expected, chosen);
   if (count > 0) {
     snprintf(line, sizeof line,
-             "inspect forward --model " FIXTURES "%s --fasta {}/plain.fasta --dtype fp32 --layers all --output {}/forward.safetensors",
+             "inspect forward --model " FIXTURES
+             "%s --fasta {}/plain.fasta --dtype fp32 --layers all --output {}/forward.safetensors",
              name);
     program_result r = program_line(NULL, line, scratch_path(""));
     program_expect(&r, 0);
@@ -121,13 +123,16 @@ static void a_sequence_does_not_depend_on_its_file(void **state) {
     char line[1024], output[32];
     snprintf(output, sizeof output, "alone%d.safetensors", i);
     scratch_write_text("records.fasta", files[i]);
-    snprintf(line, sizeof line, "inspect forward --model " FIXTURES "d16_half_inv_freq --fasta {} --output %s", scratch_path(output));
+    snprintf(line, sizeof line, "inspect forward --model " FIXTURES "d16_half_inv_freq --fasta {} --output %s",
+             scratch_path(output));
     program_result r = program_line(NULL, line, scratch_path("records.fasta"));
     program_expect(&r, 0);
     assert_ok(plm_safetensors_open(scratch_path(output), &got[i]));
   }
-  const plm_tensor_info *alone = plm_safetensors_find(got[0], "logits"), *among = plm_safetensors_find(got[1], "logits");
-  assert_memory_equal(alone->data, (const char *)among->data + 5 * 33 * 4, (size_t)alone->bytes); /* <cls> G G G <eos> come first */
+  const plm_tensor_info *alone = plm_safetensors_find(got[0], "logits"),
+                        *among = plm_safetensors_find(got[1], "logits");
+  assert_memory_equal(alone->data, (const char *)among->data + 5 * 33 * 4,
+                      (size_t)alone->bytes); /* <cls> G G G <eos> come first */
   plm_safetensors_close(got[0]);
   plm_safetensors_close(got[1]);
 }
@@ -135,9 +140,9 @@ static void a_sequence_does_not_depend_on_its_file(void **state) {
 static void layers_and_slices_choose(void **state) {
   (void)state;
   scratch_write_text("records.fasta", ">a\nMKVLAGIPDE\n");
-  program_result r =
-      program_line(NULL, "inspect forward --model " FIXTURES "d8 --fasta {} --layers 0,-1 --slice tokens --slice logits[0:2,4:6]",
-                   scratch_path("records.fasta"));
+  program_result r = program_line(
+      NULL, "inspect forward --model " FIXTURES "d8 --fasta {} --layers 0,-1 --slice tokens --slice logits[0:2,4:6]",
+      scratch_path("records.fasta"));
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "hidden_states.0 ");
   program_expect_words(&r, r.out, "hidden_states.3 ");
@@ -206,7 +211,8 @@ static void a_batch_is_whole_and_masked(void **state) {
 static void a_batch_depends_on_the_stream_alone(void **state) {
   (void)state;
   write_stream();
-  static const char *const more[] = {"", "--threads 1 --learning-rate 1 --max-steps 9 --micro-batch-tokens 50 --logging-steps 2"};
+  static const char *const more[] = {
+      "", "--threads 1 --learning-rate 1 --max-steps 9 --micro-batch-tokens 50 --logging-steps 2"};
   plm_safetensors *batch[2];
   for (int i = 0; i < 2; i++) {
     batch[i] = inspect_batch(3, more[i]);
@@ -277,7 +283,8 @@ static void tokens_are_one_a_letter(void **state) {
 
 static void parameters_are_listed_under_their_names(void **state) {
   (void)state;
-  program_result r = program_line(NULL, "inspect params --model " FIXTURES "d8 --slice lm_head.bias[99999999999999999999]", NULL);
+  program_result r =
+      program_line(NULL, "inspect params --model " FIXTURES "d8 --slice lm_head.bias[99999999999999999999]", NULL);
   program_expect(&r, 2);
   program_expect_words(&r, r.err, "outside 0:33");
   r = program_line(NULL, "inspect params --model " FIXTURES "d8 --slice lm_head.bias[0:3]", NULL);

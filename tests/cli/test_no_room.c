@@ -16,8 +16,8 @@ static const char *namespace_command(void) {
   return NULL;
 }
 
-/* Run `line` with a file system of `size` at <scratch>/small. Returns the exit code; stderr is in the file `said`, and what is left on
- * the small disk in `left`. */
+/* Run `line` with a file system of `size` at <scratch>/small. Returns the exit code; stderr is in the file `said`, and
+ * what is left on the small disk in `left`. */
 static int run_on_small_disk(const char *size, const char *line) {
   char command[8192], small[512], said[512], left[512];
   snprintf(small, sizeof small, "%s", scratch_path("small"));
@@ -33,7 +33,8 @@ static int run_on_small_disk(const char *size, const char *line) {
 }
 
 static void expect_told(int code, const char *words) {
-  if (code != 6 || strstr(scratch_read("said"), words) == NULL) fail_msg("exit code %d, said:\n%s", code, scratch_read("said"));
+  if (code != 6 || strstr(scratch_read("said"), words) == NULL)
+    fail_msg("exit code %d, said:\n%s", code, scratch_read("said"));
 }
 
 static void write_data(void) {
@@ -44,7 +45,8 @@ static void a_run_that_cannot_fit_is_told_before_it_starts(void **state) {
   char line[1024];
   (void)state;
   write_data();
-  snprintf(line, sizeof line, "train --model esm2_t6_8M --train %s --output-dir small-run --max-steps 1", scratch_path("data.fasta"));
+  snprintf(line, sizeof line, "train --model esm2_t6_8M --train %s --output-dir small-run --max-steps 1",
+           scratch_path("data.fasta"));
   expect_told(run_on_small_disk("2m", line), "free");
   assert_null(strstr(scratch_read("left"), "checkpoint-"));
 }
@@ -68,7 +70,8 @@ static void a_result_that_does_not_fit_is_taken_back(void **state) {
   char line[1024];
   (void)state;
   write_data();
-  snprintf(line, sizeof line, "inspect forward --model " PLM_SOURCE_DIR "/tests/fixtures/parity/d8 --fasta %s --output x.safetensors",
+  snprintf(line, sizeof line,
+           "inspect forward --model " PLM_SOURCE_DIR "/tests/fixtures/parity/d8 --fasta %s --output x.safetensors",
            scratch_path("data.fasta"));
   expect_told(run_on_small_disk("16k", line), "No space left");
   assert_null(strstr(scratch_read("left"), "safetensors"));

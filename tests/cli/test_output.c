@@ -1,5 +1,5 @@
-/* Where results may go: never in place of what is read, of what is no regular file, or into a checkpoint; and what is asked of a directory
- * that is no run's. */
+/* Where results may go: never in place of what is read, of what is no regular file, or into a checkpoint; and what is
+ * asked of a directory that is no run's. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,8 @@
 static const char *const writers[] = {EVAL, FORWARD, BATCH, REPORT};
 enum { WRITERS = sizeof writers / sizeof *writers };
 
-static const char fasta[] = ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n>c\nGSHMRQLEERLGLIEVQAPI\n>d\nMKVLAGIPDEWWTAYIAKQR\n";
+static const char fasta[] =
+    ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n>c\nGSHMRQLEERLGLIEVQAPI\n>d\nMKVLAGIPDEWWTAYIAKQR\n";
 
 static program_result run(const char *line, const char *more) {
   char whole[1024];
@@ -43,9 +44,9 @@ static int setup(void **state) {
   scratch_write_text("in.fasta", fasta);
   mkdir(scratch_path("empty"), 0755);
   mkdir(scratch_path("other"), 0755);
-  program_result r =
-      run("train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 32 --batch-tokens 64 ",
-          "--threads 1 --train {}/in.fasta --max-steps 2 --save-steps 1 --output-dir {}/run");
+  program_result r = run(
+      "train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 32 --batch-tokens 64 ",
+      "--threads 1 --train {}/in.fasta --max-steps 2 --save-steps 1 --output-dir {}/run");
   return r.code;
 }
 
@@ -140,8 +141,10 @@ static void a_model_that_is_read_is_not_overwritten(void **state) {
   (void)state;
   expect(EVAL, "--output {}/run/final/model.safetensors", 2, "model.safetensors is read");
   expect(FORWARD, "--output {}/run/final/config.json", 2, "config.json is read");
-  expect("inspect batch --model {}/run/final --train {}/in.fasta ", "--output {}/run/final/config.json", 2, "config.json is read");
-  expect("inspect batch --config {}/run/config.yaml --step 1 ", "--output {}/run/config.yaml", 2, "config.yaml is read");
+  expect("inspect batch --model {}/run/final --train {}/in.fasta ", "--output {}/run/final/config.json", 2,
+         "config.json is read");
+  expect("inspect batch --config {}/run/config.yaml --step 1 ", "--output {}/run/config.yaml", 2,
+         "config.yaml is read");
   expect(REPORT, "--output {}/run/log.jsonl", 2, "log.jsonl is read");
   expect(REPORT, "--output {}/run/config.yaml", 2, "config.yaml is read");
   expect(EVAL, "", 0, NULL);
@@ -174,8 +177,8 @@ static void nothing_to_verify_is_no_success(void **state) {
 }
 
 static void a_checkpoint_can_be_named_itself(void **state) {
-  static const char *const lines[] = {"ckpt verify {}/run/checkpoint-1", "ckpt verify {}/run/checkpoint-1/", "ckpt ls {}/run/checkpoint-1/",
-                                      "ckpt ls --deep {}/run/latest"};
+  static const char *const lines[] = {"ckpt verify {}/run/checkpoint-1", "ckpt verify {}/run/checkpoint-1/",
+                                      "ckpt ls {}/run/checkpoint-1/", "ckpt ls --deep {}/run/latest"};
   (void)state;
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     program_result r = run(lines[i], "");
@@ -200,8 +203,8 @@ static void what_was_left_out_or_changed_is_said(void **state) {
   static const char *const lines[] = {"inspect tokens --fasta", "inspect batch --model esm2_t6_8M --train",
                                       "eval --model {}/run/final --threads 1 --data",
                                       "inspect forward --model {}/run/final --threads 1 --fasta"};
-  static const char *const words[] = {"1 sequences left out", "1 empty sequences left out", "1 '*' inside sequences read as X",
-                                      "1 'J', which has no token, read as X"};
+  static const char *const words[] = {"1 sequences left out", "1 empty sequences left out",
+                                      "1 '*' inside sequences read as X", "1 'J', which has no token, read as X"};
   (void)state;
   scratch_write_text("odd.fasta", ">a\nMKV1LAG\n>b\n>c\nMKJLAG*IPDE\n>d\nMKVLAGIPDE\n");
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)

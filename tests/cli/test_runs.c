@@ -18,8 +18,9 @@
   "--model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --batch-tokens 64 --max-length 32 --threads 1 "
 
 static void make_data(void) {
-  scratch_write_text("data.fasta",
-                     ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n>c\nGSHMRQLEERLGLIEVQAPI\n>d\nMENFQKVEKIGEGTYGVVYK\n");
+  scratch_write_text(
+      "data.fasta",
+      ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n>c\nGSHMRQLEERLGLIEVQAPI\n>d\nMENFQKVEKIGEGTYGVVYK\n");
 }
 
 /* train TINY on the data with `more` options; "OUT" stands for the directory `out` of the scratch. */
@@ -98,8 +99,9 @@ static pid_t start_long_run(const char *out) {
   if (child != 0) return child;
   if (freopen("/dev/null", "w", stderr) == NULL || freopen("/dev/null", "w", stdout) == NULL) _exit(126);
   char command[3000];
-  snprintf(command, sizeof command, "exec '%s' train " TINY "--train '%s' --output-dir '%s' --max-steps 100000000 --logging-steps 1",
-           PROTLM, scratch_path("data.fasta"), scratch_path(out));
+  snprintf(command, sizeof command,
+           "exec '%s' train " TINY "--train '%s' --output-dir '%s' --max-steps 100000000 --logging-steps 1", PROTLM,
+           scratch_path("data.fasta"), scratch_path(out));
   execl("/bin/sh", "sh", "-c", command, (char *)NULL);
   _exit(126);
 }
@@ -132,7 +134,8 @@ static void a_run_in_use_is_refused_and_a_signal_ends_it_in_good_order(void **st
 static void sequences_without_a_residue_to_predict_are_refused_at_once(void **state) {
   (void)state;
   scratch_write_text("unknown.fasta", ">a\nXXXXXXXX\n>b\nXXBXX\n");
-  program_result r = program_line(NULL, "train " TINY "--max-steps 2 --train {} --output-dir {}.run", scratch_path("unknown.fasta"));
+  program_result r =
+      program_line(NULL, "train " TINY "--max-steps 2 --train {} --output-dir {}.run", scratch_path("unknown.fasta"));
   expect_answer(&r, 3, "no residue of the training sequences can be predicted");
   program_expect_words(&r, r.err, "--mask-nonstandard");
   char more[1200];
@@ -140,7 +143,8 @@ static void sequences_without_a_residue_to_predict_are_refused_at_once(void **st
   r = train(NULL, "unknown.run", more);
   expect_answer(&r, 3, "no residue of the evaluation sequences can be predicted");
   assert_false(exists("unknown.run"));
-  r = program_line(NULL, "train " TINY "--max-steps 2 --mask-nonstandard --train {} --output-dir {}.run", scratch_path("unknown.fasta"));
+  r = program_line(NULL, "train " TINY "--max-steps 2 --mask-nonstandard --train {} --output-dir {}.run",
+                   scratch_path("unknown.fasta"));
   program_expect(&r, 0);
 }
 
@@ -152,13 +156,15 @@ static void closed_standard_files_do_not_receive_the_runs_own(void **state) {
   make_data();
   for (size_t i = 0; i < sizeof closed / sizeof *closed; i++) {
     char command[3000], log[64];
-    snprintf(command, sizeof command, "'%s' train " TINY "--train '%s' --max-steps 2 --logging-steps 1 --output-dir '%s%zu' %s", PROTLM,
+    snprintf(command, sizeof command,
+             "'%s' train " TINY "--train '%s' --max-steps 2 --logging-steps 1 --output-dir '%s%zu' %s", PROTLM,
              scratch_path("data.fasta"), scratch_path("closed"), i, closed[i]);
     if (system(command) < 0) abort();
     snprintf(log, sizeof log, "closed%zu/log.jsonl", i);
     const char *text = scratch_read(log);
     int lines = 0;
-    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n', lines++) assert_int_equal(*line, '{');
+    for (const char *line = text; *line != '\0'; line += strcspn(line, "\n"), line += *line == '\n', lines++)
+      assert_int_equal(*line, '{');
     assert_int_equal(lines, 2);
   }
 }
@@ -168,8 +174,8 @@ static void a_limit_on_file_sizes_is_an_error_not_a_signal(void **state) {
   make_data();
   char command[3000];
   snprintf(command, sizeof command,
-           "ulimit -f 8; exec '%s' train " TINY "--train '%s' --max-steps 2 --save-steps 1 --output-dir '%s' 2>'%s'", PROTLM,
-           scratch_path("data.fasta"), scratch_path("limited"), scratch_path("limited.err"));
+           "ulimit -f 8; exec '%s' train " TINY "--train '%s' --max-steps 2 --save-steps 1 --output-dir '%s' 2>'%s'",
+           PROTLM, scratch_path("data.fasta"), scratch_path("limited"), scratch_path("limited.err"));
   int status = system(command);
   assert_true(WIFEXITED(status));
   assert_int_equal(WEXITSTATUS(status), 6);
@@ -177,11 +183,14 @@ static void a_limit_on_file_sizes_is_an_error_not_a_signal(void **state) {
   assert_false(exists("limited/checkpoint-1"));
 }
 
-/* A run of two steps that may have so many MiB of addresses; its exit code, or 128 + signal. What it said is in the file addresses.err. */
+/* A run of two steps that may have so many MiB of addresses; its exit code, or 128 + signal. What it said is in the
+ * file addresses.err. */
 static int train_within(int mebibytes) {
   char command[3000];
-  snprintf(command, sizeof command, "ulimit -v %d; '%s' train " TINY "--train '%s' --max-steps 2 --output-dir '%s' 2>'%s'; exit $?",
-           1024 * mebibytes, PROTLM, scratch_path("data.fasta"), scratch_path("addresses"), scratch_path("addresses.err"));
+  snprintf(command, sizeof command,
+           "ulimit -v %d; '%s' train " TINY "--train '%s' --max-steps 2 --output-dir '%s' 2>'%s'; exit $?",
+           1024 * mebibytes, PROTLM, scratch_path("data.fasta"), scratch_path("addresses"),
+           scratch_path("addresses.err"));
   assert_ok(plm_tree_remove(scratch_path("addresses")));
   int status = system(command);
   assert_true(WIFEXITED(status));
@@ -209,10 +218,13 @@ static void fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_defa
   scratch_write_text("two.fasta", ">a\nMKVLAGIPDEMKTAYIAKQR\n");
   program_result r = program_line(&options, "info", NULL);
   program_expect(&r, 0);
-  bool has_openmp = strstr(r.out, "threads_from             OpenMP") != NULL; /* else a pool of our own, which the limit doesn't touch */
-  r = program_line(&options, "inspect forward --model esm2_t6_8M --random-weights --fasta {}", scratch_path("two.fasta"));
+  bool has_openmp = strstr(r.out, "threads_from             OpenMP") !=
+                    NULL; /* else a pool of our own, which the limit doesn't touch */
+  r = program_line(&options, "inspect forward --model esm2_t6_8M --random-weights --fasta {}",
+                   scratch_path("two.fasta"));
   program_expect(&r, 0);
-  r = program_line(&options, "inspect forward --model esm2_t6_8M --random-weights --threads 2 --fasta {}", scratch_path("two.fasta"));
+  r = program_line(&options, "inspect forward --model esm2_t6_8M --random-weights --threads 2 --fasta {}",
+                   scratch_path("two.fasta"));
   if (!has_openmp) {
     program_expect(&r, 0);
     return;
@@ -227,8 +239,8 @@ static void names_with_spaces_and_accents_work(void **state) {
   (void)state;
   mkdir(scratch_path("my d\xc3\xa9sk"), 0755);
   scratch_write_text("my d\xc3\xa9sk/data.fasta", ">a b\nMKVLAGIPDEMKTAYIAKQR\n>c\nMKTAYIAKQRQISFVKSHFS\n");
-  program_result r =
-      program_line(NULL, "train " TINY "--max-steps 2 --train {}/data.fasta --output-dir {}/run", scratch_path("my d\xc3\xa9sk"));
+  program_result r = program_line(NULL, "train " TINY "--max-steps 2 --train {}/data.fasta --output-dir {}/run",
+                                  scratch_path("my d\xc3\xa9sk"));
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "protlm eval --model '"); /* the next command can be pasted into a shell */
   assert_true(exists("my d\xc3\xa9sk/run/final/model.safetensors"));
@@ -245,7 +257,8 @@ static void one_line_may_hold_five_million_residues(void **state) {
   program_result r = program_line(NULL, "inspect tokens --no-ids --fasta {}/long.fasta", scratch_path(""));
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "longest 5000000");
-  r = program_line(NULL, "train " TINY "--max-steps 2 --train {}/long.fasta --output-dir {}/from_long", scratch_path(""));
+  r = program_line(NULL, "train " TINY "--max-steps 2 --train {}/long.fasta --output-dir {}/from_long",
+                   scratch_path(""));
   program_expect(&r, 0);
 }
 
@@ -273,7 +286,8 @@ static void strip_comments(const char *text, char *bare, size_t bytes) {
 static void a_printed_configuration_means_the_same(void **state) {
   (void)state;
   static char first[1 << 15], second[1 << 15];
-  program_result r = train(NULL, "configured", "--print-config --learning-rate 1e-3 --warmup-steps 0.1 --lr-scheduler-type cosine");
+  program_result r =
+      train(NULL, "configured", "--print-config --learning-rate 1e-3 --warmup-steps 0.1 --lr-scheduler-type cosine");
   program_expect(&r, 0);
   strip_comments(r.out, first, sizeof first);
   program_expect_words(&r, r.out, "from command line");
@@ -297,7 +311,8 @@ static void sources_win_in_their_order(void **state) {
   snprintf(line, sizeof line, "train --config %s --seed 9 --print-config", scratch_path("weak.yaml"));
   program_result r = program_line(&with_environment, line, NULL);
   program_expect(&r, 0);
-  const char *seed = strstr(r.out, "\nseed:"), *eval = strstr(r.out, "\neval-steps:"), *logging = strstr(r.out, "\nlogging-steps:");
+  const char *seed = strstr(r.out, "\nseed:"), *eval = strstr(r.out, "\neval-steps:"),
+             *logging = strstr(r.out, "\nlogging-steps:");
   assert_non_null(seed);
   assert_true(strtol(strchr(seed, ':') + 1, NULL, 10) == 9);
   assert_true(strtol(strchr(eval, ':') + 1, NULL, 10) == 7);
@@ -311,15 +326,18 @@ static void typed_options_win_over_a_runs_own_configuration(void **state) {
   (void)state;
   char more[1200];
   make_data();
-  snprintf(more, sizeof more, "--max-steps 12 --load-best-model-at-end --early-stopping-patience 9 --eval %s", scratch_path("data.fasta"));
+  snprintf(more, sizeof more, "--max-steps 12 --load-best-model-at-end --early-stopping-patience 9 --eval %s",
+           scratch_path("data.fasta"));
   program_result r = train(NULL, "first", more);
   program_expect(&r, 0);
   r = program_line(NULL, "inspect batch --config {}/config.yaml --step 2", scratch_path("first"));
   program_expect(&r, 0);
-  r = program_line(NULL, "train --config {}/config.yaml --num-train-epochs 7 --dry-run --output-dir {}/other", scratch_path("first"));
+  r = program_line(NULL, "train --config {}/config.yaml --num-train-epochs 7 --dry-run --output-dir {}/other",
+                   scratch_path("first"));
   program_expect(&r, 0);
   program_expect_words(&r, r.err, "(7.00 epochs)");
-  r = program_line(NULL, "train --config {}/config.yaml --max-steps 1 --dry-run --output-dir {}/other", scratch_path("first"));
+  r = program_line(NULL, "train --config {}/config.yaml --max-steps 1 --dry-run --output-dir {}/other",
+                   scratch_path("first"));
   program_expect(&r, 0);
   r = program_line(NULL, "train --config {}/config.yaml --max-steps 3 --warmup-steps 5 --dry-run --output-dir {}/other",
                    scratch_path("first"));

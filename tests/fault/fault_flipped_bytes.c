@@ -1,4 +1,5 @@
-/* Every byte of every file of a checkpoint changed in turn: verifying finds each. Files cut short, emptied, missing, added, swapped: too.
+/* Every byte of every file of a checkpoint changed in turn: verifying finds each. Files cut short, emptied, missing,
+ * added, swapped: too.
  */
 #define _GNU_SOURCE
 #include "support/tiny_run.h"
@@ -24,7 +25,8 @@ static int64_t flip_each_byte(const char *name) {
   int64_t at = 0;
   for (unsigned char byte; pread(fd, &byte, 1, at) == 1; at++) {
     put_byte(fd, at, (unsigned char)(byte ^ 1u << at % 8));
-    if (plm_checkpoint_verify(checkpoint) != PLM_E_CHECKPOINT) fail_msg("byte %lld of %s was changed unnoticed", (long long)at, name);
+    if (plm_checkpoint_verify(checkpoint) != PLM_E_CHECKPOINT)
+      fail_msg("byte %lld of %s was changed unnoticed", (long long)at, name);
     if (strstr(plm_error_message(), name) == NULL)
       fail_msg("byte %lld of %s: the message does not name it: %s", (long long)at, name, plm_error_message());
     put_byte(fd, at, byte);

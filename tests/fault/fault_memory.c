@@ -11,7 +11,8 @@ static plm_status load(void) {
   char *path = NULL;
   json_t *state = NULL;
   plm_status status = tiny_run_load_newest(&run, &path, &state);
-  if (status == PLM_OK && path == NULL) status = PLM_E_BUG; /* a checkpoint that could not be read for lack of memory is not absent */
+  if (status == PLM_OK && path == NULL)
+    status = PLM_E_BUG; /* a checkpoint that could not be read for lack of memory is not absent */
   plm_free(path);
   json_decref(state);
   return status;
@@ -53,8 +54,8 @@ static int64_t fail_each(plm_status (*work)(void), const char *name) {
     tiny_run_set(&run, 2);
   }
   tiny_run_check(&run, 1, true, name);
-  printf("%s: %lld allocations counted = %lld failed in turn (%lld did not matter)\n", name, (long long)n - 1, (long long)n - 1,
-         (long long)survived);
+  printf("%s: %lld allocations counted = %lld failed in turn (%lld did not matter)\n", name, (long long)n - 1,
+         (long long)n - 1, (long long)survived);
   return n - 1;
 }
 

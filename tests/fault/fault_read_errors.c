@@ -1,5 +1,5 @@
-/* Operations that fail while a run finds and loads its newest checkpoint: one that passes is tried again and goes unnoticed; one that lasts
- * is reported with the file's name, and the checkpoint before it is taken. */
+/* Operations that fail while a run finds and loads its newest checkpoint: one that passes is tried again and goes
+ * unnoticed; one that lasts is reported with the file's name, and the checkpoint before it is taken. */
 #include "support/tiny_run.h"
 
 #include <errno.h>
@@ -40,7 +40,8 @@ static void an_error_that_passes_goes_unnoticed(void **state) {
     retried += was_hit && !is_close;
     plm_free(path);
   }
-  printf("load: %lld operations failed once each; %lld of them were tried again\n", (long long)n - 2, (long long)retried);
+  printf("load: %lld operations failed once each; %lld of them were tried again\n", (long long)n - 2,
+         (long long)retried);
   assert_true(retried >= 48);
   tiny_run_destroy(&run);
 }
@@ -68,7 +69,8 @@ static ssize_t pread_broken(int fd, void *data, size_t bytes, off_t offset) {
 
 static void an_error_that_lasts_is_named_and_the_older_one_is_taken(void **state) {
   (void)state;
-  static const char *const files[] = {"MANIFEST.json", "config.json", "model.safetensors", "optimizer.safetensors", "protlm_state.json"};
+  static const char *const files[] = {"MANIFEST.json", "config.json", "model.safetensors", "optimizer.safetensors",
+                                      "protlm_state.json"};
   tiny_run run;
   two_checkpoints(&run, "lasting");
   plm_fs table = *plm_fs_real();

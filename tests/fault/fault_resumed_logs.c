@@ -1,5 +1,6 @@
-/* The logs are brought back to a checkpoint while every file operation fails in turn, the power goes, or the process is killed. No line is
- * lost, whatever happens; and after a resume that works each line is in exactly one of log.jsonl and log.replaced.jsonl. */
+/* The logs are brought back to a checkpoint while every file operation fails in turn, the power goes, or the process is
+ * killed. No line is lost, whatever happens; and after a resume that works each line is in exactly one of log.jsonl and
+ * log.replaced.jsonl. */
 #include "support/unit.h"
 
 #include <errno.h>
@@ -67,7 +68,8 @@ static int count_of(const char *text, const char *line, size_t length) {
   return count;
 }
 
-/* Each original line is in one of the two files at least; exactly once in all when the resume is complete, where it belongs. */
+/* Each original line is in one of the two files at least; exactly once in all when the resume is complete, where it
+ * belongs. */
 static void check_lines(bool is_complete, const char *what) {
   char *log = read_log("log.jsonl"), *replaced = read_log("log.replaced.jsonl");
   const char *line = original;
@@ -75,7 +77,8 @@ static void check_lines(bool is_complete, const char *what) {
     size_t length = (size_t)(strchr(line, '\n') - line) + 1;
     int in_log = count_of(log, line, length), in_replaced = count_of(replaced, line, length);
     if (in_log > 1 || in_replaced > 1 || in_log + in_replaced == 0)
-      fail_msg("after %s line %d is %d times in the log and %d times among the replaced", what, step, in_log, in_replaced);
+      fail_msg("after %s line %d is %d times in the log and %d times among the replaced", what, step, in_log,
+               in_replaced);
     if (is_complete && (in_log != (step <= FROM_STEP) || in_replaced != (step > FROM_STEP)))
       fail_msg("after %s line %d is in the wrong file", what, step);
     line += length;
@@ -117,8 +120,8 @@ static void every_operation_fails_in_turn(void **state) {
       check_lines(true, what);
       check_table(table, what);
     }
-    printf("%s%s: %lld operations counted = %lld operations failed\n", strerror(errors[e / 2]), e % 2 == 1 ? ", lasting" : "",
-           (long long)n - 2, (long long)n - 2);
+    printf("%s%s: %lld operations counted = %lld operations failed\n", strerror(errors[e / 2]),
+           e % 2 == 1 ? ", lasting" : "", (long long)n - 2, (long long)n - 2);
   }
   plm_free(table);
 }

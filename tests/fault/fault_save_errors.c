@@ -1,5 +1,5 @@
-/* Every file operation of a save made to fail in turn, with every error a disk can give. Whatever fails: the last good checkpoint is
- * found and loads, a bad one never appears, and the next save works. */
+/* Every file operation of a save made to fail in turn, with every error a disk can give. Whatever fails: the last good
+ * checkpoint is found and loads, a bad one never appears, and the next save works. */
 #include "support/tiny_run.h"
 
 #include <errno.h>
@@ -23,11 +23,14 @@ static bool try_save(tiny_run *run, const faulty_plan *plan) {
   }
   counted++;
   int64_t found = tiny_run_check(run, 1, true, what);
-  if (status == PLM_OK && found != 2) fail_msg("the save said it worked although %s, but its checkpoint is not there", what);
+  if (status == PLM_OK && found != 2)
+    fail_msg("the save said it worked although %s, but its checkpoint is not there", what);
   if (status != PLM_OK) {
     failed++;
-    if (status != PLM_E_RESOURCE && status != PLM_E_INPUT) fail_msg("%s: %s: %s", what, plm_status_name(status), plm_error_message());
-    if (strstr(plm_error_message(), run->directory) == NULL || strstr(plm_error_message(), strerror(plan->error)) == NULL)
+    if (status != PLM_E_RESOURCE && status != PLM_E_INPUT)
+      fail_msg("%s: %s: %s", what, plm_status_name(status), plm_error_message());
+    if (strstr(plm_error_message(), run->directory) == NULL ||
+        strstr(plm_error_message(), strerror(plan->error)) == NULL)
       fail_msg("%s: the message names neither place nor reason: %s", what, plm_error_message());
   }
   tiny_run_set(run, 2);
@@ -44,10 +47,13 @@ static void every_operation_with(int error, bool stays_broken, size_t largest_wr
   assert_ok(tiny_run_save(&run, 1));
   counted = failed = 0;
   for (int64_t n = 1;; n++)
-    if (!try_save(&run, &(faulty_plan){.fail_at = n, .error = error, .stays_broken = stays_broken, .largest_write = largest_write})) break;
-  printf("%s%s%s: %lld operations counted = %lld operations failed; %lld ended the save, %lld it could do without\n", strerror(error),
-         stays_broken ? ", lasting" : "", largest_write > 0 ? ", short writes" : "", (long long)counted, (long long)counted,
-         (long long)failed, (long long)(counted - failed));
+    if (!try_save(
+            &run,
+            &(faulty_plan){.fail_at = n, .error = error, .stays_broken = stays_broken, .largest_write = largest_write}))
+      break;
+  printf("%s%s%s: %lld operations counted = %lld operations failed; %lld ended the save, %lld it could do without\n",
+         strerror(error), stays_broken ? ", lasting" : "", largest_write > 0 ? ", short writes" : "",
+         (long long)counted, (long long)counted, (long long)failed, (long long)(counted - failed));
   assert_true(counted > 50 && failed > counted / 2);
   tiny_run_destroy(&run);
   assert_ok(plm_tree_remove(run.directory));
@@ -71,7 +77,8 @@ static bool is_still_damaged(const char *model) {
   return is_damage;
 }
 
-/* A name that is taken by something damaged: it is replaced, and a fault on the way leaves the older one, and the damaged one too. */
+/* A name that is taken by something damaged: it is replaced, and a fault on the way leaves the older one, and the
+ * damaged one too. */
 static void a_damaged_one_in_the_way_is_replaced(void **state) {
   (void)state;
   tiny_run run;

@@ -1,5 +1,5 @@
-/* The process is killed at every file operation of a save, of a prune, and of the reclaiming of leftovers. The next start finds the last
- * good checkpoint, reclaims what was left, and goes on. */
+/* The process is killed at every file operation of a save, of a prune, and of the reclaiming of leftovers. The next
+ * start finds the last good checkpoint, reclaims what was left, and goes on. */
 #include "support/tiny_run.h"
 
 #include <stdio.h>
@@ -34,7 +34,8 @@ static void assert_clean(tiny_run *run) {
   size_t count;
   assert_ok(plm_directory_list(run->directory, &names, &count));
   for (size_t i = 0; i < count; i++)
-    if (strncmp(names[i], "checkpoint-", 11) != 0 && strcmp(names[i], "latest") != 0) fail_msg("%s was left over", names[i]);
+    if (strncmp(names[i], "checkpoint-", 11) != 0 && strcmp(names[i], "latest") != 0)
+      fail_msg("%s was left over", names[i]);
   plm_names_free(names, count);
 }
 
@@ -95,7 +96,8 @@ static void a_prune_is_killed_at_every_operation(void **state) {
     }
     was_killed = do_killed(&run, prune_to_one, n);
     assert_int_equal(tiny_run_check(&run, 3, false, "a kill while pruning"), 3);
-    for (int64_t at = 1; do_killed(&run, reclaim, at); at++) assert_int_equal(tiny_run_check(&run, 3, false, "a kill while reclaiming"), 3);
+    for (int64_t at = 1; do_killed(&run, reclaim, at); at++)
+      assert_int_equal(tiny_run_check(&run, 3, false, "a kill while reclaiming"), 3);
     assert_clean(&run);
     assert_ok(prune_to_one(&run));
     assert_false(tiny_run_has(&run, 1));

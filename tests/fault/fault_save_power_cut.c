@@ -1,16 +1,18 @@
-/* The power goes at every file operation of a save, and the disk then has, lacks or garbles what was not synced. The restarted machine
- * finds the last good checkpoint, never a bad one; and one whose save had said it worked is there. */
+/* The power goes at every file operation of a save, and the disk then has, lacks or garbles what was not synced. The
+ * restarted machine finds the last good checkpoint, never a bad one; and one whose save had said it worked is there. */
 #include "support/tiny_run.h"
 
 #include <stdio.h>
 
-static const char *const cut_names[FAULTY_CUTS] = {"everything kept", "everything unsynced lost", "data lost, names kept",
-                                                   "names lost, data kept", "unsynced data and names garbled"};
+static const char *const cut_names[FAULTY_CUTS] = {"everything kept", "everything unsynced lost",
+                                                   "data lost, names kept", "names lost, data kept",
+                                                   "unsynced data and names garbled"};
 
 /* False when the save has fewer than n operations. */
 static bool cut_at(tiny_run *run, int64_t n, faulty_cut mode, uint64_t seed) {
   char what[160];
-  snprintf(what, sizeof what, "a power cut at operation %lld (%s, seed %llu)", (long long)n, cut_names[mode], (unsigned long long)seed);
+  snprintf(what, sizeof what, "a power cut at operation %lld (%s, seed %llu)", (long long)n, cut_names[mode],
+           (unsigned long long)seed);
   tiny_run_set(run, 2);
   faulty_fs_install(&(faulty_plan){.cut_at = n});
   plm_status status = tiny_run_save(run, 2);
@@ -40,7 +42,8 @@ static void the_power_goes_at_every_operation(void **state) {
     for (; was_cut; n++)
       for (uint64_t seed = 0; seed < (mode == FAULTY_GARBLE ? GARBLINGS : 1) && was_cut; seed++, cuts++)
         was_cut = cut_at(&run, n, (faulty_cut)mode, seed + 1000 * (uint64_t)n);
-    printf("%s: power cut %lld times, at each of %lld operations\n", cut_names[mode], (long long)cuts, (long long)n - 2);
+    printf("%s: power cut %lld times, at each of %lld operations\n", cut_names[mode], (long long)cuts,
+           (long long)n - 2);
     assert_true(n > 50);
   }
   tiny_run_destroy(&run);
@@ -71,7 +74,8 @@ static void the_power_goes_while_the_only_checkpoint_is_replaced(void **state) {
   tiny_run_destroy(&run);
 }
 
-/* A save that failed once and then said it worked, as when a network file system was away for a moment. False as above. */
+/* A save that failed once and then said it worked, as when a network file system was away for a moment. False as above.
+ * */
 static bool cut_after_retry(tiny_run *run, int64_t n, faulty_cut mode) {
   char what[640];
   tiny_run_set(run, 2);

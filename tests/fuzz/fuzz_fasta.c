@@ -1,7 +1,9 @@
-/* fuzz_fasta.c - any bytes at all, given as a sequence file: opened or refused, never more. Reaches FASTA, gzip, bgzf and .plmd.
+/* fuzz_fasta.c - any bytes at all, given as a sequence file: opened or refused, never more. Reaches FASTA, gzip, bgzf
+ * and .plmd.
  *
- * HDF5 is left out: its library (1.10.8) loops for ever on a global heap whose objects have size 0, and promises nothing about damaged
- * files. Docs say so; there the answer is to import a file of unknown origin once, with FASTA as the alternative.
+ * HDF5 is left out: its library (1.10.8) loops for ever on a global heap whose objects have size 0, and promises
+ * nothing about damaged files. Docs say so; there the answer is to import a file of unknown origin once, with FASTA as
+ * the alternative.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -20,7 +22,8 @@ static char directory[64], input[96];
 
 /* In memory if possible: every packed file is synced. */
 static void make_directory(void) {
-  snprintf(directory, sizeof directory, "%s/protlm-fuzz-%ld", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
+  snprintf(directory, sizeof directory, "%s/protlm-fuzz-%ld", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp",
+           (long)getpid());
   snprintf(input, sizeof input, "%s/input", directory);
   if (plm_directory_make(directory) != PLM_OK) abort();
 }
@@ -37,7 +40,12 @@ static void check(int condition) {
 static void use(const plm_dataset *dataset) {
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   plm_packer_options options = {
-      .alphabet = plm_alphabet_esm2(), .policy = {.invalid = PLM_INVALID_X}, .masked = true, .max_length = 64, .micro_batch_tokens = 64};
+      .alphabet = plm_alphabet_esm2(),
+      .policy = {.invalid = PLM_INVALID_X},
+      .masked = true,
+      .max_length = 64,
+      .micro_batch_tokens = 64,
+  };
   plm_packed *packed = NULL;
   int64_t residues = 0;
   plm_mask_options_defaults(&options.mask);

@@ -1,4 +1,5 @@
-/* replay.c - a fuzz target without a fuzzer: every file of a corpus, and mutations of them drawn by Philox, the same in every run.
+/* replay.c - a fuzz target without a fuzzer: every file of a corpus, and mutations of them drawn by Philox, the same in
+ * every run.
  *
  * usage: replay_<target> MUTATIONS PATH...     (files or directories; `replay_fasta 0 crash-file` reproduces a crash)
  */
@@ -41,7 +42,8 @@ static void add_directory(const char *path) {
   plm_names_free(names, count);
 }
 
-/* One to eight changes: a byte set, a bit turned, a piece repeated or removed, the end cut off, a piece of another file put in. */
+/* One to eight changes: a byte set, a bit turned, a piece repeated or removed, the end cut off, a piece of another file
+ * put in. */
 static size_t mutate(uint64_t round, uint8_t *data, size_t size) {
   uint32_t changes = 1 + plm_rng(0, PLM_RNG_INIT, round, 0, 0).word[0] % 8;
   for (uint32_t c = 1; c <= changes && size > 0; c++) {

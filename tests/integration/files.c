@@ -101,7 +101,8 @@ void file_expect_same(const char *a, const char *b) {
 
 void file_expect_same_tensors(const char *checkpoint_a, const char *checkpoint_b) {
   static const char *const names[] = {"model.safetensors", "optimizer.safetensors"};
-  for (int i = 0; i < 2; i++) file_expect_same(file_path("%s/%s", checkpoint_a, names[i]), file_path("%s/%s", checkpoint_b, names[i]));
+  for (int i = 0; i < 2; i++)
+    file_expect_same(file_path("%s/%s", checkpoint_a, names[i]), file_path("%s/%s", checkpoint_b, names[i]));
 }
 
 /* ---- directories ---- */
@@ -117,11 +118,12 @@ const char *file_list(const char *directory, const char *but) {
     const char *name = entries[i]->d_name, *path = file_path("%s/%s", directory, name);
     char target[256] = "";
     struct stat facts;
-    bool hidden = strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (but != NULL && strncmp(name, but, strlen(but)) == 0);
+    bool hidden =
+        strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || (but != NULL && strncmp(name, but, strlen(but)) == 0);
     if (!hidden && lstat(path, &facts) == 0) {
       if (S_ISLNK(facts.st_mode) && readlink(path, target, sizeof target - 1) < 0) target[0] = '\0';
-      used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s%s%s", used > 0 ? " " : "", name, S_ISDIR(facts.st_mode) ? "/" : "",
-                               S_ISLNK(facts.st_mode) ? "->" : "", target);
+      used += (size_t)snprintf(text + used, sizeof text - used, "%s%s%s%s%s", used > 0 ? " " : "", name,
+                               S_ISDIR(facts.st_mode) ? "/" : "", S_ISLNK(facts.st_mode) ? "->" : "", target);
     }
     free(entries[i]);
   }

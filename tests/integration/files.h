@@ -1,4 +1,5 @@
-/* files.h - looking at what a run left on disk. Paths are relative to the scratch directory unless they begin with '/'. */
+/* files.h - looking at what a run left on disk. Paths are relative to the scratch directory unless they begin with '/'.
+ * */
 #ifndef TESTS_INTEGRATION_FILES_H
 #define TESTS_INTEGRATION_FILES_H
 
@@ -22,11 +23,12 @@ void file_expect_same(const char *a, const char *b);
 /* model.safetensors and optimizer.safetensors of two checkpoints. */
 void file_expect_same_tensors(const char *checkpoint_a, const char *checkpoint_b);
 
-/* Names in a directory, sorted, separated by spaces, directories with a final '/', links as "name->target"; "(none)" when it isn't there.
- * `but`: names beginning with this are left out (NULL: none). Static buffer. */
+/* Names in a directory, sorted, separated by spaces, directories with a final '/', links as "name->target"; "(none)"
+ * when it isn't there. `but`: names beginning with this are left out (NULL: none). Static buffer. */
 const char *file_list(const char *directory, const char *but);
 
-/* One number for all names, kinds, link targets, modes, times of change and bytes below a directory: equal = untouched. */
+/* One number for all names, kinds, link targets, modes, times of change and bytes below a directory: equal = untouched.
+ * */
 uint64_t file_fingerprint(const char *path);
 
 /* Newest checkpoint-<step> that has a manifest, 0 when there is none; and how many checkpoint-* there are. */

@@ -48,17 +48,21 @@ void log_expect_each_step_once(const char *run, int64_t first, int64_t last) {
     int64_t step = log_count(line, "step");
     if (log_is_training(line)) {
       if (step != expected)
-        fail_msg("%s/log.jsonl line %zu: step %lld where %lld is due", run, i + 1, (long long)step, (long long)expected);
+        fail_msg("%s/log.jsonl line %zu: step %lld where %lld is due", run, i + 1, (long long)step,
+                 (long long)expected);
       expected++;
     } else {
-      if (step <= evaluated) fail_msg("%s/log.jsonl line %zu: step %lld is evaluated again", run, i + 1, (long long)step);
+      if (step <= evaluated)
+        fail_msg("%s/log.jsonl line %zu: step %lld is evaluated again", run, i + 1, (long long)step);
       if (step != expected - 1)
-        fail_msg("%s/log.jsonl line %zu: an evaluation of step %lld after step %lld", run, i + 1, (long long)step, (long long)expected - 1);
+        fail_msg("%s/log.jsonl line %zu: an evaluation of step %lld after step %lld", run, i + 1, (long long)step,
+                 (long long)expected - 1);
       evaluated = step;
     }
   }
   json_decref(lines);
-  if (expected != last + 1) fail_msg("%s/log.jsonl ends with step %lld instead of %lld", run, (long long)expected - 1, (long long)last);
+  if (expected != last + 1)
+    fail_msg("%s/log.jsonl ends with step %lld instead of %lld", run, (long long)expected - 1, (long long)last);
 }
 
 /* ---- comparing ---- */
@@ -89,11 +93,13 @@ static void expect_same_json(const char *run_a, const char *run_b) {
     remove_times(x);
     remove_times(y);
     char *x_text = json_dumps(x, JSON_COMPACT), *y_text = json_dumps(y, JSON_COMPACT);
-    if (strcmp(x_text, y_text) != 0) fail_msg("line %zu of log.jsonl\nin %s: %s\nin %s: %s", i + 1, run_a, x_text, run_b, y_text);
+    if (strcmp(x_text, y_text) != 0)
+      fail_msg("line %zu of log.jsonl\nin %s: %s\nin %s: %s", i + 1, run_a, x_text, run_b, y_text);
     free(x_text);
     free(y_text);
   }
-  if (lines != json_array_size(b)) fail_msg("log.jsonl has %zu lines in %s and %zu in %s", lines, run_a, json_array_size(b), run_b);
+  if (lines != json_array_size(b))
+    fail_msg("log.jsonl has %zu lines in %s and %zu in %s", lines, run_a, json_array_size(b), run_b);
   json_decref(a);
   json_decref(b);
 }
@@ -117,8 +123,8 @@ static void expect_same_csv(const char *run_a, const char *run_b) {
       size_t n = take_cell(&a, &x), m = take_cell(&b, &y), name_length = take_cell(&name, &column);
       bool same = line > 1 && is_time(column, name_length) ? (n > 0) == (m > 0) : n == m && strncmp(x, y, n) == 0;
       if (!same)
-        fail_msg("metrics.csv line %d, column %.*s: %.*s in %s, %.*s in %s", line, (int)name_length, column, (int)n, x, run_a, (int)m, y,
-                 run_b);
+        fail_msg("metrics.csv line %d, column %.*s: %.*s in %s, %.*s in %s", line, (int)name_length, column, (int)n, x,
+                 run_a, (int)m, y, run_b);
     }
     if (*a != *b || *a != '\n') fail_msg("metrics.csv line %d: its end differs between %s and %s", line, run_a, run_b);
     a++, b++;
@@ -131,8 +137,8 @@ void log_expect_same(const char *run_a, const char *run_b) {
 }
 
 /* The cell of metrics.csv that a value of log.jsonl stands for. */
-static void expect_cell(const char *run, int line, const json_t *object, const char *column, size_t column_length, const char *cell,
-                        size_t length) {
+static void expect_cell(const char *run, int line, const json_t *object, const char *column, size_t column_length,
+                        const char *cell, size_t length) {
   char name[64], expected[64] = "";
   snprintf(name, sizeof name, "%.*s", (int)column_length, column);
   const json_t *value = json_object_get(object, name);

@@ -42,7 +42,8 @@ int run_setup(void **state) {
 
 /* ---- the child ---- */
 
-/* What the test was started under - nohup, a shell's background - is not passed on: signals do what they do by default. */
+/* What the test was started under - nohup, a shell's background - is not passed on: signals do what they do by default.
+ * */
 static void set_signals(const run_options *options) {
   static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
   sigset_t none;
@@ -65,7 +66,8 @@ static void become_program(const run_options *options, const run_process *proces
   }
   child_set_environment(options->environment);
   set_signals(options);
-  child_must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl"); /* a test that fails leaves no run behind that goes on for ever */
+  child_must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0,
+             "prctl"); /* a test that fails leaves no run behind that goes on for ever */
   execv(PROTLM, argv);
   child_must(false, PROTLM);
 }
@@ -105,7 +107,8 @@ static void start(const run_options *options, run_process *process, const char *
   int n = split_words(line, words, sizeof words, argv);
   process->command[0] = '\0';
   for (int i = 0; i < n && used + 1 < sizeof process->command; i++)
-    used += (size_t)snprintf(process->command + used, sizeof process->command - used, "%s%s", i > 0 ? " " : "", argv[i]);
+    used +=
+        (size_t)snprintf(process->command + used, sizeof process->command - used, "%s%s", i > 0 ? " " : "", argv[i]);
   snprintf(process->out, sizeof process->out, "%s.%d", scratch_path("out"), number);
   snprintf(process->err, sizeof process->err, "%s.%d", scratch_path("err"), number++);
   process->started = run_clock();
@@ -132,7 +135,8 @@ bool run_is_over(const run_process *process) {
 static void give_up(const run_process *process, const char *why) {
   kill(process->pid, SIGKILL);
   waitpid(process->pid, NULL, 0);
-  fail_msg("%s\n%s within %.0f seconds; standard error:\n%.4000s", process->command, why, patience, file_read(process->err));
+  fail_msg("%s\n%s within %.0f seconds; standard error:\n%.4000s", process->command, why, patience,
+           file_read(process->err));
 }
 
 /* One of those that may be waited for without an end; sleeps a little between two looks. */
@@ -147,11 +151,13 @@ run_result run_wait(const run_process *process) {
   int status = 0;
   while (keep_waiting(process, "it did not end")) continue;
   assert_true(waitpid(process->pid, &status, 0) == process->pid);
-  run_result result = {.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-                       .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
-                       .seconds = run_clock() - process->started,
-                       .out = file_read(process->out),
-                       .err = file_read(process->err)};
+  run_result result = {
+      .code = WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+      .signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+      .seconds = run_clock() - process->started,
+      .out = file_read(process->out),
+      .err = file_read(process->err),
+  };
   snprintf(result.command, sizeof result.command, "%s", process->command);
   unlink(process->out);
   unlink(process->err);
@@ -214,8 +220,8 @@ void run_signal(const run_process *process, int number) { kill(process->pid, num
 /* ---- judging ---- */
 
 static void fail_with(const run_result *r, const char *what) {
-  fail_msg("%s\n%s; exit code %d%s%s\nstdout:\n%.3000s\nstderr:\n%.6000s", r->command, what, r->code, r->signal != 0 ? ", killed by " : "",
-           r->signal != 0 ? strsignal(r->signal) : "", r->out, r->err);
+  fail_msg("%s\n%s; exit code %d%s%s\nstdout:\n%.3000s\nstderr:\n%.6000s", r->command, what, r->code,
+           r->signal != 0 ? ", killed by " : "", r->signal != 0 ? strsignal(r->signal) : "", r->out, r->err);
 }
 
 void run_expect(const run_result *result, int code) {

@@ -1,5 +1,6 @@
-/* A full disk: said with numbers, exit code 6; the last good checkpoint stays, and the run goes on from it when there is room. On a file
- * system of one megabyte, which takes root to mount; without root the whole test is skipped (test_quota.c needs none). */
+/* A full disk: said with numbers, exit code 6; the last good checkpoint stays, and the run goes on from it when there
+ * is room. On a file system of one megabyte, which takes root to mount; without root the whole test is skipped
+ * (test_quota.c needs none). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,8 @@ static void a_full_disk_is_said_with_numbers(void **state) {
   run_expect_words(&r, r.err, "checkpoint-6");
   assert_int_equal(file_newest_checkpoint("small/run"), 6);
   no_room_expect_no_bad_checkpoint("small/run");
-  if (strstr(file_list("small/run", NULL), "tmp-") != NULL) fail_msg("half a checkpoint was left: %s", file_list("small/run", NULL));
+  if (strstr(file_list("small/run", NULL), "tmp-") != NULL)
+    fail_msg("half a checkpoint was left: %s", file_list("small/run", NULL));
   /* Still no room: the same again, and nothing is lost by it. */
   r = run_protlm(NULL, NO_ROOM_TRAIN " --output-dir {}/small/run");
   run_expect(&r, 6);

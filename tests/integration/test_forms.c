@@ -89,10 +89,11 @@ static void hdf5_gives_the_run_of_its_fasta(void **state) {
 
 static void config_yaml_repeats_the_run(void **state) {
   (void)state;
-  run_result r =
-      run_protlm(NULL, "train " REST
-                       " --train {}/proteins.fasta --eval {}/proteins.fasta --eval-steps 2 --mask-probability 0.2 --weight-decay 0.05 "
-                       "--lr-scheduler-type cosine --warmup-steps 0.3 --eval-draws 2 --save-total-limit 3 --output-dir {}/origin");
+  run_result r = run_protlm(
+      NULL,
+      "train " REST
+      " --train {}/proteins.fasta --eval {}/proteins.fasta --eval-steps 2 --mask-probability 0.2 --weight-decay 0.05 "
+      "--lr-scheduler-type cosine --warmup-steps 0.3 --eval-draws 2 --save-total-limit 3 --output-dir {}/origin");
   run_expect(&r, 0);
   file_copy("origin/config.yaml", "run.yaml");
   r = run_protlm(NULL, "train --config {}/run.yaml --output-dir {}/repeated");
@@ -114,16 +115,17 @@ static void the_environment_stands_between_flags_and_file(void **state) {
   static const char *const environment[] = {"PROTLM_MAX_STEPS=3", "PROTLM_SEED=11", NULL};
   const run_options options = {.environment = environment};
   file_write("half.yaml", "max-steps: 5\nsave-steps: 1\n");
-  run_result r =
-      run_protlm(&options, "train " TINY_MODEL " " TINY_BATCH
-                           " --train {}/proteins.fasta --logging-steps 1 --threads 1 --dtype fp32 --config {}/half.yaml --seed 12 "
-                           "--output-dir {}/environment");
+  run_result r = run_protlm(
+      &options, "train " TINY_MODEL " " TINY_BATCH
+                " --train {}/proteins.fasta --logging-steps 1 --threads 1 --dtype fp32 --config {}/half.yaml --seed 12 "
+                "--output-dir {}/environment");
   run_expect(&r, 0);
   assert_int_equal(run_steps_of(r.err).last, 3);
   assert_int_equal(file_count_checkpoints("environment"), 3);
   long seed = 0;
   const char *line = strstr(file_read("environment/config.yaml"), "\nseed:");
-  if (line == NULL || sscanf(line, "\nseed: %ld", &seed) != 1 || seed != 12) fail_msg("%s", file_read("environment/config.yaml"));
+  if (line == NULL || sscanf(line, "\nseed: %ld", &seed) != 1 || seed != 12)
+    fail_msg("%s", file_read("environment/config.yaml"));
 }
 
 /* Only the packed form of the data is made, which the run will want. */
@@ -132,8 +134,8 @@ static void a_dry_run_touches_no_run(void **state) {
   shell("mkdir %s", file_path("dry"));
   file_copy("proteins.fasta", "dry/proteins.fasta");
   uint64_t before = file_fingerprint("dry");
-  run_result r =
-      run_protlm(NULL, "train " REST " --train {}/dry/proteins.fasta --dry-run --output-dir {}/dry/run --cache-dir {}/elsewhere");
+  run_result r = run_protlm(
+      NULL, "train " REST " --train {}/dry/proteins.fasta --dry-run --output-dir {}/dry/run --cache-dir {}/elsewhere");
   run_expect(&r, 0);
   run_expect_words(&r, r.out, "Dry run");
   run_expect_words(&r, r.err, "memory:");
@@ -154,8 +156,10 @@ static void results_are_models(void **state) {
   run_expect(&r, 0);
   r = run_protlm(NULL, "inspect forward --model {}/plain/final --fasta {}/first.fasta");
   run_expect(&r, 0);
-  r = run_protlm(NULL, "train --model {}/plain/final " TINY_BATCH
-                       " --train {}/proteins.fasta --threads 1 --dtype fp32 --logging-steps 1 --max-steps 2 --output-dir {}/onward");
+  r = run_protlm(
+      NULL,
+      "train --model {}/plain/final " TINY_BATCH
+      " --train {}/proteins.fasta --threads 1 --dtype fp32 --logging-steps 1 --max-steps 2 --output-dir {}/onward");
   run_expect(&r, 0);
   r = run_protlm(NULL, "ckpt verify {}/plain {}/onward/checkpoint-2");
   run_expect(&r, 0);

@@ -1,8 +1,8 @@
 /* Killed at any moment and run again, a run ends with the same bytes as one that nothing disturbed.
  *
- * PROTLM_KILLS kills (default 20) for each of fp32 and bf16, one and two threads, by SIGKILL or SIGTERM, drawn so that they fall into
- * start-up, steps, evaluations and saves. PROTLM_SEED repeats a sequence of draws (not of moments: those are the machine's). A run that
- * ends before all kills are spent is compared, and another begun.
+ * PROTLM_KILLS kills (default 20) for each of fp32 and bf16, one and two threads, by SIGKILL or SIGTERM, drawn so that
+ * they fall into start-up, steps, evaluations and saves. PROTLM_SEED repeats a sequence of draws (not of moments: those
+ * are the machine's). A run that ends before all kills are spent is compared, and another begun.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -20,14 +20,17 @@
 enum { STEPS = 40, SAVE_STEPS = 5, EVAL_STEPS = 7 };
 
 #define COMMAND \
-  TINY_TRAIN " -v --eval {}/proteins.fasta --max-steps 40 --save-steps 5 --eval-steps 7 --dtype %s --threads %d --output-dir {}/%s"
+  TINY_TRAIN    \
+  " -v --eval {}/proteins.fasta --max-steps 40 --save-steps 5 --eval-steps 7 --dtype %s --threads %d --output-dir {}/%s"
 
 typedef struct setting {
   const char *name, *dtype;
   int threads;
 } setting;
-static setting settings[] = {
-    {"fp32_one_thread", "fp32", 1}, {"fp32_two_threads", "fp32", 2}, {"bf16_one_thread", "bf16", 1}, {"bf16_two_threads", "bf16", 2}};
+static setting settings[] = {{"fp32_one_thread", "fp32", 1},
+                             {"fp32_two_threads", "fp32", 2},
+                             {"bf16_one_thread", "bf16", 1},
+                             {"bf16_two_threads", "bf16", 2}};
 
 static uint64_t seed, draws;
 
@@ -94,20 +97,22 @@ static void expect_good_checkpoints(const char *run) {
   if (strstr(ls.out, "good") == NULL) fail_msg("%s: a checkpoint isn't listed as good:\n%s", run, ls.out);
 }
 
-/* SIGTERM: before the first step nothing is kept; after it the step just finished is; past the last one the run ends by itself. */
+/* SIGTERM: before the first step nothing is kept; after it the step just finished is; past the last one the run ends by
+ * itself. */
 static void expect_graceful(const run_result *r, const run_steps *steps, int64_t newest_before, int64_t newest) {
   const int64_t reached = steps->count > 0 ? steps->last : newest_before;
   if (r->signal == SIGTERM && (steps->count == 0 || reached == STEPS)) return; /* not yet, or no longer, listening */
   if (r->code == 0 && reached == STEPS) return;
   run_expect(r, 75);
   if (newest != reached)
-    fail_msg("SIGTERM after step %lld left checkpoint-%lld\n%s\n%s", (long long)reached, (long long)newest, r->command, r->err);
+    fail_msg("SIGTERM after step %lld left checkpoint-%lld\n%s\n%s", (long long)reached, (long long)newest, r->command,
+             r->err);
 }
 
 static void expect_continues(const run_result *r, const run_steps *steps, int64_t newest_before) {
   if (steps->count == 0 || steps->first == newest_before + 1) return;
-  fail_msg("the first step after checkpoint-%lld was step %lld\n%s\n%s", (long long)newest_before, (long long)steps->first, r->command,
-           r->err);
+  fail_msg("the first step after checkpoint-%lld was step %lld\n%s\n%s", (long long)newest_before,
+           (long long)steps->first, r->command, r->err);
 }
 
 /* Start once, disturb it if `disturb`; true when the run is over. */
@@ -131,13 +136,15 @@ static bool start_once(const setting *s, const char *run, bool disturb, tally *t
   if (!killed) run_expect(&r, 0);
   if (killed && number == SIGKILL && r.code > 0) run_expect(&r, 0);
   if (killed && number == SIGTERM) expect_graceful(&r, &steps, before, newest);
-  if (newest < before) fail_msg("checkpoint-%lld is gone, the newest is %lld\n%s", (long long)before, (long long)newest, r.err);
+  if (newest < before)
+    fail_msg("checkpoint-%lld is gone, the newest is %lld\n%s", (long long)before, (long long)newest, r.err);
   expect_good_checkpoints(run);
   return r.code == 0;
 }
 
 static void expect_undisturbed(const char *run, const char *undisturbed, const tally *t) {
-  file_expect_same_tensors(file_path("%s/checkpoint-%d", run, STEPS), file_path("%s/checkpoint-%d", undisturbed, STEPS));
+  file_expect_same_tensors(file_path("%s/checkpoint-%d", run, STEPS),
+                           file_path("%s/checkpoint-%d", undisturbed, STEPS));
   file_expect_same(file_path("%s/final/model.safetensors", run), file_path("%s/final/model.safetensors", undisturbed));
   log_expect_each_step_once(run, 1, STEPS);
   log_expect_same(run, undisturbed);
@@ -145,7 +152,8 @@ static void expect_undisturbed(const char *run, const char *undisturbed, const t
   if (strstr(file_list(run, NULL), "tmp-") != NULL || strstr(file_list(run, NULL), ".trash-") != NULL)
     fail_msg("%s holds leftovers: %s", run, file_list(run, NULL));
   if (t->executed > STEPS + (int64_t)t->kills * SAVE_STEPS)
-    fail_msg("%lld steps for a run of %d that was killed %d times and saves every %d", (long long)t->executed, STEPS, t->kills, SAVE_STEPS);
+    fail_msg("%lld steps for a run of %d that was killed %d times and saves every %d", (long long)t->executed, STEPS,
+             t->kills, SAVE_STEPS);
 }
 
 /* ---- the test ---- */
@@ -187,7 +195,10 @@ int main(void) {
   printf("to draw the same again: PROTLM_SEED=%llu PROTLM_KILLS=%d\n", (unsigned long long)seed, wanted_kills());
   struct CMUnitTest tests[4];
   for (int i = 0; i < 4; i++)
-    tests[i] =
-        (struct CMUnitTest){.name = settings[i].name, .test_func = killed_and_resumed_equals_undisturbed, .initial_state = &settings[i]};
+    tests[i] = (struct CMUnitTest){
+        .name = settings[i].name,
+        .test_func = killed_and_resumed_equals_undisturbed,
+        .initial_state = &settings[i],
+    };
   return cmocka_run_group_tests(tests, run_setup, scratch_teardown);
 }

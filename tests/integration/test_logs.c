@@ -79,9 +79,11 @@ static void evaluations_stand_where_they_are_due(void **state) {
     assert_true(n < 4);
     assert_int_equal(log_count(line, "step"), due[n++]);
     assert_true(fabs(exp(log_number(line, "eval_loss")) / log_number(line, "eval_perplexity") - 1) < 1e-7);
-    assert_true(fabs(exp(log_number(line, "eval_loss_masked")) / log_number(line, "eval_perplexity_masked") - 1) < 1e-7);
+    assert_true(fabs(exp(log_number(line, "eval_loss_masked")) / log_number(line, "eval_perplexity_masked") - 1) <
+                1e-7);
     assert_true(log_number(line, "eval_accuracy") >= 0 && log_number(line, "eval_accuracy") <= 1);
-    assert_true(log_count(line, "eval_count") >= 40 && log_count(line, "eval_count_masked") < log_count(line, "eval_count"));
+    assert_true(log_count(line, "eval_count") >= 40 &&
+                log_count(line, "eval_count_masked") < log_count(line, "eval_count"));
     assert_true(log_number(line, "eval_loss_se") > 0);
   }
   assert_int_equal(n, 4);
@@ -98,7 +100,8 @@ static void the_learning_rate_is_the_one_applied(void **state) {
     if (!log_is_training(line)) continue;
     int64_t step = log_count(line, "step");
     double rate = log_number(line, "learning_rate"), expected = 2e-3 * (double)step / 10;
-    if (step <= 10 && fabs(rate - expected) > 1e-9) fail_msg("step %lld: learning rate %.9g, not %.9g", (long long)step, rate, expected);
+    if (step <= 10 && fabs(rate - expected) > 1e-9)
+      fail_msg("step %lld: learning rate %.9g, not %.9g", (long long)step, rate, expected);
     if (step > 11 && rate >= 2e-3) fail_msg("step %lld: learning rate %.9g has not come down", (long long)step, rate);
   }
   json_decref(lines);
@@ -143,13 +146,15 @@ static void metrics_csv_says_the_same(void **state) {
 static void trainer_state_has_the_same_history(void **state) {
   (void)state;
   json_error_t error;
-  json_t *document = json_load_file(file_path("run/checkpoint-24/trainer_state.json"), 0, &error), *lines = log_read("run");
+  json_t *document = json_load_file(file_path("run/checkpoint-24/trainer_state.json"), 0, &error),
+         *lines = log_read("run");
   if (document == NULL) fail_msg("trainer_state.json: %s", error.text);
   json_t *history = json_object_get(document, "log_history");
   assert_int_equal(log_count(document, "global_step"), 24);
   assert_int_equal(log_count(document, "max_steps"), 24);
   assert_int_equal(json_array_size(history), json_array_size(lines));
-  if (!json_equal(history, lines)) fail_msg("log_history differs from log.jsonl:\n%s", json_dumps(history, JSON_COMPACT));
+  if (!json_equal(history, lines))
+    fail_msg("log_history differs from log.jsonl:\n%s", json_dumps(history, JSON_COMPACT));
   json_decref(document);
   json_decref(lines);
 }
@@ -157,8 +162,9 @@ static void trainer_state_has_the_same_history(void **state) {
 /* A line for several steps holds the token-weighted mean of their losses, and the last step's rate. */
 static void longer_intervals_are_means(void **state) {
   (void)state;
-  run_result r = run_protlm(NULL, "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA
-                                  " --threads 1 --dtype fp32 --warmup-steps 10 --max-steps 24 --logging-steps 5 --output-dir {}/five");
+  run_result r = run_protlm(
+      NULL, "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA
+            " --threads 1 --dtype fp32 --warmup-steps 10 --max-steps 24 --logging-steps 5 --output-dir {}/five");
   run_expect(&r, 0);
   json_t *single = log_read("run"), *five = log_read("five"), *line, *part;
   size_t i, j;
@@ -168,7 +174,8 @@ static void longer_intervals_are_means(void **state) {
     double low = 1e9, high = 0;
     assert_int_equal(step, i < 4 ? 5 * ((int64_t)i + 1) : 24);
     json_array_foreach(single, j, part) {
-      if (!log_is_training(part) || log_count(part, "step") <= 5 * (int64_t)i || log_count(part, "step") > step) continue;
+      if (!log_is_training(part) || log_count(part, "step") <= 5 * (int64_t)i || log_count(part, "step") > step)
+        continue;
       low = fmin(low, log_number(part, "loss"));
       high = fmax(high, log_number(part, "loss"));
       if (log_count(part, "step") != step) continue;
@@ -192,7 +199,8 @@ static void seconds_include_earlier_starts(void **state) {
   json_array_foreach(lines, i, line) {
     if (!log_is_training(line)) continue;
     double seconds = log_number(line, "seconds");
-    if (seconds <= before) fail_msg("step %lld: %.9g s after %.9g s", (long long)log_count(line, "step"), seconds, before);
+    if (seconds <= before)
+      fail_msg("step %lld: %.9g s after %.9g s", (long long)log_count(line, "step"), seconds, before);
     if (log_count(line, "step") == 24) first = seconds;
     before = seconds;
   }

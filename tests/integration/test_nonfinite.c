@@ -1,5 +1,5 @@
-/* Numbers that are not finite: the update is left out, then the run stops with exit code 5 and names the sequences; never is anything of it
- * saved. */
+/* Numbers that are not finite: the update is left out, then the run stops with exit code 5 and names the sequences;
+ * never is anything of it saved. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-/* The first update makes weights of 1e3; the loss and gradient then leave fp32 within a few steps. --learning-rate takes no more than 1e3.
+/* The first update makes weights of 1e3; the loss and gradient then leave fp32 within a few steps. --learning-rate
+ * takes no more than 1e3.
  */
 #define EXPLODE_ON(data)                                                                                              \
   "train " TINY_MODEL " " data                                                                                        \
@@ -104,7 +105,8 @@ static void the_log_says_null(void **state) {
   size_t i, nulls = 0;
   json_array_foreach(lines, i, line) {
     if (json_is_null(json_object_get(line, "loss"))) nulls++;
-    if (nulls > 0) assert_true(json_is_null(json_object_get(line, "loss")) && json_is_null(json_object_get(line, "grad_norm")));
+    if (nulls > 0)
+      assert_true(json_is_null(json_object_get(line, "loss")) && json_is_null(json_object_get(line, "grad_norm")));
   }
   assert_int_equal(nulls, 4); /* the fifth in a row ended the run */
   const char *text = file_read("fp32/log.jsonl");
@@ -122,8 +124,9 @@ static void a_lower_rate_goes_on_from_the_last_good(void **state) {
   (void)state;
   assert_int_equal(run_protlm(NULL, AT_RATE("2e-3") " --max-steps 10 --output-dir {}/whole").code, 0);
   assert_int_equal(run_protlm(NULL, AT_RATE("2e-3") " --max-steps 5 --output-dir {}/burnt").code, 0);
-  run_result r =
-      run_protlm(NULL, AT_RATE("1000") " --max-steps 200 --save-steps 200 --allow-change learning-rate,max-steps --output-dir {}/burnt");
+  run_result r = run_protlm(
+      NULL,
+      AT_RATE("1000") " --max-steps 200 --save-steps 200 --allow-change learning-rate,max-steps --output-dir {}/burnt");
   run_expect(&r, 5);
   run_expect_words(&r, r.err, "--allow-change learning-rate");
   assert_int_equal(file_newest_checkpoint("burnt"), 5);

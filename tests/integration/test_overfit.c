@@ -1,6 +1,7 @@
-/* Twenty real proteins, fresh masks in every step: a small model learns them by heart, so that under five other draws of masks its loss
- * comes below 0.2 nats. (Without context nothing gets below 2.9; a mask that leaks, a gradient that is a little wrong or a schedule that is
- * off doesn't get there in time.) In builds that run many times slower, sanitizers, only the beginning is asked for. */
+/* Twenty real proteins, fresh masks in every step: a small model learns them by heart, so that under five other draws
+ * of masks its loss comes below 0.2 nats. (Without context nothing gets below 2.9; a mask that leaks, a gradient that
+ * is a little wrong or a schedule that is off doesn't get there in time.) In builds that run many times slower,
+ * sanitizers, only the beginning is asked for. */
 #include <stdio.h>
 #include <string.h>
 
@@ -44,10 +45,11 @@ static void twenty_proteins_are_learnt_by_heart(void **state) {
   /* 15 % of the residues, five times */
   double predicted = log_number(last, "eval_count") / (5 * RESIDUES);
   assert_true(predicted > 0.133 && predicted < 0.166);
-  printf("evaluation loss %.3f -> %.3f (on <mask> rows %.3f) in %d steps and %.1f s\n", before, after, log_number(last, "eval_loss_masked"),
-         STEPS, r.seconds);
+  printf("evaluation loss %.3f -> %.3f (on <mask> rows %.3f) in %d steps and %.1f s\n", before, after,
+         log_number(last, "eval_loss_masked"), STEPS, r.seconds);
   assert_true(before > 3);
-  if (!(after < bound)) fail_msg("an evaluation loss of %.3f after %d steps; %.2f or less was due\n%s", after, STEPS, bound, r.err);
+  if (!(after < bound))
+    fail_msg("an evaluation loss of %.3f after %d steps; %.2f or less was due\n%s", after, STEPS, bound, r.err);
   json_decref(lines);
 }
 

@@ -1,5 +1,5 @@
-/* A file that may not grow, as under a quota: exit code 6 and the file's name; the last good checkpoint stays, and the run goes on from it
- * when the limit is gone. */
+/* A file that may not grow, as under a quota: exit code 6 and the file's name; the last good checkpoint stays, and the
+ * run goes on from it when the limit is gone. */
 #include <stdio.h>
 #include <sys/stat.h>
 

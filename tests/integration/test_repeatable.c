@@ -1,5 +1,5 @@
-/* The same command gives the same bytes, and what only watches a run - logging, evaluation, saving, threads that read ahead - does not
- * change them. */
+/* The same command gives the same bytes, and what only watches a run - logging, evaluation, saving, threads that read
+ * ahead - does not change them. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,8 +11,9 @@
 #include "support/unit.h"
 
 /* Two and a half epochs, crops and micro-batches among them. */
-#define TRAIN \
-  "train " TINY_MODEL " " TINY_DATA " --max-length 100 --batch-tokens 512 --micro-batch-tokens 200 --learning-rate 2e-3 --max-steps 18"
+#define TRAIN                       \
+  "train " TINY_MODEL " " TINY_DATA \
+  " --max-length 100 --batch-tokens 512 --micro-batch-tokens 200 --learning-rate 2e-3 --max-steps 18"
 
 static void train(const char *run, const char *more) {
   run_result r = run_protlm(NULL, TRAIN " %s --output-dir {}/%s", more, run);
@@ -25,12 +26,13 @@ static void expect_same_results(const char *a, const char *b) {
 }
 
 static void the_same_command_gives_the_same_bytes(void **state) {
-  static const char *const settings[] = {"--dtype fp32 --threads 1", "--dtype fp32 --threads 2", "--dtype bf16 --threads 1",
-                                         "--dtype bf16 --threads 2"};
+  static const char *const settings[] = {"--dtype fp32 --threads 1", "--dtype fp32 --threads 2",
+                                         "--dtype bf16 --threads 1", "--dtype bf16 --threads 2"};
   (void)state;
   for (int i = 0; i < 4; i++) {
     char more[256], a[16], b[16];
-    snprintf(more, sizeof more, "%s --eval {}/proteins.fasta --logging-steps 1 --eval-steps 5 --save-steps 7", settings[i]);
+    snprintf(more, sizeof more, "%s --eval {}/proteins.fasta --logging-steps 1 --eval-steps 5 --save-steps 7",
+             settings[i]);
     snprintf(a, sizeof a, "a%d", i);
     snprintf(b, sizeof b, "b%d", i);
     train(a, more);
@@ -70,7 +72,8 @@ static void another_seed_is_another_run(void **state) {
   (void)state;
   train("seed1", "--dtype fp32 --threads 1 --seed 1");
   train("seed2", "--dtype fp32 --threads 1 --seed 2");
-  if (file_is_same("seed1/final/model.safetensors", "seed2/final/model.safetensors")) fail_msg("the seed changes nothing");
+  if (file_is_same("seed1/final/model.safetensors", "seed2/final/model.safetensors"))
+    fail_msg("the seed changes nothing");
 }
 
 /* The order of sums may differ between thread counts, the numbers hardly. */

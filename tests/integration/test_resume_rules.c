@@ -1,5 +1,5 @@
-/* What may differ between two starts of a run, and what is said when something may not. Each test works on a copy of one finished run of 12
- * steps with checkpoints at 4, 8 and 12. */
+/* What may differ between two starts of a run, and what is said when something may not. Each test works on a copy of
+ * one finished run of 12 steps with checkpoints at 4, 8 and 12. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,11 +12,13 @@
 #include "support/unit.h"
 
 #define BASE TINY_MODEL " " TINY_BATCH " " TINY_DATA " --logging-steps 1"
-#define COMMAND "train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 1 --dtype fp32"
+#define COMMAND \
+  "train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 1 --dtype fp32"
 
 /* A line every 7 steps, a checkpoint every 5. */
-#define OPEN_LINE \
-  "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA " --logging-steps 7 --max-steps 16 --save-steps 5 --threads 1 --dtype fp32"
+#define OPEN_LINE                                  \
+  "train " TINY_MODEL " " TINY_BATCH " " TINY_DATA \
+  " --logging-steps 7 --max-steps 16 --save-steps 5 --threads 1 --dtype fp32"
 
 static int prepare(void **state) {
   if (run_setup(state) != 0) return -1;
@@ -29,7 +31,8 @@ static int prepare(void **state) {
 
 static void copy_run(const char *name) {
   char command[2048];
-  snprintf(command, sizeof command, "rm -rf %s && cp -a %s %s", file_path("%s", name), file_path("origin"), file_path("%s", name));
+  snprintf(command, sizeof command, "rm -rf %s && cp -a %s %s", file_path("%s", name), file_path("origin"),
+           file_path("%s", name));
   if (system(command) != 0) fail_msg("%s", command);
 }
 
@@ -45,15 +48,15 @@ static void rewind_run(const char *name, int step) {
 static void a_finished_run_says_so(void **state) {
   (void)state;
   copy_run("finished");
-  uint64_t before =
-      file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^ file_fingerprint("finished/log.jsonl");
+  uint64_t before = file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^
+                    file_fingerprint("finished/log.jsonl");
   run_result r = run_protlm(NULL, COMMAND " --output-dir {}/finished");
   run_expect(&r, 0);
   run_expect_words(&r, r.out, "Already finished");
   run_expect_words(&r, r.out, "--max-steps 12");
   assert_int_equal(run_steps_of(r.err).count, 0);
-  assert_true(before ==
-              (file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^ file_fingerprint("finished/log.jsonl")));
+  assert_true(before == (file_fingerprint("finished/checkpoint-12") ^ file_fingerprint("finished/final") ^
+                         file_fingerprint("finished/log.jsonl")));
 }
 
 /* Killed after the last checkpoint and before final/ was there. */
@@ -103,7 +106,8 @@ static const change changes[] = {
     {"train " BASE
      " --eval {}/proteins.fasta --max-steps 12 --save-steps 3 --eval-steps 6 --threads 1 --dtype fp32 --save-total-limit 2 --eval-draws 2",
      NULL, false},
-    {"train " BASE " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 2 --dtype fp32 --loader-workers 0",
+    {"train " BASE
+     " --eval {}/proteins.fasta --max-steps 12 --save-steps 4 --eval-steps 4 --threads 2 --dtype fp32 --loader-workers 0",
      NULL, false},
     /* allow */
     {"train " BASE REST " --dtype fp32 --max-steps 16", "max-steps", false},
@@ -115,19 +119,24 @@ static const change changes[] = {
     {"train " BASE REST " --dtype fp32 --max-steps 12 --lr-scheduler-type cosine", "lr-scheduler-type", false},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --lr-scheduler-type constant", "lr-scheduler-type", false},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --min-lr-ratio 0", "min-lr-ratio", false},
-    {PLAIN " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --dtype fp32 --max-steps 12 --learning-rate 1e-3",
+    {PLAIN
+     " --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 --dtype fp32 --max-steps 12 --learning-rate 1e-3",
      "learning-rate", false},
-    {"train " TINY_MODEL " " TINY_BATCH " --train {}/other.fasta --logging-steps 1" REST " --dtype fp32 --max-steps 12", "train", false},
-    {"train " BASE " --eval {}/other.fasta --save-steps 4 --eval-steps 4 --threads 1 --dtype fp32 --max-steps 12", "eval", false},
+    {"train " TINY_MODEL " " TINY_BATCH " --train {}/other.fasta --logging-steps 1" REST " --dtype fp32 --max-steps 12",
+     "train", false},
+    {"train " BASE " --eval {}/other.fasta --save-steps 4 --eval-steps 4 --threads 1 --dtype fp32 --max-steps 12",
+     "eval", false},
     /* never */
     {"train " BASE REST " --dtype fp32 --max-steps 12 --seed 7", "seed", true},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --mask-probability 0.2", "mask-probability", true},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --random-tokens vocab", "random-tokens", true},
     {"train " BASE REST " --dtype fp32 --max-steps 12 --intermediate-size 64", "intermediate-size", true},
-    {PLAIN " --max-length 256 --batch-tokens 600 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12", "batch-tokens",
-     true},
-    {PLAIN " --max-length 128 --batch-tokens 512 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12", "max-length",
-     true},
+    {PLAIN
+     " --max-length 256 --batch-tokens 600 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12",
+     "batch-tokens", true},
+    {PLAIN
+     " --max-length 128 --batch-tokens 512 --micro-batch-tokens 300 --learning-rate 2e-3 --dtype fp32 --max-steps 12",
+     "max-length", true},
 };
 
 static void expect_goes_on(const char *command) {
@@ -138,16 +147,16 @@ static void expect_goes_on(const char *command) {
 
 static void expect_refused(const change *c) {
   char allow[128], named[128];
-  uint64_t before =
-      file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^ file_fingerprint("changed/config.yaml");
+  uint64_t before = file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^
+                    file_fingerprint("changed/config.yaml");
   run_result r = run_protlm(NULL, "%s --output-dir {}/changed", c->options);
   run_expect(&r, 2);
   snprintf(named, sizeof named, "--%s was", c->name);
   snprintf(allow, sizeof allow, "--allow-change %s", c->name);
   run_expect_words(&r, r.err, named);
   assert_int_equal(run_steps_of(r.err).count, 0);
-  assert_true(before ==
-              (file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^ file_fingerprint("changed/config.yaml")));
+  assert_true(before == (file_fingerprint("changed/checkpoint-8") ^ file_fingerprint("changed/log.jsonl") ^
+                         file_fingerprint("changed/config.yaml")));
   if (!c->never) {
     run_expect_words(&r, r.err, allow);
     return;
@@ -176,7 +185,8 @@ static void changed_options_are_told_by_class(void **state) {
 static void every_difference_is_listed_at_once(void **state) {
   (void)state;
   rewind_run("changed", 8);
-  run_result r = run_protlm(NULL, "train " BASE REST " --dtype bf16 --max-steps 16 --weight-decay 0.1 --output-dir {}/changed");
+  run_result r =
+      run_protlm(NULL, "train " BASE REST " --dtype bf16 --max-steps 16 --weight-decay 0.1 --output-dir {}/changed");
   run_expect(&r, 2);
   run_expect_words(&r, r.err, "--max-steps was 12, now 16");
   run_expect_words(&r, r.err, "--weight-decay was 0.01, now 0.1");
@@ -188,7 +198,8 @@ static void every_difference_is_listed_at_once(void **state) {
 static void a_longer_horizon_continues_a_finished_run(void **state) {
   (void)state;
   copy_run("longer");
-  run_result r = run_protlm(NULL, "train " BASE REST " --dtype fp32 --max-steps 20 --allow-change max-steps --output-dir {}/longer");
+  run_result r = run_protlm(
+      NULL, "train " BASE REST " --dtype fp32 --max-steps 20 --allow-change max-steps --output-dir {}/longer");
   run_expect(&r, 0);
   assert_int_equal(run_steps_of(r.err).first, 13);
   assert_int_equal(run_steps_of(r.err).last, 20);

@@ -33,7 +33,8 @@ static void run_expect_ok(const char *line) {
 static void a_run_leaves_exactly_these(void **state) {
   (void)state;
   run_result r =
-      run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 10 --save-steps 4 --eval-steps 4 --output-dir {}/parent/run");
+      run_protlm(NULL, TINY_PLAIN
+                 " --eval {}/proteins.fasta --max-steps 10 --save-steps 4 --eval-steps 4 --output-dir {}/parent/run");
   run_expect(&r, 0);
   assert_string_equal(file_list("parent", NULL), "run/");
   assert_string_equal(
@@ -61,9 +62,9 @@ static void a_run_can_be_moved(void **state) {
 
 static void old_checkpoints_go_and_the_best_stays(void **state) {
   (void)state;
-  run_result r =
-      run_protlm(NULL, TINY_PLAIN
-                 " --eval {}/proteins.fasta --max-steps 10 --save-steps 1 --eval-steps 1 --save-total-limit 2 --output-dir {}/limited");
+  run_result r = run_protlm(
+      NULL, TINY_PLAIN
+      " --eval {}/proteins.fasta --max-steps 10 --save-steps 1 --eval-steps 1 --save-total-limit 2 --output-dir {}/limited");
   run_expect(&r, 0);
   assert_string_equal(
       file_list("limited", "e"),
@@ -94,8 +95,8 @@ static void old_checkpoints_go_and_the_best_stays(void **state) {
 static void the_best_outlives_later_ones(void **state) {
   (void)state;
   /* After step 2 the learning rate is absurd: step 2, or whichever was lowest, must stay and become final/. */
-  run_result r =
-      run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 2 --save-steps 1 --eval-steps 1 --output-dir {}/outlive");
+  run_result r = run_protlm(
+      NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 2 --save-steps 1 --eval-steps 1 --output-dir {}/outlive");
   run_expect(&r, 0);
   r = run_protlm(
       NULL,
@@ -200,7 +201,8 @@ static void a_run_in_use_is_refused(void **state) {
   r = run_protlm(NULL, TINY_PLAIN " --max-steps 3 --output-dir {}/busy");
   run_expect(&r, 0);
   log_expect_each_step_once("busy", 1, 3);
-  if (*file_read("busy/log.replaced.jsonl") == '\0') fail_msg("the lines of the killed start are not in log.replaced.jsonl");
+  if (*file_read("busy/log.replaced.jsonl") == '\0')
+    fail_msg("the lines of the killed start are not in log.replaced.jsonl");
 }
 
 /* ---- what others did to it ---- */
@@ -226,13 +228,14 @@ static void what_is_no_log_is_not_waited_for(void **state) {
   assert_true(r.code == 3 || r.code == 6);
 }
 
-/* The lines of another run are not missing from the one that branches off from it, whatever their names have in common. */
+/* The lines of another run are not missing from the one that branches off from it, whatever their names have in common.
+ * */
 static void a_branch_misses_no_lines(void **state) {
   (void)state;
   run_expect_ok(TINY_PLAIN " --max-steps 4 --output-dir {}/branch-trunk");
-  run_result r =
-      run_protlm(NULL, TINY_PLAIN
-                 " --max-steps 6 --allow-change max-steps --resume-from-checkpoint {}/branch-trunk/checkpoint-4 --output-dir {}/branch");
+  run_result r = run_protlm(
+      NULL, TINY_PLAIN
+      " --max-steps 6 --allow-change max-steps --resume-from-checkpoint {}/branch-trunk/checkpoint-4 --output-dir {}/branch");
   run_expect(&r, 0);
   if (strstr(r.err, "log.jsonl has") != NULL) fail_msg("lines are called missing: %s", r.err);
 }
@@ -244,7 +247,8 @@ static void names_of_links_may_be_taken(void **state) {
   file_write("taken/run.lock", "");
   make_directory("taken/latest");
   make_directory("taken/best");
-  run_result r = run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 4 --eval-steps 2 --output-dir {}/taken");
+  run_result r =
+      run_protlm(NULL, TINY_PLAIN " --eval {}/proteins.fasta --max-steps 4 --eval-steps 2 --output-dir {}/taken");
   run_expect(&r, 0);
   run_expect_words(&r, r.err, "taken/best");
   assert_true(file_exists("taken/final/model.safetensors"));

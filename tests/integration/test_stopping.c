@@ -1,4 +1,5 @@
-/* Signals and time limits: finish the step, save, exit 75; or nothing at all before the first step; or at once at the second signal. */
+/* Signals and time limits: finish the step, save, exit 75; or nothing at all before the first step; or at once at the
+ * second signal. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,8 +15,8 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-/* Steps of about a tenth of a second on one slow core, of a second or two under a sanitizer, so that a signal falls into one; and a hundred
- * thousand of them. */
+/* Steps of about a tenth of a second on one slow core, of a second or two under a sanitizer, so that a signal falls
+ * into one; and a hundred thousand of them. */
 #if PLM_SLOW_BUILD
 #define STEP_TOKENS "600"
 #else
@@ -24,7 +25,8 @@
 #define SLOW                                                                                                                              \
   "train --model esm2_t6_8M --num-hidden-layers 4 --hidden-size 128 --num-attention-heads 8 --max-length 256 --batch-tokens " STEP_TOKENS \
   " "                                                                                                                                     \
-  "--micro-batch-tokens 512 " TINY_DATA " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 100000 --max-steps 100000"
+  "--micro-batch-tokens 512 " TINY_DATA                                                                                                   \
+  " --threads 1 --dtype fp32 --logging-steps 1 --save-steps 100000 --max-steps 100000"
 /* A step that takes many seconds: its one batch is the whole file, hundreds of times. */
 #define ENDLESS                                                                                                                     \
   "train --model esm2_t6_8M --num-hidden-layers 12 --hidden-size 240 --num-attention-heads 12 --max-length 256 --batch-tokens 10M " \
@@ -122,7 +124,8 @@ static void a_resumed_start_takes_nothing_back(void **state) {
     run_result r = run_wait(&process);
     if (start == 1) run_expect(&r, 75);
   }
-  static const char *const names[] = {"log.jsonl", "metrics.csv", "config.yaml", "env.json", "checkpoint-0/MANIFEST.json"};
+  static const char *const names[] = {"log.jsonl", "metrics.csv", "config.yaml", "env.json",
+                                      "checkpoint-0/MANIFEST.json"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (!file_exists(file_path("kept/%s", names[i]))) fail_msg("%s is gone", names[i]);
   if (strstr(file_read("kept/log.jsonl"), "eval_loss") == NULL) fail_msg("the first evaluation's line is gone");
@@ -132,7 +135,8 @@ static void a_resumed_start_takes_nothing_back(void **state) {
 static void a_pipe_that_says_nothing_does_not_hold_a_stop_up(void **state) {
   (void)state;
 #if PLM_SLOW_BUILD == 2
-  skip(); /* tsan keeps signals back from a thread that waits in read(2), where the program's own handlers would hear them */
+  /* tsan keeps signals back from a thread that waits in read(2), where the program's own handlers would hear them */
+  skip();
 #endif
   assert_int_equal(mkfifo(file_path("fifo"), 0600), 0);
   for (int has_writer = 0; has_writer < 2; has_writer++) {
@@ -178,7 +182,8 @@ static void the_time_limit_is_kept(void **state) {
   run_steps steps = run_steps_of(r.err);
   if (steps.count == 0) fail_msg("no step was made in 3 s:\n%s", r.err);
   assert_int_equal(file_newest_checkpoint("limit"), steps.last);
-  /* How well the limit is kept is unit/test_stop's and unit/test_train's, by a fake clock; here the machine may be busy. */
+  /* How well the limit is kept is unit/test_stop's and unit/test_train's, by a fake clock; here the machine may be
+   * busy. */
   if (r.seconds > (PLM_SLOW_BUILD == 2 ? 40 : 13)) fail_msg("a limit of 3 s, and it ended after %.2f s", r.seconds);
   r = run_protlm(NULL, SLOW " --time-limit 2s --output-dir {}/limit");
   run_expect(&r, 75);

@@ -1,4 +1,5 @@
-/* tiny.h - the smallest run that still has everything: two layers, a few milliseconds a step. {} is the scratch directory. */
+/* tiny.h - the smallest run that still has everything: two layers, a few milliseconds a step. {} is the scratch
+ * directory. */
 #ifndef TESTS_INTEGRATION_TINY_H
 #define TESTS_INTEGRATION_TINY_H
 

@@ -16,31 +16,57 @@ typedef struct activation_case {
 
 static plm_status call_forward(check *k, side s, void *context) {
   activation_case *c = context;
-  plm_activation_forward_args a = {.n = c->n, .kind = c->kind, .dtype = type_of(c->x, s), .x = at(c->x, s), .y = at(c->y, s)};
+  plm_activation_forward_args a = {
+      .n = c->n,
+      .kind = c->kind,
+      .dtype = type_of(c->x, s),
+      .x = at(c->x, s),
+      .y = at(c->y, s),
+  };
   return check_ops(k, s)->activation_forward(check_exec(k, s), &a);
 }
 
 static plm_status call_backward(check *k, side s, void *context) {
   activation_case *c = context;
   plm_activation_backward_args a = {
-      .n = c->n, .kind = c->kind, .dtype = type_of(c->x, s), .x = at(c->x, s), .d_y = at(c->d_y, s), .d_x = at(c->d_x, s)};
+      .n = c->n,
+      .kind = c->kind,
+      .dtype = type_of(c->x, s),
+      .x = at(c->x, s),
+      .d_y = at(c->d_y, s),
+      .d_x = at(c->d_x, s),
+  };
   return check_ops(k, s)->activation_backward(check_exec(k, s), &a);
 }
 
-static activation_case open_case(check *k, plm_activation kind, plm_dtype type, int64_t n, bool backward, bool in_place) {
+static activation_case open_case(check *k, plm_activation kind, plm_dtype type, int64_t n, bool backward,
+                                 bool in_place) {
   activation_case c = {.n = n, .kind = kind};
   c.x = check_tensor(k, (tensor_spec){.name = "x", .role = INPUT, .type = type, .rows = 1, .width = n, .scale = 2});
   if (backward) {
     c.d_y = check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type, .rows = 1, .width = n});
-    c.d_x = check_tensor(
-        k, (tensor_spec){
-               .name = "d_x", .role = OUTPUT, .type = type, .rows = 1, .width = n, .magnitude = 0.5, .alias = in_place ? c.d_y : NULL});
+    c.d_x = check_tensor(k, (tensor_spec){
+                                .name = "d_x",
+                                .role = OUTPUT,
+                                .type = type,
+                                .rows = 1,
+                                .width = n,
+                                .magnitude = 0.5,
+                                .alias = in_place ? c.d_y : NULL,
+                            });
   } else {
-    c.y = check_tensor(
-        k,
-        (tensor_spec){.name = "y", .role = OUTPUT, .type = type, .rows = 1, .width = n, .magnitude = 0.5, .alias = in_place ? c.x : NULL});
+    c.y = check_tensor(k, (tensor_spec){
+                              .name = "y",
+                              .role = OUTPUT,
+                              .type = type,
+                              .rows = 1,
+                              .width = n,
+                              .magnitude = 0.5,
+                              .alias = in_place ? c.x : NULL,
+                          });
   }
-  check_describe(k, "%s %s n=%lld%s", kind == PLM_RELU ? "relu" : "gelu", plm_dtype_name(type), (long long)n, in_place ? " in place" : "");
+  check_describe(k, "%s %s n=%lld%s", kind == PLM_RELU ? "relu" : "gelu", plm_dtype_name(type), (long long)n,
+                 in_place ? " in place" : "");
   return c;
 }
 
@@ -62,7 +88,8 @@ static void backward_shapes(check *k, int variant) {
   check_call(k, call_backward, &c);
 }
 
-/* Tails, zeros, the slope's far ends. Each value is a tensor of its own size class, so it is checked against its own neighbourhood. */
+/* Tails, zeros, the slope's far ends. Each value is a tensor of its own size class, so it is checked against its own
+ * neighbourhood. */
 static const double hard_values[] = {0, -0.0, 1e-30, -1e-30, 1e-8, 0.5, -0.5, 3,    -3,   5.5,  -5.5,
                                      9, -9,   13.5,  -13.5,  40,   -40, 1e4,  -1e4, 1e30, -1e30};
 
@@ -129,7 +156,8 @@ static void gradient(check *k, int variant) {
   double d_x[24];
   for (int i = 0; i < 24; i++) c.x[i] = 2 * check_normal(k), c.d_y[i] = check_normal(k);
   plm_activation_backward_args a = {.n = 24, .kind = c.kind, .dtype = PLM_F64, .x = c.x, .d_y = c.d_y, .d_x = d_x};
-  if (check_ops(k, TRUTH)->activation_backward(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());
+  if (check_ops(k, TRUTH)->activation_backward(check_exec(k, TRUTH), &a) != PLM_OK)
+    check_fail(k, "backward: %s", plm_error_message());
   check_gradient(k, "d_x", c.x, d_x, 24, gradient_loss, &c);
 }
 

@@ -4,7 +4,8 @@
 #include <math.h>
 #include <string.h>
 
-/* Sequences of no, of one and of many tokens; blocks of 16, 32 and 64 met exactly, missed by one, and spanned; fewer queries than keys. */
+/* Sequences of no, of one and of many tokens; blocks of 16, 32 and 64 met exactly, missed by one, and spanned; fewer
+ * queries than keys. */
 const attention_batch attention_batches[ATTENTION_BATCHES] = {
     {0, {0}, {0}},
     {1, {0}, {0}},
@@ -34,28 +35,39 @@ static tensor *open_cu_seqlens(check *k, const char *name, int S, const int *len
   return t;
 }
 
-attention_case attention_open(check *k, const attention_batch *batch, plm_dtype type, int64_t H, int64_t D, attention_layout layout,
-                              bool lse) {
+attention_case attention_open(check *k, const attention_batch *batch, plm_dtype type, int64_t H, int64_t D,
+                              attention_layout layout, bool lse) {
   attention_case c = {.S = batch->S, .H = H, .D = D, .scale = 1 / sqrt((double)D)};
   int64_t width = H * D, gap = layout == GAPPED ? 2 * width + 1 : 0;
   c.cu_q = open_cu_seqlens(k, "cu_seqlens_q", batch->S, batch->queries, &c.Nq);
   c.cu_k = open_cu_seqlens(k, "cu_seqlens_k", batch->S, batch->keys, &c.Nk);
-  c.q = check_tensor(k, (tensor_spec){.name = "q", .role = INPUT, .type = type, .rows = c.Nq, .width = width, .gap = gap});
-  c.k = check_tensor(k, (tensor_spec){.name = "k", .role = INPUT, .type = type, .rows = c.Nk, .width = width, .gap = gap});
-  c.v = check_tensor(k, (tensor_spec){.name = "v", .role = INPUT, .type = type, .rows = c.Nk, .width = width, .gap = gap});
-  c.o = check_tensor(k, (tensor_spec){.name = "o",
-                                      .role = OUTPUT,
-                                      .type = type,
-                                      .rows = c.Nq,
-                                      .width = width,
-                                      .gap = gap,
-                                      .alias = layout == IN_PLACE ? c.q : NULL,
-                                      .magnitude = 0.1});
+  c.q = check_tensor(k,
+                     (tensor_spec){.name = "q", .role = INPUT, .type = type, .rows = c.Nq, .width = width, .gap = gap});
+  c.k = check_tensor(k,
+                     (tensor_spec){.name = "k", .role = INPUT, .type = type, .rows = c.Nk, .width = width, .gap = gap});
+  c.v = check_tensor(k,
+                     (tensor_spec){.name = "v", .role = INPUT, .type = type, .rows = c.Nk, .width = width, .gap = gap});
+  c.o = check_tensor(k, (tensor_spec){
+                            .name = "o",
+                            .role = OUTPUT,
+                            .type = type,
+                            .rows = c.Nq,
+                            .width = width,
+                            .gap = gap,
+                            .alias = layout == IN_PLACE ? c.q : NULL,
+                            .magnitude = 0.1,
+                        });
   if (lse)
-    c.lse = check_tensor(
-        k, (tensor_spec){.name = "lse", .role = OUTPUT, .type = plm_wide_type(type), .rows = c.Nq, .width = H, .magnitude = 1});
-  check_describe(k, "%s H=%lld D=%lld Nq=%lld Nk=%lld S=%lld%s%s", plm_dtype_name(type), (long long)H, (long long)D, (long long)c.Nq,
-                 (long long)c.Nk, (long long)c.S,
+    c.lse = check_tensor(k, (tensor_spec){
+                                .name = "lse",
+                                .role = OUTPUT,
+                                .type = plm_wide_type(type),
+                                .rows = c.Nq,
+                                .width = H,
+                                .magnitude = 1,
+                            });
+  check_describe(k, "%s H=%lld D=%lld Nq=%lld Nk=%lld S=%lld%s%s", plm_dtype_name(type), (long long)H, (long long)D,
+                 (long long)c.Nq, (long long)c.Nk, (long long)c.S,
                  layout == GAPPED     ? " gaps"
                  : layout == IN_PLACE ? " o=q"
                                       : "",
@@ -64,26 +76,28 @@ attention_case attention_open(check *k, const attention_batch *batch, plm_dtype 
 }
 
 plm_attention_forward_args attention_args(const attention_case *c, side s) {
-  return (plm_attention_forward_args){.S = c->S,
-                                      .H = c->H,
-                                      .D = c->D,
-                                      .Nq = c->Nq,
-                                      .Nk = c->Nk,
-                                      .cu_seqlens_q = at(c->cu_q, s),
-                                      .cu_seqlens_k = at(c->cu_k, s),
-                                      .host_cu_seqlens_q = tensor_host(c->cu_q),
-                                      .host_cu_seqlens_k = tensor_host(c->cu_k),
-                                      .q = at(c->q, s),
-                                      .k = at(c->k, s),
-                                      .v = at(c->v, s),
-                                      .q_stride = stride_of(c->q, s),
-                                      .k_stride = stride_of(c->k, s),
-                                      .v_stride = stride_of(c->v, s),
-                                      .dtype = type_of(c->q, s),
-                                      .scale = c->scale,
-                                      .o = at(c->o, s),
-                                      .o_stride = stride_of(c->o, s),
-                                      .lse = at(c->lse, s)};
+  return (plm_attention_forward_args){
+      .S = c->S,
+      .H = c->H,
+      .D = c->D,
+      .Nq = c->Nq,
+      .Nk = c->Nk,
+      .cu_seqlens_q = at(c->cu_q, s),
+      .cu_seqlens_k = at(c->cu_k, s),
+      .host_cu_seqlens_q = tensor_host(c->cu_q),
+      .host_cu_seqlens_k = tensor_host(c->cu_k),
+      .q = at(c->q, s),
+      .k = at(c->k, s),
+      .v = at(c->v, s),
+      .q_stride = stride_of(c->q, s),
+      .k_stride = stride_of(c->k, s),
+      .v_stride = stride_of(c->v, s),
+      .dtype = type_of(c->q, s),
+      .scale = c->scale,
+      .o = at(c->o, s),
+      .o_stride = stride_of(c->o, s),
+      .lse = at(c->lse, s),
+  };
 }
 
 plm_status attention_call_forward(check *k, side s, void *context) {
@@ -101,8 +115,8 @@ static void shapes(check *k, int variant) {
   check_call(k, attention_call_forward, &c);
 }
 
-/* Scores near +-1000: a softmax that doesn't subtract the maximum overflows, one that starts its maximum at 0 divides by 0 (all scores
- * far below zero leave lse at about -100 or lower). */
+/* Scores near +-1000: a softmax that doesn't subtract the maximum overflows, one that starts its maximum at 0 divides
+ * by 0 (all scores far below zero leave lse at about -100 or lower). */
 static void large_scores(check *k, int variant) {
   static const double shifts[] = {0, -100, -1000, 1000};
   plm_dtype type = PICK(variant, attention_types);
@@ -136,7 +150,8 @@ static void batch_mates_do_not_matter(check *k, int variant) {
   tensor_keep(all.o);
   tensor_keep(all.lse);
   int64_t first = 0;
-  size_t row_bytes = (size_t)(all.H * all.D) * plm_dtype_size(type), lse_bytes = (size_t)all.H * plm_dtype_size(plm_wide_type(type));
+  size_t row_bytes = (size_t)(all.H * all.D) * plm_dtype_size(type),
+         lse_bytes = (size_t)all.H * plm_dtype_size(plm_wide_type(type));
   for (int s = 0; s < together.S; first += together.queries[s++]) {
     attention_batch alone = {1, {together.queries[s]}, {together.keys[s]}};
     attention_case part = attention_open(k, &alone, type, shape[0], shape[1], APART, true);
@@ -165,15 +180,16 @@ static void bench(check *k, int variant) {
                                             {6, {250, 250, 250, 250, 250, 250}, {250, 250, 250, 250, 250, 250}}};
   plm_dtype type = attention_types[pick(&variant, 2)];
   const attention_batch *batch = &PICK(variant, batches);
-  attention_case c =
-      pick(&variant, 2) == 0 ? attention_open(k, batch, type, 20, 16, APART, true) : attention_open(k, batch, type, 20, 64, APART, true);
+  attention_case c = pick(&variant, 2) == 0 ? attention_open(k, batch, type, 20, 16, APART, true)
+                                            : attention_open(k, batch, type, 20, 64, APART, true);
   check_call(k, attention_call_forward, &c);
 }
 
 static const check_family families[] = {
     CASES("attention_forward", "shapes", shapes, ATTENTION_TYPES * 3 * ATTENTION_SHAPES * ATTENTION_BATCHES),
     CASES("attention_forward", "large scores", large_scores, ATTENTION_TYPES * 4 * ATTENTION_SHAPES),
-    CASES("attention_forward", "batch mates do not matter", batch_mates_do_not_matter, ATTENTION_TYPES *ATTENTION_SHAPES),
+    CASES("attention_forward", "batch mates do not matter", batch_mates_do_not_matter,
+          ATTENTION_TYPES *ATTENTION_SHAPES),
     CASES("attention_forward", "bad lengths are a bug", bad_lengths_are_a_bug, 1),
     BENCH("attention_forward", bench, 8),
 };

@@ -28,8 +28,8 @@ typedef struct attention_case {
   tensor *d_o, *d_q, *d_k, *d_v; /* backward */
 } attention_case;
 
-attention_case attention_open(check *k, const attention_batch *batch, plm_dtype type, int64_t H, int64_t D, attention_layout layout,
-                              bool lse);
+attention_case attention_open(check *k, const attention_batch *batch, plm_dtype type, int64_t H, int64_t D,
+                              attention_layout layout, bool lse);
 plm_attention_forward_args attention_args(const attention_case *c, side s);
 plm_status attention_call_forward(check *k, side s, void *context);
 

@@ -5,15 +5,17 @@
 
 static plm_status call_backward(check *k, side s, void *context) {
   attention_case *c = context;
-  plm_attention_backward_args a = {.forward = attention_args(c, s),
-                                   .d_o = at(c->d_o, s),
-                                   .d_o_stride = stride_of(c->d_o, s),
-                                   .d_q = at(c->d_q, s),
-                                   .d_k = at(c->d_k, s),
-                                   .d_v = at(c->d_v, s),
-                                   .d_q_stride = stride_of(c->d_q, s),
-                                   .d_k_stride = stride_of(c->d_k, s),
-                                   .d_v_stride = stride_of(c->d_v, s)};
+  plm_attention_backward_args a = {
+      .forward = attention_args(c, s),
+      .d_o = at(c->d_o, s),
+      .d_o_stride = stride_of(c->d_o, s),
+      .d_q = at(c->d_q, s),
+      .d_k = at(c->d_k, s),
+      .d_v = at(c->d_v, s),
+      .d_q_stride = stride_of(c->d_q, s),
+      .d_k_stride = stride_of(c->d_k, s),
+      .d_v_stride = stride_of(c->d_v, s),
+  };
   return check_ops(k, s)->attention_backward(check_exec(k, s), &a);
 }
 
@@ -23,13 +25,35 @@ static void add_backward(check *k, attention_case *c, plm_dtype type, int64_t ga
   check_call_truth(k, attention_call_forward, c);
   tensor_freeze(c->o);
   tensor_freeze(c->lse);
-  c->d_o = check_tensor(k, (tensor_spec){.name = "d_o", .role = INPUT, .type = type, .rows = c->Nq, .width = width, .gap = gap});
-  c->d_q = check_tensor(
-      k, (tensor_spec){.name = "d_q", .role = OUTPUT, .type = type, .rows = c->Nq, .width = width, .gap = gap, .magnitude = 0.3});
-  c->d_k = check_tensor(
-      k, (tensor_spec){.name = "d_k", .role = OUTPUT, .type = type, .rows = c->Nk, .width = width, .gap = gap, .magnitude = 0.3});
-  c->d_v = check_tensor(
-      k, (tensor_spec){.name = "d_v", .role = OUTPUT, .type = type, .rows = c->Nk, .width = width, .gap = gap, .magnitude = 0.3});
+  c->d_o = check_tensor(
+      k, (tensor_spec){.name = "d_o", .role = INPUT, .type = type, .rows = c->Nq, .width = width, .gap = gap});
+  c->d_q = check_tensor(k, (tensor_spec){
+                               .name = "d_q",
+                               .role = OUTPUT,
+                               .type = type,
+                               .rows = c->Nq,
+                               .width = width,
+                               .gap = gap,
+                               .magnitude = 0.3,
+                           });
+  c->d_k = check_tensor(k, (tensor_spec){
+                               .name = "d_k",
+                               .role = OUTPUT,
+                               .type = type,
+                               .rows = c->Nk,
+                               .width = width,
+                               .gap = gap,
+                               .magnitude = 0.3,
+                           });
+  c->d_v = check_tensor(k, (tensor_spec){
+                               .name = "d_v",
+                               .role = OUTPUT,
+                               .type = type,
+                               .rows = c->Nk,
+                               .width = width,
+                               .gap = gap,
+                               .magnitude = 0.3,
+                           });
 }
 
 static void shapes(check *k, int variant) {
@@ -74,22 +98,24 @@ typedef struct gradient_case {
 static const int32_t gradient_cu_q[] = {0, 2, GQ}, gradient_cu_k[] = {0, 4, GK};
 
 static plm_attention_forward_args gradient_args(gradient_case *g) {
-  return (plm_attention_forward_args){.S = GS,
-                                      .H = GH,
-                                      .D = GD,
-                                      .Nq = GQ,
-                                      .Nk = GK,
-                                      .cu_seqlens_q = gradient_cu_q,
-                                      .cu_seqlens_k = gradient_cu_k,
-                                      .host_cu_seqlens_q = gradient_cu_q,
-                                      .host_cu_seqlens_k = gradient_cu_k,
-                                      .q = g->q,
-                                      .k = g->key,
-                                      .v = g->v,
-                                      .dtype = PLM_F64,
-                                      .scale = 0.7,
-                                      .o = g->o,
-                                      .lse = g->lse};
+  return (plm_attention_forward_args){
+      .S = GS,
+      .H = GH,
+      .D = GD,
+      .Nq = GQ,
+      .Nk = GK,
+      .cu_seqlens_q = gradient_cu_q,
+      .cu_seqlens_k = gradient_cu_k,
+      .host_cu_seqlens_q = gradient_cu_q,
+      .host_cu_seqlens_k = gradient_cu_k,
+      .q = g->q,
+      .k = g->key,
+      .v = g->v,
+      .dtype = PLM_F64,
+      .scale = 0.7,
+      .o = g->o,
+      .lse = g->lse,
+  };
 }
 
 static double gradient_loss(void *context) {
@@ -110,7 +136,8 @@ static void gradient(check *k, int variant) {
   for (int i = 0; i < GK * GW; i++) g.key[i] = check_normal(k), g.v[i] = check_normal(k);
   gradient_loss(&g);
   plm_attention_backward_args a = {.forward = gradient_args(&g), .d_o = g.d_o, .d_q = d_q, .d_k = d_k, .d_v = d_v};
-  if (check_ops(k, TRUTH)->attention_backward(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());
+  if (check_ops(k, TRUTH)->attention_backward(check_exec(k, TRUTH), &a) != PLM_OK)
+    check_fail(k, "backward: %s", plm_error_message());
   check_gradient(k, "d_q", g.q, d_q, GQ * GW, gradient_loss, &g);
   check_gradient(k, "d_k", g.key, d_k, GK * GW, gradient_loss, &g);
   check_gradient(k, "d_v", g.v, d_v, GK * GW, gradient_loss, &g);

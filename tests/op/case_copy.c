@@ -46,16 +46,30 @@ typedef struct convert_case {
 static plm_status call_convert(check *k, side s, void *context) {
   convert_case *c = context;
   plm_convert_args a = {
-      .n = c->n, .from = at(c->from, s), .from_dtype = type_of(c->from, s), .to = at(c->to, s), .to_dtype = type_of(c->to, s)};
+      .n = c->n,
+      .from = at(c->from, s),
+      .from_dtype = type_of(c->from, s),
+      .to = at(c->to, s),
+      .to_dtype = type_of(c->to, s),
+  };
   return check_ops(k, s)->convert(check_exec(k, s), &a);
 }
 
 static convert_case open_convert(check *k, plm_dtype from, plm_dtype to, int64_t n, bool in_place) {
   convert_case c = {.n = n};
-  c.from = check_tensor(k, (tensor_spec){.name = "from", .role = INPUT, .type = from, .fixed = true, .rows = 1, .width = n});
-  c.to = check_tensor(
-      k, (tensor_spec){.name = "to", .role = OUTPUT, .type = to, .fixed = true, .rows = 1, .width = n, .alias = in_place ? c.from : NULL});
-  check_describe(k, "%s -> %s n=%lld%s", plm_dtype_name(from), plm_dtype_name(to), (long long)n, in_place ? " in place" : "");
+  c.from =
+      check_tensor(k, (tensor_spec){.name = "from", .role = INPUT, .type = from, .fixed = true, .rows = 1, .width = n});
+  c.to = check_tensor(k, (tensor_spec){
+                             .name = "to",
+                             .role = OUTPUT,
+                             .type = to,
+                             .fixed = true,
+                             .rows = 1,
+                             .width = n,
+                             .alias = in_place ? c.from : NULL,
+                         });
+  check_describe(k, "%s -> %s n=%lld%s", plm_dtype_name(from), plm_dtype_name(to), (long long)n,
+                 in_place ? " in place" : "");
   return c;
 }
 
@@ -83,7 +97,8 @@ static void convert_shapes(check *k, int variant) {
   compare_converted(k, &c);
 }
 
-/* Ties to even both ways, a tie that a first rounding to fp32 would spoil, both ends of the ranges, subnormals, and what isn't a number. */
+/* Ties to even both ways, a tie that a first rounding to fp32 would spoil, both ends of the ranges, subnormals, and
+ * what isn't a number. */
 static const double hard_values[] = {0,
                                      -0.0,
                                      1,
@@ -131,7 +146,8 @@ static void convert_nan(check *k, int variant) {
   }
   check_call_tested(k, call_convert, &c);
   for (int64_t i = 0; i < c.n; i++)
-    if (!isnan(tensor_result(c.to, 0, i))) check_fail(k, "NaN number %lld became %g", (long long)i, tensor_result(c.to, 0, i));
+    if (!isnan(tensor_result(c.to, 0, i)))
+      check_fail(k, "NaN number %lld became %g", (long long)i, tensor_result(c.to, 0, i));
 }
 
 /* ---- rows ---- */
@@ -144,29 +160,33 @@ typedef struct rows_case {
 
 static plm_status call_gather(check *k, side s, void *context) {
   rows_case *c = context;
-  plm_gather_rows_args a = {.M = c->M,
-                            .C = c->C,
-                            .rows = at(c->rows, s),
-                            .from = at(c->from, s),
-                            .from_stride = stride_of(c->from, s),
-                            .to = at(c->to, s),
-                            .to_stride = stride_of(c->to, s),
-                            .dtype = type_of(c->from, s)};
+  plm_gather_rows_args a = {
+      .M = c->M,
+      .C = c->C,
+      .rows = at(c->rows, s),
+      .from = at(c->from, s),
+      .from_stride = stride_of(c->from, s),
+      .to = at(c->to, s),
+      .to_stride = stride_of(c->to, s),
+      .dtype = type_of(c->from, s),
+  };
   return check_ops(k, s)->gather_rows(check_exec(k, s), &a);
 }
 
 static plm_status call_scatter(check *k, side s, void *context) {
   rows_case *c = context;
-  plm_scatter_rows_args a = {.M = c->M,
-                             .N = c->N,
-                             .C = c->C,
-                             .rows = at(c->rows, s),
-                             .from = at(c->from, s),
-                             .from_stride = stride_of(c->from, s),
-                             .to = at(c->to, s),
-                             .to_stride = stride_of(c->to, s),
-                             .dtype = type_of(c->from, s),
-                             .accumulate = c->accumulate};
+  plm_scatter_rows_args a = {
+      .M = c->M,
+      .N = c->N,
+      .C = c->C,
+      .rows = at(c->rows, s),
+      .from = at(c->from, s),
+      .from_stride = stride_of(c->from, s),
+      .to = at(c->to, s),
+      .to_stride = stride_of(c->to, s),
+      .dtype = type_of(c->from, s),
+      .accumulate = c->accumulate,
+  };
   return check_ops(k, s)->scatter_rows(check_exec(k, s), &a);
 }
 
@@ -174,19 +194,23 @@ static const int row_counts[][2] = {{0, 0}, {0, 5}, {1, 1}, {2, 3}, {5, 5}, {7, 
 static const int widths[] = {0, 1, 3, 8, 15, 16, 17, 30, 33, 65, 320};
 
 /* M strictly increasing rows of N, the last one included. */
-static rows_case open_rows(check *k, plm_dtype type, int64_t M, int64_t N, int64_t C, int64_t gap, bool scatter, bool accumulate) {
+static rows_case open_rows(check *k, plm_dtype type, int64_t M, int64_t N, int64_t C, int64_t gap, bool scatter,
+                           bool accumulate) {
   rows_case c = {.M = M, .N = N, .C = C, .accumulate = accumulate};
   c.rows = check_tensor(k, (tensor_spec){.name = "rows", .role = INPUT, .type = PLM_I32, .rows = 1, .width = M});
   for (int64_t m = 0; m < M; m++) tensor_set(c.rows, 0, m, (double)((m + 1) * N / M - 1));
-  c.from = check_tensor(k, (tensor_spec){.name = "from", .role = INPUT, .type = type, .rows = scatter ? M : N, .width = C, .gap = gap});
-  c.to = check_tensor(k, (tensor_spec){.name = "to",
-                                       .role = accumulate ? ACCUMULATED : OUTPUT,
-                                       .type = type,
-                                       .rows = scatter ? N : M,
-                                       .width = C,
-                                       .gap = gap == 0 ? 0 : gap + 1});
-  check_describe(k, "%s M=%lld N=%lld C=%lld gap=%lld%s", plm_dtype_name(type), (long long)M, (long long)N, (long long)C, (long long)gap,
-                 accumulate ? " accumulate" : "");
+  c.from = check_tensor(
+      k, (tensor_spec){.name = "from", .role = INPUT, .type = type, .rows = scatter ? M : N, .width = C, .gap = gap});
+  c.to = check_tensor(k, (tensor_spec){
+                             .name = "to",
+                             .role = accumulate ? ACCUMULATED : OUTPUT,
+                             .type = type,
+                             .rows = scatter ? N : M,
+                             .width = C,
+                             .gap = gap == 0 ? 0 : gap + 1,
+                         });
+  check_describe(k, "%s M=%lld N=%lld C=%lld gap=%lld%s", plm_dtype_name(type), (long long)M, (long long)N,
+                 (long long)C, (long long)gap, accumulate ? " accumulate" : "");
   return c;
 }
 

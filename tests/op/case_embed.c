@@ -16,29 +16,33 @@ typedef struct embed_case {
 
 static plm_status call_forward(check *k, side s, void *context) {
   embed_case *c = context;
-  plm_embed_forward_args a = {.N = c->N,
-                              .C = c->C,
-                              .V = V,
-                              .tokens = at(c->tokens, s),
-                              .table = at(c->table, s),
-                              .table_dtype = type_of(c->table, s),
-                              .row_scale = at(c->scale, s),
-                              .out = at(c->out, s)};
+  plm_embed_forward_args a = {
+      .N = c->N,
+      .C = c->C,
+      .V = V,
+      .tokens = at(c->tokens, s),
+      .table = at(c->table, s),
+      .table_dtype = type_of(c->table, s),
+      .row_scale = at(c->scale, s),
+      .out = at(c->out, s),
+  };
   return check_ops(k, s)->embed_forward(check_exec(k, s), &a);
 }
 
 static plm_status call_backward(check *k, side s, void *context) {
   embed_case *c = context;
-  plm_embed_backward_args a = {.N = c->N,
-                               .C = c->C,
-                               .V = V,
-                               .tokens = at(c->tokens, s),
-                               .d_out = at(c->d_out, s),
-                               .dtype = type_of(c->d_out, s),
-                               .row_scale = at(c->scale, s),
-                               .has_padding_id = c->has_padding_id,
-                               .padding_id = PADDING,
-                               .d_table = at(c->d_table, s)};
+  plm_embed_backward_args a = {
+      .N = c->N,
+      .C = c->C,
+      .V = V,
+      .tokens = at(c->tokens, s),
+      .d_out = at(c->d_out, s),
+      .dtype = type_of(c->d_out, s),
+      .row_scale = at(c->scale, s),
+      .has_padding_id = c->has_padding_id,
+      .padding_id = PADDING,
+      .d_table = at(c->d_table, s),
+  };
   return check_ops(k, s)->embed_backward(check_exec(k, s), &a);
 }
 
@@ -48,7 +52,8 @@ static embed_case open_case(check *k, plm_dtype type, int64_t N, int64_t C, bool
   c.tokens = check_tensor(k, (tensor_spec){.name = "tokens", .role = INPUT, .type = PLM_I32, .rows = 1, .width = N});
   for (int64_t n = 0; n < N; n++) tensor_set(c.tokens, 0, n, n == 0 ? V - 1 : n == 1 ? 0 : (double)check_below(k, V));
   if (scaled)
-    c.scale = check_tensor(k, (tensor_spec){.name = "row_scale", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = N});
+    c.scale = check_tensor(
+        k, (tensor_spec){.name = "row_scale", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = N});
   for (int64_t n = 0; scaled && n < N; n += 3) tensor_set(c.scale, 0, n, 0);
   check_describe(k, "%s N=%lld C=%lld%s", plm_dtype_name(type), (long long)N, (long long)C, scaled ? " scaled" : "");
   return c;
@@ -76,7 +81,8 @@ static void forward_shapes(check *k, int variant) {
 static embed_case open_backward(check *k, plm_dtype type, int64_t N, int64_t C, bool scaled) {
   embed_case c = open_case(k, type, N, C, scaled);
   c.d_out = check_tensor(k, (tensor_spec){.name = "d_out", .role = INPUT, .type = type, .rows = N, .width = C});
-  c.d_table = check_tensor(k, (tensor_spec){.name = "d_table", .role = ACCUMULATED, .type = type, .rows = V, .width = C, .magnitude = 1});
+  c.d_table = check_tensor(
+      k, (tensor_spec){.name = "d_table", .role = ACCUMULATED, .type = type, .rows = V, .width = C, .magnitude = 1});
   return c;
 }
 
@@ -89,7 +95,8 @@ static void backward_shapes(check *k, int variant) {
   c.has_padding_id = has_padding_id;
   check_call(k, call_backward, &c);
   for (int64_t i = 0; has_padding_id && i < C; i++)
-    if (tensor_result(c.d_table, PADDING, i) != tensor_input(c.d_table, PADDING, i)) check_fail(k, "the padding row got a gradient");
+    if (tensor_result(c.d_table, PADDING, i) != tensor_input(c.d_table, PADDING, i))
+      check_fail(k, "the padding row got a gradient");
 }
 
 static void bad_token_is_a_bug(check *k, int variant) {
@@ -99,8 +106,15 @@ static void bad_token_is_a_bug(check *k, int variant) {
   tensor_set(c.tokens, 0, 2, V);
   plm_exec *exec = check_exec(k, TRUTH);
   plm_embed_forward_args a = {
-      .N = 4, .C = 3, .V = V, .tokens = tensor_host(c.tokens), .table = tensor_host(c.table), .out = at(c.out, TRUTH)};
-  if (check_ops(k, TRUTH)->embed_forward(exec, &a) != PLM_E_BUG) check_fail(k, "token %d of a vocabulary of %d was taken", V, V);
+      .N = 4,
+      .C = 3,
+      .V = V,
+      .tokens = tensor_host(c.tokens),
+      .table = tensor_host(c.table),
+      .out = at(c.out, TRUTH),
+  };
+  if (check_ops(k, TRUTH)->embed_forward(exec, &a) != PLM_E_BUG)
+    check_fail(k, "token %d of a vocabulary of %d was taken", V, V);
 }
 
 enum { GN = 7, GC = 3 };
@@ -115,7 +129,15 @@ typedef struct gradient_case {
 static double gradient_loss(void *context) {
   gradient_case *g = context;
   plm_embed_forward_args a = {
-      .N = GN, .C = GC, .V = V, .tokens = g->tokens, .table = g->table, .table_dtype = PLM_F64, .row_scale = g->scale, .out = g->out};
+      .N = GN,
+      .C = GC,
+      .V = V,
+      .tokens = g->tokens,
+      .table = g->table,
+      .table_dtype = PLM_F64,
+      .row_scale = g->scale,
+      .out = g->out,
+  };
   if (check_ops(g->k, TRUTH)->embed_forward(check_exec(g->k, TRUTH), &a) != PLM_OK) return NAN;
   double sum = 0;
   for (int i = 0; i < GN * GC; i++) sum += g->out[i] * g->d_out[i];
@@ -130,8 +152,17 @@ static void gradient(check *k, int variant) {
   for (int i = 0; i < V * GC; i++) g.table[i] = check_normal(k);
   for (int i = 0; i < GN * GC; i++) g.d_out[i] = check_normal(k);
   plm_embed_backward_args a = {
-      .N = GN, .C = GC, .V = V, .tokens = g.tokens, .d_out = g.d_out, .dtype = PLM_F64, .row_scale = g.scale, .d_table = d_table};
-  if (check_ops(k, TRUTH)->embed_backward(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());
+      .N = GN,
+      .C = GC,
+      .V = V,
+      .tokens = g.tokens,
+      .d_out = g.d_out,
+      .dtype = PLM_F64,
+      .row_scale = g.scale,
+      .d_table = d_table,
+  };
+  if (check_ops(k, TRUTH)->embed_backward(check_exec(k, TRUTH), &a) != PLM_OK)
+    check_fail(k, "backward: %s", plm_error_message());
   check_gradient(k, "d_table", g.table, d_table, 6 * GC, gradient_loss, &g);
 }
 

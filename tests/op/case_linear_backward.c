@@ -15,29 +15,34 @@ static plm_status call_input(check *k, side s, void *context) {
   input_case *c = context;
   plm_weight view = linear_view(&c->w, s);
   PLM_TRY(linear_refresh(k, s, &c->w));
-  plm_linear_backward_input_args a = {.N = c->N,
-                                      .weight = &view,
-                                      .d_y = at(c->d_y, s),
-                                      .d_y_stride = stride_of(c->d_y, s),
-                                      .d_x = at(c->d_x, s),
-                                      .d_x_dtype = type_of(c->d_x, s),
-                                      .d_x_stride = stride_of(c->d_x, s)};
+  plm_linear_backward_input_args a = {
+      .N = c->N,
+      .weight = &view,
+      .d_y = at(c->d_y, s),
+      .d_y_stride = stride_of(c->d_y, s),
+      .d_x = at(c->d_x, s),
+      .d_x_dtype = type_of(c->d_x, s),
+      .d_x_stride = stride_of(c->d_x, s),
+  };
   return check_ops(k, s)->linear_backward_input(check_exec(k, s), &a);
 }
 
 static input_case open_input(check *k, const plm_dtype type[2], const int shape[3], bool packed, int64_t gap) {
   input_case c = {.N = shape[0]};
   linear_open_weight(k, &c.w, type[0], shape[1], shape[2], gap, packed);
-  c.d_y = check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type[0], .rows = c.N, .width = shape[1], .gap = gap});
-  c.d_x = check_tensor(k, (tensor_spec){.name = "d_x",
-                                        .role = OUTPUT,
-                                        .type = type[1],
-                                        .rows = c.N,
-                                        .width = shape[2],
-                                        .gap = gap,
-                                        .magnitude = sqrt((double)shape[1] + 1)});
-  check_describe(k, "%s -> %s N=%d O=%d I=%d%s gap=%d", plm_dtype_name(type[0]), plm_dtype_name(type[1]), shape[0], shape[1], shape[2],
-                 packed ? " packed" : "", (int)gap);
+  c.d_y = check_tensor(
+      k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type[0], .rows = c.N, .width = shape[1], .gap = gap});
+  c.d_x = check_tensor(k, (tensor_spec){
+                              .name = "d_x",
+                              .role = OUTPUT,
+                              .type = type[1],
+                              .rows = c.N,
+                              .width = shape[2],
+                              .gap = gap,
+                              .magnitude = sqrt((double)shape[1] + 1),
+                          });
+  check_describe(k, "%s -> %s N=%d O=%d I=%d%s gap=%d", plm_dtype_name(type[0]), plm_dtype_name(type[1]), shape[0],
+                 shape[1], shape[2], packed ? " packed" : "", (int)gap);
   return c;
 }
 
@@ -68,16 +73,18 @@ typedef struct weight_case {
 
 static plm_status call_weight(check *k, side s, void *context) {
   weight_case *c = context;
-  plm_linear_backward_weight_args a = {.N = c->N,
-                                       .O = c->O,
-                                       .I = c->I,
-                                       .dtype = type_of(c->x, s),
-                                       .d_y = at(c->d_y, s),
-                                       .d_y_stride = stride_of(c->d_y, s),
-                                       .x = at(c->x, s),
-                                       .x_stride = stride_of(c->x, s),
-                                       .d_weight = at(c->d_weight, s),
-                                       .d_bias = at(c->d_bias, s)};
+  plm_linear_backward_weight_args a = {
+      .N = c->N,
+      .O = c->O,
+      .I = c->I,
+      .dtype = type_of(c->x, s),
+      .d_y = at(c->d_y, s),
+      .d_y_stride = stride_of(c->d_y, s),
+      .x = at(c->x, s),
+      .x_stride = stride_of(c->x, s),
+      .d_weight = at(c->d_weight, s),
+      .d_bias = at(c->d_bias, s),
+  };
   return check_ops(k, s)->linear_backward_weight(check_exec(k, s), &a);
 }
 
@@ -85,16 +92,29 @@ static weight_case open_weight(check *k, plm_dtype type, const int shape[3], boo
   weight_case c = {.N = shape[0], .O = shape[1], .I = shape[2]};
   double magnitude = sqrt((double)c.N + 1);
   plm_dtype wide = plm_wide_type(type);
-  c.d_y = check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type, .rows = c.N, .width = c.O, .gap = gap});
+  c.d_y =
+      check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type, .rows = c.N, .width = c.O, .gap = gap});
   c.x = check_tensor(k, (tensor_spec){.name = "x", .role = INPUT, .type = type, .rows = c.N, .width = c.I, .gap = gap});
   if (weight)
-    c.d_weight = check_tensor(
-        k, (tensor_spec){.name = "d_weight", .role = ACCUMULATED, .type = wide, .rows = c.O, .width = c.I, .magnitude = magnitude});
+    c.d_weight = check_tensor(k, (tensor_spec){
+                                     .name = "d_weight",
+                                     .role = ACCUMULATED,
+                                     .type = wide,
+                                     .rows = c.O,
+                                     .width = c.I,
+                                     .magnitude = magnitude,
+                                 });
   if (bias)
-    c.d_bias = check_tensor(
-        k, (tensor_spec){.name = "d_bias", .role = ACCUMULATED, .type = wide, .rows = 1, .width = c.O, .magnitude = magnitude});
-  check_describe(k, "%s N=%d O=%d I=%d%s%s gap=%d", plm_dtype_name(type), shape[0], shape[1], shape[2], weight ? "" : " frozen weight",
-                 bias ? "" : " no bias", (int)gap);
+    c.d_bias = check_tensor(k, (tensor_spec){
+                                   .name = "d_bias",
+                                   .role = ACCUMULATED,
+                                   .type = wide,
+                                   .rows = 1,
+                                   .width = c.O,
+                                   .magnitude = magnitude,
+                               });
+  check_describe(k, "%s N=%d O=%d I=%d%s%s gap=%d", plm_dtype_name(type), shape[0], shape[1], shape[2],
+                 weight ? "" : " frozen weight", bias ? "" : " no bias", (int)gap);
   return c;
 }
 
@@ -151,7 +171,8 @@ static void input_gradient(check *k, int variant) {
   double d_x[GN * GI];
   open_gradient(k, &g);
   plm_linear_backward_input_args a = {.N = GN, .weight = &g.view, .d_y = g.d_y, .d_x = d_x, .d_x_dtype = PLM_F64};
-  if (check_ops(k, TRUTH)->linear_backward_input(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());
+  if (check_ops(k, TRUTH)->linear_backward_input(check_exec(k, TRUTH), &a) != PLM_OK)
+    check_fail(k, "backward: %s", plm_error_message());
   check_gradient(k, "d_x", g.x, d_x, GN * GI, gradient_loss, &g);
 }
 
@@ -162,8 +183,17 @@ static void weight_gradient(check *k, int variant) {
   double d_weight[GO * GI] = {0}, d_bias[GO] = {0};
   open_gradient(k, &g);
   plm_linear_backward_weight_args a = {
-      .N = GN, .O = GO, .I = GI, .dtype = PLM_F64, .d_y = g.d_y, .x = g.x, .d_weight = d_weight, .d_bias = d_bias};
-  if (check_ops(k, TRUTH)->linear_backward_weight(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());
+      .N = GN,
+      .O = GO,
+      .I = GI,
+      .dtype = PLM_F64,
+      .d_y = g.d_y,
+      .x = g.x,
+      .d_weight = d_weight,
+      .d_bias = d_bias,
+  };
+  if (check_ops(k, TRUTH)->linear_backward_weight(check_exec(k, TRUTH), &a) != PLM_OK)
+    check_fail(k, "backward: %s", plm_error_message());
   check_gradient(k, "d_weight", g.weight, d_weight, GO * GI, gradient_loss, &g);
   check_gradient(k, "d_bias", g.bias, d_bias, GO, gradient_loss, &g);
 }

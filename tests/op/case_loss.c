@@ -17,16 +17,18 @@ typedef struct loss_case {
 
 static plm_status call_loss(check *k, side s, void *context) {
   loss_case *c = context;
-  plm_cross_entropy_args a = {.M = c->M,
-                              .V = c->V,
-                              .logits = at(c->logits, s),
-                              .dtype = type_of(c->logits, s),
-                              .targets = at(c->targets, s),
-                              .sums = at(c->sums, s),
-                              .d_logits = at(c->d_logits, s),
-                              .d_dtype = c->d_logits == NULL ? PLM_F32 : type_of(c->d_logits, s),
-                              .row_nll = at(c->row_nll, s),
-                              .row_prediction = at(c->row_prediction, s)};
+  plm_cross_entropy_args a = {
+      .M = c->M,
+      .V = c->V,
+      .logits = at(c->logits, s),
+      .dtype = type_of(c->logits, s),
+      .targets = at(c->targets, s),
+      .sums = at(c->sums, s),
+      .d_logits = at(c->d_logits, s),
+      .d_dtype = c->d_logits == NULL ? PLM_F32 : type_of(c->d_logits, s),
+      .row_nll = at(c->row_nll, s),
+      .row_prediction = at(c->row_prediction, s),
+  };
   return check_ops(k, s)->cross_entropy(check_exec(k, s), &a);
 }
 
@@ -37,26 +39,38 @@ typedef enum output_set { EVERYTHING, GRADIENT_IN_PLACE, LOSS_ONLY } output_set;
 
 static loss_case open_case(check *k, const plm_dtype type[2], int64_t M, int64_t V, output_set outputs) {
   loss_case c = {.M = M, .V = V};
-  c.logits = check_tensor(k, (tensor_spec){.name = "logits", .role = INPUT, .type = type[0], .rows = M, .width = V, .scale = 3});
+  c.logits = check_tensor(
+      k, (tensor_spec){.name = "logits", .role = INPUT, .type = type[0], .rows = M, .width = V, .scale = 3});
   c.targets = check_tensor(k, (tensor_spec){.name = "targets", .role = INPUT, .type = PLM_I32, .rows = 1, .width = M});
   for (int64_t m = 0; m < M; m++) tensor_set(c.targets, 0, m, (double)check_below(k, V));
   c.sums = check_tensor(k, (tensor_spec){.name = "sums", .role = SCRATCH, .type = PLM_I64, .rows = 1, .width = 4});
   for (int i = 0; i < 4; i++) tensor_set(c.sums, 0, i, i == 0 ? 0 : 100 * i);
   if (outputs != LOSS_ONLY)
-    c.d_logits = check_tensor(k, (tensor_spec){.name = "d_logits",
-                                               .role = OUTPUT,
-                                               .type = type[1],
-                                               .rows = M,
-                                               .width = V,
-                                               .magnitude = 0.5,
-                                               .alias = outputs == GRADIENT_IN_PLACE ? c.logits : NULL});
+    c.d_logits = check_tensor(k, (tensor_spec){
+                                     .name = "d_logits",
+                                     .role = OUTPUT,
+                                     .type = type[1],
+                                     .rows = M,
+                                     .width = V,
+                                     .magnitude = 0.5,
+                                     .alias = outputs == GRADIENT_IN_PLACE ? c.logits : NULL,
+                                 });
   if (outputs == EVERYTHING) {
-    c.row_nll = check_tensor(
-        k, (tensor_spec){.name = "row_nll", .role = OUTPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = M, .magnitude = 1});
-    c.row_prediction = check_tensor(k, (tensor_spec){.name = "row_prediction", .role = OUTPUT, .type = PLM_I32, .rows = 1, .width = M});
+    c.row_nll = check_tensor(k, (tensor_spec){
+                                    .name = "row_nll",
+                                    .role = OUTPUT,
+                                    .type = PLM_F32,
+                                    .fixed = true,
+                                    .rows = 1,
+                                    .width = M,
+                                    .magnitude = 1,
+                                });
+    c.row_prediction = check_tensor(
+        k, (tensor_spec){.name = "row_prediction", .role = OUTPUT, .type = PLM_I32, .rows = 1, .width = M});
   }
-  check_describe(k, "%s, gradient %s M=%lld V=%lld%s", plm_dtype_name(type[0]), c.d_logits == NULL ? "none" : plm_dtype_name(type[1]),
-                 (long long)M, (long long)V, outputs == GRADIENT_IN_PLACE ? " in place" : "");
+  check_describe(k, "%s, gradient %s M=%lld V=%lld%s", plm_dtype_name(type[0]),
+                 c.d_logits == NULL ? "none" : plm_dtype_name(type[1]), (long long)M, (long long)V,
+                 outputs == GRADIENT_IN_PLACE ? " in place" : "");
   return c;
 }
 
@@ -66,9 +80,11 @@ static void compare_sums(check *k, const loss_case *c, double tolerance) {
   memcpy(&got, tensor_result_row(c->sums, 0), sizeof got);
   memcpy(&want, at(c->sums, TRUTH), sizeof want);
   if (got.count != want.count || got.correct != want.correct || got.nonfinite != want.nonfinite)
-    check_fail(k, "counts %lld correct %lld nonfinite %lld, not %lld, %lld, %lld", (long long)got.count, (long long)got.correct,
-               (long long)got.nonfinite, (long long)want.count, (long long)want.correct, (long long)want.nonfinite);
-  if (!(fabs(got.nll - want.nll) <= tolerance * (1 + fabs(want.nll)))) check_fail(k, "nll sum is %.10g, not %.10g", got.nll, want.nll);
+    check_fail(k, "counts %lld correct %lld nonfinite %lld, not %lld, %lld, %lld", (long long)got.count,
+               (long long)got.correct, (long long)got.nonfinite, (long long)want.count, (long long)want.correct,
+               (long long)want.nonfinite);
+  if (!(fabs(got.nll - want.nll) <= tolerance * (1 + fabs(want.nll))))
+    check_fail(k, "nll sum is %.10g, not %.10g", got.nll, want.nll);
 }
 
 static void shapes(check *k, int variant) {
@@ -89,7 +105,8 @@ static void sums_accumulate(check *k, int variant) {
   check_call(k, call_loss, &c);
   plm_loss_sums got;
   memcpy(&got, tensor_result_row(c.sums, 0), sizeof got);
-  if (got.count != 100 + 21 || got.nonfinite != 300 || got.correct < 200 || got.correct > 221) check_fail(k, "sums were not added to");
+  if (got.count != 100 + 21 || got.nonfinite != 300 || got.correct < 200 || got.correct > 221)
+    check_fail(k, "sums were not added to");
 }
 
 /* Logits of +-1e4 and ties between the largest. */
@@ -106,7 +123,8 @@ static void huge_and_tied(check *k, int variant) {
   compare_sums(k, &c, 2e-6);
 }
 
-/* Rows whose loss is NaN or infinite are counted, and do not spoil the sum. Targets are never such a row's largest logit. */
+/* Rows whose loss is NaN or infinite are counted, and do not spoil the sum. Targets are never such a row's largest
+ * logit. */
 static void nonfinite_rows_are_counted(check *k, int variant) {
   const plm_dtype *type = PICK(variant, types);
   if (!check_has_type(k, type[0])) return;
@@ -126,7 +144,8 @@ static void nonfinite_rows_are_counted(check *k, int variant) {
   compare_sums(k, &c, 2e-6);
   plm_loss_sums got;
   memcpy(&got, tensor_result_row(c.sums, 0), sizeof got);
-  if (got.nonfinite != 300 + expected || !isfinite(got.nll)) check_fail(k, "nonfinite is %lld, nll %g", (long long)got.nonfinite, got.nll);
+  if (got.nonfinite != 300 + expected || !isfinite(got.nll))
+    check_fail(k, "nonfinite is %lld, nll %g", (long long)got.nonfinite, got.nll);
 }
 
 static void rows_are_independent(check *k, int variant) {
@@ -154,7 +173,14 @@ typedef struct gradient_case {
 static double gradient_loss(void *context) {
   gradient_case *g = context;
   plm_loss_sums sums = {0};
-  plm_cross_entropy_args a = {.M = GM, .V = GV, .logits = g->logits, .dtype = PLM_F64, .targets = g->targets, .sums = &sums};
+  plm_cross_entropy_args a = {
+      .M = GM,
+      .V = GV,
+      .logits = g->logits,
+      .dtype = PLM_F64,
+      .targets = g->targets,
+      .sums = &sums,
+  };
   return check_ops(g->k, TRUTH)->cross_entropy(check_exec(g->k, TRUTH), &a) == PLM_OK ? sums.nll : NAN;
 }
 
@@ -165,8 +191,16 @@ static void gradient(check *k, int variant) {
   double d_logits[GM * GV];
   for (int i = 0; i < GM * GV; i++) g.logits[i] = check_normal(k);
   plm_cross_entropy_args a = {
-      .M = GM, .V = GV, .logits = g.logits, .dtype = PLM_F64, .targets = g.targets, .d_logits = d_logits, .d_dtype = PLM_F64};
-  if (check_ops(k, TRUTH)->cross_entropy(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "cross_entropy: %s", plm_error_message());
+      .M = GM,
+      .V = GV,
+      .logits = g.logits,
+      .dtype = PLM_F64,
+      .targets = g.targets,
+      .d_logits = d_logits,
+      .d_dtype = PLM_F64,
+  };
+  if (check_ops(k, TRUTH)->cross_entropy(check_exec(k, TRUTH), &a) != PLM_OK)
+    check_fail(k, "cross_entropy: %s", plm_error_message());
   check_gradient(k, "d_logits", g.logits, d_logits, GM * GV, gradient_loss, &g);
 }
 

@@ -19,41 +19,45 @@ typedef struct norm_case {
 
 static plm_status call_forward(check *k, side s, void *context) {
   norm_case *c = context;
-  plm_norm_forward_args a = {.N = c->N,
-                             .C = c->C,
-                             .x = at(c->x, s),
-                             .x_dtype = type_of(c->x, s),
-                             .x_stride = stride_of(c->x, s),
-                             .weight = at(c->weight, s),
-                             .bias = at(c->bias, s),
-                             .eps = c->eps,
-                             .y = at(c->y, s),
-                             .y_dtype = type_of(c->y, s),
-                             .y_stride = stride_of(c->y, s),
-                             .mean = at(c->mean, s),
-                             .rstd = at(c->rstd, s)};
+  plm_norm_forward_args a = {
+      .N = c->N,
+      .C = c->C,
+      .x = at(c->x, s),
+      .x_dtype = type_of(c->x, s),
+      .x_stride = stride_of(c->x, s),
+      .weight = at(c->weight, s),
+      .bias = at(c->bias, s),
+      .eps = c->eps,
+      .y = at(c->y, s),
+      .y_dtype = type_of(c->y, s),
+      .y_stride = stride_of(c->y, s),
+      .mean = at(c->mean, s),
+      .rstd = at(c->rstd, s),
+  };
   return check_ops(k, s)->norm_forward(check_exec(k, s), &a);
 }
 
 static plm_status call_backward(check *k, side s, void *context) {
   norm_case *c = context;
-  plm_norm_backward_args a = {.N = c->N,
-                              .C = c->C,
-                              .d_y = at(c->d_y, s),
-                              .d_y_dtype = type_of(c->d_y, s),
-                              .d_y_stride = stride_of(c->d_y, s),
-                              .x = at(c->x, s),
-                              .x_dtype = type_of(c->x, s),
-                              .x_stride = stride_of(c->x, s),
-                              .weight = at(c->weight, s),
-                              .mean = at(c->mean, s),
-                              .rstd = at(c->rstd, s),
-                              .add = at(c->add, s),
-                              .d_x = at(c->d_x, s),
-                              .d_x_dtype = type_of(c->d_x, s),
-                              .d_x_stride = stride_of(c->d_x, s),
-                              .d_weight = at(c->d_weight, s),
-                              .d_bias = at(c->d_bias, s)};
+  plm_norm_backward_args a = {
+      .N = c->N,
+      .C = c->C,
+      .d_y = at(c->d_y, s),
+      .d_y_dtype = type_of(c->d_y, s),
+      .d_y_stride = stride_of(c->d_y, s),
+      .x = at(c->x, s),
+      .x_dtype = type_of(c->x, s),
+      .x_stride = stride_of(c->x, s),
+      .weight = at(c->weight, s),
+      .mean = at(c->mean, s),
+      .rstd = at(c->rstd, s),
+      .add = at(c->add, s),
+      .d_x = at(c->d_x, s),
+      .d_x_dtype = type_of(c->d_x, s),
+      .d_x_stride = stride_of(c->d_x, s),
+      .d_weight = at(c->d_weight, s),
+      .d_bias = at(c->d_bias, s),
+  };
   return check_ops(k, s)->norm_backward(check_exec(k, s), &a);
 }
 
@@ -61,27 +65,43 @@ static plm_dtype wide(plm_dtype type) { return plm_wide_type(type); }
 
 static norm_case open_inputs(check *k, const plm_dtype type[2], int64_t N, int64_t C, int64_t gap) {
   norm_case c = {.N = N, .C = C, .eps = 1e-5};
-  c.x = check_tensor(k, (tensor_spec){.name = "x", .role = INPUT, .type = type[0], .rows = N, .width = C, .gap = gap, .offset = 0.3});
-  c.weight = check_tensor(
-      k, (tensor_spec){.name = "weight", .role = INPUT, .type = wide(type[0]), .rows = 1, .width = C, .offset = 1, .scale = 0.3});
+  c.x = check_tensor(
+      k, (tensor_spec){.name = "x", .role = INPUT, .type = type[0], .rows = N, .width = C, .gap = gap, .offset = 0.3});
+  c.weight = check_tensor(k, (tensor_spec){
+                                 .name = "weight",
+                                 .role = INPUT,
+                                 .type = wide(type[0]),
+                                 .rows = 1,
+                                 .width = C,
+                                 .offset = 1,
+                                 .scale = 0.3,
+                             });
   c.bias = check_tensor(k, (tensor_spec){.name = "bias", .role = INPUT, .type = wide(type[0]), .rows = 1, .width = C});
-  check_describe(k, "x %s y %s N=%lld C=%lld gap=%lld", plm_dtype_name(type[0]), plm_dtype_name(type[1]), (long long)N, (long long)C,
-                 (long long)gap);
+  check_describe(k, "x %s y %s N=%lld C=%lld gap=%lld", plm_dtype_name(type[0]), plm_dtype_name(type[1]), (long long)N,
+                 (long long)C, (long long)gap);
   return c;
 }
 
 static void add_statistics(check *k, norm_case *c) {
   plm_dtype type = wide(type_of(c->x, TESTED));
-  c->mean = check_tensor(k, (tensor_spec){.name = "mean", .role = OUTPUT, .type = type, .rows = 1, .width = c->N, .magnitude = 1});
+  c->mean = check_tensor(
+      k, (tensor_spec){.name = "mean", .role = OUTPUT, .type = type, .rows = 1, .width = c->N, .magnitude = 1});
   c->rstd = check_tensor(k, (tensor_spec){.name = "rstd", .role = OUTPUT, .type = type, .rows = 1, .width = c->N});
 }
 
-static norm_case open_forward(check *k, const plm_dtype type[2], int64_t N, int64_t C, int64_t gap, bool statistics, bool in_place) {
+static norm_case open_forward(check *k, const plm_dtype type[2], int64_t N, int64_t C, int64_t gap, bool statistics,
+                              bool in_place) {
   norm_case c = open_inputs(k, type, N, C, gap);
-  c.y = check_tensor(
-      k,
-      (tensor_spec){
-          .name = "y", .role = OUTPUT, .type = type[1], .rows = N, .width = C, .gap = gap, .magnitude = 1, .alias = in_place ? c.x : NULL});
+  c.y = check_tensor(k, (tensor_spec){
+                            .name = "y",
+                            .role = OUTPUT,
+                            .type = type[1],
+                            .rows = N,
+                            .width = C,
+                            .gap = gap,
+                            .magnitude = 1,
+                            .alias = in_place ? c.x : NULL,
+                        });
   if (statistics) add_statistics(k, &c);
   return c;
 }
@@ -129,7 +149,8 @@ static void rows_are_independent(check *k, int variant) {
   tensor_keep(all.y);
   check_call_tested(k, call_forward, &part);
   for (int i = 0; i < 4; i++)
-    if (memcmp(tensor_result_row(part.y, i), tensor_result_row(all.y, chosen[i]), (size_t)C * plm_dtype_size(type[1])) != 0)
+    if (memcmp(tensor_result_row(part.y, i), tensor_result_row(all.y, chosen[i]),
+               (size_t)C * plm_dtype_size(type[1])) != 0)
       check_fail(k, "row %d has other bits among other rows", chosen[i]);
 }
 
@@ -138,7 +159,8 @@ static void rows_are_independent(check *k, int variant) {
 /* What d_x shares its memory with, besides whether there is an `add`. */
 typedef enum sharing { ALONE, WITH_ADD, IN_ADD, IN_D_Y } sharing;
 
-static norm_case open_backward(check *k, const plm_dtype type[2], int64_t N, int64_t C, int64_t gap, sharing shares, bool frozen) {
+static norm_case open_backward(check *k, const plm_dtype type[2], int64_t N, int64_t C, int64_t gap, sharing shares,
+                               bool frozen) {
   norm_case c = open_inputs(k, type, N, C, gap);
   add_statistics(k, &c);
   c.y = check_tensor(k, (tensor_spec){.name = "y", .role = OUTPUT, .type = type[1], .rows = N, .width = C});
@@ -146,25 +168,41 @@ static norm_case open_backward(check *k, const plm_dtype type[2], int64_t N, int
   tensor_freeze(c.mean);
   tensor_freeze(c.rstd);
   tensor_freeze(c.y);
-  c.d_y = check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type[1], .rows = N, .width = C, .gap = gap});
+  c.d_y =
+      check_tensor(k, (tensor_spec){.name = "d_y", .role = INPUT, .type = type[1], .rows = N, .width = C, .gap = gap});
   if (shares == WITH_ADD || shares == IN_ADD)
-    c.add = check_tensor(k, (tensor_spec){.name = "add", .role = INPUT, .type = type[0], .rows = N, .width = C, .gap = gap});
-  c.d_x = check_tensor(k, (tensor_spec){.name = "d_x",
-                                        .role = OUTPUT,
-                                        .type = type[0],
-                                        .rows = N,
-                                        .width = C,
-                                        .gap = gap,
-                                        .magnitude = 1,
-                                        .alias = shares == IN_ADD   ? c.add
-                                                 : shares == IN_D_Y ? c.d_y
-                                                                    : NULL});
+    c.add = check_tensor(
+        k, (tensor_spec){.name = "add", .role = INPUT, .type = type[0], .rows = N, .width = C, .gap = gap});
+  c.d_x = check_tensor(k, (tensor_spec){
+                              .name = "d_x",
+                              .role = OUTPUT,
+                              .type = type[0],
+                              .rows = N,
+                              .width = C,
+                              .gap = gap,
+                              .magnitude = 1,
+                              .alias = shares == IN_ADD   ? c.add
+                                       : shares == IN_D_Y ? c.d_y
+                                                          : NULL,
+                          });
   double magnitude = sqrt((double)(N + 1));
   if (frozen) return c;
-  c.d_weight = check_tensor(
-      k, (tensor_spec){.name = "d_weight", .role = ACCUMULATED, .type = wide(type[0]), .rows = 1, .width = C, .magnitude = magnitude});
-  c.d_bias = check_tensor(
-      k, (tensor_spec){.name = "d_bias", .role = ACCUMULATED, .type = wide(type[0]), .rows = 1, .width = C, .magnitude = magnitude});
+  c.d_weight = check_tensor(k, (tensor_spec){
+                                   .name = "d_weight",
+                                   .role = ACCUMULATED,
+                                   .type = wide(type[0]),
+                                   .rows = 1,
+                                   .width = C,
+                                   .magnitude = magnitude,
+                               });
+  c.d_bias = check_tensor(k, (tensor_spec){
+                                 .name = "d_bias",
+                                 .role = ACCUMULATED,
+                                 .type = wide(type[0]),
+                                 .rows = 1,
+                                 .width = C,
+                                 .magnitude = magnitude,
+                             });
   return c;
 }
 
@@ -197,17 +235,19 @@ typedef struct gradient_case {
 
 static double gradient_loss(void *context) {
   gradient_case *g = context;
-  plm_norm_forward_args a = {.N = GN,
-                             .C = GC,
-                             .x = g->x,
-                             .x_dtype = PLM_F64,
-                             .weight = g->weight,
-                             .bias = g->bias,
-                             .eps = 1e-5,
-                             .y = g->y,
-                             .y_dtype = PLM_F64,
-                             .mean = g->mean,
-                             .rstd = g->rstd};
+  plm_norm_forward_args a = {
+      .N = GN,
+      .C = GC,
+      .x = g->x,
+      .x_dtype = PLM_F64,
+      .weight = g->weight,
+      .bias = g->bias,
+      .eps = 1e-5,
+      .y = g->y,
+      .y_dtype = PLM_F64,
+      .mean = g->mean,
+      .rstd = g->rstd,
+  };
   if (check_ops(g->k, TRUTH)->norm_forward(check_exec(g->k, TRUTH), &a) != PLM_OK) return NAN;
   double sum = 0;
   for (int i = 0; i < GN * GC; i++) sum += g->y[i] * g->d_y[i];
@@ -221,19 +261,21 @@ static void gradient(check *k, int variant) {
   double d_x[GN * GC], d_weight[GC] = {0}, d_bias[GC] = {0};
   for (int i = 0; i < GN * GC; i++) g.x[i] = check_normal(k), g.d_y[i] = check_normal(k);
   for (int i = 0; i < GC; i++) g.weight[i] = 1 + check_normal(k), g.bias[i] = check_normal(k);
-  plm_norm_backward_args a = {.N = GN,
-                              .C = GC,
-                              .d_y = g.d_y,
-                              .d_y_dtype = PLM_F64,
-                              .x = g.x,
-                              .x_dtype = PLM_F64,
-                              .weight = g.weight,
-                              .mean = g.mean,
-                              .rstd = g.rstd,
-                              .d_x = d_x,
-                              .d_x_dtype = PLM_F64,
-                              .d_weight = d_weight,
-                              .d_bias = d_bias};
+  plm_norm_backward_args a = {
+      .N = GN,
+      .C = GC,
+      .d_y = g.d_y,
+      .d_y_dtype = PLM_F64,
+      .x = g.x,
+      .x_dtype = PLM_F64,
+      .weight = g.weight,
+      .mean = g.mean,
+      .rstd = g.rstd,
+      .d_x = d_x,
+      .d_x_dtype = PLM_F64,
+      .d_weight = d_weight,
+      .d_bias = d_bias,
+  };
   plm_exec *exec = check_exec(k, TRUTH);
   gradient_loss(&g);
   if (check_ops(k, TRUTH)->norm_backward(exec, &a) != PLM_OK) check_fail(k, "backward: %s", plm_error_message());

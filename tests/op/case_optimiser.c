@@ -35,28 +35,32 @@ static plm_status call_adamw(check *k, side s, void *context) {
     if (!check_exec(k, s)->dry) update_truth(c);
     return PLM_OK;
   }
-  plm_adamw_args a = {.n = c->n,
-                      .w = at(c->w, s),
-                      .grad = at(c->grad, s),
-                      .m = at(c->m, s),
-                      .v = at(c->v, s),
-                      .copy = at(c->copy, s),
-                      .lr = lr,
-                      .beta1 = beta1,
-                      .beta2 = beta2,
-                      .eps = eps,
-                      .decay = c->decay,
-                      .bias1 = 1 - pow(beta1, (double)c->step),
-                      .bias2 = 1 - pow(beta2, (double)c->step),
-                      .grad_scale = c->grad_scale};
+  plm_adamw_args a = {
+      .n = c->n,
+      .w = at(c->w, s),
+      .grad = at(c->grad, s),
+      .m = at(c->m, s),
+      .v = at(c->v, s),
+      .copy = at(c->copy, s),
+      .lr = lr,
+      .beta1 = beta1,
+      .beta2 = beta2,
+      .eps = eps,
+      .decay = c->decay,
+      .bias1 = 1 - pow(beta1, (double)c->step),
+      .bias2 = 1 - pow(beta2, (double)c->step),
+      .grad_scale = c->grad_scale,
+  };
   return check_ops(k, s)->adamw(check_exec(k, s), &a);
 }
 
 static adamw_case open_case(check *k, int64_t n, int64_t step, bool copy, bool decay) {
   adamw_case c = {.n = n, .step = step, .decay = decay ? 0.1 : 0, .grad_scale = 0.125};
   c.w = check_tensor(k, (tensor_spec){.name = "w", .role = ACCUMULATED, .type = PLM_F32, .rows = 1, .width = n});
-  c.grad = check_tensor(k, (tensor_spec){.name = "grad", .role = INPUT, .type = PLM_F32, .rows = 1, .width = n, .scale = 4});
-  c.m = check_tensor(k, (tensor_spec){.name = "m", .role = ACCUMULATED, .type = PLM_F32, .rows = 1, .width = n, .scale = 0.1});
+  c.grad =
+      check_tensor(k, (tensor_spec){.name = "grad", .role = INPUT, .type = PLM_F32, .rows = 1, .width = n, .scale = 4});
+  c.m = check_tensor(
+      k, (tensor_spec){.name = "m", .role = ACCUMULATED, .type = PLM_F32, .rows = 1, .width = n, .scale = 0.1});
   c.v = check_tensor(k, (tensor_spec){.name = "v", .role = ACCUMULATED, .type = PLM_F32, .rows = 1, .width = n});
   for (int64_t i = 0; i < n; i++) {
     double spread = tensor_input(c.v, 0, i);
@@ -64,8 +68,10 @@ static adamw_case open_case(check *k, int64_t n, int64_t step, bool copy, bool d
     if (step == 1) tensor_set(c.m, 0, i, 0);
     if (i % 5 == 4) tensor_set(c.grad, 0, i, 0); /* with m = v = 0 too: 0 / eps must be 0 */
   }
-  if (copy) c.copy = check_tensor(k, (tensor_spec){.name = "copy", .role = SCRATCH, .type = PLM_BF16, .rows = 1, .width = n});
-  check_describe(k, "n=%lld t=%lld%s%s", (long long)n, (long long)step, copy ? " with copy" : "", decay ? " with decay" : "");
+  if (copy)
+    c.copy = check_tensor(k, (tensor_spec){.name = "copy", .role = SCRATCH, .type = PLM_BF16, .rows = 1, .width = n});
+  check_describe(k, "n=%lld t=%lld%s%s", (long long)n, (long long)step, copy ? " with copy" : "",
+                 decay ? " with decay" : "");
   return c;
 }
 

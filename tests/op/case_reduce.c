@@ -41,9 +41,11 @@ static void compare_sums(check *k, const reduce_case *c) {
     else
       want.nonfinite++;
   }
-  if (got.nonfinite != want.nonfinite) check_fail(k, "nonfinite is %lld, not %lld", (long long)got.nonfinite, (long long)want.nonfinite);
+  if (got.nonfinite != want.nonfinite)
+    check_fail(k, "nonfinite is %lld, not %lld", (long long)got.nonfinite, (long long)want.nonfinite);
   double allowed = type_of(c->x, TESTED) == PLM_F64 ? 1e-13 : 1e-6;
-  if (!(fabs(got.square - want.square) <= allowed * want.square)) check_fail(k, "square is %.12g, not %.12g", got.square, want.square);
+  if (!(fabs(got.square - want.square) <= allowed * want.square))
+    check_fail(k, "square is %.12g, not %.12g", got.square, want.square);
 }
 
 static void shapes(check *k, int variant) {

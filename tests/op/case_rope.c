@@ -20,17 +20,31 @@ typedef struct table_case {
 static plm_status call_table(check *k, side s, void *context) {
   table_case *c = context;
   plm_rope_table_args a = {
-      .P = c->P, .half = c->half, .inv_freq = at(c->inv_freq, s), .cos_table = at(c->cosine, s), .sin_table = at(c->sine, s)};
+      .P = c->P,
+      .half = c->half,
+      .inv_freq = at(c->inv_freq, s),
+      .cos_table = at(c->cosine, s),
+      .sin_table = at(c->sine, s),
+  };
   return check_ops(k, s)->rope_table(check_exec(k, s), &a);
 }
 
 static table_case open_table(check *k, int64_t P, int64_t half) {
   table_case c = {.P = P, .half = half};
-  c.inv_freq = check_tensor(k, (tensor_spec){.name = "inv_freq", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = half});
+  c.inv_freq = check_tensor(
+      k, (tensor_spec){.name = "inv_freq", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = 1, .width = half});
   for (int64_t j = 0; j < half; j++) tensor_set(c.inv_freq, 0, j, inv_freq(j, half));
-  c.cosine = check_tensor(k, (tensor_spec){.name = "cos_table", .role = OUTPUT, .type = PLM_F32, .fixed = true, .rows = P, .width = half});
-  c.sine = check_tensor(
-      k, (tensor_spec){.name = "sin_table", .role = OUTPUT, .type = PLM_F32, .fixed = true, .rows = P, .width = half, .magnitude = 1});
+  c.cosine = check_tensor(
+      k, (tensor_spec){.name = "cos_table", .role = OUTPUT, .type = PLM_F32, .fixed = true, .rows = P, .width = half});
+  c.sine = check_tensor(k, (tensor_spec){
+                               .name = "sin_table",
+                               .role = OUTPUT,
+                               .type = PLM_F32,
+                               .fixed = true,
+                               .rows = P,
+                               .width = half,
+                               .magnitude = 1,
+                           });
   check_describe(k, "P=%lld D=%lld", (long long)P, (long long)(2 * half));
   return c;
 }
@@ -46,7 +60,8 @@ static void table_shapes(check *k, int variant) {
       float angle = (float)p * (float)tensor_input(c.inv_freq, 0, j);
       if (fabs(tensor_result(c.cosine, p, j) - cos((double)angle)) > 1.2e-7 ||
           fabs(tensor_result(c.sine, p, j) - sin((double)angle)) > 1.2e-7)
-        check_fail(k, "position %lld, pair %lld is not the cosine and sine of %.9g", (long long)p, (long long)j, (double)angle);
+        check_fail(k, "position %lld, pair %lld is not the cosine and sine of %.9g", (long long)p, (long long)j,
+                   (double)angle);
     }
 }
 
@@ -62,16 +77,18 @@ typedef struct rope_case {
 
 static plm_status call_rope(check *k, side s, void *context) {
   rope_case *c = context;
-  plm_rope_args a = {.N = c->N,
-                     .H = c->H,
-                     .D = c->D,
-                     .x = at(c->x, s),
-                     .dtype = type_of(c->x, s),
-                     .stride = stride_of(c->x, s),
-                     .positions = at(c->positions, s),
-                     .cos_table = at(c->cosine, s),
-                     .sin_table = at(c->sine, s),
-                     .inverse = c->inverse};
+  plm_rope_args a = {
+      .N = c->N,
+      .H = c->H,
+      .D = c->D,
+      .x = at(c->x, s),
+      .dtype = type_of(c->x, s),
+      .stride = stride_of(c->x, s),
+      .positions = at(c->positions, s),
+      .cos_table = at(c->cosine, s),
+      .sin_table = at(c->sine, s),
+      .inverse = c->inverse,
+  };
   PLM_TRY(check_ops(k, s)->rope(check_exec(k, s), &a));
   a.inverse = !c->inverse;
   return c->there_and_back ? check_ops(k, s)->rope(check_exec(k, s), &a) : PLM_OK;
@@ -80,17 +97,22 @@ static plm_status call_rope(check *k, side s, void *context) {
 /* Positions that restart, as in a packed batch, and reach the table's last row. */
 static rope_case open_rope(check *k, plm_dtype type, int64_t N, int64_t H, int64_t D, int64_t gap) {
   rope_case c = {.N = N, .H = H, .D = D};
-  c.x = check_tensor(k, (tensor_spec){.name = "x", .role = ACCUMULATED, .type = type, .rows = N, .width = H * D, .gap = gap});
-  c.positions = check_tensor(k, (tensor_spec){.name = "positions", .role = INPUT, .type = PLM_I32, .rows = 1, .width = N});
+  c.x = check_tensor(
+      k, (tensor_spec){.name = "x", .role = ACCUMULATED, .type = type, .rows = N, .width = H * D, .gap = gap});
+  c.positions =
+      check_tensor(k, (tensor_spec){.name = "positions", .role = INPUT, .type = PLM_I32, .rows = 1, .width = N});
   for (int64_t n = 0; n < N; n++) tensor_set(c.positions, 0, n, n == 3 ? P - 1 : (double)(n % 11 * 37 % P));
-  c.cosine = check_tensor(k, (tensor_spec){.name = "cos_table", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = P, .width = D / 2});
-  c.sine = check_tensor(k, (tensor_spec){.name = "sin_table", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = P, .width = D / 2});
+  c.cosine = check_tensor(
+      k, (tensor_spec){.name = "cos_table", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = P, .width = D / 2});
+  c.sine = check_tensor(
+      k, (tensor_spec){.name = "sin_table", .role = INPUT, .type = PLM_F32, .fixed = true, .rows = P, .width = D / 2});
   for (int64_t p = 0; p < P; p++)
     for (int64_t j = 0; j < D / 2; j++) {
       tensor_set(c.cosine, p, j, cos((double)p * inv_freq(j, D / 2)));
       tensor_set(c.sine, p, j, sin((double)p * inv_freq(j, D / 2)));
     }
-  check_describe(k, "%s N=%lld H=%lld D=%lld gap=%lld", plm_dtype_name(type), (long long)N, (long long)H, (long long)D, (long long)gap);
+  check_describe(k, "%s N=%lld H=%lld D=%lld gap=%lld", plm_dtype_name(type), (long long)N, (long long)H, (long long)D,
+                 (long long)gap);
   return c;
 }
 
@@ -115,7 +137,8 @@ static void there_and_back(check *k, int variant) {
   double allowed = type == PLM_BF16 ? 0.04 : 2e-6;
   for (int64_t n = 0; n < c.N; n++)
     for (int64_t i = 0; i < 3 * D; i++)
-      if (fabs(tensor_result(c.x, n, i) - tensor_input(c.x, n, i)) > allowed) check_fail(k, "rotating back does not give back x");
+      if (fabs(tensor_result(c.x, n, i) - tensor_input(c.x, n, i)) > allowed)
+        check_fail(k, "rotating back does not give back x");
 }
 
 /* The inverse is the gradient: for y = R x, the slope of sum(y * d_y) is R^T d_y. */
@@ -133,7 +156,15 @@ static double gradient_loss(void *context) {
   double y[GX], sum = 0;
   for (int i = 0; i < GX; i++) y[i] = g->x[i];
   plm_rope_args a = {
-      .N = GN, .H = GH, .D = GD, .x = y, .dtype = PLM_F64, .positions = g->positions, .cos_table = g->cosine, .sin_table = g->sine};
+      .N = GN,
+      .H = GH,
+      .D = GD,
+      .x = y,
+      .dtype = PLM_F64,
+      .positions = g->positions,
+      .cos_table = g->cosine,
+      .sin_table = g->sine,
+  };
   if (check_ops(g->k, TRUTH)->rope(check_exec(g->k, TRUTH), &a) != PLM_OK) return NAN;
   for (int i = 0; i < GX; i++) sum += y[i] * g->d_y[i];
   return sum;
@@ -150,15 +181,17 @@ static void gradient(check *k, int variant) {
     g.cosine[i] = (float)cos(angle);
     g.sine[i] = (float)sin(angle);
   }
-  plm_rope_args a = {.N = GN,
-                     .H = GH,
-                     .D = GD,
-                     .x = d_x,
-                     .dtype = PLM_F64,
-                     .positions = g.positions,
-                     .cos_table = g.cosine,
-                     .sin_table = g.sine,
-                     .inverse = true};
+  plm_rope_args a = {
+      .N = GN,
+      .H = GH,
+      .D = GD,
+      .x = d_x,
+      .dtype = PLM_F64,
+      .positions = g.positions,
+      .cos_table = g.cosine,
+      .sin_table = g.sine,
+      .inverse = true,
+  };
   if (check_ops(k, TRUTH)->rope(check_exec(k, TRUTH), &a) != PLM_OK) check_fail(k, "inverse: %s", plm_error_message());
   check_gradient(k, "d_x", g.x, d_x, GX, gradient_loss, &g);
 }

@@ -5,8 +5,9 @@
  *   TESTED   the backend, on its storage types: tensors sit between canaries, at odd addresses, with gaps between rows
  *   TRUTH    the reference in fp64, packed, on the same (rounded) inputs
  *
- * check_call then makes the call dry, starved of workspace, for real and again, looks at everything around the outputs, and compares
- * with the truth (run.c). See case_activation.c for a short example. To add a case: a function, and a line in its file's table. */
+ * check_call then makes the call dry, starved of workspace, for real and again, looks at everything around the outputs,
+ * and compares with the truth (run.c). See case_activation.c for a short example. To add a case: a function, and a line
+ * in its file's table. */
 #ifndef TESTS_OP_CHECK_H
 #define TESTS_OP_CHECK_H
 
@@ -35,23 +36,25 @@ typedef struct tensor_spec {
   int64_t rows, width;  /* a vector is one row */
   int64_t gap;          /* elements between rows */
   double scale, offset; /* random values are normal * scale + offset; scale 0 = 1 */
-  double magnitude;     /* errors are measured against at least this size: sums that happen to cancel must not look wrong */
-  bool aligned;         /* as device memory is; otherwise one element past that */
-  tensor *alias;        /* TESTED: the memory of this earlier input, of the same shape */
+  double magnitude; /* errors are measured against at least this size: sums that happen to cancel must not look wrong */
+  bool aligned;     /* as device memory is; otherwise one element past that */
+  tensor *alias;    /* TESTED: the memory of this earlier input, of the same shape */
 } tensor_spec;
 
 typedef struct check check;
 
 /* ---- tensors; freed when the case ends ---- */
 tensor *check_tensor(check *k, tensor_spec spec);
-void tensor_set(tensor *t, int64_t row, int64_t column, double value); /* before the call; rounds to the storage type on both sides */
-double tensor_input(const tensor *t, int64_t row, int64_t column);     /* the value before the call */
-double tensor_result(const tensor *t, int64_t row, int64_t column);    /* the TESTED value after the call */
-const void *tensor_result_row(const tensor *t, int64_t row);           /* its bytes */
-const void *tensor_host(const tensor *t);                              /* the values before the call, in host memory */
+void tensor_set(tensor *t, int64_t row, int64_t column,
+                double value); /* before the call; rounds to the storage type on both sides */
+double tensor_input(const tensor *t, int64_t row, int64_t column);  /* the value before the call */
+double tensor_result(const tensor *t, int64_t row, int64_t column); /* the TESTED value after the call */
+const void *tensor_result_row(const tensor *t, int64_t row);        /* its bytes */
+const void *tensor_host(const tensor *t);                           /* the values before the call, in host memory */
 void tensor_copy_row(tensor *to, int64_t to_row, const tensor *from, int64_t from_row); /* before the call */
-void tensor_keep(tensor *t);   /* this result stands: later calls of the case leave it alone */
-void tensor_freeze(tensor *t); /* an output of a TRUTH call becomes an input, rounded to its storage type: o, lse, mean, rstd */
+void tensor_keep(tensor *t); /* this result stands: later calls of the case leave it alone */
+void tensor_freeze(
+    tensor *t); /* an output of a TRUTH call becomes an input, rounded to its storage type: o, lse, mean, rstd */
 
 /* Arguments of a call; a NULL tensor gives NULL. */
 void *at(const tensor *t, side s);
@@ -63,8 +66,9 @@ typedef plm_status check_call_fn(check *k, side s, void *context);
 plm_exec *check_exec(check *k, side s);
 const plm_ops *check_ops(check *k, side s);
 
-void check_call(check *k, check_call_fn *call, void *context);        /* everything; in bench mode: time it */
-void check_call_tested(check *k, check_call_fn *call, void *context); /* the tested side only, uncompared: for invariances */
+void check_call(check *k, check_call_fn *call, void *context); /* everything; in bench mode: time it */
+void check_call_tested(check *k, check_call_fn *call,
+                       void *context); /* the tested side only, uncompared: for invariances */
 void check_call_truth(check *k, check_call_fn *call, void *context);
 void check_refused(check *k, check_call_fn *call, void *context, plm_status code); /* dry and real */
 
@@ -83,9 +87,11 @@ int pick(int *variant, int choices);      /* one digit of a mixed-radix number *
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
 #define PICK(variant, array) ((array)[pick(&(variant), COUNT(array))])
 
-/* Compare `gradient` (n values) with central differences of `loss` as it moves each of `values`. For the reference, in fp64. */
+/* Compare `gradient` (n values) with central differences of `loss` as it moves each of `values`. For the reference, in
+ * fp64. */
 typedef double loss_fn(void *context);
-void check_gradient(check *k, const char *name, double *values, const double *gradient, int64_t n, loss_fn *loss, void *context);
+void check_gradient(check *k, const char *name, double *values, const double *gradient, int64_t n, loss_fn *loss,
+                    void *context);
 
 /* ---- registry ---- */
 typedef void case_fn(check *k, int variant);

@@ -15,9 +15,18 @@
 #include "base/rng.h"
 #include "internal.h"
 
-static const check_group *const groups[] = {
-    &embed_group,      &norm_group, &linear_group,    &linear_backward_group, &rope_group, &attention_group, &attention_backward_group,
-    &activation_group, &loss_group, &optimiser_group, &reduce_group,          &copy_group};
+static const check_group *const groups[] = {&embed_group,
+                                            &norm_group,
+                                            &linear_group,
+                                            &linear_backward_group,
+                                            &rope_group,
+                                            &attention_group,
+                                            &attention_backward_group,
+                                            &activation_group,
+                                            &loss_group,
+                                            &optimiser_group,
+                                            &reduce_group,
+                                            &copy_group};
 
 #define OP_NAME(op) #op,
 static const char *const op_names[] = {PLM_OPS(OP_NAME)};
@@ -54,8 +63,9 @@ void check_fail(check *k, const char *format, ...) {
   va_start(args, format);
   vsnprintf(message, sizeof message, format, args);
   va_end(args);
-  printf("FAIL checkop --backend %s%s%s --op %s --case %d --seed %llu   # %s, %s: %s\n", k->backend, k->level == NULL ? "" : " --level ",
-         k->level == NULL ? "" : k->level, k->family->op, k->number, (unsigned long long)k->seed, k->family->name, k->description, message);
+  printf("FAIL checkop --backend %s%s%s --op %s --case %d --seed %llu   # %s, %s: %s\n", k->backend,
+         k->level == NULL ? "" : " --level ", k->level == NULL ? "" : k->level, k->family->op, k->number,
+         (unsigned long long)k->seed, k->family->name, k->description, message);
 }
 
 void check_slack(check *k, double factor) { k->slack = factor; }
@@ -131,14 +141,15 @@ static int run_all(check *k, const options *o) {
     found++;
     covered += ran > 0;
     cases += ran;
-    if (ran == 0 && !k->bench) printf("FAIL operator %s has no case%s\n", op_names[i], o->case_number >= 0 ? " of that number" : "");
+    if (ran == 0 && !k->bench)
+      printf("FAIL operator %s has no case%s\n", op_names[i], o->case_number >= 0 ? " of that number" : "");
   }
   if (found == 0) fprintf(stderr, "checkop: there is no operator '%s'; --list shows them\n", only);
   if (found == 0) return 2;
   if (k->bench) return k->failures > 0;
-  printf("%s%s%s: %d operators found, %d run; %d cases, %lld outputs compared, %lld failed; seed %llu, %.1f s\n", k->backend,
-         k->level == NULL ? "" : " ", k->level == NULL ? "" : k->level, found, covered, cases, (long long)k->comparisons,
-         (long long)k->failures, (unsigned long long)k->seed, plm_clock_monotonic() - begin);
+  printf("%s%s%s: %d operators found, %d run; %d cases, %lld outputs compared, %lld failed; seed %llu, %.1f s\n",
+         k->backend, k->level == NULL ? "" : " ", k->level == NULL ? "" : k->level, found, covered, cases,
+         (long long)k->comparisons, (long long)k->failures, (unsigned long long)k->seed, plm_clock_monotonic() - begin);
   return k->failures > 0 || covered < found;
 }
 
@@ -147,7 +158,8 @@ static void list_all(const options *o) {
     for (int f = 0; f < groups[g]->count; f++) {
       const check_family *family = &groups[g]->families[f];
       printf("%-12s %-24s %-28s %5d %-7s %s\n", groups[g]->name, family->op, family->name, family->variants,
-             family->bench ? "rates" : "cases", o->level == NULL ? "" : plm_ops_cpu_origin(plm_cpu_level_detect(), family->op));
+             family->bench ? "rates" : "cases",
+             o->level == NULL ? "" : plm_ops_cpu_origin(plm_cpu_level_detect(), family->op));
     }
 }
 
@@ -189,11 +201,12 @@ static int find_level(const char *name) {
 }
 
 static int usage(const char *what) {
-  fprintf(stderr,
-          "checkop: %s\n"
-          "usage: checkop [--backend ref|cpu] [--level ref|avx2|avx512|avx512bf16|amx] [--op OP [--case N]] [--seed N] [--threads N]\n"
-          "               [--quick] [--guarded] [--bench OP|all] [--list]\n",
-          what);
+  fprintf(
+      stderr,
+      "checkop: %s\n"
+      "usage: checkop [--backend ref|cpu] [--level ref|avx2|avx512|avx512bf16|amx] [--op OP [--case N]] [--seed N] [--threads N]\n"
+      "               [--quick] [--guarded] [--bench OP|all] [--list]\n",
+      what);
   return 2;
 }
 

@@ -3,8 +3,10 @@
 
 #include "internal.h"
 
-/* With steps of 1e-5 the error of a central difference is about 1e-10 (step squared) + 1e-11 (rounding), relative to the loss. */
-void check_gradient(check *k, const char *name, double *values, const double *gradient, int64_t n, loss_fn *loss, void *context) {
+/* With steps of 1e-5 the error of a central difference is about 1e-10 (step squared) + 1e-11 (rounding), relative to
+ * the loss. */
+void check_gradient(check *k, const char *name, double *values, const double *gradient, int64_t n, loss_fn *loss,
+                    void *context) {
   enum { SAMPLES = 40 };
   double largest = 1e-3;
   for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs(gradient[i]));

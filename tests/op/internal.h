@@ -41,8 +41,8 @@ struct check {
   uint64_t random_count;
 };
 
-/* Canary bytes read as NaN in every float type (odd ones are 0xff, even ones 0x81..0xff), so a kernel that reads them spoils its result,
- * and are not constant, so one that writes NaN over them is caught as well. */
+/* Canary bytes read as NaN in every float type (odd ones are 0xff, even ones 0x81..0xff), so a kernel that reads them
+ * spoils its result, and are not constant, so one that writes NaN over them is caught as well. */
 static inline unsigned char canary_byte(size_t i) { return i % 2 == 1 ? 0xff : (unsigned char)(0x81 + i * 37 % 0x7f); }
 
 /* Nothing works without memory and threads: print why and exit. */

@@ -92,15 +92,16 @@ static void take_workspace_back(check *k) {
   exec->workspace_bytes = 0;
 }
 
-/* With half of the workspace it asked for, a call says that the plan is wrong, or makes do with what there is (the query may be for the
- * worst case). It never writes past it. */
+/* With half of the workspace it asked for, a call says that the plan is wrong, or makes do with what there is (the
+ * query may be for the worst case). It never writes past it. */
 static void run_starved(check *k, check_call_fn *call, void *context, size_t bytes) {
   if (bytes < 2) return;
   lend_workspace(k, bytes / 2);
   upload_all(k);
   plm_status status = call(k, TESTED, context);
   if (status != PLM_E_BUG && status != PLM_OK)
-    check_fail(k, "with too little workspace it returned '%s' instead of '%s'", plm_status_name(status), plm_status_name(PLM_E_BUG));
+    check_fail(k, "with too little workspace it returned '%s' instead of '%s'", plm_status_name(status),
+               plm_status_name(PLM_E_BUG));
   if (workspace_is_damaged(k)) check_fail(k, "with too little workspace it wrote past the end");
   take_workspace_back(k);
 }
@@ -128,7 +129,9 @@ static bool run_tested(check *k, check_call_fn *call, void *context) {
   return true;
 }
 
-static bool is_result(const tensor *t) { return t->spec.role == OUTPUT || t->spec.role == ACCUMULATED || t->is_overwritten; }
+static bool is_result(const tensor *t) {
+  return t->spec.role == OUTPUT || t->spec.role == ACCUMULATED || t->is_overwritten;
+}
 
 /* The results of now, for a later call to be compared with bit by bit. */
 static void keep_results(check *k, unsigned char *kept[MAX_TENSORS]) {
@@ -158,7 +161,8 @@ static bool run_planned(check *k, check_call_fn *call, void *context, bool starv
 }
 
 /* More than the contract asks for, but the reference has one order of sums whatever the threads. */
-static void run_on_one_thread(check *k, check_call_fn *call, void *context, unsigned char *kept[MAX_TENSORS], int count) {
+static void run_on_one_thread(check *k, check_call_fn *call, void *context, unsigned char *kept[MAX_TENSORS],
+                              int count) {
   k->current = k->single;
   if (run_planned(k, call, context, false)) compare_kept(k, kept, count, "on one thread");
   take_workspace_back(k);
@@ -184,8 +188,10 @@ void check_call(check *k, check_call_fn *call, void *context) {
   if (done) {
     check_call_truth(k, call, context);
     for (int i = 0; i < count; i++)
-      if (k->tensors[i]->spec.role == OUTPUT || k->tensors[i]->spec.role == ACCUMULATED) tensor_compare(k, k->tensors[i]);
-    if (flops != k->truth->flops - truth_flops) check_fail(k, "counts %g flops, not %g", flops, k->truth->flops - truth_flops);
+      if (k->tensors[i]->spec.role == OUTPUT || k->tensors[i]->spec.role == ACCUMULATED)
+        tensor_compare(k, k->tensors[i]);
+    if (flops != k->truth->flops - truth_flops)
+      check_fail(k, "counts %g flops, not %g", flops, k->truth->flops - truth_flops);
     if (check_is_reference(k)) run_on_one_thread(k, call, context, kept, count);
   }
   for (int i = 0; i < count; i++) plm_free(kept[i]);
@@ -217,7 +223,8 @@ void check_refused(check *k, check_call_fn *call, void *context, plm_status code
     plm_status status = call(k, TESTED, context);
     check_exec(k, TESTED)->dry = false;
     if (status != code)
-      check_fail(k, "%s call returned '%s' instead of '%s'", dry ? "dry" : "real", plm_status_name(status), plm_status_name(code));
+      check_fail(k, "%s call returned '%s' instead of '%s'", dry ? "dry" : "real", plm_status_name(status),
+                 plm_status_name(code));
     else if (plm_error_message()[0] == '\0')
       check_fail(k, "refused without a reason");
   }

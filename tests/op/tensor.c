@@ -86,8 +86,12 @@ void tensor_set(tensor *t, int64_t row, int64_t column, double value) {
   value_set(t->truth_before, t->truth_type, row * t->spec.width + column, value_get(to, t->spec.type, column));
 }
 
-double tensor_input(const tensor *t, int64_t row, int64_t column) { return value_get(row_in(t, t->before, row), t->spec.type, column); }
-double tensor_result(const tensor *t, int64_t row, int64_t column) { return value_get(tensor_result_row(t, row), t->spec.type, column); }
+double tensor_input(const tensor *t, int64_t row, int64_t column) {
+  return value_get(row_in(t, t->before, row), t->spec.type, column);
+}
+double tensor_result(const tensor *t, int64_t row, int64_t column) {
+  return value_get(tensor_result_row(t, row), t->spec.type, column);
+}
 const void *tensor_host(const tensor *t) { return t->before + t->offset; }
 
 const void *tensor_result_row(const tensor *t, int64_t row) {
@@ -102,7 +106,8 @@ void tensor_copy_row(tensor *to, int64_t to_row, const tensor *from, int64_t fro
 void tensor_freeze(tensor *t) {
   t->spec.role = INPUT;
   for (int64_t r = 0; r < t->spec.rows; r++)
-    for (int64_t c = 0; c < t->spec.width; c++) tensor_set(t, r, c, value_get(t->truth, t->truth_type, r * t->spec.width + c));
+    for (int64_t c = 0; c < t->spec.width; c++)
+      tensor_set(t, r, c, value_get(t->truth, t->truth_type, r * t->spec.width + c));
 }
 
 void tensor_keep(tensor *t) { t->is_kept = true; }
@@ -123,7 +128,8 @@ void tensor_upload(tensor *t) {
 }
 
 void tensor_download(tensor *t) {
-  if (t->block != NULL && !t->is_kept) must(t->device->copy(t->device, t->after, t->block, t->block_bytes, PLM_COPY_TO_HOST));
+  if (t->block != NULL && !t->is_kept)
+    must(t->device->copy(t->device, t->after, t->block, t->block_bytes, PLM_COPY_TO_HOST));
 }
 
 /* ---- judgement ---- */
@@ -181,11 +187,13 @@ void tensor_compare(check *k, const tensor *t) {
       return;
     }
   tolerance allowed = is_float(t->spec.type) ? tolerance_for(k->family->op, t->spec.type) : (tolerance){0, 0};
-  double norm = fmax(sqrt(sums.truth), t->spec.magnitude * sqrt((double)count_of(t))), max = fmax(sums.largest_truth, t->spec.magnitude);
+  double norm = fmax(sqrt(sums.truth), t->spec.magnitude * sqrt((double)count_of(t))),
+         max = fmax(sums.largest_truth, t->spec.magnitude);
   k->comparisons++;
   if (sqrt(sums.error) <= k->slack * allowed.norm * norm && sums.largest_error <= k->slack * allowed.max * max) return;
-  check_fail(k, "%s: error norm %.2g (allowed %.2g), largest %.2g (allowed %.2g) at [%lld,%lld]: %.9g, not %.9g", t->spec.name,
-             sqrt(sums.error) / norm, k->slack * allowed.norm, sums.largest_error / max, k->slack * allowed.max, (long long)sums.worst_row,
-             (long long)sums.worst_column, tensor_result(t, sums.worst_row, sums.worst_column),
+  check_fail(k, "%s: error norm %.2g (allowed %.2g), largest %.2g (allowed %.2g) at [%lld,%lld]: %.9g, not %.9g",
+             t->spec.name, sqrt(sums.error) / norm, k->slack * allowed.norm, sums.largest_error / max,
+             k->slack * allowed.max, (long long)sums.worst_row, (long long)sums.worst_column,
+             tensor_result(t, sums.worst_row, sums.worst_column),
              value_get(t->truth, t->truth_type, sums.worst_row * t->spec.width + sums.worst_column));
 }

@@ -16,7 +16,8 @@ void child_must(bool ok, const char *what) {
 }
 
 void child_set_environment(const char *const *environment) {
-  static const char *const removed[] = {"NO_COLOR", "COLUMNS", "HF_HOME", "HF_HUB_CACHE", "SLURM_NTASKS", "SLURM_JOB_END_TIME", "TMPDIR"};
+  static const char *const removed[] = {"NO_COLOR",           "COLUMNS", "HF_HOME", "HF_HUB_CACHE", "SLURM_NTASKS",
+                                        "SLURM_JOB_END_TIME", "TMPDIR"};
   for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) unsetenv(removed[i]);
   for (char **entry = environ; *entry != NULL;) {
     char name[256];

@@ -1,4 +1,5 @@
-/* faulty_fs.c - counts operations and makes the planned ones fail. What a power cut needs to know is kept in faulty_power.c. */
+/* faulty_fs.c - counts operations and makes the planned ones fail. What a power cut needs to know is kept in
+ * faulty_power.c. */
 #define _GNU_SOURCE
 #include "support/faulty_fs.h"
 
@@ -60,11 +61,13 @@ static ssize_t faulty_write(int fd, const void *data, size_t bytes) {
   ssize_t result = -1;
   bool is_last = operations + 1 == plan.kill_at || operations + 1 == plan.cut_at;
   power_before_write(fd);
-  if (is_last && bytes > 1) result = plm_fs_real()->write(fd, data, bytes / 2); /* the machine dies in the middle of it */
+  if (is_last && bytes > 1)
+    result = plm_fs_real()->write(fd, data, bytes / 2); /* the machine dies in the middle of it */
   if (is_failing("write", name_of(fd)))
     result = -1;
   else
-    result = plm_fs_real()->write(fd, data, plan.largest_write > 0 && bytes > plan.largest_write ? plan.largest_write : bytes);
+    result = plm_fs_real()->write(fd, data,
+                                  plan.largest_write > 0 && bytes > plan.largest_write ? plan.largest_write : bytes);
   pthread_mutex_unlock(&lock);
   return result;
 }
@@ -122,8 +125,12 @@ static int faulty_rename(const char *from, const char *to) {
 static int faulty_mkdir(const char *path, mode_t mode) {
   FAULTY_NAME(change, "mkdir", NAME_MKDIR, path, NULL, plm_fs_real()->mkdir(path, mode));
 }
-static int faulty_rmdir(const char *path) { FAULTY_NAME(change, "rmdir", NAME_RMDIR, path, NULL, plm_fs_real()->rmdir(path)); }
-static int faulty_unlink(const char *path) { FAULTY_NAME(change, "unlink", NAME_UNLINK, path, NULL, plm_fs_real()->unlink(path)); }
+static int faulty_rmdir(const char *path) {
+  FAULTY_NAME(change, "rmdir", NAME_RMDIR, path, NULL, plm_fs_real()->rmdir(path));
+}
+static int faulty_unlink(const char *path) {
+  FAULTY_NAME(change, "unlink", NAME_UNLINK, path, NULL, plm_fs_real()->unlink(path));
+}
 static int faulty_symlink(const char *target, const char *path) {
   FAULTY_NAME(change, "symlink", NAME_CREATE, path, NULL, plm_fs_real()->symlink(target, path));
 }

@@ -11,13 +11,14 @@
  *     ... what must hold after a failed save ...
  *   }
  *
- * A power cut works like this. With .cut_at = n the machine dies at the n-th operation: from there on every operation fails without
- * touching the disk, so the code under test ends, with a status. Then faulty_fs_power_cut() takes from the real directory what had not
- * been synced and removes the table; what is left is what a restarted machine would find. The model is POSIX at its strictest:
+ * A power cut works like this. With .cut_at = n the machine dies at the n-th operation: from there on every operation
+ * fails without touching the disk, so the code under test ends, with a status. Then faulty_fs_power_cut() takes from
+ * the real directory what had not been synced and removes the table; what is left is what a restarted machine would
+ * find. The model is POSIX at its strictest:
  *
  *   data        is safe after fsync of the file; until then it may be there, not be there, be zeros or garbage
- *   names       (create, rename, unlink, mkdir, rmdir, symlink) are safe after fsync of the directory that holds them. Of the others a
- *               first part survives in each directory; a rename is there whole or not at all
+ *   names       (create, rename, unlink, mkdir, rmdir, symlink) are safe after fsync of the directory that holds them.
+ *               Of the others a first part survives in each directory; a rename is there whole or not at all
  */
 #ifndef TESTS_SUPPORT_FAULTY_FS_H
 #define TESTS_SUPPORT_FAULTY_FS_H
@@ -27,10 +28,12 @@
 #include <stdint.h>
 
 typedef struct faulty_plan {
-  int64_t fail_at;      /* this operation fails; 0 = none */
-  int error;            /* with this errno; 0 = EIO */
-  bool stays_broken;    /* and all later ones too: a disk that is full and stays so */
-  int64_t kill_at;      /* the process ends at this operation, as by SIGKILL: _exit(137); a write is then half done. Fork first. */
+  int64_t fail_at;   /* this operation fails; 0 = none */
+  int error;         /* with this errno; 0 = EIO */
+  bool stays_broken; /* and all later ones too: a disk that is full and stays so */
+  int64_t
+      /* the process ends at this operation, as by SIGKILL: _exit(137); a write is then half done. Fork first. */
+      kill_at;
   int64_t cut_at;       /* the power goes at this operation; call faulty_fs_power_cut next */
   size_t largest_write; /* a write takes at most so many bytes; 0 = all */
 } faulty_plan;
@@ -39,14 +42,16 @@ void faulty_fs_install(const faulty_plan *plan); /* counting from 0 */
 void faulty_fs_remove(void);                     /* the real table again */
 int64_t faulty_fs_operations(void);              /* since the installation */
 int64_t faulty_fs_failures(void);                /* how many of them were made to fail */
-const char *faulty_fs_failed(void);              /* "fsync run/tmp-1/model.safetensors": the first that was made to fail; "" if none */
+const char *faulty_fs_failed(
+    void); /* "fsync run/tmp-1/model.safetensors": the first that was made to fail; "" if none */
 
 typedef enum faulty_cut {
   FAULTY_KEEP,       /* everything reached the disk */
   FAULTY_DROP,       /* nothing that was not synced did */
   FAULTY_DROP_DATA,  /* names did, data did not: files of length 0 under their final names */
   FAULTY_DROP_NAMES, /* data did, names did not */
-  FAULTY_GARBLE,     /* by `seed`: a part of the names; for each file kept, dropped, cut short, zeros or garbage by sectors */
+  /* by `seed`: a part of the names; for each file kept, dropped, cut short, zeros or garbage by sectors */
+  FAULTY_GARBLE,
   FAULTY_CUTS
 } faulty_cut;
 void faulty_fs_power_cut(faulty_cut mode, uint64_t seed); /* also removes the table */

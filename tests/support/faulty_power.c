@@ -1,9 +1,9 @@
 /* faulty_power.c - what has not been synced, newest first, and its undoing.
  *
- * Contents. A file is remembered, by inode, when it is written to for the first time since its last sync: its safe content is kept in
- * memory and a descriptor of our own leads to it, whatever its name becomes. Names. Each operation is remembered with the inode of the
- * directory that holds it and with what its undoing needs. A rename changes the paths of what was remembered before; its undoing, which
- * comes first, changes them back.
+ * Contents. A file is remembered, by inode, when it is written to for the first time since its last sync: its safe
+ * content is kept in memory and a descriptor of our own leads to it, whatever its name becomes. Names. Each operation
+ * is remembered with the inode of the directory that holds it and with what its undoing needs. A rename changes the
+ * paths of what was remembered before; its undoing, which comes first, changes them back.
  */
 #define _GNU_SOURCE
 #include "support/faulty_power.h"
@@ -115,7 +115,8 @@ static bool resolve(const char *path, char ret_path[PATH_MAX], struct stat *ret_
   if (slash != NULL) *slash = '\0';
   const char *directory = slash == NULL ? "." : slash == copy ? "/" : copy;
   if (realpath(directory, parent) == NULL || stat(parent, ret_parent) != 0) return false;
-  int length = snprintf(ret_path, PATH_MAX, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash != NULL ? slash + 1 : copy);
+  int length =
+      snprintf(ret_path, PATH_MAX, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash != NULL ? slash + 1 : copy);
   return length < PATH_MAX;
 }
 
@@ -163,7 +164,8 @@ static void move_paths(change *older, const char *from, const char *to) {
   }
 }
 
-/* What older changes call `c->to` is not what this rename has put there: until it is undone they are given a name that no file has. */
+/* What older changes call `c->to` is not what this rename has put there: until it is undone they are given a name that
+ * no file has. */
 static void set_aside(const change *c, bool back) {
   char aside[PATH_MAX];
   if (snprintf(aside, sizeof aside, "\1%s", c->to) >= PATH_MAX) abort();
@@ -187,7 +189,8 @@ void power_after_name(void *operation, bool succeeded) {
 
 static void forget_changes_of(change **from, dev_t device, ino_t inode);
 
-/* What follows from `c` being safe. A file that was renamed was made; in a directory that is gone nothing can come back. */
+/* What follows from `c` being safe. A file that was renamed was made; in a directory that is gone nothing can come
+ * back. */
 static void keep_causes(change *c) {
   for (change *older = c->next; older != NULL && c->kind == NAME_RENAME; older = older->next)
     if ((older->kind == NAME_CREATE || older->kind == NAME_MKDIR) && strcmp(older->path, c->to) == 0) {

@@ -8,7 +8,8 @@
 #include "io/model_dir.h"
 #include "support/unit.h"
 
-const char *const parity_cases[PARITY_CASES] = {"d8", "d10", "d16_half_inv_freq", "d24", "d32_eps1e-12", "d64", "d8_v4_names"};
+const char *const parity_cases[PARITY_CASES] = {"d8",           "d10", "d16_half_inv_freq", "d24",
+                                                "d32_eps1e-12", "d64", "d8_v4_names"};
 
 static const char *case_path(const char *name, const char *file) {
   static char path[2][512];
@@ -52,7 +53,14 @@ static void read_batch(parity *p) {
   plm_free(labels);
   p->batch = (plm_batch){
       .encoder =
-          {.N = N, .S = sequences - 1, .max_length = longest, .tokens = p->tokens, .positions = p->positions, .cu_seqlens = p->cu_seqlens},
+          {
+              .N = N,
+              .S = sequences - 1,
+              .max_length = longest,
+              .tokens = p->tokens,
+              .positions = p->positions,
+              .cu_seqlens = p->cu_seqlens,
+          },
       .objective_count = 1,
       .objectives = {{.kind = PLM_LOSS_CROSS_ENTROPY, .M = M, .rows = p->rows, .targets = p->targets, .weight = 1}},
   };
@@ -79,7 +87,12 @@ void parity_open(const char *name, bool guarded, const char *level, plm_dtype dt
   p->L = config.num_hidden_layers;
   p->V = config.vocab_size;
   const plm_model_options options = {
-      .dtype = dtype, .training = true, .max_tokens = p->batch.encoder.N, .max_length = p->batch.encoder.max_length, .all_rows = true};
+      .dtype = dtype,
+      .training = true,
+      .max_tokens = p->batch.encoder.N,
+      .max_length = p->batch.encoder.max_length,
+      .all_rows = true,
+  };
   assert_ok(plm_model_create(&config, &options, p->x, &p->model));
   assert_ok(plm_model_dir_load(case_path(name, ""), p->model, &report));
   assert_ok(plm_model_refresh(p->model, p->x, false));
@@ -114,7 +127,8 @@ void parity_take(const plm_batch *batch, const int64_t *sequences, int64_t count
   const plm_objective *o = &batch->objectives[0];
   int64_t N = t->N, n = 0, m = 0;
   assert_true(5 * N + count + 1 <= (int64_t)(sizeof slice->memory / sizeof *slice->memory));
-  int32_t *tokens = slice->memory, *positions = tokens + N, *rows = positions + N, *targets = rows + N, *cu_seqlens = targets + N;
+  int32_t *tokens = slice->memory, *positions = tokens + N, *rows = positions + N, *targets = rows + N,
+          *cu_seqlens = targets + N;
   for (int64_t i = 0; i < count; i++) {
     int32_t first = t->cu_seqlens[sequences[i]], last = t->cu_seqlens[sequences[i] + 1];
     cu_seqlens[i] = (int32_t)n;
@@ -130,8 +144,14 @@ void parity_take(const plm_batch *batch, const int64_t *sequences, int64_t count
   }
   cu_seqlens[count] = (int32_t)n;
   slice->batch = *batch;
-  slice->batch.encoder =
-      (plm_tokens){.N = n, .S = count, .max_length = t->max_length, .tokens = tokens, .positions = positions, .cu_seqlens = cu_seqlens};
+  slice->batch.encoder = (plm_tokens){
+      .N = n,
+      .S = count,
+      .max_length = t->max_length,
+      .tokens = tokens,
+      .positions = positions,
+      .cu_seqlens = cu_seqlens,
+  };
   slice->batch.objectives[0].M = m;
   slice->batch.objectives[0].rows = rows;
   slice->batch.objectives[0].targets = targets;

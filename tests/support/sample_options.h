@@ -21,11 +21,15 @@ static const plm_option sample_options[] = {
      .help = "Sequences to train on: FASTA (also gzip or bgzf), HDF5 or TSV"},
     {"batch-tokens", "b", PLM_OPT_COUNT, offsetof(sample, batch_tokens), "16K", .min = 1, .group = "Data",
      .help = "Tokens in a global batch, special tokens included"},
-    {"mask-probability", "mlm-probability", PLM_OPT_NUMBER, offsetof(sample, mask_probability), "0.15", .max = 1, .exclusive_min = true,
-     .exclusive_max = true, .group = "Data", .help = "Share of the residues that the model must guess"},
-    {"model", "m model-name-or-path model-name", PLM_OPT_STRING, offsetof(sample, model), .group = "Model", .argument = "MODEL",
-     .help = "Directory, Hugging Face id such as facebook/esm2_t6_8M_UR50D, or the name of a preset to train from scratch"},
-    {"flash-attention", NULL, PLM_OPT_FLAG, offsetof(sample, flash), "true", .group = "Model", .help = "Compute attention in tiles"},
+    {"mask-probability", "mlm-probability", PLM_OPT_NUMBER, offsetof(sample, mask_probability), "0.15", .max = 1,
+     .exclusive_min = true, .exclusive_max = true, .group = "Data",
+     .help = "Share of the residues that the model must guess"},
+    {"model", "m model-name-or-path model-name", PLM_OPT_STRING, offsetof(sample, model), .group = "Model",
+     .argument = "MODEL",
+     .help =
+         "Directory, Hugging Face id such as facebook/esm2_t6_8M_UR50D, or the name of a preset to train from scratch"},
+    {"flash-attention", NULL, PLM_OPT_FLAG, offsetof(sample, flash), "true", .group = "Model",
+     .help = "Compute attention in tiles"},
     {"bf16", NULL, PLM_OPT_FLAG, offsetof(sample, bf16), .group = "Model", .help = "Compute in bfloat16"},
     {"learning-rate", "lr", PLM_OPT_NUMBER, offsetof(sample, learning_rate), "4e-4", .max = 1, .exclusive_min = true,
      .group = "Optimisation", .help = "Highest learning rate of the schedule"},
@@ -40,7 +44,8 @@ static const plm_option sample_options[] = {
      .help = "Directory of the run"},
     {"save-interval", NULL, PLM_OPT_DURATION, offsetof(sample, save_interval), "30m", .min = 1, .group = "Output",
      .help = "Save at least this often"},
-    {"memory", NULL, PLM_OPT_SIZE, offsetof(sample, memory), .min = 1048576, .group = "Output", .help = "Use no more than this"},
+    {"memory", NULL, PLM_OPT_SIZE, offsetof(sample, memory), .min = 1048576, .group = "Output",
+     .help = "Use no more than this"},
     {"note", NULL, PLM_OPT_STRING, offsetof(sample, note), .group = "Output",
      .help = "Anything worth remembering, with [brackets], 'quotes': and \\"},
     {"secret", NULL, PLM_OPT_FLAG, offsetof(sample, secret), .help = "Not shown anywhere"},
@@ -50,8 +55,8 @@ static const plm_option sample_options[] = {
      .help = "Print every option with its value and where that came from, and stop"},
 };
 
-static const plm_foreign_option sample_foreign[] = {{"--fp16", "use --bf16"},
-                                                    {"report-to", "TensorBoard files are always written to the output directory"}};
+static const plm_foreign_option sample_foreign[] = {
+    {"--fp16", "use --bf16"}, {"report-to", "TensorBoard files are always written to the output directory"}};
 
 static const plm_option_table sample_table = {
     .command = "train",
@@ -71,21 +76,25 @@ static const plm_option_table sample_table = {
 };
 
 /* The same options for a command of two words with positional arguments, and one that takes a single one. */
-static const plm_option_table sample_files_table = {.command = "ckpt ls",
-                                                    .summary = "list checkpoints",
-                                                    .usage = "protlm ckpt ls RUN... [options]",
-                                                    .options = sample_options,
-                                                    .count = sizeof sample_options / sizeof *sample_options,
-                                                    .positional = "RUN...",
-                                                    .positional_offset = offsetof(sample, files),
-                                                    .struct_size = sizeof(sample)};
-static const plm_option_table sample_file_table = {.command = "ckpt verify",
-                                                   .summary = "verify a checkpoint",
-                                                   .usage = "protlm ckpt verify RUN [options]",
-                                                   .options = sample_options,
-                                                   .count = 2,
-                                                   .positional = "RUN",
-                                                   .positional_offset = offsetof(sample, files),
-                                                   .struct_size = sizeof(sample)};
+static const plm_option_table sample_files_table = {
+    .command = "ckpt ls",
+    .summary = "list checkpoints",
+    .usage = "protlm ckpt ls RUN... [options]",
+    .options = sample_options,
+    .count = sizeof sample_options / sizeof *sample_options,
+    .positional = "RUN...",
+    .positional_offset = offsetof(sample, files),
+    .struct_size = sizeof(sample),
+};
+static const plm_option_table sample_file_table = {
+    .command = "ckpt verify",
+    .summary = "verify a checkpoint",
+    .usage = "protlm ckpt verify RUN [options]",
+    .options = sample_options,
+    .count = 2,
+    .positional = "RUN",
+    .positional_offset = offsetof(sample, files),
+    .struct_size = sizeof(sample),
+};
 
 #endif

@@ -1,4 +1,5 @@
-/* sanitizers.c - defaults for the sanitizer builds: an allocation too large to be had fails, as it does outside, and doesn't abort. */
+/* sanitizers.c - defaults for the sanitizer builds: an allocation too large to be had fails, as it does outside, and
+ * doesn't abort. */
 __attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 

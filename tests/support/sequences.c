@@ -12,7 +12,8 @@ int64_t made_up_protein(uint64_t set, int64_t index, int64_t shortest, int64_t l
   uint32_t lengths = (uint32_t)(longest - shortest + 1);
   int64_t length = shortest + plm_rng_below(plm_rng(set, PLM_RNG_INIT, (uint64_t)index, 0, 0).word[0], lengths);
   for (int64_t i = 0; i < length; i++)
-    buffer[i] = "LAGVSERTIDPKQNFYMHWC"[plm_rng_below(plm_rng(set, PLM_RNG_INIT, (uint64_t)index, 1, (uint32_t)i).word[0], 20)];
+    buffer[i] =
+        "LAGVSERTIDPKQNFYMHWC"[plm_rng_below(plm_rng(set, PLM_RNG_INIT, (uint64_t)index, 1, (uint32_t)i).word[0], 20)];
   buffer[length] = '\0';
   return length;
 }
@@ -37,8 +38,8 @@ plm_dataset *open_text(const char *name, const char *text) {
 
 plm_dataset *open_made_up(uint64_t set, int64_t count, int64_t shortest, int64_t longest) {
   char name[128], *residues = malloc((size_t)longest + 1);
-  snprintf(name, sizeof name, "made-up-%llu-%lld-%lld-%lld.fasta", (unsigned long long)set, (long long)count, (long long)shortest,
-           (long long)longest);
+  snprintf(name, sizeof name, "made-up-%llu-%lld-%lld-%lld.fasta", (unsigned long long)set, (long long)count,
+           (long long)shortest, (long long)longest);
   FILE *file = fopen(scratch_path(name), "wb");
   assert_non_null(file);
   for (int64_t i = 0; i < count; i++) {

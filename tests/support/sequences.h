@@ -4,7 +4,8 @@
 
 #include "data/dataset.h"
 
-/* Residues of protein `index` of a set: at most `longest` letters and a NUL into `buffer`; returns the length, shortest..longest. */
+/* Residues of protein `index` of a set: at most `longest` letters and a NUL into `buffer`; returns the length,
+ * shortest..longest. */
 int64_t made_up_protein(uint64_t set, int64_t index, int64_t shortest, int64_t longest, char *buffer);
 
 /* Options for one file, with the cache in the scratch directory; the path must live as long. */

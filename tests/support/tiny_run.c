@@ -7,19 +7,21 @@
 #include "io/trainer_state.h"
 
 static plm_model_config tiny_config(int64_t hidden_size) {
-  return (plm_model_config){.family = PLM_FAMILY_ESM2,
-                            .vocab_size = 33,
-                            .hidden_size = hidden_size,
-                            .num_hidden_layers = 1,
-                            .num_attention_heads = 2,
-                            .head_width = hidden_size / 2,
-                            .intermediate_size = 2 * hidden_size,
-                            .layer_norm_eps = 1e-5,
-                            .initializer_range = 0.02,
-                            .token_dropout = true,
-                            .mask_token_id = 32,
-                            .pad_token_id = 1,
-                            .max_position_embeddings = 1026};
+  return (plm_model_config){
+      .family = PLM_FAMILY_ESM2,
+      .vocab_size = 33,
+      .hidden_size = hidden_size,
+      .num_hidden_layers = 1,
+      .num_attention_heads = 2,
+      .head_width = hidden_size / 2,
+      .intermediate_size = 2 * hidden_size,
+      .layer_norm_eps = 1e-5,
+      .initializer_range = 0.02,
+      .token_dropout = true,
+      .mask_token_id = 32,
+      .pad_token_id = 1,
+      .max_position_embeddings = 1026,
+  };
 }
 
 void tiny_run_create(tiny_run *run, const char *name, int64_t hidden_size, bool guarded) {
@@ -51,7 +53,10 @@ enum { WEIGHT, FIRST_MOMENT, SECOND_MOMENT, KINDS };
 
 static void make_values(int64_t step, int kind, int param, int64_t count, float *values) {
   for (int64_t i = 0; i < count; i++)
-    values[i] = (float)(plm_rng_unit(plm_rng((uint64_t)step, PLM_RNG_INIT, (uint64_t)i, (uint32_t)param, (uint32_t)kind).word[0]) - 0.5);
+    values[i] =
+        (float)(plm_rng_unit(
+                    plm_rng((uint64_t)step, PLM_RNG_INIT, (uint64_t)i, (uint32_t)param, (uint32_t)kind).word[0]) -
+                0.5);
 }
 
 static float *moment_of(tiny_run *run, int kind, const plm_param *param) {
@@ -62,8 +67,8 @@ static void put(tiny_run *run, int kind, int index, const plm_param *param, cons
   if (kind == WEIGHT)
     assert_ok(plm_model_set(run->model, index, values));
   else if (param->train_offset >= 0)
-    assert_ok(
-        run->device->copy(run->device, moment_of(run, kind, param), values, (size_t)param->count * sizeof *values, PLM_COPY_TO_DEVICE));
+    assert_ok(run->device->copy(run->device, moment_of(run, kind, param), values, (size_t)param->count * sizeof *values,
+                                PLM_COPY_TO_DEVICE));
 }
 
 static void compare(tiny_run *run, int kind, int index, const plm_param *param, const float *expected, int64_t step) {
@@ -76,7 +81,8 @@ static void compare(tiny_run *run, int kind, int index, const plm_param *param, 
     assert_ok(run->device->copy(run->device, found, moment_of(run, kind, param), bytes, PLM_COPY_TO_HOST));
   else
     memcpy(found, expected, bytes);
-  if (memcmp(found, expected, bytes) != 0) fail_msg("%s (kind %d) is not that of step %lld", param->name, kind, (long long)step);
+  if (memcmp(found, expected, bytes) != 0)
+    fail_msg("%s (kind %d) is not that of step %lld", param->name, kind, (long long)step);
   plm_free(found);
 }
 
@@ -100,19 +106,28 @@ void tiny_run_assert_is(tiny_run *run, int64_t step) { for_each_value(run, step,
 
 plm_status tiny_run_save(tiny_run *run, int64_t step) {
   const plm_trainer_state values = {
-      .step = step, .max_steps = 9, .epoch = 0.5, .num_train_epochs = 3, .logging_steps = 1, .best_metric = 2.5};
+      .step = step,
+      .max_steps = 9,
+      .epoch = 0.5,
+      .num_train_epochs = 3,
+      .logging_steps = 1,
+      .best_metric = 2.5,
+  };
   json_t *history = NULL, *trainer_state = NULL, *protlm_state = NULL;
   plm_status status;
   history = json_array();
   protlm_state = json_pack("{s:I}", "step", (json_int_t)step);
-  status = history == NULL || protlm_state == NULL ? PLM_E_RESOURCE : plm_trainer_state_build(&values, history, &trainer_state);
+  status = history == NULL || protlm_state == NULL ? PLM_E_RESOURCE
+                                                   : plm_trainer_state_build(&values, history, &trainer_state);
   if (status == PLM_OK) {
-    const plm_checkpoint_content content = {.model = run->model,
-                                            .exec = run->exec,
-                                            .moments = run->moments,
-                                            .trainer_state = trainer_state,
-                                            .protlm_state = protlm_state,
-                                            .anew = run->anew};
+    const plm_checkpoint_content content = {
+        .model = run->model,
+        .exec = run->exec,
+        .moments = run->moments,
+        .trainer_state = trainer_state,
+        .protlm_state = protlm_state,
+        .anew = run->anew,
+    };
     status = plm_checkpoint_save(run->directory, step, &content, NULL);
   }
   json_decref(history);
@@ -162,7 +177,8 @@ int64_t tiny_run_check(tiny_run *run, int64_t newest, bool or_next, const char *
   json_t *state;
   assert_ok(plm_checkpoint_list(run->directory, true, &list, &count));
   for (size_t i = 0; i < count; i++)
-    if (list[i].state != PLM_CHECKPOINT_GOOD) fail_msg("after %s a bad checkpoint is listed: %s", what, list[i].problem);
+    if (list[i].state != PLM_CHECKPOINT_GOOD)
+      fail_msg("after %s a bad checkpoint is listed: %s", what, list[i].problem);
   if (count == 0) fail_msg("after %s no checkpoint is left", what);
   int64_t found = list[0].step;
   if (found != newest && !(or_next && found == newest + 1))

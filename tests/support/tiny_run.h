@@ -1,4 +1,5 @@
-/* tiny_run.h - the smallest model that has everything a checkpoint holds, and what must hold in its run directory after any fault. */
+/* tiny_run.h - the smallest model that has everything a checkpoint holds, and what must hold in its run directory after
+ * any fault. */
 #ifndef TESTS_SUPPORT_TINY_RUN_H
 #define TESTS_SUPPORT_TINY_RUN_H
 
@@ -21,8 +22,8 @@ typedef struct tiny_run {
   bool anew; /* saves replace a good checkpoint of their step */
 } tiny_run;
 
-/* An empty run directory of that name in the scratch directory, and a model of `hidden_size`, a multiple of 4. guarded: on a device whose
- * memory nobody above src/kernels may touch (much slower). */
+/* An empty run directory of that name in the scratch directory, and a model of `hidden_size`, a multiple of 4. guarded:
+ * on a device whose memory nobody above src/kernels may touch (much slower). */
 void tiny_run_create(tiny_run *run, const char *name, int64_t hidden_size, bool guarded);
 void tiny_run_destroy(tiny_run *run);
 
@@ -34,11 +35,12 @@ plm_status tiny_run_save(tiny_run *run, int64_t step); /* checkpoint-<step>; set
 void tiny_run_remove(tiny_run *run, int64_t step);     /* and all leftovers; faults must be off */
 bool tiny_run_has(tiny_run *run, int64_t step);        /* listed, and good when every byte is read */
 
-/* What a run does that is started again: find the newest good checkpoint, load it. *ret_path (allocated) stays NULL when there is none. */
+/* What a run does that is started again: find the newest good checkpoint, load it. *ret_path (allocated) stays NULL
+ * when there is none. */
 plm_status tiny_run_load_newest(tiny_run *run, char **ret_path, json_t **ret_state);
 
-/* The promise: nothing listed is bad; the newest that is listed loads whole, and is `newest` or, if `or_next`, the step after it.
- * Returns the step that was found. `what` names the fault in messages. */
+/* The promise: nothing listed is bad; the newest that is listed loads whole, and is `newest` or, if `or_next`, the step
+ * after it. Returns the step that was found. `what` names the fault in messages. */
 int64_t tiny_run_check(tiny_run *run, int64_t newest, bool or_next, const char *what);
 
 #endif

@@ -19,13 +19,14 @@
   } while (0)
 
 /* The call fails with this code, and its message contains `words`. */
-#define assert_fails(call, code, words)                                                                                     \
-  do {                                                                                                                      \
-    plm_status status_ = (call);                                                                                            \
-    if (status_ != (code))                                                                                                  \
-      fail_msg("%s: expected %s, got %s: %s", #call, plm_status_name(code), plm_status_name(status_), plm_error_message()); \
-    if (strstr(plm_error_message(), (words)) == NULL && strstr(plm_error_hint(), (words)) == NULL)                          \
-      fail_msg("%s: message '%s' does not say '%s'", #call, plm_error_message(), (words));                                  \
+#define assert_fails(call, code, words)                                                               \
+  do {                                                                                                \
+    plm_status status_ = (call);                                                                      \
+    if (status_ != (code))                                                                            \
+      fail_msg("%s: expected %s, got %s: %s", #call, plm_status_name(code), plm_status_name(status_), \
+               plm_error_message());                                                                  \
+    if (strstr(plm_error_message(), (words)) == NULL && strstr(plm_error_hint(), (words)) == NULL)    \
+      fail_msg("%s: message '%s' does not say '%s'", #call, plm_error_message(), (words));            \
   } while (0)
 
 #include <string.h>

@@ -11,8 +11,9 @@ static void ids_are_the_lines_of_vocab_txt(void **state) {
   const struct {
     int id;
     const char *token;
-  } some[] = {{0, "<cls>"}, {1, "<pad>"}, {2, "<eos>"}, {3, "<unk>"}, {4, "L"},  {7, "V"},  {10, "R"},        {17, "N"},
-              {20, "M"},    {23, "C"},    {24, "X"},    {28, "O"},    {29, "."}, {30, "-"}, {31, "<null_1>"}, {32, "<mask>"}};
+  } some[] = {{0, "<cls>"}, {1, "<pad>"}, {2, "<eos>"},     {3, "<unk>"},  {4, "L"},  {7, "V"},
+              {10, "R"},    {17, "N"},    {20, "M"},        {23, "C"},     {24, "X"}, {28, "O"},
+              {29, "."},    {30, "-"},    {31, "<null_1>"}, {32, "<mask>"}};
   assert_int_equal(a->size, 33);
   for (size_t i = 0; i < sizeof some / sizeof *some; i++) assert_string_equal(a->tokens[some[i].id], some[i].token);
   assert_int_equal(a->cls, 0);

@@ -41,7 +41,8 @@ static void version_1_limits_are_found_under_their_controllers(void **state) {
   scratch_write_text("root/sys/fs/cgroup/memory/job/memory.limit_in_bytes", "1073741824\n");
   scratch_write_text("root/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "400000\n");
   scratch_write_text("root/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
-  plm_cgroup_limits limits = read_limits("9:name=systemd:/\n4:memory:/job\n1:cpu,cpuacct:/host/path/not/mounted/here\n0::/\n");
+  plm_cgroup_limits limits =
+      read_limits("9:name=systemd:/\n4:memory:/job\n1:cpu,cpuacct:/host/path/not/mounted/here\n0::/\n");
   assert_true(limits.memory == 1073741824);
   assert_true(limits.cpus == 4);
 }

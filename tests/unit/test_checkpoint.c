@@ -1,5 +1,5 @@
-/* Checkpoints without faults: what is saved comes back, equal runs give equal files, and what is not this run's is refused by name.
- * Faults: tests/fault. */
+/* Checkpoints without faults: what is saved comes back, equal runs give equal files, and what is not this run's is
+ * refused by name. Faults: tests/fault. */
 #define _GNU_SOURCE
 #include "support/tiny_run.h"
 
@@ -112,7 +112,8 @@ static void poison(tiny_run *run, bool weight, float value) {
   int index = 0;
   while (params->items[index].train_offset < 0) index++;
   if (!weight) {
-    assert_ok(run->device->copy(run->device, run->moments.v + params->items[index].train_offset, &value, sizeof value, PLM_COPY_TO_DEVICE));
+    assert_ok(run->device->copy(run->device, run->moments.v + params->items[index].train_offset, &value, sizeof value,
+                                PLM_COPY_TO_DEVICE));
     return;
   }
   float *values;
@@ -195,7 +196,8 @@ static void alter_tensors(tiny_run *run, const char *file, void (*alter)(altered
   assert_ok(plm_sprintf(&path, "%s/checkpoint-1/%s", run->directory, file));
   assert_ok(plm_sprintf(&changed, "%s/changed", run->directory));
   assert_ok(plm_safetensors_open(path, &tensors));
-  for (size_t i = 0; i < plm_safetensors_count(tensors); i++) list.entries[list.count++] = *plm_safetensors_at(tensors, i);
+  for (size_t i = 0; i < plm_safetensors_count(tensors); i++)
+    list.entries[list.count++] = *plm_safetensors_at(tensors, i);
   alter(&list);
   assert_ok(plm_safetensors_write(changed, list.entries, list.count, fill_from_entry, &list, NULL, NULL));
   plm_safetensors_close(tensors);
@@ -228,7 +230,8 @@ static void tensors_missing_added_or_misshapen_are_named(void **state) {
   } cases[] = {
       {"optimizer.safetensors", drop_one, "optimizer.safetensors lacks lm_head.layer_norm.weight.exp_avg_sq"},
       {"optimizer.safetensors", add_one, "optimizer.safetensors holds lm_head.unheard_of.exp_avg"},
-      {"optimizer.safetensors", reshape_one, "lm_head.layer_norm.weight.exp_avg_sq is F32 [3], this model's is F32 [4]"},
+      {"optimizer.safetensors", reshape_one,
+       "lm_head.layer_norm.weight.exp_avg_sq is F32 [3], this model's is F32 [4]"},
       {"optimizer.safetensors", retype_one, "lm_head.layer_norm.weight.exp_avg_sq is I32 [4]"},
       {"model.safetensors", drop_one, "model.safetensors lacks lm_head.layer_norm.weight"},
       {"model.safetensors", add_one, "model.safetensors holds lm_head.unheard_of.exp_avg"},
@@ -334,8 +337,8 @@ static void pruning_keeps_the_newest_the_chosen_and_the_damaged(void **state) {
 
 static void only_leftovers_of_ours_are_reclaimed(void **state) {
   (void)state;
-  static const char *const ours[] = {"tmp-12-0123456789abcdef0123456789abcdef", ".trash-7-0123456789abcdef0123456789abcdef",
-                                     "tmp-log.jsonl-4711-0"};
+  static const char *const ours[] = {"tmp-12-0123456789abcdef0123456789abcdef",
+                                     ".trash-7-0123456789abcdef0123456789abcdef", "tmp-log.jsonl-4711-0"};
   static const char *const others[] = {"tmp",    "tmp-notes",  "tmp-12",           "tmp-12-0123456789abcdef",
                                        ".trash", "tmp-2024-x", "checkpoint-1.old", "tmp-4711-0"};
   tiny_run run;

@@ -25,6 +25,7 @@ static void a_fake_clock_stands_until_it_is_set(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(clocks_go_forward), cmocka_unit_test(a_fake_clock_stands_until_it_is_set)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(clocks_go_forward),
+                                     cmocka_unit_test(a_fake_clock_stands_until_it_is_set)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,8 @@
 #include "base/alloc.h"
 #include "model/params.h"
 
-/* A configuration as published, with `change` merged over it ("\"key\": value, ...", or "" for none) and without `absent`. */
+/* A configuration as published, with `change` merged over it ("\"key\": value, ...", or "" for none) and without
+ * `absent`. */
 static plm_status read_changed(const char *change, const char *absent, plm_model_config *config) {
   static const char base[] =
       "{\"architectures\": [\"EsmForMaskedLM\"], \"attention_probs_dropout_prob\": 0.0, \"classifier_dropout\": null, \"emb_layer_norm_before\": false,"
@@ -140,8 +141,13 @@ static void what_cannot_be_honoured_is_refused_by_name(void **state) {
 
 static void hostile_documents_are_refused(void **state) {
   (void)state;
-  static const char *const texts[] = {
-      "[]", "{}", "3", "\"esm\"", "null", "[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]", "{\"model_type\": {\"a\": [1, {\"b\": 2}]}}"};
+  static const char *const texts[] = {"[]",
+                                      "{}",
+                                      "3",
+                                      "\"esm\"",
+                                      "null",
+                                      "[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]",
+                                      "{\"model_type\": {\"a\": [1, {\"b\": 2}]}}"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
     json_t *document = json_loads(texts[i], JSON_DECODE_ANY, NULL);
     plm_model_config c;

@@ -1,5 +1,5 @@
-/* The CPU layers keep what the op checker does not ask for: a plan made for N rows holds for every smaller batch, in whatever sequences it
- * comes, and a library's forgotten products come back. */
+/* The CPU layers keep what the op checker does not ask for: a plan made for N rows holds for every smaller batch, in
+ * whatever sequences it comes, and a library's forgotten products come back. */
 #include "support/unit.h"
 
 #include "base/alloc.h"
@@ -27,9 +27,22 @@ static int close_device(void **state) {
 static void run_linear(int64_t N) {
   plm_weight weight = {.data = memory, .dtype = type, .out = OUT, .in = IN};
   plm_linear_forward_args forward = {.N = N, .weight = &weight, .x = memory, .y = memory + ROWS * 40, .y_dtype = type};
-  plm_linear_backward_input_args input = {.N = N, .weight = &weight, .d_y = memory, .d_x = memory + ROWS * 24, .d_x_dtype = PLM_F32};
+  plm_linear_backward_input_args input = {
+      .N = N,
+      .weight = &weight,
+      .d_y = memory,
+      .d_x = memory + ROWS * 24,
+      .d_x_dtype = PLM_F32,
+  };
   plm_linear_backward_weight_args terms = {
-      .N = N, .O = OUT, .I = IN, .dtype = type, .d_y = memory, .x = memory, .d_weight = memory + ROWS * 40};
+      .N = N,
+      .O = OUT,
+      .I = IN,
+      .dtype = type,
+      .d_y = memory,
+      .x = memory,
+      .d_weight = memory + ROWS * 40,
+  };
   assert_ok(exec->ops->linear_forward(exec, &forward));
   forward.row_invariant = true;
   assert_ok(exec->ops->linear_forward(exec, &forward));

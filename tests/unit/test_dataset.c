@@ -1,4 +1,5 @@
-/* A packed file is made once, found again as long as its sources are the same, and never believed when it is damaged. */
+/* A packed file is made once, found again as long as its sources are the same, and never believed when it is damaged.
+ * */
 #include "support/unit.h"
 
 #include <errno.h>
@@ -138,8 +139,8 @@ static void several_files_are_one_set_in_order(void **state) {
 
 static void *open_in_thread(void *options) {
   plm_dataset *dataset = NULL;
-  intptr_t right =
-      plm_dataset_open(options, &dataset) == PLM_OK && plm_dataset_count(dataset) == 500 && plm_dataset_verify(dataset) == PLM_OK;
+  intptr_t right = plm_dataset_open(options, &dataset) == PLM_OK && plm_dataset_count(dataset) == 500 &&
+                   plm_dataset_verify(dataset) == PLM_OK;
   plm_dataset_close(dataset);
   return (void *)right;
 }
@@ -150,7 +151,11 @@ static void makers_at_the_same_time_do_no_harm(void **state) {
   pthread_t threads[MAKERS];
   plm_dataset_close(open_made_up(11, 500, 50, 100)); /* writes the file */
   const char *path = scratch_path("made-up-11-500-50-100.fasta");
-  plm_dataset_options options = {.paths = {.items = &path, .count = 1}, .cache_directory = scratch_path("crowd"), .threads = 1};
+  plm_dataset_options options = {
+      .paths = {.items = &path, .count = 1},
+      .cache_directory = scratch_path("crowd"),
+      .threads = 1,
+  };
   for (int i = 0; i < MAKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, open_in_thread, &options), 0);
   for (int i = 0; i < MAKERS; i++) {
     void *right;
@@ -168,7 +173,8 @@ static void what_a_killed_maker_left_is_removed(void **state) {
   pid_t gone = fork();
   if (gone == 0) _exit(0);
   assert_int_equal(waitpid(gone, NULL, 0), gone);
-  snprintf(name, sizeof name, "cache/%s.tmp-%s-%ld-1.0", plm_path_name(plm_dataset_get_info(dataset)->path), host, (long)gone);
+  snprintf(name, sizeof name, "cache/%s.tmp-%s-%ld-1.0", plm_path_name(plm_dataset_get_info(dataset)->path), host,
+           (long)gone);
   plm_dataset_close(dataset);
   scratch_write_text(name, "half a file");
   const struct timespec long_ago[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
@@ -226,33 +232,39 @@ static plm_status open_damaged(size_t offset, uint64_t word, size_t bytes, bool 
 
 static void damage_is_noticed(void **state) {
   (void)state;
-  const size_t residues_end = PLMD_RESIDUES_AT + 8, names_at = residues_end + 24, name_offsets = names_at + 8, summary = name_offsets + 24;
+  const size_t residues_end = PLMD_RESIDUES_AT + 8, names_at = residues_end + 24, name_offsets = names_at + 8,
+               summary = name_offsets + 24;
   const uint64_t huge = UINT64_MAX / 2;
   assert_ok(open_damaged(8, 0, 0, false)); /* nothing changed */
   assert_fails(open_damaged(PLMD_RESIDUES_AT, 0x5050505050505050, 0, false), PLM_E_INPUT, "hash of its content");
   assert_fails(open_damaged(8, 0, summary + 4000, false), PLM_E_INPUT, "damaged");
   assert_fails(open_damaged(8, 0, 100, false), PLM_E_INPUT, "cut short");
-  assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, count), 3, 0, false), PLM_E_INPUT, "checksum of its summary");
+  assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, count), 3, 0, false), PLM_E_INPUT,
+               "checksum of its summary");
   /* with a right checksum, as an evil file would have it */
   assert_fails(open_damaged(residues_end + 8, huge, 0, true), PLM_E_INPUT, "sequence offsets");
   assert_fails(open_damaged(residues_end + 8, 0, 0, true), PLM_E_INPUT, "sequence offsets");
   assert_fails(open_damaged(name_offsets + 8, huge, 0, true), PLM_E_INPUT, "name offsets");
-  assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, version), 2, 0, true), PLM_E_INPUT, "version 2");
+  assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, version), 2, 0, true), PLM_E_INPUT,
+               "version 2");
   const uint64_t forged_counts[] = {1, UINT64_MAX, huge}; /* of a letter that doesn't occur */
   for (size_t i = 0; i < sizeof forged_counts / sizeof *forged_counts; i++)
-    assert_fails(open_damaged(summary + offsetof(plm_packed_file_summary, histogram) + 8 * 'J', forged_counts[i], 0, true), PLM_E_INPUT,
-                 "contradict");
-  const size_t fields[] = {offsetof(plm_packed_file_summary, file_bytes),       offsetof(plm_packed_file_summary, offsets_at),
-                           offsetof(plm_packed_file_summary, names_at),         offsetof(plm_packed_file_summary, names_bytes),
-                           offsetof(plm_packed_file_summary, name_offsets_at),  offsetof(plm_packed_file_summary, count),
-                           offsetof(plm_packed_file_summary, residues),         offsetof(plm_packed_file_summary, longest),
-                           offsetof(plm_packed_file_summary, content_hash) + 32};
+    assert_fails(
+        open_damaged(summary + offsetof(plm_packed_file_summary, histogram) + 8 * 'J', forged_counts[i], 0, true),
+        PLM_E_INPUT, "contradict");
+  const size_t fields[] = {
+      offsetof(plm_packed_file_summary, file_bytes),       offsetof(plm_packed_file_summary, offsets_at),
+      offsetof(plm_packed_file_summary, names_at),         offsetof(plm_packed_file_summary, names_bytes),
+      offsetof(plm_packed_file_summary, name_offsets_at),  offsetof(plm_packed_file_summary, count),
+      offsetof(plm_packed_file_summary, residues),         offsetof(plm_packed_file_summary, longest),
+      offsetof(plm_packed_file_summary, content_hash) + 32};
   const uint64_t words[] = {0, 1, 0x123456, huge, UINT64_MAX, UINT64_MAX - 7};
   for (size_t f = 0; f < sizeof fields / sizeof *fields; f++)
     for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
       if (fields[f] == offsetof(plm_packed_file_summary, content_hash) + 32 && words[w] == 0) continue;
       plm_status status = open_damaged(summary + fields[f], words[w], 0, true);
-      if (status != PLM_E_INPUT) fail_msg("field at %zu set to %llx: %s", fields[f], (unsigned long long)words[w], plm_status_name(status));
+      if (status != PLM_E_INPUT)
+        fail_msg("field at %zu set to %llx: %s", fields[f], (unsigned long long)words[w], plm_status_name(status));
     }
 }
 
@@ -321,7 +333,11 @@ static void reading_can_be_interrupted(void **state) {
     int asked = left_to_read;
     const char *path = scratch_path("endless.fasta");
     const plm_dataset_options options = {
-        .paths = {.items = &path, .count = 1}, .cache_directory = scratch_path("cache"), .threads = 1, .interrupted = is_enough};
+        .paths = {.items = &path, .count = 1},
+        .cache_directory = scratch_path("cache"),
+        .threads = 1,
+        .interrupted = is_enough,
+    };
     assert_int_equal(plm_dataset_open(&options, &dataset), PLM_STOPPED);
     assert_null(dataset);
     assert_int_equal(files_in(scratch_path("cache")), files);

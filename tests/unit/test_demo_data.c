@@ -1,4 +1,5 @@
-/* The training workshop's data, where they lie beside the source tree: both formats, and the counts that are known of them.
+/* The training workshop's data, where they lie beside the source tree: both formats, and the counts that are known of
+ * them.
  *
  * They are not part of the repository: without them this test is skipped (77).
  */
@@ -38,7 +39,8 @@ static void counts_are_as_known(void **state) {
   plm_dataset_close(dataset);
 }
 
-/* The workshop's converter removes every '*'. Here all of them end a sequence, so the residues are the same either way. */
+/* The workshop's converter removes every '*'. Here all of them end a sequence, so the residues are the same either way.
+ * */
 static void fasta_and_hdf5_have_the_same_content(void **state) {
   (void)state;
   const char *pairs[][2] = {{DATA "train.fasta", DATA "train.h5"}, {DATA "val.fasta", DATA "val.h5"}};

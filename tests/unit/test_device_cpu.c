@@ -1,4 +1,5 @@
-/* The CPU device counts and aligns its memory; the guarded one lets nobody in but operators; total memory respects cgroups. */
+/* The CPU device counts and aligns its memory; the guarded one lets nobody in but operators; total memory respects
+ * cgroups. */
 #define _GNU_SOURCE
 #include "support/unit.h"
 

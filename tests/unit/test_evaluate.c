@@ -21,19 +21,21 @@ typedef struct bench {
 } bench;
 
 static void open_bench(bench *b, plm_random_tokens random) {
-  const plm_model_config config = {.family = PLM_FAMILY_ESM2,
-                                   .vocab_size = V,
-                                   .hidden_size = 16,
-                                   .num_hidden_layers = 1,
-                                   .num_attention_heads = 2,
-                                   .head_width = 8,
-                                   .intermediate_size = 32,
-                                   .layer_norm_eps = 1e-5,
-                                   .initializer_range = 0.2,
-                                   .token_dropout = true,
-                                   .mask_token_id = 32,
-                                   .pad_token_id = 1,
-                                   .max_position_embeddings = 1026};
+  const plm_model_config config = {
+      .family = PLM_FAMILY_ESM2,
+      .vocab_size = V,
+      .hidden_size = 16,
+      .num_hidden_layers = 1,
+      .num_attention_heads = 2,
+      .head_width = 8,
+      .intermediate_size = 32,
+      .layer_norm_eps = 1e-5,
+      .initializer_range = 0.2,
+      .token_dropout = true,
+      .mask_token_id = 32,
+      .pad_token_id = 1,
+      .max_position_embeddings = 1026,
+  };
   const plm_model_options model = {.dtype = PLM_F32, .max_tokens = 2000, .max_length = 60};
   memset(b, 0, sizeof *b);
   assert_ok(plm_device_cpu_create(&b->device));
@@ -44,8 +46,13 @@ static void open_bench(bench *b, plm_random_tokens random) {
   b->dataset = open_made_up(1, PROTEINS, 3, 90);
   plm_view_all(b->dataset, &b->view);
   b->options.draws = 1;
-  b->options.packer =
-      (plm_packer_options){.alphabet = plm_alphabet_esm2(), .seed = 7, .max_length = 60, .micro_batch_tokens = 200, .quadratic_cost = 0.01};
+  b->options.packer = (plm_packer_options){
+      .alphabet = plm_alphabet_esm2(),
+      .seed = 7,
+      .max_length = 60,
+      .micro_batch_tokens = 200,
+      .quadratic_cost = 0.01,
+  };
   plm_mask_options_defaults(&b->options.packer.mask);
   b->options.packer.mask.random = random;
 }
@@ -90,7 +97,8 @@ static void totals_are_the_sums_over_sequences(void **state) {
   for (int i = 0; i < PROTEINS; i++) {
     const plm_sequence_score *one = &s.items[i];
     assert_int_equal(one->id, i);
-    assert_true(one->count >= 1 && one->count_masked <= one->count && one->residues <= plm_dataset_length(b.dataset, i));
+    assert_true(one->count >= 1 && one->count_masked <= one->count &&
+                one->residues <= plm_dataset_length(b.dataset, i));
     nll += one->nll;
     n += (double)one->count;
     correct += (double)one->correct;
@@ -110,7 +118,8 @@ static void totals_are_the_sums_over_sequences(void **state) {
   double square = 0, clusters = 0;
   for (int i = 0; i < PROTEINS; i++) {
     if (s.items[i].count_masked == 0) continue;
-    double residual = s.items[i].frequency_nll_masked - s.items[i].nll_masked - gain / masked * (double)s.items[i].count_masked;
+    double residual =
+        s.items[i].frequency_nll_masked - s.items[i].nll_masked - gain / masked * (double)s.items[i].count_masked;
     square += residual * residual;
     clusters++;
   }
@@ -151,8 +160,9 @@ static void more_draws_ask_more(void **state) {
 static const struct {
   char letter;
   int64_t count;
-} uniprot[] = {{'A', 825}, {'R', 553}, {'N', 406}, {'D', 546}, {'C', 138}, {'Q', 393}, {'E', 672}, {'G', 707}, {'H', 227}, {'I', 591},
-               {'L', 965}, {'K', 580}, {'M', 241}, {'F', 386}, {'P', 474}, {'S', 665}, {'T', 536}, {'W', 110}, {'Y', 292}, {'V', 686}};
+} uniprot[] = {{'A', 825}, {'R', 553}, {'N', 406}, {'D', 546}, {'C', 138}, {'Q', 393}, {'E', 672},
+               {'G', 707}, {'H', 227}, {'I', 591}, {'L', 965}, {'K', 580}, {'M', 241}, {'F', 386},
+               {'P', 474}, {'S', 665}, {'T', 536}, {'W', 110}, {'Y', 292}, {'V', 686}};
 
 /* Expected loss of the copy baseline over all selected rows, by drawing every case with its probability. */
 static double expected_copy_loss(const plm_packer_options *packer, const double *f, const double *nll) {
@@ -180,7 +190,8 @@ static void the_baselines_of_uniprot_are_18_and_15(void **state) {
   open_bench(&b, PLM_RANDOM_AA_OTHER);
   plm_packer_options packer = b.options.packer;
   packer.mask.random = PLM_RANDOM_AA_OTHER;
-  for (size_t i = 0; i < sizeof uniprot / sizeof *uniprot; i++) histogram[(unsigned char)uniprot[i].letter] = 100000 * uniprot[i].count;
+  for (size_t i = 0; i < sizeof uniprot / sizeof *uniprot; i++)
+    histogram[(unsigned char)uniprot[i].letter] = 100000 * uniprot[i].count;
   plm_residue_frequencies(&packer, histogram, f);
   for (int t = 0; t < V; t++) entropy -= f[t] > 0 ? f[t] * log(f[t]) : 0;
   assert_true(fabs(exp(entropy) - 18.2) < 0.3);

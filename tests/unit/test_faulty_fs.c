@@ -1,4 +1,5 @@
-/* The faulty file system fails as planned, and a power cut takes exactly what was not synced; the file layer survives both. */
+/* The faulty file system fails as planned, and a power cut takes exactly what was not synced; the file layer survives
+ * both. */
 #define _GNU_SOURCE
 #include "support/unit.h"
 
@@ -53,7 +54,8 @@ static void every_failed_operation_leaves_old_or_new(void **state) {
       int64_t failures = faulty_fs_failures();
       operations = faulty_fs_operations();
       assert_int_equal(plm_alloc_live(), live);
-      if (failures > 0 && status == PLM_OK) fail_msg("operation %lld, %s, failed and nobody noticed", (long long)n, faulty_fs_failed());
+      if (failures > 0 && status == PLM_OK)
+        fail_msg("operation %lld, %s, failed and nobody noticed", (long long)n, faulty_fs_failed());
       faulty_fs_remove();
       count_names(&temporary, &other);
       assert_int_equal(temporary, 0);
@@ -124,8 +126,10 @@ static void the_power_may_go_at_any_operation_of_a_replacement(void **state) {
         bool was_cut = faulty_fs_failures() > 0;
         faulty_fs_power_cut((faulty_cut)mode, seed);
         if (!is_old() && !is_new())
-          fail_msg("mode %d, seed %d, operation %d: neither old nor new: '%.60s'", mode, (int)seed, (int)n, scratch_read("d/f"));
-        if (status == PLM_OK && !is_new()) fail_msg("mode %d, seed %d, operation %d: done, and lost", mode, (int)seed, (int)n);
+          fail_msg("mode %d, seed %d, operation %d: neither old nor new: '%.60s'", mode, (int)seed, (int)n,
+                   scratch_read("d/f"));
+        if (status == PLM_OK && !is_new())
+          fail_msg("mode %d, seed %d, operation %d: done, and lost", mode, (int)seed, (int)n);
         if (!was_cut) break;
       }
 }
@@ -192,7 +196,8 @@ static void garbled_data_is_kept_dropped_cut_zeroed_or_noise(void **state) {
   assert_true(seen_new > 10 && seen_empty > 10 && seen_short > 10 && seen_other > 30);
 }
 
-/* A checkpoint directory is made under a temporary name, filled, published by a rename; the one before is moved away and removed. */
+/* A checkpoint directory is made under a temporary name, filled, published by a rename; the one before is moved away
+ * and removed. */
 static plm_status turn_over(void) {
   plm_writer *writer;
   PLM_TRY(plm_directory_create(scratch_path("d/tmp-2")));
@@ -230,9 +235,13 @@ static void the_power_may_go_at_any_operation_of_a_turnover_of_directories(void 
         plm_status status = turn_over();
         bool was_cut = faulty_fs_failures() > 0;
         faulty_fs_power_cut((faulty_cut)mode, seed);
-        bool has_first = plm_file_exists(scratch_path("d/checkpoint-1")), has_second = plm_file_exists(scratch_path("d/checkpoint-2"));
-        bool holds = (has_first || has_second) && (!has_first || is_whole("checkpoint-1")) && (!has_second || is_whole("checkpoint-2"));
-        if (!holds) fail_msg("mode %d, seed %d, operation %d: no whole checkpoint, or a listed one that is not", mode, (int)seed, (int)n);
+        bool has_first = plm_file_exists(scratch_path("d/checkpoint-1")),
+             has_second = plm_file_exists(scratch_path("d/checkpoint-2"));
+        bool holds = (has_first || has_second) && (!has_first || is_whole("checkpoint-1")) &&
+                     (!has_second || is_whole("checkpoint-2"));
+        if (!holds)
+          fail_msg("mode %d, seed %d, operation %d: no whole checkpoint, or a listed one that is not", mode, (int)seed,
+                   (int)n);
         if (status == PLM_OK) assert_true(has_second && !has_first);
         if (!was_cut) break;
       }

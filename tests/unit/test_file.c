@@ -193,7 +193,8 @@ static void the_writer_counts_hashes_and_keeps_every_byte(void **state) {
   assert_ok(plm_writer_write(writer, large, 600000)); /* past the buffer */
   large[5000] = '\0';
   assert_ok(plm_writer_write(writer, large, 5000));
-  for (int i = 0; i < 100000; i++) assert_ok(plm_writer_write(writer, "abcdef", 6)); /* through the buffer, several times */
+  for (int i = 0; i < 100000; i++)
+    assert_ok(plm_writer_write(writer, "abcdef", 6)); /* through the buffer, several times */
   assert_int_equal(plm_writer_bytes(writer), 6 + 600000 + 5000 + 600000);
   assert_ok(plm_writer_close(writer, hash));
   plm_free(large);
@@ -418,7 +419,8 @@ static void paths_are_joined_and_taken_apart(void **state) {
   }
   const struct {
     const char *path, *parent;
-  } parents[] = {{"a/b", "a"}, {"a/b/", "a"}, {"a", "."}, {"/a", "/"}, {"/", "/"}, {"a//b", "a"}, {"", "."}, {"//a", "/"}};
+  } parents[] = {{"a/b", "a"}, {"a/b/", "a"}, {"a", "."}, {"/a", "/"},
+                 {"/", "/"},   {"a//b", "a"}, {"", "."},  {"//a", "/"}};
   for (size_t i = 0; i < sizeof parents / sizeof *parents; i++) {
     char *parent;
     assert_ok(plm_path_parent(parents[i].path, &parent));

@@ -6,7 +6,8 @@
 #include "train/guard.h"
 
 static void fill(plm_guard *guard) {
-  for (int i = 0; i < PLM_GUARD_WINDOW; i++) assert_int_equal(plm_guard_judge(guard, 2.5 + 0.1 * sin(i), 1, 0, NULL), PLM_GUARD_APPLY);
+  for (int i = 0; i < PLM_GUARD_WINDOW; i++)
+    assert_int_equal(plm_guard_judge(guard, 2.5 + 0.1 * sin(i), 1, 0, NULL), PLM_GUARD_APPLY);
 }
 
 static void nothing_nonfinite_is_applied(void **state) {
@@ -54,7 +55,8 @@ static void a_short_or_flat_history_knows_no_spikes(void **state) {
   (void)state;
   plm_guard guard = {.limit = 5, .skip_spikes = true};
   double z;
-  for (int i = 0; i < PLM_GUARD_WINDOW; i++) assert_int_equal(plm_guard_judge(&guard, i == 0 ? 900 : 2, 1, 0, &z), PLM_GUARD_APPLY);
+  for (int i = 0; i < PLM_GUARD_WINDOW; i++)
+    assert_int_equal(plm_guard_judge(&guard, i == 0 ? 900 : 2, 1, 0, &z), PLM_GUARD_APPLY);
   plm_guard flat = {.limit = 5, .skip_spikes = true};
   for (int i = 0; i < 2 * PLM_GUARD_WINDOW; i++) assert_int_equal(plm_guard_judge(&flat, 2, 1, 0, &z), PLM_GUARD_APPLY);
 }

@@ -13,8 +13,9 @@ static void xxh3_is_as_published(void **state) {
   assert_true(plm_hash64_text("abc") == 0x78af5f94892f3950u);
   const struct {
     const char *text, *hex;
-  } cases[] = {
-      {"", "99aa06d3014798d86001c324468d497f"}, {"a", "a96faf705af16834e6c632b61e964e1f"}, {"abc", "06b05ab6733a618578af5f94892f3950"}};
+  } cases[] = {{"", "99aa06d3014798d86001c324468d497f"},
+               {"a", "a96faf705af16834e6c632b61e964e1f"},
+               {"abc", "06b05ab6733a618578af5f94892f3950"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     plm_hasher *hasher;
     char hex[33];

@@ -100,7 +100,8 @@ static void bad_hdf5_gives_one_clear_message(void **state) {
   assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "row 1 of 'sequences' (from 0): '1' is not");
   assert_int_equal(truncate(scratch_path("digit.h5"), 1000), 0);
   assert_fails(open_at(scratch_path("digit.h5"), &dataset), PLM_E_INPUT, "opening the HDF5 file failed");
-  assert_string_equal(plm_error_hint(), "the file may be damaged or cut short: test it with h5ls, copy it again, or use FASTA");
+  assert_string_equal(plm_error_hint(),
+                      "the file may be damaged or cut short: test it with h5ls, copy it again, or use FASTA");
   assert_null(dataset);
 }
 
@@ -134,7 +135,8 @@ static void what_libhdf5_does_not_survive_is_an_input_error(void **state) {
   limit_computing();
   assert_fails(read_with_byte(2254, 0254), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 crashed (");
   assert_fails(read_with_byte(2126, 0377), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 ");
-  assert_fails(read_with_byte(2195, 0377), PLM_E_INPUT, "flipped.h5: the HDF5 file is damaged: libhdf5 asked for far more memory than");
+  assert_fails(read_with_byte(2195, 0377), PLM_E_INPUT,
+               "flipped.h5: the HDF5 file is damaged: libhdf5 asked for far more memory than");
   assert_string_equal(plm_error_hint(), "check it with h5dump, or make it again");
 }
 
@@ -156,7 +158,8 @@ static void the_process_tells_how_the_reading_ended(void **state) {
   limit_computing();
   assert_fails(plm_hdf5_process(path, read_for_ever, NULL), PLM_E_INPUT,
                "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
-  assert_fails(plm_hdf5_process(path, give_up, NULL), PLM_E_INPUT, "fixed.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
+  assert_fails(plm_hdf5_process(path, give_up, NULL), PLM_E_INPUT,
+               "fixed.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
 }
 
 static void no_changed_byte_brings_us_down(void **state) {
@@ -178,7 +181,8 @@ static void no_changed_byte_brings_us_down(void **state) {
 static void without_hdf5_the_build_says_so(void **state) {
   (void)state;
   plm_dataset *dataset = NULL;
-  assert_fails(open_at(PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5", &dataset), PLM_E_INPUT, "this build of protlm has no HDF5");
+  assert_fails(open_at(PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5", &dataset), PLM_E_INPUT,
+               "this build of protlm has no HDF5");
 }
 #endif
 

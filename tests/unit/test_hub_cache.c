@@ -1,4 +1,5 @@
-/* What a model's name means: a directory, or a hub id found in the Hugging Face cache as huggingface_hub lays it out. */
+/* What a model's name means: a directory, or a hub id found in the Hugging Face cache as huggingface_hub lays it out.
+ * */
 #define _GNU_SOURCE
 #include "support/unit.h"
 
@@ -55,9 +56,12 @@ static void hub_ids_are_found_in_the_cache(void **state) {
   assert_fails(plm_model_dir_resolve("facebook/esm2_t6_8M_UR50D@lost", &directory), PLM_E_INPUT,
                "hf download facebook/esm2_t6_8M_UR50D --revision lost");
   assert_fails(plm_model_dir_resolve("facebook/esm2_t6_8M_UR50D@../x", &directory), PLM_E_INPUT, "no such directory");
-  assert_fails(plm_model_dir_resolve("facebook/esm2_t33_650M_UR50D", &directory), PLM_E_INPUT, "hf download facebook/esm2_t33_650M_UR50D");
-  assert_fails(plm_model_dir_resolve("esm2_t33_650M_UR50D", &directory), PLM_E_INPUT, "hf download facebook/esm2_t33_650M_UR50D");
-  assert_ok(plm_file_remove(scratch_path("cache/models--facebook--esm2_t6_8M_UR50D/blobs/config"))); /* a link to nothing: a cut download */
+  assert_fails(plm_model_dir_resolve("facebook/esm2_t33_650M_UR50D", &directory), PLM_E_INPUT,
+               "hf download facebook/esm2_t33_650M_UR50D");
+  assert_fails(plm_model_dir_resolve("esm2_t33_650M_UR50D", &directory), PLM_E_INPUT,
+               "hf download facebook/esm2_t33_650M_UR50D");
+  assert_ok(plm_file_remove(
+      scratch_path("cache/models--facebook--esm2_t6_8M_UR50D/blobs/config"))); /* a link to nothing: a cut download */
   assert_fails(plm_model_dir_resolve("esm2_t6_8M_UR50D", &directory), PLM_E_INPUT, "not complete");
 }
 
@@ -92,7 +96,8 @@ static void other_names_are_directories_or_errors(void **state) {
   assert_fails(plm_model_dir_resolve("", &directory), PLM_E_USAGE, "empty");
   assert_fails(plm_model_dir_resolve("./nowhere", &directory), PLM_E_INPUT, "no such directory");
   assert_fails(plm_model_dir_resolve("a/b/c", &directory), PLM_E_INPUT, "no such directory");
-  assert_fails(plm_model_dir_resolve(PLM_SOURCE_DIR "/tests/fixtures/parity/d8/config.json", &directory), PLM_E_INPUT, "is a file");
+  assert_fails(plm_model_dir_resolve(PLM_SOURCE_DIR "/tests/fixtures/parity/d8/config.json", &directory), PLM_E_INPUT,
+               "is a file");
 }
 
 int main(void) {

@@ -103,11 +103,15 @@ static void members_are_checked_for_presence_type_and_range(void **state) {
                "config.json: \"i\" is 7, but must be between 8 and 10");
   assert_fails(plm_json_get_int(document, "config.json", "r", true, 1, 10, &integer), PLM_E_INPUT,
                "must be an integer, but it is a number that is not");
-  assert_fails(plm_json_get_int(document, "config.json", "absent", true, 1, 10, &integer), PLM_E_INPUT, "\"absent\" is missing");
+  assert_fails(plm_json_get_int(document, "config.json", "absent", true, 1, 10, &integer), PLM_E_INPUT,
+               "\"absent\" is missing");
   assert_fails(plm_json_get_int(document, "config.json", "n", true, 1, 10, &integer), PLM_E_INPUT, "\"n\" is missing");
-  assert_fails(plm_json_get_double(document, "config.json", "s", true, &number), PLM_E_INPUT, "must be a number, but it is a string");
-  assert_fails(plm_json_get_bool(document, "config.json", "o", true, &flag), PLM_E_INPUT, "must be true or false, but it is an object");
-  assert_fails(plm_json_get_string(document, "config.json", "a", false, &string), PLM_E_INPUT, "must be a string, but it is an array");
+  assert_fails(plm_json_get_double(document, "config.json", "s", true, &number), PLM_E_INPUT,
+               "must be a number, but it is a string");
+  assert_fails(plm_json_get_bool(document, "config.json", "o", true, &flag), PLM_E_INPUT,
+               "must be true or false, but it is an object");
+  assert_fails(plm_json_get_string(document, "config.json", "a", false, &string), PLM_E_INPUT,
+               "must be a string, but it is an array");
   assert_fails(plm_json_get_string(json_object_get(document, "a"), "config.json", "x", false, &string), PLM_E_INPUT,
                "an object was expected");
   assert_int_equal(integer, 7);
@@ -131,7 +135,8 @@ static void sixty_four_bits_survive(void **state) {
     assert_ok(plm_json_get_exact(object, "state", "x", &back));
     assert_memory_equal(&back, &exact[i], sizeof back);
   }
-  const char *const bad[] = {"", "1", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0", "-123456789abcdef", "0x23456789abcdef"};
+  const char *const bad[] = {
+      "", "1", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0", "-123456789abcdef", "0x23456789abcdef"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     uint64_t back;
     json_object_set_new(object, "n", json_string(bad[i]));
@@ -219,7 +224,8 @@ static void a_line_is_one_valid_document(void **state) {
   plm_json_line_number(&line, "grad_norm", NAN);
   plm_json_line_string(&line, "path", "a \"b\"\n\xff");
   assert_ok(plm_json_line_end(&line));
-  assert_string_equal(line.text, "{\"step\":1200,\"loss\":2.31415927,\"grad_norm\":null,\"path\":\"a \\\"b\\\"\\n\\ufffd\"}\n");
+  assert_string_equal(line.text,
+                      "{\"step\":1200,\"loss\":2.31415927,\"grad_norm\":null,\"path\":\"a \\\"b\\\"\\n\\ufffd\"}\n");
   assert_int_equal(line.length, strlen(line.text));
   plm_json_line_begin(&line);
   assert_ok(plm_json_line_end(&line));

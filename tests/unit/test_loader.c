@@ -1,4 +1,5 @@
-/* The stream of batches is the same for any number of threads, ranks and steps prepared ahead, and from any starting point. */
+/* The stream of batches is the same for any number of threads, ranks and steps prepared ahead, and from any starting
+ * point. */
 #include "support/unit.h"
 
 #include <pthread.h>
@@ -14,17 +15,22 @@
 enum { SEQUENCES = 200, LONGEST = 150, MAX_LENGTH = 100 };
 
 static plm_loader_options options_of(int rank, int ranks, int workers, int ahead) {
-  plm_loader_options options = {.sampler = {.seed = 9, .batch_tokens = 1000, .max_length = MAX_LENGTH},
-                                .packer = {.alphabet = plm_alphabet_esm2(),
-                                           .masked = true,
-                                           .seed = 9,
-                                           .max_length = MAX_LENGTH,
-                                           .micro_batch_tokens = 300,
-                                           .quadratic_cost = 1e-3},
-                                .rank = rank,
-                                .ranks = ranks,
-                                .workers = workers,
-                                .ahead = ahead};
+  plm_loader_options options = {
+      .sampler = {.seed = 9, .batch_tokens = 1000, .max_length = MAX_LENGTH},
+      .packer =
+          {
+              .alphabet = plm_alphabet_esm2(),
+              .masked = true,
+              .seed = 9,
+              .max_length = MAX_LENGTH,
+              .micro_batch_tokens = 300,
+              .quadratic_cost = 1e-3,
+          },
+      .rank = rank,
+      .ranks = ranks,
+      .workers = workers,
+      .ahead = ahead,
+  };
   plm_mask_options_defaults(&options.packer.mask);
   return options;
 }
@@ -116,8 +122,8 @@ static uint64_t content_of(const plm_step_batch *batch, int64_t *sequences, int6
     *targets += batch->micro[m]->batch.objectives[0].M;
     for (int64_t s = 0; s < t->S; s++) {
       size_t begin = (size_t)t->cu_seqlens[s], n = (size_t)t->cu_seqlens[s + 1] - begin;
-      uint64_t parts[] = {(uint64_t)t->sequence_id[s], (uint64_t)t->crop_offset[s], plm_hash64(t->tokens + begin, n * 4),
-                          plm_hash64(batch->micro[m]->labels + begin, n * 4)};
+      uint64_t parts[] = {(uint64_t)t->sequence_id[s], (uint64_t)t->crop_offset[s],
+                          plm_hash64(t->tokens + begin, n * 4), plm_hash64(batch->micro[m]->labels + begin, n * 4)};
       sum += plm_hash64(parts, sizeof parts);
       ++*sequences;
       *tokens += (int64_t)n;
@@ -173,7 +179,8 @@ static void inspection_shows_what_training_gets(void **state) {
     assert_int_equal(epoch, batch->epoch);
     plm_packed *const all[] = {packed};
     plm_step_batch whole = {.micro_count = 1, .micro = all};
-    assert_int_equal(content_of(&whole, &sequences[0], &tokens[0], &targets[0]), content_of(batch, &sequences[1], &tokens[1], &targets[1]));
+    assert_int_equal(content_of(&whole, &sequences[0], &tokens[0], &targets[0]),
+                     content_of(batch, &sequences[1], &tokens[1], &targets[1]));
     assert_int_equal(targets[0], targets[1]);
   }
   plm_packed_destroy(packed);
@@ -203,7 +210,8 @@ static void asking_out_of_order_is_a_bug(void **state) {
   plm_loader_destroy(loader);
 }
 
-/* Allocations fail in the calling thread and in workers alike; what a worker could not do is said by the call that needed it. */
+/* Allocations fail in the calling thread and in workers alike; what a worker could not do is said by the call that
+ * needed it. */
 static void failed_allocations_reach_the_caller(void **state) {
   (void)state;
   int failures = 0;
@@ -261,10 +269,14 @@ static void signals_are_left_to_the_main_thread(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(workers_and_steps_ahead_change_nothing), cmocka_unit_test(starting_in_the_middle_continues_the_same_stream),
-      cmocka_unit_test(ranks_share_one_global_batch),           cmocka_unit_test(inspection_shows_what_training_gets),
-      cmocka_unit_test(it_can_be_destroyed_at_any_moment),      cmocka_unit_test(asking_out_of_order_is_a_bug),
-      cmocka_unit_test(failed_allocations_reach_the_caller),    cmocka_unit_test(signals_are_left_to_the_main_thread),
+      cmocka_unit_test(workers_and_steps_ahead_change_nothing),
+      cmocka_unit_test(starting_in_the_middle_continues_the_same_stream),
+      cmocka_unit_test(ranks_share_one_global_batch),
+      cmocka_unit_test(inspection_shows_what_training_gets),
+      cmocka_unit_test(it_can_be_destroyed_at_any_moment),
+      cmocka_unit_test(asking_out_of_order_is_a_bug),
+      cmocka_unit_test(failed_allocations_reach_the_caller),
+      cmocka_unit_test(signals_are_left_to_the_main_thread),
   };
   return cmocka_run_group_tests(tests, open_data, close_data);
 }

@@ -1,4 +1,5 @@
-/* Masks and crops are drawn at the promised rates, depend only on their key, and never leave a sequence without work or without help. */
+/* Masks and crops are drawn at the promised rates, depend only on their key, and never leave a sequence without work or
+ * without help. */
 #include "support/unit.h"
 
 #include <math.h>
@@ -120,8 +121,8 @@ static void masks_belong_to_positions_of_the_uncropped_sequence(void **state) {
   mask(&options, (plm_mask_key){.seed = 5, .identity = 77, .draw = 3}, 1000);
   memcpy(whole, tokens, sizeof whole);
   fill(1000);
-  plm_mask_tokens(plm_alphabet_esm2(), &options, &(plm_mask_key){.seed = 5, .identity = 77, .draw = 3}, 300, 400, tokens + 300,
-                  labels + 300);
+  plm_mask_tokens(plm_alphabet_esm2(), &options, &(plm_mask_key){.seed = 5, .identity = 77, .draw = 3}, 300, 400,
+                  tokens + 300, labels + 300);
   assert_memory_equal(tokens + 300, whole + 300, 400 * sizeof *tokens);
 }
 
@@ -164,8 +165,11 @@ static void evaluation_crops_are_the_same_in_every_draw(void **state) {
   (void)state;
   int64_t differing = 0;
   for (uint64_t hash = 1; hash < 100; hash++) {
-    int64_t first = plm_crop_offset(&(plm_mask_key){.seed = 10, .evaluation = true, .identity = hash, .draw = 0}, 10000, 100);
-    assert_int_equal(plm_crop_offset(&(plm_mask_key){.seed = 10, .evaluation = true, .identity = hash, .draw = 5}, 10000, 100), first);
+    int64_t first =
+        plm_crop_offset(&(plm_mask_key){.seed = 10, .evaluation = true, .identity = hash, .draw = 0}, 10000, 100);
+    assert_int_equal(
+        plm_crop_offset(&(plm_mask_key){.seed = 10, .evaluation = true, .identity = hash, .draw = 5}, 10000, 100),
+        first);
     differing += plm_crop_offset(&(plm_mask_key){.seed = 10, .identity = hash, .draw = 0}, 10000, 100) !=
                  plm_crop_offset(&(plm_mask_key){.seed = 10, .identity = hash, .draw = 1}, 10000, 100);
   }

@@ -10,38 +10,42 @@
 #include "support/scratch.h"
 
 static plm_train_metrics train_line(int64_t step) {
-  return (plm_train_metrics){.step = step,
-                             .epoch = 0.25 * (double)step,
-                             .loss = 3.0 - 0.1 * (double)step,
-                             .grad_norm = 1.0 / 3.0,
-                             .learning_rate = 4e-4,
-                             .tokens = 1000 * step,
-                             .residues = 980 * step,
-                             .seconds = 1.5 * (double)step,
-                             .residues_per_s = 653.333333333,
-                             .data_wait = 0.01};
+  return (plm_train_metrics){
+      .step = step,
+      .epoch = 0.25 * (double)step,
+      .loss = 3.0 - 0.1 * (double)step,
+      .grad_norm = 1.0 / 3.0,
+      .learning_rate = 4e-4,
+      .tokens = 1000 * step,
+      .residues = 980 * step,
+      .seconds = 1.5 * (double)step,
+      .residues_per_s = 653.333333333,
+      .data_wait = 0.01,
+  };
 }
 
 static plm_eval_metrics eval_line(int64_t step) {
-  return (plm_eval_metrics){.step = step,
-                            .epoch = 0.25 * (double)step,
-                            .eval_loss = 2.75,
-                            .eval_loss_se = 0.01,
-                            .eval_perplexity = 15.6426319,
-                            .eval_accuracy = 0.2,
-                            .eval_count = 4096,
-                            .eval_loss_masked = 2.8,
-                            .eval_loss_masked_se = 0.011,
-                            .eval_perplexity_masked = 16.4446468,
-                            .eval_accuracy_masked = 0.15,
-                            .eval_count_masked = 3277,
-                            .baseline_frequency = 18.2,
-                            .baseline_copy = 15.1,
-                            .baseline_frequency_masked = 18.25,
-                            .baseline_copy_masked = 18.25,
-                            .gain_masked = 0.104,
-                            .gain_masked_se = 0.02,
-                            .eval_seconds = 2};
+  return (plm_eval_metrics){
+      .step = step,
+      .epoch = 0.25 * (double)step,
+      .eval_loss = 2.75,
+      .eval_loss_se = 0.01,
+      .eval_perplexity = 15.6426319,
+      .eval_accuracy = 0.2,
+      .eval_count = 4096,
+      .eval_loss_masked = 2.8,
+      .eval_loss_masked_se = 0.011,
+      .eval_perplexity_masked = 16.4446468,
+      .eval_accuracy_masked = 0.15,
+      .eval_count_masked = 3277,
+      .baseline_frequency = 18.2,
+      .baseline_copy = 15.1,
+      .baseline_frequency_masked = 18.25,
+      .baseline_copy_masked = 18.25,
+      .gain_masked = 0.104,
+      .gain_masked_se = 0.02,
+      .eval_seconds = 2,
+  };
 }
 
 /* A fresh run directory with lines at steps 1..steps, an evaluation at each even one. */
@@ -115,11 +119,12 @@ static void lines_are_the_contract(void **state) {
   (void)state;
   const char *run = make_run("form", 2);
   assert_file_equal(run, "log.jsonl", TRAIN_1 TRAIN_2 EVAL_2);
-  assert_file_equal(run, "metrics.csv",
-                    CSV_HEADER
-                    "0.25,1,2.9,0.333333333,0.0004,1000,980,1.5,653.333333,0.01,,,,,,,,,,,,,,,,,\n"
-                    "0.5,2,2.8,0.333333333,0.0004,2000,1960,3,653.333333,0.01,,,,,,,,,,,,,,,,,\n"
-                    "0.5,2,,,,,,,,,2.75,0.01,15.6426319,0.2,4096,2.8,0.011,16.4446468,0.15,3277,18.2,15.1,18.25,18.25,0.104,0.02,2\n");
+  assert_file_equal(
+      run, "metrics.csv",
+      CSV_HEADER
+      "0.25,1,2.9,0.333333333,0.0004,1000,980,1.5,653.333333,0.01,,,,,,,,,,,,,,,,,\n"
+      "0.5,2,2.8,0.333333333,0.0004,2000,1960,3,653.333333,0.01,,,,,,,,,,,,,,,,,\n"
+      "0.5,2,,,,,,,,,2.75,0.01,15.6426319,0.2,4096,2.8,0.011,16.4446468,0.15,3277,18.2,15.1,18.25,18.25,0.104,0.02,2\n");
 }
 
 static void what_is_not_finite_is_null(void **state) {
@@ -160,7 +165,8 @@ static void resuming_twice_changes_nothing_more(void **state) {
   (void)state;
   const char *run = make_run("twice", 4);
   reopen(run, 2);
-  char *log = read_file(run, "log.jsonl"), *csv = read_file(run, "metrics.csv"), *replaced = read_file(run, "log.replaced.jsonl");
+  char *log = read_file(run, "log.jsonl"), *csv = read_file(run, "metrics.csv"),
+       *replaced = read_file(run, "log.replaced.jsonl");
   reopen(run, 2);
   assert_file_equal(run, "log.jsonl", log);
   assert_file_equal(run, "metrics.csv", csv);
@@ -228,12 +234,14 @@ static void every_column_is_documented(void **state) {
     snprintf(quoted, sizeof quoted, "`%s`", plm_metrics_columns[i].name);
     if (strstr(document, quoted) == NULL) fail_msg("docs/formats.md says nothing of %s", quoted);
     snprintf(quoted, sizeof quoted, "`%s`", plm_metrics_columns[i].tag);
-    if (plm_metrics_columns[i].tag != NULL && strstr(document, quoted) == NULL) fail_msg("docs/formats.md says nothing of %s", quoted);
+    if (plm_metrics_columns[i].tag != NULL && strstr(document, quoted) == NULL)
+      fail_msg("docs/formats.md says nothing of %s", quoted);
   }
   plm_free(document);
 }
 
-/* Every allocation of a resume made to fail in turn: a status, no leak, and the logs afterwards as if nothing had happened. */
+/* Every allocation of a resume made to fail in turn: a status, no leak, and the logs afterwards as if nothing had
+ * happened. */
 static void a_failed_allocation_loses_no_line(void **state) {
   (void)state;
   const char *run = make_run("memory", 4);

@@ -1,4 +1,5 @@
-/* What the model promises besides agreeing with PyTorch (test_parity): independence of batch mates, accumulation, memory, initialisation.
+/* What the model promises besides agreeing with PyTorch (test_parity): independence of batch mates, accumulation,
+ * memory, initialisation.
  */
 #include "support/unit.h"
 
@@ -13,7 +14,8 @@ static float *all_gradients(parity *p) {
   float *values;
   assert_ok(PLM_NEW(&values, params->train_size));
   for (int i = 0; i < params->count; i++)
-    if (params->items[i].train_offset >= 0) assert_ok(plm_model_get_gradient(p->model, i, values + params->items[i].train_offset));
+    if (params->items[i].train_offset >= 0)
+      assert_ok(plm_model_get_gradient(p->model, i, values + params->items[i].train_offset));
   return values;
 }
 
@@ -46,7 +48,8 @@ static void check_independence(plm_dtype dtype) {
     for (int64_t s = 0; s < 3; s++) {
       parity_take(&p.batch, &s, 1, &slice);
       assert_ok(plm_model_evaluate(p.model, p.x, &slice.batch, alone[s], NULL));
-      assert_ok(plm_model_forward(p.model, p.x, &slice.batch.encoder, &(plm_forward_request){.logits = alone_logits[s]}));
+      assert_ok(
+          plm_model_forward(p.model, p.x, &slice.batch.encoder, &(plm_forward_request){.logits = alone_logits[s]}));
     }
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
       int64_t count = 0, m = 0, n = 0, tokens = 0;
@@ -254,8 +257,8 @@ static void buckets_are_asked_for_forwards_and_ready_backwards(void **state) {
   plm_batch empty = {.objective_count = 1};
   check_buckets(&p, &empty);
   bucket_log log = {.fail_at = 2};
-  assert_fails(plm_model_forward_backward(p.model, p.x, &p.batch, &(plm_bucket_hooks){&log, log_needed, log_ready}), PLM_E_FAILURE,
-               "link down");
+  assert_fails(plm_model_forward_backward(p.model, p.x, &p.batch, &(plm_bucket_hooks){&log, log_needed, log_ready}),
+               PLM_E_FAILURE, "link down");
   parity_close(&p);
 }
 
@@ -263,7 +266,8 @@ static void batches_without_tokens_or_targets_add_nothing(void **state) {
   (void)state;
   parity p;
   parity_open("d8", true, NULL, PLM_F32, &p);
-  plm_batch no_targets = p.batch, no_tokens = {.objective_count = 1, .objectives = {{.weight = 1}}}, no_objective = p.batch;
+  plm_batch no_targets = p.batch, no_tokens = {.objective_count = 1, .objectives = {{.weight = 1}}},
+            no_objective = p.batch;
   no_targets.objectives[0].M = 0;
   no_objective.objective_count = 0;
   const plm_batch *batches[] = {&no_targets, &no_tokens, &no_objective};
@@ -293,7 +297,8 @@ static void check_half(const char *name, bool guarded) {
   double loss = read_sums(&full).nll, half_loss = read_sums(&half).nll, dot = 0;
   for (int64_t i = 0; i < n; i++) dot += (double)a[i] * b[i];
   double cosine = dot / (parity_norm(a, n) * parity_norm(b, n));
-  if (!(fabs(half_loss / loss - 1) < 0.01 && cosine > 0.995)) fail_msg("%s: loss %g against %g, cosine %g", name, half_loss, loss, cosine);
+  if (!(fabs(half_loss / loss - 1) < 0.01 && cosine > 0.995))
+    fail_msg("%s: loss %g against %g, cosine %g", name, half_loss, loss, cosine);
   plm_free(a);
   plm_free(b);
   parity_close(&full);
@@ -315,9 +320,11 @@ static void impossible_batches_are_refused(void **state) {
   parity p;
   parity_open("d8", true, NULL, PLM_F32, &p);
   int32_t masks[4] = {32, 32, 32, 32}, positions[4] = {0, 1, 2, 3}, cu_seqlens[2] = {0, 4}, row = 1, target = 5;
-  plm_batch batch = {.encoder = {.N = 4, .S = 1, .max_length = 4, .tokens = masks, .positions = positions, .cu_seqlens = cu_seqlens},
-                     .objective_count = 1,
-                     .objectives = {{.M = 1, .rows = &row, .targets = &target, .weight = 1}}};
+  plm_batch batch = {
+      .encoder = {.N = 4, .S = 1, .max_length = 4, .tokens = masks, .positions = positions, .cu_seqlens = cu_seqlens},
+      .objective_count = 1,
+      .objectives = {{.M = 1, .rows = &row, .targets = &target, .weight = 1}},
+  };
   assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_INPUT, "<mask>");
   masks[0] = 0;
   assert_ok(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL));

@@ -57,7 +57,8 @@ static void the_plan_is_what_is_taken(void **state) {
       assert_ok(plm_exec_create_cpu(own, 2, plm_cpu_level_name((plm_cpu_level)level), &exec));
       assert_ok(plm_model_plan(&config, &cases[i], exec, &plan));
       assert_int_equal(own->bytes_peak, 0);
-      assert_int_equal(plan.total, plan.parameters + plan.gradients + plan.optimizer + plan.activations + plan.workspace);
+      assert_int_equal(plan.total,
+                       plan.parameters + plan.gradients + plan.optimizer + plan.activations + plan.workspace);
       assert_ok(plm_model_create(&config, &cases[i], exec, &model));
       assert_ok(plm_model_initialise(model, 1));
       assert_ok(plm_model_refresh(model, exec, false));
@@ -121,8 +122,10 @@ static void sizes_beyond_all_memory_are_an_error(void **state) {
   plm_model *model;
   const plm_model_options options = {.dtype = PLM_BF16, .training = true, .max_tokens = 16, .max_length = 16};
   assert_int_equal(plm_model_create(&c, &options, x, &model), PLM_E_RESOURCE);
-  assert_fails(plm_model_plan(&c, &(plm_model_options){.max_tokens = 0, .max_length = 1}, x, &plan), PLM_E_USAGE, "0 tokens");
-  assert_fails(plm_model_plan(&c, &(plm_model_options){.max_tokens = 1, .max_length = INT64_MAX}, x, &plan), PLM_E_USAGE, "sequences of");
+  assert_fails(plm_model_plan(&c, &(plm_model_options){.max_tokens = 0, .max_length = 1}, x, &plan), PLM_E_USAGE,
+               "0 tokens");
+  assert_fails(plm_model_plan(&c, &(plm_model_options){.max_tokens = 1, .max_length = INT64_MAX}, x, &plan),
+               PLM_E_USAGE, "sequences of");
 
   plm_stack stack = {.base = (char *)&plan, .size = SIZE_MAX};
   void *pointer;
@@ -162,7 +165,8 @@ static void initial_values_have_the_promised_statistics(void **state) {
     double n = (double)p->count, deviation = sqrt(squares / n);
     bool is_random = p->role == PLM_ROLE_MATRIX || p->role == PLM_ROLE_EMBEDDING;
     if (is_random) assert_true(fabs(deviation / 0.02 - 1) < 0.06 && fabs(sum / n) < 5 * 0.02 / sqrt(n));
-    if (p->role == PLM_ROLE_BIAS || p->role == PLM_ROLE_NORM_BIAS || p->role == PLM_ROLE_CONTACT) assert_true(squares == 0);
+    if (p->role == PLM_ROLE_BIAS || p->role == PLM_ROLE_NORM_BIAS || p->role == PLM_ROLE_CONTACT)
+      assert_true(squares == 0);
     if (p->role == PLM_ROLE_INV_FREQ) assert_true(values[0] == 1 && fabsf(values[1] - 0.3162277660f) < 1e-8f);
     plm_free(values);
   }

@@ -1,4 +1,5 @@
-/* Model directories: every name a tensor has had is understood, what is wrong with a directory is said, and what we save we load. */
+/* Model directories: every name a tensor has had is understood, what is wrong with a directory is said, and what we
+ * save we load. */
 #define _GNU_SOURCE
 #include "support/unit.h"
 
@@ -152,7 +153,8 @@ static const char *write_variant(variant *v) {
   snprintf(directory, sizeof directory, "%s", scratch_path("variant"));
   assert_ok(plm_tree_remove(directory));
   assert_ok(plm_directory_create(directory));
-  assert_ok(plm_safetensors_write(scratch_path("variant/model.safetensors"), v->entries, kept, fill_variant, v, NULL, NULL));
+  assert_ok(
+      plm_safetensors_write(scratch_path("variant/model.safetensors"), v->entries, kept, fill_variant, v, NULL, NULL));
   char *config;
   size_t bytes;
   assert_ok(plm_file_read(fixture("d8/config.json"), 1 << 16, &config, &bytes));
@@ -325,7 +327,8 @@ static void half_files_are_loaded(void **state) {
     int width = t == 2 ? 8 : 2;
     static const uint16_t one[] = {0x3f80, 0x3c00};
     static const double wide_one = 1;
-    for (int k = 0; k < 24; k++) memcpy(spare + k * width, t == 2 ? (const void *)&wide_one : (const void *)&one[t], (size_t)width);
+    for (int k = 0; k < 24; k++)
+      memcpy(spare + k * width, t == 2 ? (const void *)&wide_one : (const void *)&one[t], (size_t)width);
     v->entries[i].dtype = types[t];
     v->entries[i].bytes = 24 * width;
     v->data[i] = spare;
@@ -334,7 +337,8 @@ static void half_files_are_loaded(void **state) {
     assert_ok(plm_model_dir_load(directory, model, &report));
     float values[24];
     const plm_params *params = plm_model_get_params(model);
-    assert_ok(plm_model_get(model, (int)(plm_params_find(params, "lm_head.layer_norm.weight") - params->items), values));
+    assert_ok(
+        plm_model_get(model, (int)(plm_params_find(params, "lm_head.layer_norm.weight") - params->items), values));
     for (int k = 0; k < 24; k++) assert_true(values[k] == 1);
     plm_model_destroy(model);
   }
@@ -433,7 +437,8 @@ static void tokenizer_files_are_as_published(void **state) {
   assert_false(plm_file_exists(scratch_path("saved/model.safetensors")));
   const plm_alphabet *alphabet = plm_alphabet_esm2();
   plm_text vocabulary = {0};
-  for (int32_t i = 0; i < alphabet->size; i++) plm_text_printf(&vocabulary, i == 0 ? "%s" : "\n%s", alphabet->tokens[i]);
+  for (int32_t i = 0; i < alphabet->size; i++)
+    plm_text_printf(&vocabulary, i == 0 ? "%s" : "\n%s", alphabet->tokens[i]);
   assert_string_equal(scratch_read("saved/vocab.txt"), vocabulary.data);
   assert_int_equal(vocabulary.length, 93);
   plm_text_free(&vocabulary);
@@ -441,7 +446,8 @@ static void tokenizer_files_are_as_published(void **state) {
   assert_int_equal(strlen(scratch_read("saved/tokenizer_config.json")), 95);
 }
 
-/* Letters in another order are another language, in which every sequence would be read wrongly and without a sign of it. */
+/* Letters in another order are another language, in which every sequence would be read wrongly and without a sign of
+ * it. */
 static void another_alphabet_is_refused(void **state) {
   (void)state;
   plm_model_config config;
@@ -467,7 +473,8 @@ static void half_files_keep_the_frequencies_whole(void **state) {
   save(&(plm_save_options){.weights = true, .half = true});
   assert_ok(plm_safetensors_open(scratch_path("saved/model.safetensors"), &file));
   assert_string_equal(plm_safetensors_find(file, "lm_head.dense.weight")->dtype, "BF16");
-  assert_string_equal(plm_safetensors_find(file, "esm.encoder.layer.2.attention.self.rotary_embeddings.inv_freq")->dtype, "F32");
+  assert_string_equal(
+      plm_safetensors_find(file, "esm.encoder.layer.2.attention.self.rotary_embeddings.inv_freq")->dtype, "F32");
   plm_safetensors_close(file);
   assert_non_null(strstr(scratch_read("saved/config.json"), "\"torch_dtype\": \"bfloat16\""));
   plm_load_report report;
@@ -511,7 +518,8 @@ static void failed_allocations_leave_nothing_behind(void **state) {
     live = plm_alloc_live();
     plm_alloc_fail_at(n);
     status = plm_model_dir_load(fixture("d8_v4_names"), model, &report);
-    if (status == PLM_OK) status = plm_model_dir_save(scratch_path("alloc"), model, &(plm_save_options){.weights = true, .half = true});
+    if (status == PLM_OK)
+      status = plm_model_dir_save(scratch_path("alloc"), model, &(plm_save_options){.weights = true, .half = true});
     plm_alloc_fail_at(0);
     assert_int_equal(plm_alloc_live(), live);
     if (status != PLM_OK) assert_int_equal(status, PLM_E_RESOURCE);

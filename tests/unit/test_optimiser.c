@@ -1,4 +1,5 @@
-/* AdamW over merged ranges: ten steps as PyTorch's, bf16 copies that follow their masters, and nothing that is not finite unseen. */
+/* AdamW over merged ranges: ten steps as PyTorch's, bf16 copies that follow their masters, and nothing that is not
+ * finite unseen. */
 #include "support/unit.h"
 
 #include <math.h>
@@ -10,7 +11,13 @@
 
 enum { STEPS = 10 };
 static const double learning_rate = 1e-3;
-static const plm_optimiser_options options = {.beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01, .max_grad_norm = 1.0};
+static const plm_optimiser_options options = {
+    .beta1 = 0.9,
+    .beta2 = 0.98,
+    .epsilon = 1e-8,
+    .weight_decay = 0.01,
+    .max_grad_norm = 1.0,
+};
 
 /* One training step; the mean loss and the norm of its gradient before clipping. */
 static void train_step(parity *p, plm_optimiser *optimiser, int step, double *ret_loss, double *ret_norm) {
@@ -23,7 +30,8 @@ static void train_step(parity *p, plm_optimiser *optimiser, int step, double *re
   assert_ok(plm_model_read_sums(p->model, p->x, &sums));
   assert_ok(plm_optimiser_norm(optimiser, p->x, &sum_norm, &nonfinite));
   assert_int_equal(nonfinite, 0);
-  assert_ok(plm_optimiser_update(optimiser, p->x, step, learning_rate, plm_optimiser_scale(&options, sum_norm, sums.count)));
+  assert_ok(
+      plm_optimiser_update(optimiser, p->x, step, learning_rate, plm_optimiser_scale(&options, sum_norm, sums.count)));
   assert_ok(plm_model_refresh(p->model, p->x, true));
   *ret_loss = sums.nll / (double)sums.count;
   *ret_norm = sum_norm / (double)sums.count;

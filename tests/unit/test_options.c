@@ -18,7 +18,8 @@ static plm_status load(const plm_option_table *table, const char *line, plm_opti
   char *argv[MOST_WORDS];
   int argc = 0;
   snprintf(words, sizeof words, "%s", line);
-  for (char *word = strtok(words, " "); word != NULL; word = strtok(NULL, " ")) argv[argc++] = strcmp(word, "''") == 0 ? word + 2 : word;
+  for (char *word = strtok(words, " "); word != NULL; word = strtok(NULL, " "))
+    argv[argc++] = strcmp(word, "''") == 0 ? word + 2 : word;
   return plm_options_load(table, argc, argv, ret_values);
 }
 
@@ -152,7 +153,8 @@ static void every_mistake_has_its_code_and_words(void **state) {
       {"-b8", "unknown option -b8", "did you mean -b 8?"},
       {"-x", "unknown option -x", ""},
       {"--=3", "unknown option --", ""},
-      {"--a-very-long-name-that-nobody-would-ever-want-to-type-into-a-command-line-of-any-program x", "unknown option --a-very-long", ""},
+      {"--a-very-long-name-that-nobody-would-ever-want-to-type-into-a-command-line-of-any-program x",
+       "unknown option --a-very-long", ""},
       {"--fp16", "--fp16 is not an option of protlm", "use --bf16"},
       {"--report_to wandb", "--report_to is not an option of protlm", "TensorBoard"},
       {"--seed", "--seed needs a value", "--seed N"},
@@ -197,7 +199,8 @@ static void every_mistake_has_its_code_and_words(void **state) {
       {"--save-interval 0", "must be at least 1 s", ""},
       {"--save-interval ''", "must be a time like", ""},
       {"--save-interval m", "must be a time like", ""},
-      {"--lr-scheduler-type cosin", "--lr-scheduler-type cosin: must be one of esm2, linear, cosine, constant, ", "did you mean cosine?"},
+      {"--lr-scheduler-type cosin", "--lr-scheduler-type cosin: must be one of esm2, linear, cosine, constant, ",
+       "did you mean cosine?"},
       {"--lr-scheduler-type ''", "must be one of", ""},
       {"--output-dir ''", "--output-dir '': the file name is empty", ""},
       {"--note \xff", "must be UTF-8 text", ""},
@@ -210,7 +213,8 @@ static void every_mistake_has_its_code_and_words(void **state) {
     plm_option_values *values = NULL;
     plm_status status = load(&sample_table, cases[i].line, &values),
                expected = strstr(cases[i].line, ".yaml") != NULL ? PLM_E_INPUT : PLM_E_USAGE;
-    if (status != expected || strstr(plm_error_message(), cases[i].message) == NULL || strstr(plm_error_hint(), cases[i].hint) == NULL)
+    if (status != expected || strstr(plm_error_message(), cases[i].message) == NULL ||
+        strstr(plm_error_hint(), cases[i].hint) == NULL)
       fail_msg("%s: got %s: %s (%s)", cases[i].line, plm_status_name(status), plm_error_message(), plm_error_hint());
     assert_null(values);
   }
@@ -219,7 +223,8 @@ static void every_mistake_has_its_code_and_words(void **state) {
 static void a_single_positional_word_is_not_taken_twice(void **state) {
   (void)state;
   plm_option_values *values;
-  assert_fails(load(&sample_file_table, "one two", &values), PLM_E_USAGE, "unexpected argument 'two': one RUN was given already, 'one'");
+  assert_fails(load(&sample_file_table, "one two", &values), PLM_E_USAGE,
+               "unexpected argument 'two': one RUN was given already, 'one'");
 }
 
 static void a_wrong_table_is_our_bug(void **state) {
@@ -247,7 +252,8 @@ static void the_command_line_wins_over_environment_over_file_over_preset(void **
   assert_ok(plm_option_set(values, "batch-tokens", "4", PLM_FROM_PRESET, "preset esm2_t6_8M"));
   assert_ok(plm_option_set(values, "memory", "2M", PLM_FROM_PRESET, "preset esm2_t6_8M"));
   const sample *o = options_of(values);
-  assert_true(o->seed == 1 && o->learning_rate == 0.2 && o->batch_tokens == 3 && o->max_steps == 3 && o->memory == 2097152 && !o->bf16);
+  assert_true(o->seed == 1 && o->learning_rate == 0.2 && o->batch_tokens == 3 && o->max_steps == 3 &&
+              o->memory == 2097152 && !o->bf16);
   assert_int_equal(o->train.count, 1);
   assert_int_equal(plm_option_origin(values, "learning_rate"), PLM_FROM_ENVIRONMENT);
   assert_int_equal(plm_option_origin(values, "max-steps"), PLM_FROM_CONFIG);
@@ -291,10 +297,12 @@ static void expect_warning(const char *variable, const char *value, const char *
 
 static void a_variable_without_effect_is_warned_of(void **state) {
   (void)state;
-  expect_warning("PROTLM_LEARNNG_RATE", "1",
-                 "the environment variable PROTLM_LEARNNG_RATE is no option of protlm train; did you mean PROTLM_LEARNING_RATE?");
-  expect_warning("PROTLM_PRINT_CONFIG", "1",
-                 "the environment variable PROTLM_PRINT_CONFIG has no effect: --print-config can only be given on the command line");
+  expect_warning(
+      "PROTLM_LEARNNG_RATE", "1",
+      "the environment variable PROTLM_LEARNNG_RATE is no option of protlm train; did you mean PROTLM_LEARNING_RATE?");
+  expect_warning(
+      "PROTLM_PRINT_CONFIG", "1",
+      "the environment variable PROTLM_PRINT_CONFIG has no effect: --print-config can only be given on the command line");
   expect_warning("PROTLM_CPU", "ref", "");
 }
 
@@ -315,10 +323,10 @@ static plm_status read_config(const char *text, plm_option_values **ret_values) 
 static void a_config_file_may_be_written_in_the_ways_of_yaml(void **state) {
   (void)state;
   plm_option_values *values = NULL;
-  assert_ok(
-      read_config("# a comment\n---\nseed: 7   # seven\nlearning_rate: 5e-5\nbf16: yes\ntrain:\n  - a.fasta\n  - 'b c.fasta'\n"
-                  "note: \"two\\nlines\"\nmodel: ~\nmax-steps:\noutput-dir: run\nbatch-tokens: 16K\n...\n",
-                  &values));
+  assert_ok(read_config(
+      "# a comment\n---\nseed: 7   # seven\nlearning_rate: 5e-5\nbf16: yes\ntrain:\n  - a.fasta\n  - 'b c.fasta'\n"
+      "note: \"two\\nlines\"\nmodel: ~\nmax-steps:\noutput-dir: run\nbatch-tokens: 16K\n...\n",
+      &values));
   const sample *o = options_of(values);
   assert_true(o->seed == 7 && o->learning_rate == 5e-5 && o->bf16 && o->batch_tokens == 16000);
   assert_int_equal(o->train.count, 2);
@@ -344,11 +352,13 @@ static void every_mistake_in_a_config_file_has_its_place(void **state) {
     plm_status code;
     const char *message, *hint;
   } cases[] = {
-      {"seed: 7\nlearnng-rate: 1\n", PLM_E_USAGE, "run.yaml:2:1: unknown option learnng-rate", "did you mean learning-rate?"},
+      {"seed: 7\nlearnng-rate: 1\n", PLM_E_USAGE, "run.yaml:2:1: unknown option learnng-rate",
+       "did you mean learning-rate?"},
       {"fp16: true\n", PLM_E_USAGE, "run.yaml:1:1: fp16 is not an option of protlm", "use --bf16"},
       {"b: 8\n", PLM_E_USAGE, "unknown option b", ""},
       {"seed: x\n", PLM_E_USAGE, "run.yaml:1:7: seed x: must be a whole number", ""},
-      {"mask-probability: 2\n", PLM_E_USAGE, "run.yaml:1:19: mask-probability 2: must be greater than 0 and less than 1", ""},
+      {"mask-probability: 2\n", PLM_E_USAGE,
+       "run.yaml:1:19: mask-probability 2: must be greater than 0 and less than 1", ""},
       {"seed: \"\"\n", PLM_E_USAGE, "run.yaml:1:7: seed '': must be a whole number", ""},
       {"seed: 1\nlr: 0.1\nseed: 1\n", PLM_E_USAGE, "run.yaml:3:1: seed is given twice: also on line 1", ""},
       {"lr: 0.1\nlearning-rate: 0.1\n", PLM_E_USAGE, "run.yaml:2:1: learning-rate is given twice: also on line 1", ""},
@@ -378,7 +388,8 @@ static void every_mistake_in_a_config_file_has_its_place(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     plm_option_values *values;
     plm_status status = read_config(cases[i].text, &values);
-    if (status != cases[i].code || strstr(plm_error_message(), cases[i].message) == NULL || strstr(plm_error_hint(), cases[i].hint) == NULL)
+    if (status != cases[i].code || strstr(plm_error_message(), cases[i].message) == NULL ||
+        strstr(plm_error_hint(), cases[i].hint) == NULL)
       fail_msg("%s: got %s: %s (%s)", cases[i].text, plm_status_name(status), plm_error_message(), plm_error_hint());
   }
 }

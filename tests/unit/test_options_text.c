@@ -97,11 +97,13 @@ static void a_written_configuration_reads_back_the_same(void **state) {
   (void)state;
   const char *const lines[][12] = {
       {NULL},
-      {"--lr", "0.30000000000000004", "--seed", "9223372036854775807", "-b", "16K", "--bf16", "--no-flash-attention", "--secret", NULL},
+      {"--lr", "0.30000000000000004", "--seed", "9223372036854775807", "-b", "16K", "--bf16", "--no-flash-attention",
+       "--secret", NULL},
       {"--train", "a.fasta", "b c", "-", "null", "3", "--memory", "2G", "--save-interval", "0.5h", NULL},
       {"--note", "null", "--output-dir", "true", "--model", "~", NULL},
       {"--note", "", "--model", "a: b # c", "--output-dir", "[x, {y}]", NULL},
-      {"--note", " 'x' \"y\" \\ \n\t\r\x01\x7f", "--model", "&a *b !c %d @e `f |g >h ,i ?j -k", "--output-dir", "http://x:80/#y", NULL},
+      {"--note", " 'x' \"y\" \\ \n\t\r\x01\x7f", "--model", "&a *b !c %d @e `f |g >h ,i ?j -k", "--output-dir",
+       "http://x:80/#y", NULL},
   };
   for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
     int argc = 0;
@@ -119,8 +121,8 @@ static size_t random_character(uint64_t seed, uint32_t i, char *out) {
   static const unsigned odd[] = {0x85,   0xA0,     0x80,   0x9F,    0x2028, 0x2029, 0xFEFF, 0xFFFD, 0xFFFE,
                                  0xFFFF, 0x10FFFF, 0xE000, 0x1F600, '"',    '\\',   ':',    '#',    ' '};
   plm_rng_block block = plm_rng(seed, PLM_RNG_INIT, i, 0, 0);
-  unsigned code =
-      block.word[0] % 2 ? odd[plm_rng_below(block.word[1], sizeof odd / sizeof *odd)] : 1 + plm_rng_below(block.word[1], 0xD7FF);
+  unsigned code = block.word[0] % 2 ? odd[plm_rng_below(block.word[1], sizeof odd / sizeof *odd)]
+                                    : 1 + plm_rng_below(block.word[1], 0xD7FF);
   if (code < 0x80) return out[0] = (char)code, 1;
   size_t length = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
   for (size_t j = length - 1; j > 0; j--, code >>= 6) out[j] = (char)(0x80 | (code & 0x3F));
@@ -195,7 +197,8 @@ static void the_man_page_is_clean_roff_with_every_section(void **state) {
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
       if (strstr(text, sections[s]) == NULL) fail_msg("'%s' is not in\n%s", sections[s], text);
     if (i > 0) continue;
-    const char *const train_only[] = {"\nENVIRONMENT\n",   "\nFILES\n",        "\nEXAMPLES\n", ".Run the same command again",
+    const char *const train_only[] = {"\nENVIRONMENT\n",   "\nFILES\n",
+                                      "\nEXAMPLES\n",      ".Run the same command again",
                                       "'quotes': and \\.", "--learning-rate X"};
     for (size_t s = 0; s < sizeof train_only / sizeof *train_only; s++)
       if (strstr(text, train_only[s]) == NULL) fail_msg("'%s' is not in\n%s", train_only[s], text);
@@ -262,7 +265,8 @@ static void fish_completes_choices(void **state) {
   (void)state;
   char command[2048];
   write_completion(PLM_SHELL_FISH, "protlm.fish");
-  snprintf(command, sizeof command, "HOME=%s fish -N -c 'source %s; complete -C \"protlm train --lr-scheduler-type lin\"' 2>&1",
+  snprintf(command, sizeof command,
+           "HOME=%s fish -N -c 'source %s; complete -C \"protlm train --lr-scheduler-type lin\"' 2>&1",
            scratch_path(""), scratch_path("protlm.fish"));
   assert_memory_equal(output_of("fish", command), "linear", 6);
 }

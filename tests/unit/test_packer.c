@@ -12,7 +12,12 @@
 
 static plm_packer_options options_of(int64_t max_length) {
   plm_packer_options options = {
-      .alphabet = plm_alphabet_esm2(), .masked = true, .seed = 3, .max_length = max_length, .micro_batch_tokens = 1000};
+      .alphabet = plm_alphabet_esm2(),
+      .masked = true,
+      .seed = 3,
+      .max_length = max_length,
+      .micro_batch_tokens = 1000,
+  };
   plm_mask_options_defaults(&options.mask);
   return options;
 }
@@ -34,7 +39,8 @@ static void tokens_stand_one_after_the_other_without_padding(void **state) {
   const int64_t ids[] = {2, 0, 1};
   assert_ok(plm_pack(dataset, &options, 0, ids, 3, packed));
   const plm_tokens *t = &packed->batch.encoder;
-  const int32_t tokens[] = {0, 23, 2, 0, 20, 15, 7, 2, 0, 24, 24, 24, 5, 2}, positions[] = {0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5};
+  const int32_t tokens[] = {0, 23, 2, 0, 20, 15, 7, 2, 0, 24, 24, 24, 5, 2},
+                positions[] = {0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5};
   const int32_t cu_seqlens[] = {0, 3, 8, 14};
   assert_int_equal(t->N, 14);
   assert_int_equal(t->S, 3);
@@ -212,7 +218,8 @@ static void every_failed_allocation_is_survived(void **state) {
     status = plm_packed_create(&packed);
     if (status == PLM_OK) status = plm_pack(dataset, &options, 0, ids, 50, packed);
     plm_alloc_fail_at(0);
-    if (status != PLM_OK && packed != NULL) assert_ok(plm_pack(dataset, &options, 0, ids, 50, packed)); /* usable again */
+    if (status != PLM_OK && packed != NULL)
+      assert_ok(plm_pack(dataset, &options, 0, ids, 50, packed)); /* usable again */
     plm_packed_destroy(packed);
     assert_int_equal(plm_alloc_live(), live);
     assert_true(status == PLM_OK || status == PLM_E_RESOURCE);
@@ -228,7 +235,8 @@ static int32_t rank_of[MOST], micro_of[MOST];
 
 static void draw_lengths(uint64_t seed, int64_t count, uint32_t shortest, uint32_t longest) {
   for (int64_t i = 0; i < count; i++)
-    lengths[i] = shortest + plm_rng_below(plm_rng(seed, PLM_RNG_INIT, (uint64_t)i, 9, 0).word[0], longest - shortest + 1);
+    lengths[i] =
+        shortest + plm_rng_below(plm_rng(seed, PLM_RNG_INIT, (uint64_t)i, 9, 0).word[0], longest - shortest + 1);
 }
 
 static void a_global_batch_is_divided_fully_and_within_the_limit(void **state) {
@@ -260,7 +268,8 @@ static void ranks_get_about_equal_work(void **state) {
   double cost[8] = {0}, most = 0, least = 1e30;
   draw_lengths(1, MOST, 30, 1024);
   assert_ok(plm_shard(lengths, MOST, 8, 16384, 1e-3, rank_of, micro_of, &micro_batches));
-  for (int64_t i = 0; i < MOST; i++) cost[rank_of[i]] += (double)lengths[i] + 1e-3 * (double)lengths[i] * (double)lengths[i];
+  for (int64_t i = 0; i < MOST; i++)
+    cost[rank_of[i]] += (double)lengths[i] + 1e-3 * (double)lengths[i] * (double)lengths[i];
   for (int r = 0; r < 8; r++) {
     most = cost[r] > most ? cost[r] : most;
     least = cost[r] < least ? cost[r] : least;

@@ -86,7 +86,9 @@ static void every_task_is_done_once(void **state) {
   }
 }
 
-static void inner_range(void *context, int64_t begin, int64_t end, int worker) { ((record *)context)->scratch[worker] += end - begin; }
+static void inner_range(void *context, int64_t begin, int64_t end, int worker) {
+  ((record *)context)->scratch[worker] += end - begin;
+}
 
 static void outer_task(void *context, int64_t task, int worker) {
   record *r = context;

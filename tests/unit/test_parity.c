@@ -1,5 +1,5 @@
-/* The model computes what PyTorch computes: logits, hidden states, every gradient, ten AdamW steps, on every processor level there is.
- * Tolerances: model_spec 1.3. */
+/* The model computes what PyTorch computes: logits, hidden states, every gradient, ten AdamW steps, on every processor
+ * level there is. Tolerances: model_spec 1.3. */
 #include "support/unit.h"
 
 #include <math.h>
@@ -21,12 +21,14 @@ static void for_every_backend(check_case *check, int cases) {
     for (int i = 0; i < cases && has_backend(backend); i++) check(parity_cases[i], backend);
 }
 
-static void open_case(const char *name, int backend, parity *p) { parity_open(name, backend == 0, levels[backend], PLM_F32, p); }
+static void open_case(const char *name, int backend, parity *p) {
+  parity_open(name, backend == 0, levels[backend], PLM_F32, p);
+}
 
 static void require(bool ok, const parity *p, int backend, const char *what, double error, double limit) {
   if (!ok)
-    fail_msg("%s on %s: %s is off by %.3e, allowed are %.3e", p->name, backend == 0 ? "guarded reference" : levels[backend], what, error,
-             limit);
+    fail_msg("%s on %s: %s is off by %.3e, allowed are %.3e", p->name,
+             backend == 0 ? "guarded reference" : levels[backend], what, error, limit);
 }
 
 static void require_near(const parity *p, int backend, const char *what, const float *got) {
@@ -44,7 +46,8 @@ static void check_forward(const char *name, int backend) {
   assert_ok(PLM_NEW(&logits, N * p.V));
   assert_ok(PLM_NEW(&states, (p.L + 1) * N * p.C));
   for (int64_t i = 0; i <= p.L; i++) hidden[i] = states + i * N * p.C;
-  assert_ok(plm_model_forward(p.model, p.x, &p.batch.encoder, &(plm_forward_request){.hidden = hidden, .logits = logits}));
+  assert_ok(
+      plm_model_forward(p.model, p.x, &p.batch.encoder, &(plm_forward_request){.hidden = hidden, .logits = logits}));
   require_near(&p, backend, "logits", logits);
   for (int64_t i = 0; i <= p.L; i++) {
     char what[32];
@@ -80,8 +83,10 @@ static void check_gradients(const char *name, int backend) {
   double factor = compute_gradients(&p, &sums);
   assert_int_equal(sums.count, p.batch.objectives[0].M);
   assert_int_equal(sums.nonfinite, 0);
-  double loss = *parity_expected(p.gradients, "loss", &count), total = *parity_expected(p.gradients, "grad_norm", &count);
-  require(fabs(sums.nll * factor - loss) <= 2e-5 * loss, &p, backend, "loss", fabs(sums.nll * factor - loss), 2e-5 * loss);
+  double loss = *parity_expected(p.gradients, "loss", &count),
+         total = *parity_expected(p.gradients, "grad_norm", &count);
+  require(fabs(sums.nll * factor - loss) <= 2e-5 * loss, &p, backend, "loss", fabs(sums.nll * factor - loss),
+          2e-5 * loss);
   const plm_params *params = plm_model_get_params(p.model);
   double square = 0;
   for (int i = 0; i < params->count; i++) {
@@ -100,7 +105,8 @@ static void check_gradients(const char *name, int backend) {
     square += parity_norm(got, count) * parity_norm(got, count);
     plm_free(got);
   }
-  require(fabs(sqrt(square) - total) <= 1e-4 * total, &p, backend, "gradient norm", fabs(sqrt(square) - total), 1e-4 * total);
+  require(fabs(sqrt(square) - total) <= 1e-4 * total, &p, backend, "gradient norm", fabs(sqrt(square) - total),
+          1e-4 * total);
   parity_close(&p);
 }
 
@@ -131,8 +137,8 @@ static double gradient_norm(parity *p, const moments *mo, double factor) {
   plm_norm_sums sums;
   int64_t n = plm_model_get_params(p->model)->train_size;
   assert_ok(p->x->ops->fill(p->x, &(plm_fill_args){.to = mo->norm, .bytes = sizeof sums}));
-  assert_ok(
-      p->x->ops->square_norm(p->x, &(plm_square_norm_args){.n = n, .x = plm_model_gradient(p->model), .dtype = PLM_F32, .sums = mo->norm}));
+  assert_ok(p->x->ops->square_norm(
+      p->x, &(plm_square_norm_args){.n = n, .x = plm_model_gradient(p->model), .dtype = PLM_F32, .sums = mo->norm}));
   assert_ok(p->device->copy(p->device, &sums, mo->norm, sizeof sums, PLM_COPY_TO_HOST));
   assert_int_equal(sums.nonfinite, 0);
   return sqrt(sums.square) * factor;
@@ -143,19 +149,21 @@ static void update(parity *p, const moments *mo, int step, double grad_scale) {
   for (int i = 0; i < params->count; i++) {
     const plm_param *param = &params->items[i];
     if (param->train_offset < 0) continue;
-    assert_ok(p->x->ops->adamw(p->x, &(plm_adamw_args){.n = param->count,
-                                                       .w = plm_model_master(p->model) + param->offset,
-                                                       .grad = plm_model_gradient(p->model) + param->train_offset,
-                                                       .m = mo->m + param->train_offset,
-                                                       .v = mo->v + param->train_offset,
-                                                       .lr = LR,
-                                                       .beta1 = BETA1,
-                                                       .beta2 = BETA2,
-                                                       .eps = EPS,
-                                                       .decay = param->decay ? DECAY : 0,
-                                                       .bias1 = 1 - pow(BETA1, step),
-                                                       .bias2 = 1 - pow(BETA2, step),
-                                                       .grad_scale = grad_scale}));
+    assert_ok(p->x->ops->adamw(p->x, &(plm_adamw_args){
+                                         .n = param->count,
+                                         .w = plm_model_master(p->model) + param->offset,
+                                         .grad = plm_model_gradient(p->model) + param->train_offset,
+                                         .m = mo->m + param->train_offset,
+                                         .v = mo->v + param->train_offset,
+                                         .lr = LR,
+                                         .beta1 = BETA1,
+                                         .beta2 = BETA2,
+                                         .eps = EPS,
+                                         .decay = param->decay ? DECAY : 0,
+                                         .bias1 = 1 - pow(BETA1, step),
+                                         .bias2 = 1 - pow(BETA2, step),
+                                         .grad_scale = grad_scale,
+                                     }));
   }
   assert_ok(plm_model_refresh(p->model, p->x, false));
 }
@@ -193,14 +201,15 @@ static void check_steps(const char *name, int backend) {
     plm_loss_sums sums;
     double factor = compute_gradients(&p, &sums), loss = sums.nll * factor, norm = gradient_norm(&p, &mo, factor);
     double expected_loss = losses[step - 1], expected_norm = norms[step - 1];
-    require(fabs(loss - expected_loss) <= 2e-5 * expected_loss, &p, backend, "loss of a step", fabs(loss - expected_loss),
-            2e-5 * expected_loss);
-    require(fabs(norm - expected_norm) <= 1e-4 * expected_norm, &p, backend, "norm of a step", fabs(norm - expected_norm),
-            1e-4 * expected_norm);
+    require(fabs(loss - expected_loss) <= 2e-5 * expected_loss, &p, backend, "loss of a step",
+            fabs(loss - expected_loss), 2e-5 * expected_loss);
+    require(fabs(norm - expected_norm) <= 1e-4 * expected_norm, &p, backend, "norm of a step",
+            fabs(norm - expected_norm), 1e-4 * expected_norm);
     update(&p, &mo, step, factor * fmin(1, MAX_NORM / (norm + 1e-6)));
   }
   for (int i = 0; i < params->count; i++)
-    if (params->items[i].train_offset >= 0) check_movement(&p, backend, &params->items[i], i, initial + params->items[i].offset);
+    if (params->items[i].train_offset >= 0)
+      check_movement(&p, backend, &params->items[i], i, initial + params->items[i].offset);
   void *blocks[] = {mo.m, mo.v, mo.norm};
   for (size_t i = 0; i < 3; i++) p.device->free(p.device, blocks[i]);
   plm_free(initial);

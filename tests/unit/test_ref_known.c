@@ -32,7 +32,17 @@ static void norm_has_biased_variance(void **state) {
   const double x[] = {1, 2, 3}, weight[] = {1, 2, 1}, bias[] = {0, 5, 1}, r = sqrt(1.5);
   double y[3], mean, rstd;
   plm_norm_forward_args a = {
-      .N = 1, .C = 3, .x = x, .x_dtype = PLM_F64, .weight = weight, .bias = bias, .y = y, .y_dtype = PLM_F64, .mean = &mean, .rstd = &rstd};
+      .N = 1,
+      .C = 3,
+      .x = x,
+      .x_dtype = PLM_F64,
+      .weight = weight,
+      .bias = bias,
+      .y = y,
+      .y_dtype = PLM_F64,
+      .mean = &mean,
+      .rstd = &rstd,
+  };
   assert_ok(exec->ops->norm_forward(exec, &a));
   assert_near(y, (const double[]){-r, 5, r + 1}, 3);
   assert_near(&mean, (const double[]){2}, 1);
@@ -55,7 +65,16 @@ static void rope_turns_half_split_pairs(void **state) {
   const float cosine[] = {1, 1, 0, 1}, sine[] = {0, 0, 1, 0}; /* position 1 turns the first pair only */
   const int32_t positions[] = {1};
   double x[] = {1, 7, 2, 8};
-  plm_rope_args a = {.N = 1, .H = 1, .D = 4, .x = x, .dtype = PLM_F64, .positions = positions, .cos_table = cosine, .sin_table = sine};
+  plm_rope_args a = {
+      .N = 1,
+      .H = 1,
+      .D = 4,
+      .x = x,
+      .dtype = PLM_F64,
+      .positions = positions,
+      .cos_table = cosine,
+      .sin_table = sine,
+  };
   assert_ok(exec->ops->rope(exec, &a));
   assert_near(x, (const double[]){-2, 7, 1, 8}, 4);
 }
@@ -66,22 +85,24 @@ static void attention_weighs_values_of_its_own_sequence(void **state) {
   const double q[] = {1, 0, 1}, k[] = {0, log(3) / 2, 5}, v[] = {4, 8, 100};
   const int32_t cu_seqlens[] = {0, 2, 3};
   double o[3], lse[3];
-  plm_attention_forward_args a = {.S = 2,
-                                  .H = 1,
-                                  .D = 1,
-                                  .Nq = 3,
-                                  .Nk = 3,
-                                  .cu_seqlens_q = cu_seqlens,
-                                  .cu_seqlens_k = cu_seqlens,
-                                  .host_cu_seqlens_q = cu_seqlens,
-                                  .host_cu_seqlens_k = cu_seqlens,
-                                  .q = q,
-                                  .k = k,
-                                  .v = v,
-                                  .dtype = PLM_F64,
-                                  .scale = 2,
-                                  .o = o,
-                                  .lse = lse};
+  plm_attention_forward_args a = {
+      .S = 2,
+      .H = 1,
+      .D = 1,
+      .Nq = 3,
+      .Nk = 3,
+      .cu_seqlens_q = cu_seqlens,
+      .cu_seqlens_k = cu_seqlens,
+      .host_cu_seqlens_q = cu_seqlens,
+      .host_cu_seqlens_k = cu_seqlens,
+      .q = q,
+      .k = k,
+      .v = v,
+      .dtype = PLM_F64,
+      .scale = 2,
+      .o = o,
+      .lse = lse,
+  };
   assert_ok(exec->ops->attention_forward(exec, &a));
   assert_near(o, (const double[]){7, 6, 100}, 3);
   assert_near(lse, (const double[]){log(4), log(2), 10}, 3);
@@ -104,7 +125,15 @@ static void cross_entropy_is_of_the_sum(void **state) {
   double d_logits[4];
   plm_loss_sums sums = {.nll = 1, .count = 10};
   plm_cross_entropy_args a = {
-      .M = 2, .V = 2, .logits = logits, .dtype = PLM_F64, .targets = targets, .sums = &sums, .d_logits = d_logits, .d_dtype = PLM_F64};
+      .M = 2,
+      .V = 2,
+      .logits = logits,
+      .dtype = PLM_F64,
+      .targets = targets,
+      .sums = &sums,
+      .d_logits = d_logits,
+      .d_dtype = PLM_F64,
+  };
   assert_ok(exec->ops->cross_entropy(exec, &a));
   assert_near(&sums.nll, (const double[]){1 + log(4) + log(4.0 / 3)}, 1);
   assert_near(d_logits, (const double[]){-0.75, 0.75, 0.25, -0.25}, 4);
@@ -117,18 +146,20 @@ static void adamw_takes_a_first_step_of_lr(void **state) {
   (void)state;
   float w[] = {2, 2}, m[] = {0, 0}, v[] = {0, 0};
   const float grad[] = {8, -0.5f};
-  plm_adamw_args a = {.n = 2,
-                      .w = w,
-                      .grad = grad,
-                      .m = m,
-                      .v = v,
-                      .lr = 0.125,
-                      .beta1 = 0.9,
-                      .beta2 = 0.98,
-                      .decay = 0.5,
-                      .bias1 = 1 - 0.9,
-                      .bias2 = 1 - 0.98,
-                      .grad_scale = 1};
+  plm_adamw_args a = {
+      .n = 2,
+      .w = w,
+      .grad = grad,
+      .m = m,
+      .v = v,
+      .lr = 0.125,
+      .beta1 = 0.9,
+      .beta2 = 0.98,
+      .decay = 0.5,
+      .bias1 = 1 - 0.9,
+      .bias2 = 1 - 0.98,
+      .grad_scale = 1,
+  };
   assert_ok(exec->ops->adamw(exec, &a));
   assert_true(fabsf(w[0] - 1.75f) < 1e-6f); /* 2 (1 - 1/16) - 1/8 */
   assert_true(fabsf(w[1] - 2.00f) < 1e-6f);
@@ -140,22 +171,40 @@ static void parameter_gradients_are_added_to(void **state) {
   const double x[] = {1, 3}, d_y[] = {2, 5}, ones[] = {1, 1}, mean[] = {2}, rstd[] = {1};
   const int32_t tokens[] = {0};
   double d_x[2], d_weight[2] = {0}, d_bias[2] = {0}, d_matrix[4] = {0}, d_vector[2] = {0}, d_table[2] = {0};
-  plm_norm_backward_args norm = {.N = 1,
-                                 .C = 2,
-                                 .d_y = d_y,
-                                 .d_y_dtype = PLM_F64,
-                                 .x = x,
-                                 .x_dtype = PLM_F64,
-                                 .weight = ones,
-                                 .mean = mean,
-                                 .rstd = rstd,
-                                 .d_x = d_x,
-                                 .d_x_dtype = PLM_F64,
-                                 .d_weight = d_weight,
-                                 .d_bias = d_bias};
+  plm_norm_backward_args norm = {
+      .N = 1,
+      .C = 2,
+      .d_y = d_y,
+      .d_y_dtype = PLM_F64,
+      .x = x,
+      .x_dtype = PLM_F64,
+      .weight = ones,
+      .mean = mean,
+      .rstd = rstd,
+      .d_x = d_x,
+      .d_x_dtype = PLM_F64,
+      .d_weight = d_weight,
+      .d_bias = d_bias,
+  };
   plm_linear_backward_weight_args linear = {
-      .N = 1, .O = 2, .I = 2, .dtype = PLM_F64, .d_y = d_y, .x = x, .d_weight = d_matrix, .d_bias = d_vector};
-  plm_embed_backward_args embed = {.N = 1, .C = 2, .V = 1, .tokens = tokens, .d_out = d_y, .dtype = PLM_F64, .d_table = d_table};
+      .N = 1,
+      .O = 2,
+      .I = 2,
+      .dtype = PLM_F64,
+      .d_y = d_y,
+      .x = x,
+      .d_weight = d_matrix,
+      .d_bias = d_vector,
+  };
+  plm_embed_backward_args embed = {
+      .N = 1,
+      .C = 2,
+      .V = 1,
+      .tokens = tokens,
+      .d_out = d_y,
+      .dtype = PLM_F64,
+      .d_table = d_table,
+  };
   for (int call = 0; call < 2; call++) {
     assert_ok(exec->ops->norm_backward(exec, &norm));
     assert_ok(exec->ops->linear_backward_weight(exec, &linear));

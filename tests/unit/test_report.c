@@ -29,39 +29,43 @@ static void put_file(const char *directory, const char *name, const char *text) 
 }
 
 static void log_training(plm_metrics *metrics, int64_t step, double loss) {
-  plm_train_metrics line = {.step = step,
-                            .epoch = 0.01 * (double)step,
-                            .loss = loss,
-                            .grad_norm = 1.5,
-                            .learning_rate = 4e-4,
-                            .tokens = 100 * step,
-                            .residues = 98 * step,
-                            .seconds = 0.5 * (double)step,
-                            .residues_per_s = 196,
-                            .data_wait = 0.02};
+  plm_train_metrics line = {
+      .step = step,
+      .epoch = 0.01 * (double)step,
+      .loss = loss,
+      .grad_norm = 1.5,
+      .learning_rate = 4e-4,
+      .tokens = 100 * step,
+      .residues = 98 * step,
+      .seconds = 0.5 * (double)step,
+      .residues_per_s = 196,
+      .data_wait = 0.02,
+  };
   assert_ok(plm_metrics_train(metrics, &line));
 }
 
 static void log_evaluation(plm_metrics *metrics, int64_t step, double loss, double gain) {
-  plm_eval_metrics line = {.step = step,
-                           .epoch = 0.01 * (double)step,
-                           .eval_loss = loss,
-                           .eval_loss_se = 0.01,
-                           .eval_perplexity = exp(loss),
-                           .eval_accuracy = 0.2,
-                           .eval_count = 5000,
-                           .eval_loss_masked = loss,
-                           .eval_loss_masked_se = 0.01,
-                           .eval_perplexity_masked = exp(loss),
-                           .eval_accuracy_masked = 0.2,
-                           .eval_count_masked = 4000,
-                           .baseline_frequency = 18.1,
-                           .baseline_copy = 15.1,
-                           .baseline_frequency_masked = 18.1,
-                           .baseline_copy_masked = 18.1,
-                           .gain_masked = gain,
-                           .gain_masked_se = 0.01,
-                           .eval_seconds = 1};
+  plm_eval_metrics line = {
+      .step = step,
+      .epoch = 0.01 * (double)step,
+      .eval_loss = loss,
+      .eval_loss_se = 0.01,
+      .eval_perplexity = exp(loss),
+      .eval_accuracy = 0.2,
+      .eval_count = 5000,
+      .eval_loss_masked = loss,
+      .eval_loss_masked_se = 0.01,
+      .eval_perplexity_masked = exp(loss),
+      .eval_accuracy_masked = 0.2,
+      .eval_count_masked = 4000,
+      .baseline_frequency = 18.1,
+      .baseline_copy = 15.1,
+      .baseline_frequency_masked = 18.1,
+      .baseline_copy_masked = 18.1,
+      .gain_masked = gain,
+      .gain_masked_se = 0.01,
+      .eval_seconds = 1,
+  };
   assert_ok(plm_metrics_eval(metrics, &line));
 }
 
@@ -75,8 +79,9 @@ static const char *usual_run(const char *name, int64_t steps, double gain) {
     if (step % 10 == 0) log_evaluation(metrics, step, 2.8 - 0.4 * (double)step / (double)steps, gain);
   }
   assert_ok(plm_metrics_close(metrics));
-  put_file(directory, "config.yaml",
-           "model: esm2_t6_8M\ntrain: [data/train.fasta, other.fa]\neval: val.fasta\nmax-steps: 100\nlearning-rate: 0.0004\n");
+  put_file(
+      directory, "config.yaml",
+      "model: esm2_t6_8M\ntrain: [data/train.fasta, other.fa]\neval: val.fasta\nmax-steps: 100\nlearning-rate: 0.0004\n");
   put_file(
       directory, "env.json",
       "{\"host\": \"node1\", \"memory_bytes\": 1073741824, \"libraries\": {\"oneDNN\": \"2.6.3\"}, \"command_line\": [\"protlm\", \"train\"]}");
@@ -129,7 +134,8 @@ static void assert_well_formed(const char *html) {
       if (!quoted && *end == '<') fail_msg("'<' inside a tag: %.40s", p);
     }
     if (closes) {
-      if (depth == 0 || strcmp(open[depth - 1], name) != 0) fail_msg("</%s> closes <%s>", name, depth > 0 ? open[depth - 1] : "nothing");
+      if (depth == 0 || strcmp(open[depth - 1], name) != 0)
+        fail_msg("</%s> closes <%s>", name, depth > 0 ? open[depth - 1] : "nothing");
       depth--;
     } else if (end[-1] != '/' && !is_void(name)) {
       assert_true(depth < 64);
@@ -206,7 +212,8 @@ static void what_users_wrote_is_escaped(void **state) {
 static void files_are_named_whole_whatever_their_directories(void **state) {
   (void)state;
   const char *run = usual_run("spaces", 10, 0.4);
-  put_file(run, "config.yaml", "train: [/data/my proteins/a b.fasta, /data/other.fa, c.fa]\neval: /data/my proteins/held out.fasta\n");
+  put_file(run, "config.yaml",
+           "train: [/data/my proteins/a b.fasta, /data/other.fa, c.fa]\neval: /data/my proteins/held out.fasta\n");
   char *html = report_of(run);
   assert_says(html, "was trained on <b>a b.fasta</b> and 2 more for");
   assert_says(html, "On the hidden residues of <b>held out.fasta</b> its");
@@ -263,7 +270,8 @@ static void long_runs_have_a_small_page(void **state) {
   plm_text log = {0};
   for (int step = 1; step <= 100000; step++)
     plm_text_printf(
-        &log, "{\"step\":%d,\"epoch\":1,\"loss\":2.%d,\"grad_norm\":1,\"learning_rate\":0.0001,\"residues_per_s\":%d,\"data_wait\":0}\n",
+        &log,
+        "{\"step\":%d,\"epoch\":1,\"loss\":2.%d,\"grad_norm\":1,\"learning_rate\":0.0001,\"residues_per_s\":%d,\"data_wait\":0}\n",
         step, step * 7 % 10, step == 50000 ? 900 : 500);
   assert_ok(log.status);
   put_file(run, "log.jsonl", log.data);

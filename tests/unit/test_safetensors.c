@@ -1,4 +1,5 @@
-/* safetensors: whatever is not a well-formed file is refused with a reason, what we write is what the reference writer writes. */
+/* safetensors: whatever is not a well-formed file is refused with a reason, what we write is what the reference writer
+ * writes. */
 #include "support/unit.h"
 
 #include <math.h>
@@ -73,11 +74,13 @@ static void malformed_files_are_refused_with_a_reason(void **state) {
       /* 6: offsets outside the data */
       {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8, "not within"},
       {"{\"a\":" A "}", 7, "not within"},
-      {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[9223372036854775799,9223372036854775807]}}", 8, "not within"},
+      {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[9223372036854775799,9223372036854775807]}}", 8,
+       "not within"},
       /* 7: shape, type and bytes disagree or overflow */
       {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8, "make 96 bits"},
       {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,8]}}", 8, "more elements"},
-      {"{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,9223372036854775807,0],\"data_offsets\":[0,0]}}", 0, "more elements"},
+      {"{\"a\":{\"dtype\":\"F32\",\"shape\":[9223372036854775807,9223372036854775807,0],\"data_offsets\":[0,0]}}", 0,
+       "more elements"},
       {"{\"a\":{\"dtype\":\"F64\",\"shape\":[4611686018427387904],\"data_offsets\":[0,8]}}", 8, "more bits"},
       {"{\"a\":{\"dtype\":\"F4\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "make 4 bits"},
       /* 8: overlap, hole, rest */
@@ -183,7 +186,8 @@ static void floating_point_types_become_f32_at_any_alignment(void **state) {
       "{\"pad\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]},\"h\":{\"dtype\":\"F16\",\"shape\":[8],\"data_offsets\":[1,17]},"
       "\"b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[17,23]},\"d\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[23,39]},"
       "\"f\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[39,47]}}";
-  static const uint16_t half[8] = {0x3c00, 0xc000, 0x0001, 0x83ff, 0x7bff, 0x7c00, 0x7e00, 0x8000}, brain[3] = {0x3f80, 0xc2f7, 0x7fc0};
+  static const uint16_t half[8] = {0x3c00, 0xc000, 0x0001, 0x83ff, 0x7bff, 0x7c00, 0x7e00, 0x8000},
+                        brain[3] = {0x3f80, 0xc2f7, 0x7fc0};
   static const double wide[2] = {0.1, 1e300};
   static const float single[2] = {-0.0f, 0.3f};
   size_t n = sizeof header - 1;
@@ -237,8 +241,8 @@ static void assert_same_file(const char *a, const char *b) {
 
 static void files_of_the_reference_writer_are_written_again_byte_for_byte(void **state) {
   (void)state;
-  static const char *const names[] = {"d8/model.safetensors", "d8_v4_names/model.safetensors", "d8/expected_forward.safetensors",
-                                      "d64/expected_grads.safetensors"};
+  static const char *const names[] = {"d8/model.safetensors", "d8_v4_names/model.safetensors",
+                                      "d8/expected_forward.safetensors", "d64/expected_grads.safetensors"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     plm_safetensors *file;
     char hash[33];
@@ -246,7 +250,8 @@ static void files_of_the_reference_writer_are_written_again_byte_for_byte(void *
     assert_ok(plm_safetensors_open(fixture(names[i]), &file));
     const char *copy = scratch_path("copy.safetensors");
     assert_ok(plm_file_remove(copy));
-    assert_ok(plm_safetensors_write(copy, plm_safetensors_at(file, 0), plm_safetensors_count(file), fill_from_file, file, hash, &size));
+    assert_ok(plm_safetensors_write(copy, plm_safetensors_at(file, 0), plm_safetensors_count(file), fill_from_file,
+                                    file, hash, &size));
     assert_same_file(fixture(names[i]), copy);
     assert_int_equal(strlen(hash), 32);
     assert_ok(plm_file_size(copy, &again));
@@ -288,7 +293,8 @@ static void odd_entries_are_written_and_read(void **state) {
   plm_safetensors_close(file);
 
   const plm_tensor_info twice[] = {entries[0], entries[0]};
-  assert_fails(plm_safetensors_write(scratch_path("twice"), twice, 2, fill_counting, NULL, NULL, NULL), PLM_E_BUG, "two tensors");
+  assert_fails(plm_safetensors_write(scratch_path("twice"), twice, 2, fill_counting, NULL, NULL, NULL), PLM_E_BUG,
+               "two tensors");
   assert_false(plm_file_exists(scratch_path("twice")));
 }
 
@@ -301,15 +307,18 @@ static void a_failed_fill_leaves_no_file(void **state) {
   (void)state;
   const plm_tensor_info entries[] = {{.name = "a", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3},
                                      {.name = "b", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3}};
-  assert_int_equal(plm_safetensors_write(scratch_path("half"), entries, 2, fill_failing, NULL, NULL, NULL), PLM_E_NUMERIC);
+  assert_int_equal(plm_safetensors_write(scratch_path("half"), entries, 2, fill_failing, NULL, NULL, NULL),
+                   PLM_E_NUMERIC);
   assert_false(plm_file_exists(scratch_path("half")));
 }
 
 /* ---- sharded sets ---- */
 
 static const plm_tensor_info five[] = {
-    {.name = "e", .dtype = "U8", .dims = 1, .shape = {6}, .bytes = 6}, {.name = "d", .dtype = "U8", .dims = 1, .shape = {4}, .bytes = 4},
-    {.name = "c", .dtype = "U8", .dims = 1, .shape = {1}, .bytes = 1}, {.name = "b", .dtype = "U8", .dims = 1, .shape = {20}, .bytes = 20},
+    {.name = "e", .dtype = "U8", .dims = 1, .shape = {6}, .bytes = 6},
+    {.name = "d", .dtype = "U8", .dims = 1, .shape = {4}, .bytes = 4},
+    {.name = "c", .dtype = "U8", .dims = 1, .shape = {1}, .bytes = 1},
+    {.name = "b", .dtype = "U8", .dims = 1, .shape = {20}, .bytes = 20},
     {.name = "a", .dtype = "U8", .dims = 1, .shape = {2}, .bytes = 2},
 };
 
@@ -357,7 +366,8 @@ static void shards_follow_the_greedy_rule_and_read_as_one(void **state) {
 static void lying_indexes_are_refused(void **state) {
   (void)state;
   make_directory("index");
-  assert_ok(plm_safetensors_write(scratch_path("index/s.safetensors"), five, 2, fill_counting, (void *)(uintptr_t)five, NULL, NULL));
+  assert_ok(plm_safetensors_write(scratch_path("index/s.safetensors"), five, 2, fill_counting, (void *)(uintptr_t)five,
+                                  NULL, NULL));
   static const struct {
     const char *text, *words;
   } refused[] = {
@@ -375,7 +385,8 @@ static void lying_indexes_are_refused(void **state) {
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     plm_safetensors *set;
     scratch_write_text("index/model.safetensors.index.json", refused[i].text);
-    assert_fails(plm_safetensors_open_index(scratch_path("index/model.safetensors.index.json"), &set), PLM_E_INPUT, refused[i].words);
+    assert_fails(plm_safetensors_open_index(scratch_path("index/model.safetensors.index.json"), &set), PLM_E_INPUT,
+                 refused[i].words);
   }
 }
 

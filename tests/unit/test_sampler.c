@@ -60,7 +60,8 @@ static void end(setting *s) {
 
 static void every_sequence_comes_exactly_once_an_epoch(void **state) {
   (void)state;
-  setting s = begin(open_made_up(1, 777, 1, 300), (plm_sampler_options){.seed = 5, .batch_tokens = 2000, .max_length = 200});
+  setting s =
+      begin(open_made_up(1, 777, 1, 300), (plm_sampler_options){.seed = 5, .batch_tokens = 2000, .max_length = 200});
   int64_t steps = plm_sampler_steps_per_epoch(s.sampler), previous_first = -1;
   for (int64_t epoch = 0; epoch < 3; epoch++) {
     int seen[777] = {0};
@@ -82,7 +83,8 @@ static void every_sequence_comes_exactly_once_an_epoch(void **state) {
 static void batches_are_about_equal_and_steps_are_total_over_batch(void **state) {
   (void)state;
   enum { BATCH = 5000, LONGEST = 200 };
-  setting s = begin(open_made_up(2, 2000, 20, 300), (plm_sampler_options){.seed = 6, .batch_tokens = BATCH, .max_length = LONGEST});
+  setting s = begin(open_made_up(2, 2000, 20, 300),
+                    (plm_sampler_options){.seed = 6, .batch_tokens = BATCH, .max_length = LONGEST});
   int64_t total = 0, steps = plm_sampler_steps_per_epoch(s.sampler);
   for (int64_t id = 0; id < 2000; id++) total += plm_token_length(s.dataset, id, LONGEST);
   assert_int_equal(plm_sampler_total_tokens(s.sampler), total);
@@ -112,7 +114,8 @@ static void batches_of_sequences_differ_by_at_most_one(void **state) {
 
 static void a_batch_does_not_depend_on_what_was_asked_before(void **state) {
   (void)state;
-  setting s = begin(open_made_up(1, 777, 1, 300), (plm_sampler_options){.seed = 5, .batch_tokens = 2000, .max_length = 200});
+  setting s =
+      begin(open_made_up(1, 777, 1, 300), (plm_sampler_options){.seed = 5, .batch_tokens = 2000, .max_length = 200});
   int64_t steps = plm_sampler_steps_per_epoch(s.sampler), copy[777];
   const int64_t asked[] = {3 * steps + 1, 0, steps, 3 * steps + 1, 2, 3 * steps + 1};
   int64_t first_count = 0;
@@ -159,7 +162,8 @@ static void views_give_ids_of_the_dataset(void **state) {
 
 static void a_set_smaller_than_a_batch_is_one_step(void **state) {
   (void)state;
-  setting s = begin(open_made_up(4, 3, 10, 20), (plm_sampler_options){.seed = 5, .batch_tokens = 100000, .max_length = 200});
+  setting s =
+      begin(open_made_up(4, 3, 10, 20), (plm_sampler_options){.seed = 5, .batch_tokens = 100000, .max_length = 200});
   const int64_t *ids;
   int64_t count, epoch;
   assert_int_equal(plm_sampler_steps_per_epoch(s.sampler), 1);
@@ -175,9 +179,10 @@ static void a_batch_that_cannot_hold_one_sequence_is_refused(void **state) {
   plm_view view;
   plm_sampler *sampler = NULL;
   plm_view_all(dataset, &view);
-  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.batch_tokens = 100, .max_length = 200}, &sampler), PLM_E_USAGE,
-               "cannot hold");
-  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.max_length = 200}, &sampler), PLM_E_USAGE, "needs a size");
+  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.batch_tokens = 100, .max_length = 200}, &sampler),
+               PLM_E_USAGE, "cannot hold");
+  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.max_length = 200}, &sampler), PLM_E_USAGE,
+               "needs a size");
   assert_null(sampler);
   plm_dataset_close(dataset);
 }

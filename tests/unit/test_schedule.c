@@ -10,7 +10,14 @@ static const double pi = 3.14159265358979323846;
 
 static plm_schedule resolve(const char *name, double warmup, double ratio, int64_t T) {
   plm_schedule schedule;
-  plm_schedule_request request = {.name = name, .peak = 1, .warmup = warmup, .min_lr_ratio = ratio, .from_scratch = true, .T = T};
+  plm_schedule_request request = {
+      .name = name,
+      .peak = 1,
+      .warmup = warmup,
+      .min_lr_ratio = ratio,
+      .from_scratch = true,
+      .T = T,
+  };
   assert_ok(plm_schedule_resolve(&request, &schedule));
   return schedule;
 }
@@ -18,7 +25,8 @@ static plm_schedule resolve(const char *name, double warmup, double ratio, int64
 static void assert_rate(const plm_schedule *schedule, int64_t updates, double expected) {
   double rate = plm_schedule_rate(schedule, updates);
   if (!(fabs(rate - expected) <= 1e-12))
-    fail_msg("%s: factor after %lld updates is %.17g, expected %.17g", plm_schedule_name(schedule), (long long)updates, rate, expected);
+    fail_msg("%s: factor after %lld updates is %.17g, expected %.17g", plm_schedule_name(schedule), (long long)updates,
+             rate, expected);
 }
 
 static double by_hand(const char *name, double s, double W, double T, double r) {
@@ -30,7 +38,8 @@ static double by_hand(const char *name, double s, double W, double T, double r) 
   if (strncmp(name, "cosine", 6) == 0 && strcmp(name, "cosine_max") != 0) return r + (1 - r) * 0.5 * (1 + cos(pi * p));
   if (strcmp(name, "cosine_max") == 0) return fmax(r, 0.5 * (1 + cos(pi * p)));
   if (strcmp(name, "inverse_sqrt") == 0) return fmax(r, sqrt(W / fmax(s, W)));
-  if (strcmp(name, "warmup_stable_decay") == 0) return s <= 0.9 * T ? 1 : r + (1 - r) * 0.5 * (1 + cos(pi * (s - 0.9 * T) / (0.1 * T)));
+  if (strcmp(name, "warmup_stable_decay") == 0)
+    return s <= 0.9 * T ? 1 : r + (1 - r) * 0.5 * (1 + cos(pi * (s - 0.9 * T) / (0.1 * T)));
   return 1;
 }
 
@@ -62,7 +71,9 @@ static void the_first_update_is_never_wasted(void **state) {
 
 static void warmup_defaults_to_eight_percent(void **state) {
   (void)state;
-  const struct { int64_t T, W; } cases[] = {{1, 0}, {2, 1}, {3, 1}, {10, 1}, {100, 8}, {1000, 80}, {25000, 2000}, {1000000, 2000}};
+  const struct {
+    int64_t T, W;
+  } cases[] = {{1, 0}, {2, 1}, {3, 1}, {10, 1}, {100, 8}, {1000, 80}, {25000, 2000}, {1000000, 2000}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     plm_schedule schedule = resolve("esm2", NAN, NAN, cases[i].T);
     assert_int_equal(schedule.W, cases[i].W);
@@ -111,7 +122,13 @@ static void the_demo_runs_and_its_highest_rate_is_known(void **state) {
   (void)state;
   plm_schedule schedule;
   plm_schedule_request request = {
-      .name = "cosine_max", .peak = 3e-4, .warmup = 1000, .min_lr_ratio = NAN, .warmup_from_zero = true, .T = 258};
+      .name = "cosine_max",
+      .peak = 3e-4,
+      .warmup = 1000,
+      .min_lr_ratio = NAN,
+      .warmup_from_zero = true,
+      .T = 258,
+  };
   assert_ok(plm_schedule_resolve(&request, &schedule));
   assert_rate(&schedule, 0, 0);
   assert_rate(&schedule, 257, 3e-4 * 0.257);

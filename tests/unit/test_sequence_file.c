@@ -25,7 +25,8 @@ static const char *summary(const plm_dataset *dataset) {
     int64_t length;
     plm_dataset_name(dataset, id, name, sizeof name);
     const char *residues = plm_dataset_residues(dataset, id, &length);
-    used += (size_t)snprintf(text + used, sizeof text - used, "%s%s:%.*s", id > 0 ? "|" : "", name, (int)length, residues);
+    used +=
+        (size_t)snprintf(text + used, sizeof text - used, "%s%s:%.*s", id > 0 ? "|" : "", name, (int)length, residues);
   }
   return text;
 }
@@ -187,14 +188,16 @@ static void damaged_gzip_is_called_damaged(void **state) {
   copy_part("whole.gz", "nearly.gz", 12000, 0);
   copy_part("whole.gz", "garbled.gz", 0, 6000);
   const char *files[] = {"half.gz", "nearly.gz", "garbled.gz"};
-  for (size_t i = 0; i < 3; i++) assert_fails(open_at(scratch_path(files[i]), &dataset), PLM_E_INPUT, "damaged or cut short");
+  for (size_t i = 0; i < 3; i++)
+    assert_fails(open_at(scratch_path(files[i]), &dataset), PLM_E_INPUT, "damaged or cut short");
   assert_null(dataset);
 }
 
 /* A bgzf file of one block and its end mark, written out so that the mark can be left off. */
 static void bgzf_without_its_end_mark_is_cut_short(void **state) {
   (void)state;
-  static const unsigned char end_mark[28] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0, 0x1b, 0, 3, 0};
+  static const unsigned char end_mark[28] = {0x1f, 0x8b, 8,   4,   0, 0, 0,    0, 0, 0xff,
+                                             6,    0,    'B', 'C', 2, 0, 0x1b, 0, 3, 0};
   const char *text = ">a\nMKV\n";
   unsigned char block[256] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0};
   z_stream z = {.next_in = (unsigned char *)(uintptr_t)text, .avail_in = 7, .next_out = block + 18, .avail_out = 200};

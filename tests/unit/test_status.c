@@ -3,7 +3,9 @@
 
 #include <pthread.h>
 
-static plm_status innermost(void) { return plm_hint(plm_fail(PLM_E_INPUT, "line %d of %s is empty", 7, "a.fasta"), "remove it"); }
+static plm_status innermost(void) {
+  return plm_hint(plm_fail(PLM_E_INPUT, "line %d of %s is empty", 7, "a.fasta"), "remove it");
+}
 static plm_status middle(void) {
   PLM_TRY(innermost());
   return PLM_OK;

@@ -20,7 +20,8 @@ static void appends_add_up(void **state) {
   (void)state;
   char *text;
   assert_ok(build(&text));
-  assert_string_equal(text, "layers 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19========================================ab");
+  assert_string_equal(
+      text, "layers 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19========================================ab");
   plm_free(text);
   plm_text empty = {0};
   assert_ok(plm_text_take(&empty, &text));

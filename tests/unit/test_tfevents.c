@@ -1,4 +1,5 @@
-/* Event files are TensorBoard's, byte for byte. The golden bytes are what tensorboard 2.21's own protobuf classes serialise, framed. */
+/* Event files are TensorBoard's, byte for byte. The golden bytes are what tensorboard 2.21's own protobuf classes
+ * serialise, framed. */
 #include "support/unit.h"
 
 #include <math.h>

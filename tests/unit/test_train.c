@@ -42,7 +42,8 @@ static const char *const tiny[] = {
 enum { TINY = sizeof tiny / sizeof *tiny, MOST = TINY + 20 };
 
 /* The tiny run on so many threads, with these options too; the list ends with NULL. */
-static plm_status train_on(const char *threads, const plm_train_observer *observer, plm_train_result *ret_result, const char *const *more) {
+static plm_status train_on(const char *threads, const plm_train_observer *observer, plm_train_result *ret_result,
+                           const char *const *more) {
   char *words[MOST];
   int count = 0;
   plm_option_values *values;
@@ -77,7 +78,8 @@ static void note_warning(void *user, plm_log_level level, const char *line) {
   if (level == PLM_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
 }
 
-/* Unknown residues are never masked: one step in a hundred has a loss. Were the others to count as a loss of 0, that one would be a spike.
+/* Unknown residues are never masked: one step in a hundred has a loss. Were the others to count as a loss of 0, that
+ * one would be a spike.
  */
 static void a_step_with_nothing_to_predict_is_no_news_for_the_guard(void **state) {
   (void)state;
@@ -100,11 +102,13 @@ static void a_step_with_nothing_to_predict_is_no_news_for_the_guard(void **state
                                "--output-dir",
                                scratch_path("unknown")};
   FILE *file = fopen(scratch_path("unknown.fasta"), "w");
-  for (int i = 0; i < 100; i++) fprintf(file, ">%d\n%s\n", i, i == 50 ? "MKVLAAGIVGLLLAQWHCERTNDYFSP" : "XXXXXXXXXXXXXXXX");
+  for (int i = 0; i < 100; i++)
+    fprintf(file, ">%d\n%s\n", i, i == 50 ? "MKVLAAGIVGLLLAQWHCERTNDYFSP" : "XXXXXXXXXXXXXXXX");
   assert_int_equal(fclose(file), 0);
   plm_option_values *values;
   plm_train_result result;
-  assert_ok(plm_options_load(plm_train_option_table(), sizeof words / sizeof *words, (char **)(uintptr_t)words, &values));
+  assert_ok(
+      plm_options_load(plm_train_option_table(), sizeof words / sizeof *words, (char **)(uintptr_t)words, &values));
   warnings[0] = '\0';
   plm_log_set_sink(note_warning, NULL);
   plm_status status = plm_train(values, NULL, &result);
@@ -123,7 +127,8 @@ static void time_is_up_in_evaluation(void *user, const char *what) {
 
 static void an_evaluation_does_not_outlast_the_time_limit(void **state) {
   (void)state;
-  const char *const more[] = {"--no-eval-on-start", "--max-steps", "1", "--time-limit", "1h", "--output-dir", scratch_path("limit"), NULL};
+  const char *const more[] = {"--no-eval-on-start", "--max-steps",         "1", "--time-limit", "1h",
+                              "--output-dir",       scratch_path("limit"), NULL};
   const plm_train_observer observer = {.phase = time_is_up_in_evaluation};
   plm_train_result result;
   plm_status status = train(&observer, &result, more);
@@ -263,7 +268,8 @@ static void count_saves(void *user, const char *what) {
 static void a_checkpoint_is_not_saved_again_by_who_resumes_from_it(void **state) {
   (void)state;
   const char *const first[] = {"--max-steps", "2", "--output-dir", scratch_path("again"), NULL};
-  const char *const then[] = {"--max-steps", "3", "--allow-change", "max-steps", "--output-dir", scratch_path("again"), NULL};
+  const char *const then[] = {"--max-steps",         "3", "--allow-change", "max-steps", "--output-dir",
+                              scratch_path("again"), NULL};
   const plm_train_observer observer = {.phase = count_saves};
   plm_train_result result;
   assert_ok(train(&observer, &result, first));
@@ -282,7 +288,8 @@ static void other_arithmetic_is_said_once(void **state) {
   plm_log_set_sink(note_warning, NULL);
   for (int i = 0; i < 3; i++, steps[0]++) {
     warnings[0] = '\0';
-    const char *const more[] = {"--max-steps", steps, "--allow-change", "max-steps", "--output-dir", scratch_path("bits"), NULL};
+    const char *const more[] = {"--max-steps",        steps, "--allow-change", "max-steps", "--output-dir",
+                                scratch_path("bits"), NULL};
     assert_ok(train_on(threads[i], NULL, &result, more));
     assert_int_equal(count_words(warnings, "bits may differ"), i == 2);
   }

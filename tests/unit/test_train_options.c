@@ -1,4 +1,5 @@
-/* Command lines of `protlm train`: which are refused, with what words, and what the others become. Nothing is read or computed. */
+/* Command lines of `protlm train`: which are refused, with what words, and what the others become. Nothing is read or
+ * computed. */
 #include "support/unit.h"
 
 #include <math.h>
@@ -17,7 +18,8 @@ static int split(const char *line, char *buffer, size_t room, char *words[WORDS]
 }
 
 /* From a command line to settings with the model and, when steps_per_epoch > 0, the horizon resolved. */
-static plm_status resolve(const char *line, int64_t steps_per_epoch, plm_option_values **ret_values, plm_train_settings **ret_settings) {
+static plm_status resolve(const char *line, int64_t steps_per_epoch, plm_option_values **ret_values,
+                          plm_train_settings **ret_settings) {
   static char buffer[1024];
   char *words[WORDS];
   int count = split(line, buffer, sizeof buffer, words);
@@ -88,9 +90,10 @@ static void bad_command_lines_are_refused_with_the_remedy(void **state) {
     plm_option_values *values;
     plm_train_settings *settings;
     plm_status status = resolve(table[i].line, 100, &values, &settings);
-    if (status != PLM_E_USAGE || (strstr(plm_error_message(), table[i].words) == NULL && strstr(plm_error_hint(), table[i].words) == NULL))
-      fail_msg("train %s\n  gives %s: %s\n  hint: %s\n  expected a usage error with the words '%s'", table[i].line, plm_status_name(status),
-               plm_error_message(), plm_error_hint(), table[i].words);
+    if (status != PLM_E_USAGE ||
+        (strstr(plm_error_message(), table[i].words) == NULL && strstr(plm_error_hint(), table[i].words) == NULL))
+      fail_msg("train %s\n  gives %s: %s\n  hint: %s\n  expected a usage error with the words '%s'", table[i].line,
+               plm_status_name(status), plm_error_message(), plm_error_hint(), table[i].words);
     plm_train_settings_destroy(settings);
     plm_option_values_destroy(values);
   }
@@ -201,7 +204,8 @@ static void every_option_says_what_it_does(void **state) {
     if (option->type == PLM_OPT_CHOICE && option->choices == NULL) fail_msg("--%s has no choices", option->name);
     if (option->offset >= table->struct_size) fail_msg("--%s lies outside the struct", option->name);
     for (size_t j = 0; j < i; j++)
-      if (table->options[j].offset == option->offset) fail_msg("--%s and --%s share a field", option->name, table->options[j].name);
+      if (table->options[j].offset == option->offset)
+        fail_msg("--%s and --%s share a field", option->name, table->options[j].name);
     assert_ptr_equal(plm_option_find(table, option->name), option);
   }
 }

@@ -1,15 +1,17 @@
 /* cpu.h - private to kernels/cpu: the layers that ops_cpu.c lays over the reference, and what they share.
  *
- * A layer is a plm_ops with NULL where it has nothing to offer. Operators that a layer takes for some arguments only hand the others to
- * plm_ops_ref(). */
+ * A layer is a plm_ops with NULL where it has nothing to offer. Operators that a layer takes for some arguments only
+ * hand the others to plm_ops_ref(). */
 #ifndef PLM_KERNELS_CPU_CPU_H
 #define PLM_KERNELS_CPU_CPU_H
 
 #include "kernels/cpu/ops_cpu.h"
 
-extern const plm_ops plm_cpu_layer_avx2, plm_cpu_layer_avx512, plm_cpu_layer_avx512bf16; /* level_*.c: all but products */
-extern const plm_ops plm_cpu_layer_gemm;   /* gemm_own.c: products on the micro-kernels below */
-extern const plm_ops plm_cpu_layer_onednn; /* linear_onednn.c: products by the library; hands to plm_cpu_layer_gemm what it cannot do */
+extern const plm_ops plm_cpu_layer_avx2, plm_cpu_layer_avx512,
+    plm_cpu_layer_avx512bf16;            /* level_*.c: all but products */
+extern const plm_ops plm_cpu_layer_gemm; /* gemm_own.c: products on the micro-kernels below */
+extern const plm_ops
+    plm_cpu_layer_onednn; /* linear_onednn.c: products by the library; hands to plm_cpu_layer_gemm what it cannot do */
 
 /* What a level gives gemm_own.c and linear_onednn.c, fp32 inside. */
 typedef struct plm_cpu_product_kernels {

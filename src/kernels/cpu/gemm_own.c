@@ -1,13 +1,14 @@
-/* gemm_own.c - linear layers on our own products: where oneDNN is absent, for row-invariant fp32 products, and for bf16 where the processor
- * has no instruction for it. On Zen 4 at 0.85 to 0.95 of oneDNN's fp32 rate; bf16 is widened to fp32 while packing and runs at that rate
- * too.
+/* gemm_own.c - linear layers on our own products: where oneDNN is absent, for row-invariant fp32 products, and for bf16
+ * where the processor has no instruction for it. On Zen 4 at 0.85 to 0.95 of oneDNN's fp32 rate; bf16 is widened to
+ * fp32 while packing and runs at that rate too.
  *
  *     c [M,N] (+)= a [M,K] b [K,N]
  *
- * The columns of b go in blocks that fit the shared cache; a block is packed as panels [K][columns] of the register tile. A task is
- * TASK_ROWS rows of c: it packs its rows of a as panels [K][rows] and runs the tile over all panels of b (Goto and van de Geijn 2008,
- * "Anatomy of high-performance matrix multiplication", without blocking over K: the tile needs few bytes per step). An element of c is one
- * chain of fused multiply-adds over k, whatever M, N and the threads: rows are invariant by construction. */
+ * The columns of b go in blocks that fit the shared cache; a block is packed as panels [K][columns] of the register
+ * tile. A task is TASK_ROWS rows of c: it packs its rows of a as panels [K][rows] and runs the tile over all panels of
+ * b (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication", without blocking over K: the tile
+ * needs few bytes per step). An element of c is one chain of fused multiply-adds over k, whatever M, N and the threads:
+ * rows are invariant by construction. */
 #include <string.h>
 
 #include "kernels/bf16.h"
@@ -46,7 +47,8 @@ static void pack_panel(const operand *from, int64_t first, int64_t end, int64_t 
     if (first + i >= end)
       for (int64_t k = 0; k < K; k++) panel[k * width + i] = 0;
     else if (from->type == PLM_BF16)
-      for (int64_t k = 0; k < K; k++) panel[k * width + i] = plm_bf16_to_float(((const plm_bf16 *)from->data)[start + k * from->inner]);
+      for (int64_t k = 0; k < K; k++)
+        panel[k * width + i] = plm_bf16_to_float(((const plm_bf16 *)from->data)[start + k * from->inner]);
     else
       for (int64_t k = 0; k < K; k++) panel[k * width + i] = ((const float *)from->data)[start + k * from->inner];
   }
@@ -85,12 +87,14 @@ static float get(const void *p, plm_dtype type, int64_t at) {
 }
 
 /* Write a finished tile's valid part: + bias, + add, in c's type. */
-static void store_tile(const gemm_job *j, const float *tile, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+static void store_tile(const gemm_job *j, const float *tile, int64_t row, int64_t rows, int64_t column,
+                       int64_t columns) {
   for (int64_t r = 0; r < rows; r++) {
     const float *t = tile + r * j->kernels->columns;
     int64_t at = (row + r) * j->c_stride + column;
     for (int64_t i = 0; i < columns; i++) {
-      float value = t[i] + (j->bias == NULL ? 0.0f : j->bias[column + i]) + (j->add == NULL ? 0.0f : get(j->add, j->c_type, at + i));
+      float value = t[i] + (j->bias == NULL ? 0.0f : j->bias[column + i]) +
+                    (j->add == NULL ? 0.0f : get(j->add, j->c_type, at + i));
       if (j->c_type == PLM_BF16)
         ((plm_bf16 *)j->c)[at + i] = plm_bf16_from_float(value);
       else
@@ -105,7 +109,8 @@ static void rows_task(void *context, int64_t task, int worker) {
   int64_t first = task * TASK_ROWS, end = first + TASK_ROWS < j->M ? first + TASK_ROWS : j->M, height = kernels->rows,
           width = kernels->columns;
   float *a_panels = j->a_panels + worker * TASK_ROWS * j->K, tile[MAX_TILE];
-  for (int64_t row = first; row < end; row += height) pack(&j->a, row, end, j->K, height, a_panels + (row - first) * j->K);
+  for (int64_t row = first; row < end; row += height)
+    pack(&j->a, row, end, j->K, height, a_panels + (row - first) * j->K);
   for (int64_t column = 0; column < j->columns; column += width) {
     const float *b_panel = j->b_panels + column * j->K;
     int64_t columns = j->columns - column < width ? j->columns - column : width;
@@ -119,11 +124,14 @@ static void rows_task(void *context, int64_t task, int worker) {
 /* Claim workspace, and multiply unless the exec is dry or there is no c (a frozen weight). */
 static plm_status multiply(plm_exec *x, gemm_job *j) {
   j->kernels = plm_cpu_products(x->level);
-  PLM_ASSERT(j->kernels != NULL && j->kernels->rows * j->kernels->columns <= MAX_TILE && TASK_ROWS % j->kernels->rows == 0);
+  PLM_ASSERT(j->kernels != NULL && j->kernels->rows * j->kernels->columns <= MAX_TILE &&
+             TASK_ROWS % j->kernels->rows == 0);
   int64_t width = j->kernels->columns, all = round_up(j->N, width), most = BLOCK_BYTES / (int64_t)sizeof(float);
   int64_t fitting = most / (j->K + 1) / width * width;
   j->block = fitting > all ? all : fitting < width ? width : fitting;
-  int64_t b_floats = j->block == all ? all * j->K : most > width * j->K ? most : width * j->K; /* grows with K, as a plan must */
+  int64_t b_floats = j->block == all       ? all * j->K
+                     : most > width * j->K ? most
+                                           : width * j->K; /* grows with K, as a plan must */
   int64_t floats = b_floats + TASK_ROWS * plm_pool_threads(x->pool) * j->K;
   void *workspace = NULL;
   if (j->c != NULL || x->dry) x->flops += plm_flops_product(j->M, j->N, j->K);
@@ -143,14 +151,16 @@ static plm_status linear_forward(plm_exec *x, const plm_linear_forward_args *a) 
   const plm_weight *w = a->weight;
   if (w->dtype == PLM_F64) return plm_ops_ref()->linear_forward(x, a);
   PLM_TRY(plm_check_linear_forward(x, a));
-  gemm_job j = {.M = a->N,
-                .N = w->out,
-                .K = w->in,
-                .c = a->y,
-                .c_type = a->y_dtype,
-                .c_stride = plm_row_stride(a->y_stride, w->out),
-                .bias = a->bias,
-                .add = a->add};
+  gemm_job j = {
+      .M = a->N,
+      .N = w->out,
+      .K = w->in,
+      .c = a->y,
+      .c_type = a->y_dtype,
+      .c_stride = plm_row_stride(a->y_stride, w->out),
+      .bias = a->bias,
+      .add = a->add,
+  };
   j.a = (operand){.data = a->x, .type = w->dtype, .outer = plm_row_stride(a->x_stride, w->in), .inner = 1};
   j.b = (operand){.data = w->data, .type = w->dtype, .outer = plm_row_stride(w->stride, w->in), .inner = 1};
   return multiply(x, &j);
@@ -160,7 +170,14 @@ static plm_status linear_backward_input(plm_exec *x, const plm_linear_backward_i
   const plm_weight *w = a->weight;
   if (w->dtype == PLM_F64) return plm_ops_ref()->linear_backward_input(x, a);
   PLM_TRY(plm_check_linear_backward_input(x, a));
-  gemm_job j = {.M = a->N, .N = w->in, .K = w->out, .c = a->d_x, .c_type = a->d_x_dtype, .c_stride = plm_row_stride(a->d_x_stride, w->in)};
+  gemm_job j = {
+      .M = a->N,
+      .N = w->in,
+      .K = w->out,
+      .c = a->d_x,
+      .c_type = a->d_x_dtype,
+      .c_stride = plm_row_stride(a->d_x_stride, w->in),
+  };
   j.a = (operand){.data = a->d_y, .type = w->dtype, .outer = plm_row_stride(a->d_y_stride, w->out), .inner = 1};
   j.b = (operand){.data = w->data, .type = w->dtype, .outer = 1, .inner = plm_row_stride(w->stride, w->in)};
   return multiply(x, &j);
@@ -169,7 +186,15 @@ static plm_status linear_backward_input(plm_exec *x, const plm_linear_backward_i
 static plm_status linear_backward_weight(plm_exec *x, const plm_linear_backward_weight_args *a) {
   if (a->dtype == PLM_F64) return plm_ops_ref()->linear_backward_weight(x, a);
   PLM_TRY(plm_check_linear_backward_weight(x, a));
-  gemm_job j = {.M = a->O, .N = a->I, .K = a->N, .c = a->d_weight, .c_type = PLM_F32, .c_stride = a->I, .add = a->d_weight};
+  gemm_job j = {
+      .M = a->O,
+      .N = a->I,
+      .K = a->N,
+      .c = a->d_weight,
+      .c_type = PLM_F32,
+      .c_stride = a->I,
+      .add = a->d_weight,
+  };
   j.a = (operand){.data = a->d_y, .type = a->dtype, .outer = 1, .inner = plm_row_stride(a->d_y_stride, a->O)};
   j.b = (operand){.data = a->x, .type = a->dtype, .outer = 1, .inner = plm_row_stride(a->x_stride, a->I)};
   PLM_TRY(multiply(x, &j));
@@ -201,4 +226,7 @@ void plm_cpu_bias_gradient(plm_exec *x, const plm_linear_backward_weight_args *a
 }
 
 const plm_ops plm_cpu_layer_gemm = {
-    .linear_forward = linear_forward, .linear_backward_input = linear_backward_input, .linear_backward_weight = linear_backward_weight};
+    .linear_forward = linear_forward,
+    .linear_backward_input = linear_backward_input,
+    .linear_backward_weight = linear_backward_weight,
+};

@@ -1,17 +1,21 @@
 /* linear_onednn.c - linear layers on oneDNN's matrix products (onednn.h).
  *
- * A primitive is made for one shape, which takes about 0.3 ms, and N differs from batch to batch. So rows go in pieces of few sizes:
+ * A primitive is made for one shape, which takes about 0.3 ms, and N differs from batch to batch. So rows go in pieces
+ * of few sizes:
  *
- *     N = 2048 * i + 256 * j + rest     j < 8; a rest of 1..255 rows is copied and padded with zeros to a multiple of 64
+ *     N = 2048 * i + 256 * j + rest     j < 8; a rest of 1..255 rows is copied and padded with zeros to a multiple of
+ *                                       64
  *
- * That is at most twelve primitives for each kind of product, all made when the plan runs dry: none later, and workspace that only grows
- * with N. Measured on 2 Zen 4 cores with oneDNN 2.6 at the shapes of ESM-2 8M: pieces of 256 rows on run at the rate of whole batches
- * (fp32 ~220, bf16 ~430 GFLOP/s). Run-time dimensions (DNNL_RUNTIME_DIM_VAL) cost 2-5 % and allocate inside every call. Packed weights
- * gain nothing there. Weight gradients add piece by piece in fp32, in order: repeatable for a thread count.
+ * That is at most twelve primitives for each kind of product, all made when the plan runs dry: none later, and
+ * workspace that only grows with N. Measured on 2 Zen 4 cores with oneDNN 2.6 at the shapes of ESM-2 8M: pieces of 256
+ * rows on run at the rate of whole batches (fp32 ~220, bf16 ~430 GFLOP/s). Run-time dimensions (DNNL_RUNTIME_DIM_VAL)
+ * cost 2-5 % and allocate inside every call. Packed weights gain nothing there. Weight gradients add piece by piece in
+ * fp32, in order: repeatable for a thread count.
  *
- * Row-invariant bf16 products are cut into blocks of INVARIANT_ROWS x INVARIANT_COLUMNS of y, the last rows padded with zeros. A block is a
- * task, done by one thread with a primitive made for one thread: always the same one, so a row's bits depend on neither N, nor its
- * place, nor the number of threads. Copies keep the strides of what they copy, so that they meet the same primitive. */
+ * Row-invariant bf16 products are cut into blocks of INVARIANT_ROWS x INVARIANT_COLUMNS of y, the last rows padded with
+ * zeros. A block is a task, done by one thread with a primitive made for one thread: always the same one, so a row's
+ * bits depend on neither N, nor its place, nor the number of threads. Copies keep the strides of what they copy, so
+ * that they meet the same primitive. */
 #include <stdatomic.h>
 #include <string.h>
 
@@ -31,7 +35,9 @@ typedef struct rows {
   int64_t width, stride;
 } rows;
 
-static const void *row_at(const rows *r, int64_t n) { return (const char *)r->data + (size_t)(n * r->stride) * plm_dtype_size(r->type); }
+static const void *row_at(const rows *r, int64_t n) {
+  return (const char *)r->data + (size_t)(n * r->stride) * plm_dtype_size(r->type);
+}
 static size_t copy_bytes(const rows *r, int64_t count) {
   return (size_t)round_up(count * r->stride * (int64_t)plm_dtype_size(r->type), 64);
 }
@@ -92,8 +98,8 @@ typedef struct workspace {
   void *scratch, *first, *second; /* the library's; copied rows */
 } workspace;
 
-/* Make every primitive that a call of up to N rows can want (a look-up each, once they exist), and claim the largest of their scratches
- * and room for copies: as much for every call of up to N rows. */
+/* Make every primitive that a call of up to N rows can want (a look-up each, once they exist), and claim the largest of
+ * their scratches and room for copies: as much for every call of up to N rows. */
 static plm_status claim_workspace(plm_exec *x, const linear_call *call, workspace *ret_workspace) {
   size_t scratch = 0, first = copy_bytes(&call->first, MIDDLE_ROWS), second = copy_bytes(&call->second, MIDDLE_ROWS);
   for (int64_t size = SMALL_ROWS; size <= LARGE_ROWS; size += size < MIDDLE_ROWS ? SMALL_ROWS : MIDDLE_ROWS) {
@@ -104,7 +110,8 @@ static plm_status claim_workspace(plm_exec *x, const linear_call *call, workspac
   void *base = NULL;
   PLM_TRY(plm_exec_workspace(x, scratch + first + second, &base));
   if (base != NULL)
-    *ret_workspace = (workspace){.scratch = base, .first = (char *)base + scratch, .second = (char *)base + scratch + first};
+    *ret_workspace =
+        (workspace){.scratch = base, .first = (char *)base + scratch, .second = (char *)base + scratch + first};
   return PLM_OK;
 }
 
@@ -115,7 +122,12 @@ static plm_status run_rows(const linear_call *call, const workspace *room, const
     plm_onednn_product product = product_of(call, p.size);
     bool copies = p.size > p.rows;
     plm_onednn_operands o = {
-        .src = row_at(&call->first, n), .wei = wei, .bias = bias, .dst = (void *)row_at(&call->second, n), .scratch = room->scratch};
+        .src = row_at(&call->first, n),
+        .wei = wei,
+        .bias = bias,
+        .dst = (void *)row_at(&call->second, n),
+        .scratch = room->scratch,
+    };
     if (copies) {
       copy_in(&call->first, n, p.rows, p.size, room->first);
       if (product.accumulates) copy_in(&call->second, n, p.rows, p.size, room->second);
@@ -134,7 +146,12 @@ static plm_status run_sums(const linear_call *call, const workspace *room, void 
   for (int64_t n = 0; n < call->N;) {
     piece p = piece_of(call->N - n);
     plm_onednn_product product = product_of(call, p.size);
-    plm_onednn_operands o = {.src = row_at(&call->first, n), .wei = row_at(&call->second, n), .dst = dst, .scratch = room->scratch};
+    plm_onednn_operands o = {
+        .src = row_at(&call->first, n),
+        .wei = row_at(&call->second, n),
+        .dst = dst,
+        .scratch = room->scratch,
+    };
     if (p.size > p.rows) {
       copy_in(&call->first, n, p.rows, p.size, room->first);
       copy_in(&call->second, n, p.rows, p.size, room->second);
@@ -167,11 +184,13 @@ static plm_status run_block(const invariant_job *j, int64_t n, int64_t column, c
   rows src = j->call->first, dst = j->call->second;
   dst.data = (const char *)dst.data + (size_t)column * plm_dtype_size(dst.type);
   dst.width = columns < INVARIANT_COLUMNS ? columns : INVARIANT_COLUMNS;
-  plm_onednn_operands o = {.src = row_at(&src, n),
-                           .dst = (void *)row_at(&dst, n),
-                           .scratch = room,
-                           .wei = (const char *)w->data + (size_t)(column * plm_row_stride(w->stride, w->in)) * plm_dtype_size(w->dtype),
-                           .bias = a->bias == NULL ? NULL : (const float *)a->bias + column};
+  plm_onednn_operands o = {
+      .src = row_at(&src, n),
+      .dst = (void *)row_at(&dst, n),
+      .scratch = room,
+      .wei = (const char *)w->data + (size_t)(column * plm_row_stride(w->stride, w->in)) * plm_dtype_size(w->dtype),
+      .bias = a->bias == NULL ? NULL : (const float *)a->bias + column,
+  };
   if (count < INVARIANT_ROWS) {
     o.src = room + j->scratch_bytes;
     o.dst = room + j->scratch_bytes + j->first_bytes;
@@ -186,7 +205,8 @@ static plm_status run_block(const invariant_job *j, int64_t n, int64_t column, c
 static void invariant_task(void *context, int64_t task, int worker) {
   invariant_job *j = context;
   char *room = j->room + (size_t)worker * j->room_bytes;
-  plm_status status = run_block(j, task / j->column_blocks * INVARIANT_ROWS, task % j->column_blocks * INVARIANT_COLUMNS, room);
+  plm_status status =
+      run_block(j, task / j->column_blocks * INVARIANT_ROWS, task % j->column_blocks * INVARIANT_COLUMNS, room);
   if (status != PLM_OK && !atomic_exchange(&j->has_failed, true)) plm_error_take(status, &j->failure);
 }
 
@@ -254,16 +274,18 @@ static plm_status linear_forward(plm_exec *x, const plm_linear_forward_args *a) 
   linear_call call = {.library = x->cpu_cache->onednn, .N = a->N};
   call.first = (rows){.data = a->x, .type = w->dtype, .width = w->in, .stride = x_stride};
   call.second = (rows){.data = a->y, .type = a->y_dtype, .width = w->out, .stride = y_stride};
-  call.shape = (plm_onednn_product){.K = w->in,
-                                    .N = w->out,
-                                    .src_strides = {x_stride, 1},
-                                    .wei_strides = {1, plm_row_stride(w->stride, w->in)},
-                                    .dst_stride = y_stride,
-                                    .type = w->dtype,
-                                    .dst_type = a->y_dtype,
-                                    .has_bias = a->bias != NULL,
-                                    .accumulates = a->add != NULL,
-                                    .threads = plm_pool_threads(x->pool)};
+  call.shape = (plm_onednn_product){
+      .K = w->in,
+      .N = w->out,
+      .src_strides = {x_stride, 1},
+      .wei_strides = {1, plm_row_stride(w->stride, w->in)},
+      .dst_stride = y_stride,
+      .type = w->dtype,
+      .dst_type = a->y_dtype,
+      .has_bias = a->bias != NULL,
+      .accumulates = a->add != NULL,
+      .threads = plm_pool_threads(x->pool),
+  };
   workspace room = {0};
   invariant_job invariant = {.call = &call, .a = a};
   plm_status status = a->row_invariant ? prepare_invariant(x, &call, &invariant) : claim_workspace(x, &call, &room);
@@ -271,7 +293,8 @@ static plm_status linear_forward(plm_exec *x, const plm_linear_forward_args *a) 
   PLM_TRY(status);
   x->flops += plm_flops_product(a->N, w->out, w->in);
   if (x->dry) return PLM_OK;
-  if (a->add != NULL && a->add != a->y) plm_parallel_for(x->pool, a->N, copy_add_range, &(add_job){.y = &call.second, .add = a->add});
+  if (a->add != NULL && a->add != a->y)
+    plm_parallel_for(x->pool, a->N, copy_add_range, &(add_job){.y = &call.second, .add = a->add});
   return a->row_invariant ? run_invariant(x, &invariant) : run_rows(&call, &room, w->data, a->bias);
 }
 
@@ -283,14 +306,16 @@ static plm_status linear_backward_input(plm_exec *x, const plm_linear_backward_i
   linear_call call = {.library = x->cpu_cache->onednn, .N = a->N};
   call.first = (rows){.data = a->d_y, .type = w->dtype, .width = w->out, .stride = d_y_stride};
   call.second = (rows){.data = a->d_x, .type = a->d_x_dtype, .width = w->in, .stride = d_x_stride};
-  call.shape = (plm_onednn_product){.K = w->out,
-                                    .N = w->in,
-                                    .src_strides = {d_y_stride, 1},
-                                    .wei_strides = {plm_row_stride(w->stride, w->in), 1},
-                                    .dst_stride = d_x_stride,
-                                    .type = w->dtype,
-                                    .dst_type = a->d_x_dtype,
-                                    .threads = plm_pool_threads(x->pool)};
+  call.shape = (plm_onednn_product){
+      .K = w->out,
+      .N = w->in,
+      .src_strides = {d_y_stride, 1},
+      .wei_strides = {plm_row_stride(w->stride, w->in), 1},
+      .dst_stride = d_x_stride,
+      .type = w->dtype,
+      .dst_type = a->d_x_dtype,
+      .threads = plm_pool_threads(x->pool),
+  };
   workspace room = {0};
   plm_status status = claim_workspace(x, &call, &room);
   if (status == PLM_E_UNSUPPORTED) return plm_cpu_layer_gemm.linear_backward_input(x, a);
@@ -306,15 +331,17 @@ static plm_status linear_backward_weight(plm_exec *x, const plm_linear_backward_
   linear_call call = {.library = x->cpu_cache->onednn, .N = a->N, .sums_rows = true};
   call.first = (rows){.data = a->d_y, .type = a->dtype, .width = a->O, .stride = d_y_stride};
   call.second = (rows){.data = a->x, .type = a->dtype, .width = a->I, .stride = x_stride};
-  call.shape = (plm_onednn_product){.M = a->O,
-                                    .N = a->I,
-                                    .src_strides = {1, d_y_stride},
-                                    .wei_strides = {x_stride, 1},
-                                    .dst_stride = a->I,
-                                    .type = a->dtype,
-                                    .dst_type = PLM_F32,
-                                    .accumulates = 1,
-                                    .threads = plm_pool_threads(x->pool)};
+  call.shape = (plm_onednn_product){
+      .M = a->O,
+      .N = a->I,
+      .src_strides = {1, d_y_stride},
+      .wei_strides = {x_stride, 1},
+      .dst_stride = a->I,
+      .type = a->dtype,
+      .dst_type = PLM_F32,
+      .accumulates = 1,
+      .threads = plm_pool_threads(x->pool),
+  };
   workspace room = {0};
   plm_status status = claim_workspace(x, &call, &room);
   if (status == PLM_E_UNSUPPORTED) return plm_cpu_layer_gemm.linear_backward_weight(x, a);
@@ -327,4 +354,7 @@ static plm_status linear_backward_weight(plm_exec *x, const plm_linear_backward_
 }
 
 const plm_ops plm_cpu_layer_onednn = {
-    .linear_forward = linear_forward, .linear_backward_input = linear_backward_input, .linear_backward_weight = linear_backward_weight};
+    .linear_forward = linear_forward,
+    .linear_backward_input = linear_backward_input,
+    .linear_backward_weight = linear_backward_weight,
+};

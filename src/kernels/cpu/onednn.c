@@ -33,12 +33,14 @@ struct plm_onednn {
 };
 
 static plm_status fail_library(dnnl_status_t code, const char *what) {
-  return plm_fail(code == dnnl_out_of_memory ? PLM_E_RESOURCE : PLM_E_FAILURE, "oneDNN: %s failed with status %d", what, (int)code);
+  return plm_fail(code == dnnl_out_of_memory ? PLM_E_RESOURCE : PLM_E_FAILURE, "oneDNN: %s failed with status %d", what,
+                  (int)code);
 }
 
 /* ---- the library and its primitives ---- */
 
-/* Sets the highest instruction set of the library. It obeys before its first use in the process only; later it keeps what it has. */
+/* Sets the highest instruction set of the library. It obeys before its first use in the process only; later it keeps
+ * what it has. */
 static void mask_instructions(plm_cpu_level level) {
   dnnl_cpu_isa_t isa = level >= PLM_CPU_AVX512_BF16 ? dnnl_cpu_isa_avx512_core_bf16
                        : level == PLM_CPU_AVX512    ? dnnl_cpu_isa_avx512_core
@@ -52,7 +54,8 @@ plm_status plm_onednn_create(plm_cpu_level level, plm_onednn **ret_library) {
   if (level < PLM_CPU_AVX2) return PLM_OK;
   PLM_TRY(PLM_NEW(&library, 1));
   mask_instructions(level);
-  library->has_bf16 = level >= PLM_CPU_AVX512_BF16; /* below, its emulation runs at 0.4 times the rate of our widening products */
+  library->has_bf16 =
+      level >= PLM_CPU_AVX512_BF16; /* below, its emulation runs at 0.4 times the rate of our widening products */
   dnnl_status_t code = dnnl_engine_create(&library->engine, dnnl_cpu, 0);
   if (code == dnnl_success) code = dnnl_stream_create(&library->stream, library->engine, dnnl_stream_default_flags);
   if (code != dnnl_success) {
@@ -94,7 +97,8 @@ size_t plm_onednn_scratch_bytes(const entry *e) { return e->scratch_bytes; }
 static dnnl_status_t describe(const plm_onednn *library, const plm_onednn_product *p, const_dnnl_primitive_attr_t attr,
                               dnnl_primitive_desc_t *ret_pd) {
   dnnl_dims_t src_dims = {p->M, p->K}, wei_dims = {p->K, p->N}, bias_dims = {1, p->N}, dst_dims = {p->M, p->N};
-  dnnl_dims_t src_strides = {p->src_strides[0], p->src_strides[1]}, wei_strides = {p->wei_strides[0], p->wei_strides[1]};
+  dnnl_dims_t src_strides = {p->src_strides[0], p->src_strides[1]},
+              wei_strides = {p->wei_strides[0], p->wei_strides[1]};
   dnnl_dims_t bias_strides = {p->N, 1}, dst_strides = {p->dst_stride, 1};
   dnnl_data_type_t type = library_type(p->type), dst_type = library_type(p->dst_type);
 #if DNNL_VERSION_MAJOR >= 3
@@ -130,7 +134,8 @@ static dnnl_status_t append_sum(dnnl_post_ops_t post_ops) {
 #endif
 }
 
-static dnnl_status_t describe_with_attributes(const plm_onednn *library, const plm_onednn_product *p, dnnl_primitive_desc_t *ret_pd) {
+static dnnl_status_t describe_with_attributes(const plm_onednn *library, const plm_onednn_product *p,
+                                              dnnl_primitive_desc_t *ret_pd) {
   dnnl_primitive_attr_t attr = NULL;
   dnnl_post_ops_t post_ops = NULL;
   dnnl_status_t code = dnnl_primitive_attr_create(&attr);
@@ -144,17 +149,19 @@ static dnnl_status_t describe_with_attributes(const plm_onednn *library, const p
   return code;
 }
 
-/* The library writes a product's code into fresh memory without looking whether it got any, and dies where `ulimit -v` lets it have none.
- * What a product takes stays below this. */
+/* The library writes a product's code into fresh memory without looking whether it got any, and dies where `ulimit -v`
+ * lets it have none. What a product takes stays below this. */
 static plm_status check_room_for_code(void) {
   const size_t enough = 64 << 20;
   struct rlimit limit;
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return PLM_OK;
   void *room = mmap(NULL, enough, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (room == MAP_FAILED)
-    return plm_hint(plm_fail(PLM_E_RESOURCE, "the address space of this process is limited to %llu MiB, which is too little to compute in",
-                             (unsigned long long)(limit.rlim_cur >> 20)),
-                    "raise the limit (ulimit -v unlimited)");
+    return plm_hint(
+        plm_fail(PLM_E_RESOURCE,
+                 "the address space of this process is limited to %llu MiB, which is too little to compute in",
+                 (unsigned long long)(limit.rlim_cur >> 20)),
+        "raise the limit (ulimit -v unlimited)");
   munmap(room, enough);
   return PLM_OK;
 }
@@ -163,7 +170,8 @@ static dnnl_status_t make_entry(const plm_onednn *library, const plm_onednn_prod
   dnnl_status_t code = describe_with_attributes(library, p, &e->description);
   if (code == dnnl_success) code = dnnl_primitive_create(&e->primitive, e->description);
   if (code == dnnl_success)
-    e->scratch_bytes = dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(e->description, dnnl_query_scratchpad_md, 0));
+    e->scratch_bytes =
+        dnnl_memory_desc_get_size(dnnl_primitive_desc_query_md(e->description, dnnl_query_scratchpad_md, 0));
   else
     destroy_entry(e);
   return code;
@@ -200,8 +208,8 @@ plm_status plm_onednn_find(plm_onednn *library, const plm_onednn_product *p, ent
   dnnl_status_t code = make_entry(library, p, &made);
   leave_team(before);
   if (code == dnnl_unimplemented)
-    return plm_fail(PLM_E_UNSUPPORTED, "oneDNN has no product [%lld,%lld]x[%lld,%lld] of this type", (long long)p->M, (long long)p->K,
-                    (long long)p->K, (long long)p->N);
+    return plm_fail(PLM_E_UNSUPPORTED, "oneDNN has no product [%lld,%lld]x[%lld,%lld] of this type", (long long)p->M,
+                    (long long)p->K, (long long)p->K, (long long)p->N);
   if (code != dnnl_success) return fail_library(code, "making a product");
   size_t at = library->count < CACHE_ENTRIES ? library->count++ : oldest_entry(library);
   destroy_entry(&library->entries[at]);
@@ -228,7 +236,8 @@ static plm_status execute(const plm_onednn *library, const entry *e, int64_t thr
   dnnl_status_t code = dnnl_success;
   for (int i = 0; i < count && code == dnnl_success; i++) {
     args[i].arg = wanted[i].argument;
-    code = dnnl_memory_create(&args[i].memory, dnnl_primitive_desc_query_md(e->description, wanted[i].query, wanted[i].index),
+    code = dnnl_memory_create(&args[i].memory,
+                              dnnl_primitive_desc_query_md(e->description, wanted[i].query, wanted[i].index),
                               library->engine, (void *)wanted[i].data);
   }
   int before = enter_team(threads);

@@ -8,7 +8,8 @@
 #include "base/alloc.h"
 #include "kernels/cpu/cpu.h"
 
-/* Laid over the reference from top to bottom, from level `from` on and up to `to`: the last that has an entry provides it. */
+/* Laid over the reference from top to bottom, from level `from` on and up to `to`: the last that has an entry provides
+ * it. */
 static const struct layer {
   plm_cpu_level from, to;
   const char *name;

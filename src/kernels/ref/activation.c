@@ -18,7 +18,8 @@ static double slope_at(plm_activation kind, double x) {
 static void forward_range(void *context, int64_t begin, int64_t end, int worker) {
   const plm_activation_forward_args *a = context;
   (void)worker;
-  for (int64_t i = begin; i < end; i++) element_set(a->y, a->dtype, i, value_at(a->kind, element_get(a->x, a->dtype, i)));
+  for (int64_t i = begin; i < end; i++)
+    element_set(a->y, a->dtype, i, value_at(a->kind, element_get(a->x, a->dtype, i)));
 }
 
 plm_status plm_ref_activation_forward(plm_exec *x, const plm_activation_forward_args *a) {

@@ -1,7 +1,9 @@
-/* attention.c - packed multi-head attention (model_spec 1.2): o = softmax(scale * q k^T) v, one sequence and head at a time.
+/* attention.c - packed multi-head attention (model_spec 1.2): o = softmax(scale * q k^T) v, one sequence and head at a
+ * time.
  *
- * Forward goes over panels of queries and keeps the scores of one panel against all keys of the sequence. Backward makes two passes that
- * recompute probabilities from lse: over panels of queries for d_q, over panels of keys for d_k and d_v, so that every sum has one owner.
+ * Forward goes over panels of queries and keeps the scores of one panel against all keys of the sequence. Backward
+ * makes two passes that recompute probabilities from lse: over panels of queries for d_q, over panels of keys for d_k
+ * and d_v, so that every sum has one owner.
  *   p = exp(scale * q.k - lse),  d_p = d_o.v,  d_s = p * (d_p - d_o.o)
  *   d_q = scale * sum over keys d_s k,  d_k = scale * sum over queries d_s q,  d_v = sum over queries p d_o */
 #include <math.h>
@@ -29,7 +31,8 @@ static void view_load_panel(const head_view *view, int64_t n, int64_t rows, doub
   panel_load(panel, view->data, view->type, view->offset + n * view->stride, view->stride, rows, view->D);
 }
 
-static void store_panel(void *to, plm_dtype type, int64_t stride, int64_t column, int64_t n, int64_t rows, const double *sums, int64_t D) {
+static void store_panel(void *to, plm_dtype type, int64_t stride, int64_t column, int64_t n, int64_t rows,
+                        const double *sums, int64_t D) {
   for (int64_t r = 0; r < rows; r++) row_store(to, type, (n + r) * stride + column, sums + r * D, D);
 }
 
@@ -51,10 +54,12 @@ static void softmax_panel(double *scores, int64_t keys, double lse[PANEL]) {
   }
 }
 
-static void forward_panel(const forward_job *job, int64_t h, int64_t n0, int64_t rows, int64_t k0, int64_t keys, double *scratch) {
+static void forward_panel(const forward_job *job, int64_t h, int64_t n0, int64_t rows, int64_t k0, int64_t keys,
+                          double *scratch) {
   const plm_attention_forward_args *a = job->a;
   int64_t D = a->D;
-  head_view q = view_head(a->q, a->dtype, a->q_stride, a->H, D, h), k = view_head(a->k, a->dtype, a->k_stride, a->H, D, h);
+  head_view q = view_head(a->q, a->dtype, a->q_stride, a->H, D, h),
+            k = view_head(a->k, a->dtype, a->k_stride, a->H, D, h);
   head_view v = view_head(a->v, a->dtype, a->v_stride, a->H, D, h);
   double *panel = scratch, *row = panel + PANEL * D, *sums = row + D, *scores = sums + PANEL * D, lse[PANEL];
   view_load_panel(&q, n0, rows, panel);
@@ -83,7 +88,8 @@ static void forward_task(void *context, int64_t task, int worker) {
     forward_panel(job, h, n, panel_rows(n, last), k0, keys, ref_scratch_of(&job->scratch, worker));
 }
 
-/* The scores' room is for Nk keys, not for the longest sequence, so that a plan made for some batch holds for any batch of that size. */
+/* The scores' room is for Nk keys, not for the longest sequence, so that a plan made for some batch holds for any batch
+ * of that size. */
 plm_status plm_ref_attention_forward(plm_exec *x, const plm_attention_forward_args *a) {
   PLM_TRY(plm_check_attention_forward(x, a));
   forward_job job = {.a = a};
@@ -171,16 +177,18 @@ static void backward_keys(const backward_head *b, int64_t k0, int64_t rows, int6
 static backward_head open_head(const plm_attention_backward_args *a, int64_t h, double *scratch) {
   const plm_attention_forward_args *f = &a->forward;
   int64_t H = f->H, D = f->D;
-  return (backward_head){.q = view_head(f->q, f->dtype, f->q_stride, H, D, h),
-                         .k = view_head(f->k, f->dtype, f->k_stride, H, D, h),
-                         .v = view_head(f->v, f->dtype, f->v_stride, H, D, h),
-                         .o = view_head(f->o, f->dtype, f->o_stride, H, D, h),
-                         .d_o = view_head(a->d_o, f->dtype, a->d_o_stride, H, D, h),
-                         .a = a,
-                         .h = h,
-                         .panel = {scratch, scratch + PANEL * D},
-                         .sums = {scratch + 2 * PANEL * D, scratch + 3 * PANEL * D},
-                         .row = {scratch + 4 * PANEL * D, scratch + (4 * PANEL + 1) * D, scratch + (4 * PANEL + 2) * D}};
+  return (backward_head){
+      .q = view_head(f->q, f->dtype, f->q_stride, H, D, h),
+      .k = view_head(f->k, f->dtype, f->k_stride, H, D, h),
+      .v = view_head(f->v, f->dtype, f->v_stride, H, D, h),
+      .o = view_head(f->o, f->dtype, f->o_stride, H, D, h),
+      .d_o = view_head(a->d_o, f->dtype, a->d_o_stride, H, D, h),
+      .a = a,
+      .h = h,
+      .panel = {scratch, scratch + PANEL * D},
+      .sums = {scratch + 2 * PANEL * D, scratch + 3 * PANEL * D},
+      .row = {scratch + 4 * PANEL * D, scratch + (4 * PANEL + 1) * D, scratch + (4 * PANEL + 2) * D},
+  };
 }
 
 static void backward_task(void *context, int64_t task, int worker) {

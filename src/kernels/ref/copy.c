@@ -47,7 +47,8 @@ static void gather_range(void *context, int64_t begin, int64_t end, int worker) 
   (void)worker;
   size_t bytes = (size_t)a->C * plm_dtype_size(a->dtype);
   for (int64_t m = begin; m < end; m++)
-    memcpy(row_address(a->to, a->dtype, a->to_stride, a->C, m), row_address(a->from, a->dtype, a->from_stride, a->C, a->rows[m]), bytes);
+    memcpy(row_address(a->to, a->dtype, a->to_stride, a->C, m),
+           row_address(a->from, a->dtype, a->from_stride, a->C, a->rows[m]), bytes);
 }
 
 plm_status plm_ref_gather_rows(plm_exec *x, const plm_gather_rows_args *a) {

@@ -1,7 +1,7 @@
 /* element.h - reading and writing tensor elements of any storage type as double.
  *
- * The reference computes in double whatever the storage type, so each operator is written once. Rows are converted by row_load and
- * row_store, whose switch stands outside the loop. */
+ * The reference computes in double whatever the storage type, so each operator is written once. Rows are converted by
+ * row_load and row_store, whose switch stands outside the loop. */
 #ifndef PLM_KERNELS_REF_ELEMENT_H
 #define PLM_KERNELS_REF_ELEMENT_H
 
@@ -51,7 +51,8 @@ static inline void row_load(double *restrict to, const void *restrict data, plm_
 }
 
 /* data[offset..offset+n) = from[0..n) */
-static inline void row_store(void *restrict data, plm_dtype type, int64_t offset, const double *restrict from, int64_t n) {
+static inline void row_store(void *restrict data, plm_dtype type, int64_t offset, const double *restrict from,
+                             int64_t n) {
   switch (type) {
     case PLM_F64:
       for (int64_t i = 0; i < n; i++) ((double *)data)[offset + i] = from[i];

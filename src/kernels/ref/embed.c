@@ -5,7 +5,8 @@
 static plm_status check_tokens(const int32_t *tokens, int64_t N, int64_t V) {
   for (int64_t n = 0; n < N; n++)
     if (tokens[n] < 0 || tokens[n] >= V)
-      return plm_fail(PLM_E_BUG, "token %lld is %d, outside the vocabulary of %lld", (long long)n, tokens[n], (long long)V);
+      return plm_fail(PLM_E_BUG, "token %lld is %d, outside the vocabulary of %lld", (long long)n, tokens[n],
+                      (long long)V);
   return PLM_OK;
 }
 

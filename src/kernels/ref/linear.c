@@ -26,7 +26,8 @@ static void forward_task(void *context, int64_t task, int worker) {
   plm_dtype wide = plm_wide_type(w->dtype);
   int64_t x_stride = plm_row_stride(a->x_stride, w->in), y_stride = plm_row_stride(a->y_stride, w->out);
   int64_t n0 = task / job->blocks * PANEL, rows = panel_rows(n0, a->N);
-  int64_t first = task % job->blocks * OUTPUT_BLOCK, last = first + OUTPUT_BLOCK < w->out ? first + OUTPUT_BLOCK : w->out;
+  int64_t first = task % job->blocks * OUTPUT_BLOCK,
+          last = first + OUTPUT_BLOCK < w->out ? first + OUTPUT_BLOCK : w->out;
   double *panel = ref_scratch_of(&job->scratch, worker), *w_row = panel + PANEL * w->in, dot[PANEL];
   panel_load(panel, a->x, w->dtype, n0 * x_stride, x_stride, rows, w->in);
   for (int64_t o = first; o < last; o++) {

@@ -22,7 +22,8 @@ static void forward_rows(void *context, int64_t begin, int64_t end, int worker) 
     double mean = sum / (double)C;
     for (int64_t c = 0; c < C; c++) squares += (row[c] - mean) * (row[c] - mean);
     double rstd = 1 / sqrt(squares / (double)C + a->eps);
-    for (int64_t c = 0; c < C; c++) row[c] = (row[c] - mean) * rstd * element_get(a->weight, wide, c) + element_get(a->bias, wide, c);
+    for (int64_t c = 0; c < C; c++)
+      row[c] = (row[c] - mean) * rstd * element_get(a->weight, wide, c) + element_get(a->bias, wide, c);
     row_store(a->y, a->y_dtype, n * y_stride, row, C);
     if (a->mean == NULL) continue;
     element_set(a->mean, wide, n, mean);

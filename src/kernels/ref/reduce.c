@@ -1,4 +1,5 @@
-/* reduce.c - sums over all elements. Pieces of fixed size are summed apart and then added in order, whatever the number of threads. */
+/* reduce.c - sums over all elements. Pieces of fixed size are summed apart and then added in order, whatever the number
+ * of threads. */
 #include <math.h>
 
 #include "kernels/ref/element.h"

@@ -1,7 +1,8 @@
 /* ref.h - the reference entries, and the scratch memory they work in.
  *
- * Every entry has the same shape: check the arguments, count flops, claim scratch, return if the exec is dry, loop in parallel over
- * pieces of the output that nobody else writes. Sums are in double, in an order that does not depend on the threads. */
+ * Every entry has the same shape: check the arguments, count flops, claim scratch, return if the exec is dry, loop in
+ * parallel over pieces of the output that nobody else writes. Sums are in double, in an order that does not depend on
+ * the threads. */
 #ifndef PLM_KERNELS_REF_REF_H
 #define PLM_KERNELS_REF_REF_H
 
@@ -26,6 +27,8 @@ static inline plm_status ref_scratch_claim(plm_exec *x, int64_t doubles, ref_scr
   return PLM_OK;
 }
 
-static inline double *ref_scratch_of(const ref_scratch *scratch, int worker) { return scratch->base + worker * scratch->stride; }
+static inline double *ref_scratch_of(const ref_scratch *scratch, int worker) {
+  return scratch->base + worker * scratch->stride;
+}
 
 #endif
