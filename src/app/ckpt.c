@@ -9,8 +9,8 @@
 #include "app/print.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "io/checkpoint.h"
-#include "io/manifest.h"
+#include "checkpoint/checkpoint.h"
+#include "checkpoint/manifest.h"
 
 typedef struct ckpt_options {
   plm_string_list paths;

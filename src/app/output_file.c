@@ -7,8 +7,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/manifest.h"
-#include "io/model_dir.h"
+#include "checkpoint/manifest.h"
+#include "hub/model_dir.h"
 
 enum { MOST_LINKS = 40 }; /* as many as the kernel follows */
 

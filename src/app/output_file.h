@@ -2,7 +2,7 @@
 #ifndef PLM_APP_OUTPUT_FILE_H
 #define PLM_APP_OUTPUT_FILE_H
 
-#include "io/safetensors.h"
+#include "formats/safetensors.h"
 #include "protlm/options.h"
 #include "protlm/status.h"
 

@@ -7,8 +7,8 @@
 #include "app/print.h"
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/manifest.h"
-#include "io/report.h"
+#include "checkpoint/manifest.h"
+#include "report/report.h"
 
 typedef struct report_options {
   plm_string_list runs;

@@ -4,7 +4,7 @@
 #define PLM_APP_SESSION_H
 
 #include "data/dataset.h"
-#include "io/model_dir.h"
+#include "hub/model_dir.h"
 #include "model/model.h"
 
 typedef struct plm_session_options {

@@ -28,10 +28,6 @@ struct plm_device {
 /* The host's memory. `total` respects the cgroup limit. */
 PLM_CHECKED plm_status plm_device_cpu_create(plm_device **ret_device);
 
-/* Like the CPU device, but its memory is inaccessible (PROT_NONE) except while an operator of plm_ops_guarded runs or
- * `copy` is at work: code above src/kernels that dereferences a device pointer dies at once. For tests. */
-PLM_CHECKED plm_status plm_device_guarded_create(plm_device **ret_device);
-
 void plm_device_destroy(plm_device *device); /* accepts NULL */
 
 #endif

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "kernels/cpu/ops_cpu.h"
+#include "kernels/cpu/backend_cpu.h"
 
 /* The level called `name`; an unknown name is the user's mistake. */
 static plm_status parse_level(const char *name, plm_cpu_level *ret_level) {

@@ -383,9 +383,6 @@ const plm_ops *plm_ops_ref(void);
 /* The reference with faster entries for `level` laid over it. */
 const plm_ops *plm_ops_cpu(plm_cpu_level level);
 
-/* `inner`, each call unlocking the guarded device's memory around itself (device.h). One at a time; for tests. */
-const plm_ops *plm_ops_guarded(const plm_ops *inner);
-
 /* Where an entry of plm_ops_cpu(level) comes from: "ref", "avx2", "avx512", "onednn", ... For `protlm info` and the op
  * checker. */
 const char *plm_ops_cpu_origin(plm_cpu_level level, const char *op);

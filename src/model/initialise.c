@@ -5,7 +5,7 @@
 #include "base/alloc.h"
 #include "base/hash.h"
 #include "base/rng.h"
-#include "model/model_internal.h"
+#include "model/internal.h"
 
 enum { PER_BLOCK = 4, CHUNK = 1 << 20 /* elements made on the host at a time */ };
 

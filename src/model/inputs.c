@@ -7,7 +7,7 @@
  * The second half is left out when every row is read. */
 #include <string.h>
 
-#include "model/model_internal.h"
+#include "model/internal.h"
 
 static const float KEPT_SHARE = 0.88f; /* 1 - 0.15 * 0.8, whatever the masking rate of the run: model_spec 3.4 */
 

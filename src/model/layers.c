@@ -1,6 +1,6 @@
 /* layers.c - a linear layer and a norm as the blocks use them: one operator call each, with the model's storage types
  * filled in. All tensors here are packed (rows without gaps). */
-#include "model/model_internal.h"
+#include "model/internal.h"
 
 plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add,
                             void *y, plm_dtype y_dtype) {

@@ -1,6 +1,6 @@
 /* plan.c - the memory plan: the model's own code run dry, for the largest batch that may come. */
 #include "base/alloc.h"
-#include "model/model_internal.h"
+#include "model/internal.h"
 
 /* N tokens in sequences of `length`, every row predicted: nothing that a batch of N tokens can ask for is more. */
 typedef struct worst_batch {

@@ -17,7 +17,7 @@
 
 #include "data/packer.h"
 #include "dist/comm.h"
-#include "io/metrics.h"
+#include "runlog/metrics.h"
 #include "model/model.h"
 
 typedef struct plm_evaluate_options {

@@ -12,7 +12,7 @@
 
 #include "base/system.h"
 #include "base/text.h"
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "protlm/log.h"
 #include "train/run.h"
 

@@ -6,7 +6,7 @@
 #ifndef PLM_TRAIN_OPTIMISER_H
 #define PLM_TRAIN_OPTIMISER_H
 
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "model/model.h"
 
 typedef struct plm_optimiser_options {

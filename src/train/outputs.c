@@ -9,9 +9,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "io/report.h"
-#include "io/safetensors.h"
-#include "io/trainer_state.h"
+#include "report/report.h"
+#include "formats/safetensors.h"
+#include "runlog/trainer_state.h"
 #include "protlm/log.h"
 #include "train/run.h"
 

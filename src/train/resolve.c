@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/model_dir.h"
+#include "hub/model_dir.h"
 #include "protlm/log.h"
 
 bool plm_train_explicit(const plm_train_settings *settings, const char *name) {

@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/system.h"
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "protlm/log.h"
 
 static const char lock_name[] = "run.lock";

@@ -9,9 +9,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/hash.h"
-#include "io/checkpoint.h"
-#include "io/model_dir.h"
-#include "io/trainer_state.h"
+#include "checkpoint/checkpoint.h"
+#include "hub/model_dir.h"
+#include "runlog/trainer_state.h"
 #include "protlm/log.h"
 
 void plm_run_phase(plm_run *run, const char *format, ...) {

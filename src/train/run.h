@@ -8,7 +8,7 @@
 
 #include "data/loader.h"
 #include "dist/comm.h"
-#include "io/metrics.h"
+#include "runlog/metrics.h"
 #include "train/evaluate.h"
 #include "train/optimiser.h"
 #include "train/resolve.h"

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "data/sampler.h"
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 
 enum { STATE_VERSION = 2 };
 

@@ -7,7 +7,7 @@
 
 #include "cli/program.h"
 #include "data/alphabet.h"
-#include "io/safetensors.h"
+#include "formats/safetensors.h"
 #include "support/scratch.h"
 #include "support/unit.h"
 

@@ -11,7 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/metrics.h"
+#include "runlog/metrics.h"
 #include "support/faulty_fs.h"
 #include "support/scratch.h"
 

@@ -5,8 +5,9 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/model_dir.h"
+#include "hub/model_dir.h"
 #include "support/unit.h"
+#include "support/guarded.h"
 
 const char *const parity_cases[PARITY_CASES] = {"d8",           "d10", "d16_half_inv_freq", "d24",
                                                 "d32_eps1e-12", "d64", "d8_v4_names"};

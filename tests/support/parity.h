@@ -2,7 +2,7 @@
 #ifndef TESTS_SUPPORT_PARITY_H
 #define TESTS_SUPPORT_PARITY_H
 
-#include "io/safetensors.h"
+#include "formats/safetensors.h"
 #include "model/model.h"
 
 /* The fixtures: all have expected_forward, the first PARITY_TRAINED also expected_grads and expected_steps. */

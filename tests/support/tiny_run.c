@@ -4,7 +4,8 @@
 #include <stdio.h>
 
 #include "base/rng.h"
-#include "io/trainer_state.h"
+#include "runlog/trainer_state.h"
+#include "support/guarded.h"
 
 static plm_model_config tiny_config(int64_t hidden_size) {
   return (plm_model_config){

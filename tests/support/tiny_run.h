@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/checkpoint.h"
+#include "checkpoint/checkpoint.h"
 #include "support/faulty_fs.h"
 #include "support/scratch.h"
 

@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "io/checkpoint_internal.h"
-#include "io/manifest.h"
-#include "io/safetensors.h"
+#include "checkpoint/internal.h"
+#include "checkpoint/manifest.h"
+#include "formats/safetensors.h"
 #include "protlm/log.h"
 
 static const char *in_run(const tiny_run *run, const char *name) {

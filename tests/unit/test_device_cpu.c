@@ -15,6 +15,7 @@
 #include "kernels/device.h"
 #include "kernels/host_memory.h"
 #include "kernels/ops.h"
+#include "support/guarded.h"
 
 typedef plm_status create_fn(plm_device **ret_device);
 

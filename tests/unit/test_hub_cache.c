@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/model_dir.h"
+#include "hub/model_dir.h"
 #include "support/scratch.h"
 
 static void make_snapshot(const char *cache, const char *repository, const char *commit) {

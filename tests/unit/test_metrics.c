@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/metrics_internal.h"
+#include "runlog/internal.h"
 #include "support/scratch.h"
 
 static plm_train_metrics train_line(int64_t step) {

@@ -12,8 +12,8 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "data/alphabet.h"
-#include "io/model_dir_internal.h"
-#include "io/safetensors.h"
+#include "hub/internal.h"
+#include "formats/safetensors.h"
 #include "protlm/log.h"
 #include "support/scratch.h"
 

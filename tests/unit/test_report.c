@@ -7,9 +7,9 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/metrics.h"
-#include "io/report.h"
-#include "io/report_internal.h"
+#include "runlog/metrics.h"
+#include "report/report.h"
+#include "report/internal.h"
 #include "support/scratch.h"
 
 /* ---- runs to report on ---- */

@@ -8,7 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "io/safetensors.h"
+#include "formats/safetensors.h"
 #include "support/scratch.h"
 
 /* ---- making files byte by byte ---- */

@@ -8,7 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "io/tfevents.h"
+#include "runlog/tfevents.h"
 #include "support/scratch.h"
 
 static const unsigned char golden[] =

@@ -5,7 +5,7 @@
 #ifndef PLM_KERNELS_CPU_CPU_H
 #define PLM_KERNELS_CPU_CPU_H
 
-#include "kernels/cpu/ops_cpu.h"
+#include "kernels/cpu/backend_cpu.h"
 
 extern const plm_ops plm_cpu_layer_avx2, plm_cpu_layer_avx512,
     plm_cpu_layer_avx512bf16;            /* level_*.c: all but products */

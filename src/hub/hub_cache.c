@@ -1,0 +1,133 @@
+/* hub_cache.c - a hub id looked up in the Hugging Face cache: read-only, offline.
+ *
+ *   <root>/models--facebook--esm2_t6_8M_UR50D/refs/main            a commit
+ *                                            /snapshots/<commit>/  config.json, model.safetensors, ... (links to
+ *                                                                  ../../blobs)
+ *
+ *   <root> = $HF_HUB_CACHE, or $HF_HOME/hub, or ${XDG_CACHE_HOME:-~/.cache}/huggingface/hub
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "hub/internal.h"
+
+static const char *environment(const char *name) {
+  const char *value = getenv(name);
+  return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* "~/x" as huggingface_hub expands it. */
+static plm_status expand_home(const char *path, const char *tail, char **ret_path) {
+  const char *home = environment("HOME");
+  if (path[0] == '~' && path[1] == '/' && home != NULL) return plm_sprintf(ret_path, "%s%s%s", home, path + 1, tail);
+  return plm_sprintf(ret_path, "%s%s", path, tail);
+}
+
+plm_status plm_model_hub_root(char **ret_root) {
+  if (environment("HF_HUB_CACHE") != NULL) return expand_home(environment("HF_HUB_CACHE"), "", ret_root);
+  if (environment("HF_HOME") != NULL) return expand_home(environment("HF_HOME"), "/hub", ret_root);
+  if (environment("XDG_CACHE_HOME") != NULL)
+    return expand_home(environment("XDG_CACHE_HOME"), "/huggingface/hub", ret_root);
+  return expand_home("~/.cache", "/huggingface/hub", ret_root);
+}
+
+/* ---- ids ---- */
+
+typedef struct hub_id {
+  char organisation[100], name[100], revision[100];
+} hub_id;
+
+/* Letters, digits and ._- (and / in revisions, which may be refs/pr/1); nothing that could leave the cache. */
+static bool is_clean(const char *text, bool allow_slash) {
+  if (text[0] == '\0' || text[0] == '.' || text[0] == '-' || text[0] == '/' || strstr(text, "..") != NULL) return false;
+  for (const char *c = text; *c != '\0'; c++)
+    if (!isalnum((unsigned char)*c) && strchr("._-", *c) == NULL && !(allow_slash && *c == '/')) return false;
+  return true;
+}
+
+static bool parse_id(const char *text, hub_id *ret_id) {
+  char copy[sizeof ret_id->organisation];
+  if (strlen(text) >= sizeof copy) return false;
+  snprintf(copy, sizeof copy, "%s", text);
+  char *at = strchr(copy, '@'), *slash;
+  if (at != NULL) *at = '\0';
+  slash = strchr(copy, '/');
+  size_t length = strlen(copy);
+  if (slash == NULL && !(strncmp(copy, "esm2_", 5) == 0 && length > 6 && strcmp(copy + length - 6, "_UR50D") == 0))
+    return false;
+  if (slash != NULL) *slash = '\0';
+  snprintf(ret_id->organisation, sizeof ret_id->organisation, "%s", slash != NULL ? copy : "facebook");
+  snprintf(ret_id->name, sizeof ret_id->name, "%s", slash != NULL ? slash + 1 : copy);
+  snprintf(ret_id->revision, sizeof ret_id->revision, "%s", at != NULL ? at + 1 : "main");
+  return is_clean(ret_id->organisation, false) && is_clean(ret_id->name, false) && is_clean(ret_id->revision, true);
+}
+
+bool plm_hub_is_id(const char *name) {
+  hub_id id;
+  return parse_id(name, &id);
+}
+
+/* ---- looking up ---- */
+
+static plm_status fail_absent(const hub_id *id, const char *root, const char *why) {
+  bool is_main = strcmp(id->revision, "main") == 0;
+  return plm_hint(plm_fail(PLM_E_INPUT, "model %s/%s%s%s %s in the Hugging Face cache %s", id->organisation, id->name,
+                           is_main ? "" : "@", is_main ? "" : id->revision, why, root),
+                  "get it where there is a network: hf download %s/%s%s%s (HF_HOME says where the cache is)",
+                  id->organisation, id->name, is_main ? "" : " --revision ", is_main ? "" : id->revision);
+}
+
+/* The commit that a branch or tag points to; a revision that is none of them may be a commit itself. */
+static plm_status read_commit(const hub_id *id, const char *repository, char commit[128]) {
+  char *path, *text = NULL;
+  size_t bytes;
+  snprintf(commit, 128, "%s", id->revision);
+  PLM_TRY(plm_sprintf(&path, "%s/refs/%s", repository, id->revision));
+  plm_status status = PLM_OK;
+  if (plm_file_exists(path) && !plm_file_is_directory(path)) {
+    PLM_TRY_GOTO(plm_file_read(path, 4096, &text, &bytes), out);
+    snprintf(commit, 128, "%.*s", (int)strcspn(text, " \r\n"), text);
+    if (!is_clean(commit, false)) status = plm_fail(PLM_E_INPUT, "%s does not hold the name of a commit", path);
+  }
+out:
+  plm_free(text);
+  plm_free(path);
+  return status;
+}
+
+static plm_status find_snapshot(const hub_id *id, const char *root, const char *repository, char **ret_directory) {
+  char commit[128], *directory, *config = NULL;
+  plm_status status;
+  if (!plm_file_is_directory(repository)) return fail_absent(id, root, "is not");
+  PLM_TRY(read_commit(id, repository, commit));
+  PLM_TRY(plm_sprintf(&directory, "%s/snapshots/%s", repository, commit));
+  PLM_TRY_GOTO(plm_path_join(directory, "config.json", &config), out);
+  if (!plm_file_is_directory(directory))
+    status = fail_absent(id, root, "is not");
+  else if (!plm_file_exists(config))
+    status = fail_absent(id, root, "is not complete");
+out:
+  plm_free(config);
+  if (status == PLM_OK)
+    *ret_directory = directory;
+  else
+    plm_free(directory);
+  return status;
+}
+
+plm_status plm_hub_cache_find(const char *name, char **ret_directory) {
+  hub_id id;
+  char *root, *repository = NULL;
+  plm_status status;
+  if (!parse_id(name, &id)) return plm_fail(PLM_E_INPUT, "'%s' is not a hub id", name);
+  PLM_TRY(plm_model_hub_root(&root));
+  PLM_TRY_GOTO(plm_sprintf(&repository, "%s/models--%s--%s", root, id.organisation, id.name), out);
+  status = find_snapshot(&id, root, repository, ret_directory);
+out:
+  plm_free(repository);
+  plm_free(root);
+  return status;
+}

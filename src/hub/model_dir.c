@@ -1,0 +1,77 @@
+/* model_dir.c - what a model's name means, its configuration, and writing a directory that from_pretrained opens. */
+#include <string.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "hub/internal.h"
+#include "protlm/options.h"
+
+plm_status plm_model_dir_resolve(const char *name, char **ret_directory) {
+  if (name[0] == '\0') return plm_fail(PLM_E_USAGE, "the name of a model is empty");
+  if (plm_file_is_directory(name)) return plm_strdup(name, ret_directory);
+  if (plm_model_is_preset(name))
+    return plm_hint(plm_fail(PLM_E_USAGE, "'%s' is a preset: a shape with random weights, not a model", name),
+                    "the published model is called facebook/%s_UR50D", name);
+  if (plm_file_exists(name))
+    return plm_hint(
+        plm_fail(PLM_E_INPUT, "'%s' is a file; a model is a directory with config.json and model.safetensors", name),
+        "give the directory that holds it");
+  if (plm_hub_is_id(name)) return plm_hub_cache_find(name, ret_directory);
+  int presets;
+  const char *const *names = plm_model_preset_names(&presets);
+  const char *nearest = plm_nearest_name(name, names, (size_t)presets);
+  plm_status status = plm_fail(PLM_E_INPUT, "there is no model '%s': no such directory", name);
+  if (nearest != NULL) return plm_hint(status, "did you mean the preset %s?", nearest);
+  return plm_hint(status, "a model is a directory, or a hub id such as facebook/esm2_t6_8M_UR50D");
+}
+
+plm_status plm_model_dir_read_config(const char *directory, plm_model_config *ret_config) {
+  char *path;
+  json_t *document = NULL;
+  plm_status status;
+  PLM_TRY(plm_path_join(directory, "config.json", &path));
+  if (!plm_file_exists(path)) {
+    status = plm_fail(PLM_E_INPUT, "%s has no config.json, so it is not the directory of a model", directory);
+    goto out;
+  }
+  PLM_TRY_GOTO(plm_json_load(path, &document), out);
+  PLM_TRY_GOTO(plm_model_config_read(document, path, ret_config), out);
+  status = plm_tokenizer_files_check(directory);
+out:
+  json_decref(document);
+  plm_free(path);
+  return status;
+}
+
+static plm_status save_config(const char *directory, const plm_model_config *config, bool half) {
+  json_t *document;
+  char *text = NULL;
+  plm_status status;
+  PLM_TRY(plm_model_config_write(config, &document));
+  if (half && json_object_set_new(document, "torch_dtype", json_string("bfloat16")) != 0) {
+    status = plm_fail(PLM_E_RESOURCE, "out of memory writing config.json");
+    goto out;
+  }
+  PLM_TRY_GOTO(plm_json_dump(document, &text), out);
+  PLM_TRY_GOTO(plm_model_file_write(directory, "config.json", text), out);
+out:
+  plm_free(text);
+  json_decref(document);
+  return status;
+}
+
+static plm_status save_weights(const char *directory, const plm_model *model, const plm_save_options *options) {
+  plm_model_tensors *tensors;
+  PLM_TRY(plm_model_tensors_create(model, options->half, &tensors));
+  plm_status status = plm_safetensors_write_sharded(directory, tensors->entries, tensors->count,
+                                                    options->max_shard_bytes, plm_model_tensors_fill, tensors);
+  plm_model_tensors_destroy(tensors);
+  return status;
+}
+
+plm_status plm_model_dir_save(const char *directory, const plm_model *model, const plm_save_options *options) {
+  PLM_TRY(save_config(directory, plm_model_get_config(model), options->half));
+  PLM_TRY(plm_tokenizer_files_write(directory));
+  if (options->weights) PLM_TRY(save_weights(directory, model, options));
+  return plm_directory_sync(directory);
+}

@@ -1,0 +1,207 @@
+/* model_load.c - weights of a model directory into a model: found, renamed, checked, converted. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "hub/internal.h"
+#include "protlm/log.h"
+
+/* ---- finding the weights (model_spec 2.1) ---- */
+
+static plm_status path_if_there(const char *directory, const char *name, char **ret_path) {
+  PLM_TRY(plm_path_join(directory, name, ret_path));
+  if (plm_file_exists(*ret_path)) return PLM_OK;
+  plm_free(*ret_path);
+  *ret_path = NULL;
+  return PLM_OK;
+}
+
+static plm_status fail_without_safetensors(const char *directory) {
+  static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
+  for (size_t i = 0; i < 2; i++) {
+    char *path;
+    PLM_TRY(path_if_there(directory, pickles[i], &path));
+    bool is_there = path != NULL;
+    plm_free(path);
+    if (!is_there) continue;
+    return plm_hint(
+        plm_fail(PLM_E_INPUT, "%s has its weights only as %s, a Python pickle, which is not read here", directory,
+                 pickles[i]),
+        "convert it once: python -c \"from transformers import EsmForMaskedLM as M; M.from_pretrained('%s').save_pretrained('%s-safetensors')\"",
+        directory, directory);
+  }
+  return plm_fail(PLM_E_INPUT, "%s has neither model.safetensors nor model.safetensors.index.json", directory);
+}
+
+static plm_status open_weights(const char *directory, plm_safetensors **ret_file) {
+  static const struct {
+    const char *name;
+    plm_status (*open)(const char *path, plm_safetensors **ret_file);
+  } kinds[] = {{"model.safetensors", plm_safetensors_open},
+               {"model.safetensors.index.json", plm_safetensors_open_index}};
+  for (size_t i = 0; i < 2; i++) {
+    char *path;
+    PLM_TRY(path_if_there(directory, kinds[i].name, &path));
+    if (path == NULL) continue;
+    plm_status status = kinds[i].open(path, ret_file);
+    plm_free(path);
+    return status;
+  }
+  return fail_without_safetensors(directory);
+}
+
+/* ---- one parameter ---- */
+
+typedef struct loader {
+  plm_model *model;
+  const plm_safetensors *file;
+  plm_named_tensor *tensors;
+  float *values; /* room for the largest parameter */
+  plm_load_report report;
+} loader;
+
+static void shape_text(int dims, const int64_t *shape, char text[128]) {
+  size_t used = (size_t)snprintf(text, 128, "[");
+  for (int i = 0; i < dims && used < 100; i++)
+    used += (size_t)snprintf(text + used, 128 - used, i == 0 ? "%lld" : ", %lld", (long long)shape[i]);
+  snprintf(text + used, 128 - used, "]");
+}
+
+static plm_status check_shape(const loader *l, const plm_param *p, const plm_tensor_info *info) {
+  bool is_same = info->dims == p->dims;
+  for (int i = 0; i < p->dims && is_same; i++) is_same = info->shape[i] == p->shape[i];
+  if (is_same) return PLM_OK;
+  char found[128], expected[128];
+  shape_text(info->dims, info->shape, found);
+  shape_text(p->dims, p->shape, expected);
+  return plm_hint(plm_fail(PLM_E_INPUT, "%s: tensor '%s' has shape %s, but by config.json it is %s",
+                           plm_safetensors_path(l->file), info->name, found, expected),
+                  "config.json and weights are of two different models");
+}
+
+static plm_status read_values(const loader *l, const plm_param *p, const plm_tensor_info *info, float *values) {
+  PLM_TRY(check_shape(l, p, info));
+  PLM_TRY(plm_tensor_to_f32(l->file, info, values));
+  for (int64_t i = 0; i < p->count; i++)
+    if (!isfinite(values[i]))
+      return plm_fail(PLM_E_INPUT, "%s: tensor '%s' holds %s at element %lld", plm_safetensors_path(l->file),
+                      info->name, isnan(values[i]) ? "NaN" : "an infinity", (long long)i);
+  return PLM_OK;
+}
+
+/* The same parameter under a second name, or once per layer. */
+static plm_status check_duplicate(const loader *l, const plm_param *p, const plm_named_tensor *first,
+                                  const plm_named_tensor *other) {
+  float *values;
+  PLM_TRY(PLM_NEW(&values, p->count));
+  plm_status status = read_values(l, p, other->info, values);
+  bool is_same = status == PLM_OK && memcmp(values, l->values, (size_t)p->count * sizeof *values) == 0;
+  plm_free(values);
+  PLM_TRY(status);
+  if (is_same) return PLM_OK;
+  if (p->role != PLM_ROLE_EMBEDDING)
+    return plm_fail(PLM_E_INPUT, "%s: tensors '%s' and '%s' must be equal and are not", plm_safetensors_path(l->file),
+                    first->info->name, other->info->name);
+  plm_warn("%s: '%s' differs from '%s', to which it is tied; the latter is used", plm_safetensors_path(l->file),
+           other->info->name, first->info->name);
+  return PLM_OK;
+}
+
+static plm_status fill_missing(loader *l, const plm_param *p) {
+  const plm_model_config *config = plm_model_get_config(l->model);
+  if (p->role == PLM_ROLE_INV_FREQ) {
+    plm_model_config_inv_freq(config, l->values);
+    snprintf(l->report.inv_freq_source, sizeof l->report.inv_freq_source, "%s",
+             config->inv_freq_is_fp16 ? "fp16-rounded nominal" : "nominal");
+    return PLM_OK;
+  }
+  if (p->role == PLM_ROLE_CONTACT) {
+    memset(l->values, 0, (size_t)p->count * sizeof *l->values);
+    l->report.missing_optional++;
+    return PLM_OK;
+  }
+  plm_status status = plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing", plm_safetensors_path(l->file), p->name);
+  if (strncmp(p->name, "lm_head.", 8) != 0) return status;
+  return plm_hint(status, "a model saved from EsmModel has no masked-language head; save it from EsmForMaskedLM");
+}
+
+/* The run of tensors that stand for parameter `name`; *ret_count 0 if none. */
+static const plm_named_tensor *find_named(const loader *l, const char *name, size_t *ret_count) {
+  size_t count = plm_safetensors_count(l->file), low = 0, high = count;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    const char *at = l->tensors[middle].name;
+    if (at != NULL && strcmp(at, name) < 0)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  size_t end = low;
+  while (end < count && l->tensors[end].name != NULL && strcmp(l->tensors[end].name, name) == 0) end++;
+  *ret_count = end - low;
+  return &l->tensors[low];
+}
+
+static plm_status load_param(loader *l, int index) {
+  const plm_param *p = &plm_model_get_params(l->model)->items[index];
+  size_t count;
+  const plm_named_tensor *found = find_named(l, p->name, &count);
+  if (count == 0) {
+    PLM_TRY(fill_missing(l, p));
+  } else {
+    PLM_TRY(read_values(l, p, found[0].info, l->values));
+    for (size_t i = 1; i < count; i++) PLM_TRY(check_duplicate(l, p, &found[0], &found[i]));
+    if (p->role == PLM_ROLE_INV_FREQ) snprintf(l->report.inv_freq_source, sizeof l->report.inv_freq_source, "file");
+  }
+  return plm_model_set(l->model, index, l->values);
+}
+
+/* ---- the whole ---- */
+
+/* Count what the file's names came to; say which tensors mean nothing to us. */
+static void report_names(loader *l) {
+  enum { MAX_LINES = 5 };
+  int unknown = 0;
+  for (size_t i = 0; i < plm_safetensors_count(l->file); i++) {
+    const plm_named_tensor *t = &l->tensors[i];
+    l->report.tensors++;
+    l->report.renamed += t->renamed;
+    if (t->name != NULL && plm_params_find(plm_model_get_params(l->model), t->name) != NULL) continue;
+    l->report.ignored++;
+    if (t->name != NULL && unknown++ < MAX_LINES)
+      plm_warn("%s: tensor '%s' is not part of an ESM-2 masked-language model and is ignored",
+               plm_safetensors_path(l->file), t->info->name);
+  }
+  if (unknown > MAX_LINES)
+    plm_warn("%s: %d more tensors are ignored", plm_safetensors_path(l->file), unknown - MAX_LINES);
+}
+
+static plm_status load_all(loader *l) {
+  const plm_params *params = plm_model_get_params(l->model);
+  int64_t largest = 0;
+  for (int i = 0; i < params->count; i++) largest = params->items[i].count > largest ? params->items[i].count : largest;
+  PLM_TRY(PLM_NEW(&l->values, largest));
+  report_names(l);
+  for (int i = 0; i < params->count; i++) PLM_TRY(load_param(l, i));
+  return PLM_OK;
+}
+
+plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_report *ret_report) {
+  plm_safetensors *file = NULL;
+  plm_arena *memory = NULL;
+  plm_status status;
+  loader l = {.model = model};
+  PLM_TRY_GOTO(open_weights(directory, &file), out);
+  PLM_TRY_GOTO(plm_arena_create(&memory), out);
+  l.file = file;
+  PLM_TRY_GOTO(plm_model_names_resolve(file, memory, &l.tensors), out);
+  PLM_TRY_GOTO(load_all(&l), out);
+  *ret_report = l.report;
+out:
+  plm_free(l.values);
+  plm_free(l.tensors);
+  plm_arena_destroy(memory);
+  plm_safetensors_close(file);
+  return status;
+}
