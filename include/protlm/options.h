@@ -143,7 +143,4 @@ PLM_CHECKED plm_status plm_options_completion(const plm_option_table *const *tab
 
 void plm_string_free(char *text); /* for the allocated texts above; accepts NULL */
 
-/* Nearest of `names` to `word` (edit distance, at most a third of its length wrong), or NULL. */
-const char *plm_nearest_name(const char *word, const char *const *names, size_t count);
-
 #endif

@@ -191,7 +191,7 @@ static plm_status count_frequencies(const eval_options *options, const plm_packe
                                     double **ret_frequency) {
   if (options->train.count == 0) return PLM_OK;
   const plm_dataset_options data = {
-      .paths = options->train,
+      .paths = {options->train.items, options->train.count},
       .cache_directory = options->session.cache_directory,
       .policy = packer->policy,
       .threads = plm_session_threads(options->session.threads),

@@ -118,7 +118,7 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
     return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to show"), "--fasta my.fasta");
   const plm_alphabet_policy policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   const plm_dataset_options data = {
-      .paths = options->data,
+      .paths = {options->data.items, options->data.count},
       .cache_directory = options->cache_directory,
       .policy = policy,
       .threads = 1,

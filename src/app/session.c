@@ -50,7 +50,7 @@ void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet_poli
 static plm_status open_data(const plm_session_options *options, plm_session *session) {
   if (options->data.count == 0) return PLM_OK;
   const plm_dataset_options data = {
-      .paths = options->data,
+      .paths = {options->data.items, options->data.count},
       .cache_directory = options->cache_directory,
       .policy = options->policy,
       .threads = plm_pool_threads(session->exec->pool),

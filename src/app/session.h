@@ -6,6 +6,7 @@
 #include "data/dataset.h"
 #include "hub/model_dir.h"
 #include "model/model.h"
+#include "protlm/options.h"
 
 typedef struct plm_session_options {
   const char *model; /* directory, hub id, or preset with random_weights */

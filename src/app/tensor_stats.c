@@ -1,5 +1,6 @@
 /* tensor_stats.c */
 #include "app/tensor_stats.h"
+#include "base/text.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -56,7 +56,7 @@ PLM_CHECKED plm_status plm_file_read(const char *path, int64_t max_bytes, char *
 PLM_CHECKED plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes);
 
 /* A regular file as read-only memory. Empty files map to a valid pointer.
- * Reading what the file no longer has, as it was cut short since, raises SIGBUS: see protlm/lost_file.h. */
+ * Reading what the file no longer has, as it was cut short since, raises SIGBUS: see base/lost_file.h. */
 typedef struct plm_mapping {
   const void *data;
   size_t bytes;

@@ -9,7 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/file_internal.h"
-#include "protlm/lost_file.h"
+#include "base/lost_file.h"
 
 /* ---- the list, which the handler reads without the lock ---- */
 

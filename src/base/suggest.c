@@ -1,7 +1,7 @@
 /* suggest.c - the name somebody probably meant. */
 #include <string.h>
 
-#include "protlm/options.h"
+#include "base/text.h"
 
 enum { LONGEST = 64 };
 

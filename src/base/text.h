@@ -51,4 +51,7 @@ const char *plm_bytes_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]);
 /* "1,234,567". Returns `ret_text`. */
 const char *plm_count_text(int64_t value, char ret_text[PLM_NUMBER_TEXT]);
 
+/* Nearest of `names` to `word` (edit distance, at most a third of its length wrong), or NULL. */
+const char *plm_nearest_name(const char *word, const char *const *names, size_t count);
+
 #endif

@@ -12,8 +12,8 @@
  *   protlm_state.json                 everything exact resume needs (train/state.h)
  *   MANIFEST.json                     size and xxh3-128 of every file; last, the hash of what precedes it
  */
-#ifndef PLM_IO_CHECKPOINT_H
-#define PLM_IO_CHECKPOINT_H
+#ifndef PLM_CHECKPOINT_CHECKPOINT_H
+#define PLM_CHECKPOINT_CHECKPOINT_H
 
 #include "hub/model_dir.h"
 

@@ -1,6 +1,6 @@
-/* checkpoint_internal.h - names of files and directories that the chapters about checkpoints share. */
-#ifndef PLM_IO_CHECKPOINT_INTERNAL_H
-#define PLM_IO_CHECKPOINT_INTERNAL_H
+/* internal.h - names of files and directories that the chapters about checkpoints share. */
+#ifndef PLM_CHECKPOINT_INTERNAL_H
+#define PLM_CHECKPOINT_INTERNAL_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,7 +38,7 @@ void plm_checkpoint_remove_trash(const char *trash);
  * seen, and such a state must not become a checkpoint. */
 PLM_CHECKED plm_status plm_checkpoint_check_finite(const char *tensor, const float *values, int64_t count);
 
-/* The optimiser's moments as a safetensors file, and back (checkpoint_optimizer.c). */
+/* The optimiser's moments as a safetensors file, and back (optimizer.c). */
 PLM_CHECKED plm_status plm_optimizer_write(const char *path, const plm_params *params, plm_exec *exec,
                                            plm_moments moments, char *ret_hash, int64_t *ret_bytes);
 PLM_CHECKED plm_status plm_optimizer_read(const char *path, const plm_params *params, plm_exec *exec,

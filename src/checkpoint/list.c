@@ -1,4 +1,4 @@
-/* checkpoint_list.c - which checkpoints a run has, which of them to go on from, and removing those no longer wanted. */
+/* list.c - which checkpoints a run has, which of them to go on from, and removing those no longer wanted. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* checkpoint_load.c - a verified checkpoint back into a model and its optimiser. That it is whole has been checked
- * (checkpoint_list.c); that it is this model's, and ours, is checked here. */
+/* load.c - a verified checkpoint back into a model and its optimiser. That it is whole has been checked
+ * (list.c); that it is this model's, and ours, is checked here. */
 #include <string.h>
 
 #include "base/alloc.h"

@@ -15,8 +15,8 @@
  *
  * The last member hashes every byte before its own line, so the manifest vouches for itself too.
  */
-#ifndef PLM_IO_MANIFEST_H
-#define PLM_IO_MANIFEST_H
+#ifndef PLM_CHECKPOINT_MANIFEST_H
+#define PLM_CHECKPOINT_MANIFEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* checkpoint_names.c - what directories of a run are called, and putting them out of sight. */
+/* names.c - what directories of a run are called, and putting them out of sight. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* checkpoint_optimizer.c - the moments of Adam as tensors by name: `<HF name>.exp_avg` and `<HF name>.exp_avg_sq`, F32.
+/* optimizer.c - the moments of Adam as tensors by name: `<HF name>.exp_avg` and `<HF name>.exp_avg_sq`, F32.
  *
  * By name and not by position, so that a checkpoint does not depend on ranks, padding or the order of the train block.
  * The moments live on the device; they travel in pieces, so that no second copy of the model's size is ever needed on

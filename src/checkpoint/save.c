@@ -1,4 +1,4 @@
-/* checkpoint_save.c - publishing checkpoint-<step>, so that its name is a promise. Read checkpoint.h and manifest.h
+/* save.c - publishing checkpoint-<step>, so that its name is a promise. Read checkpoint.h and manifest.h
  * first.
  *
  *   1  tmp-<step>-<uuid>/            made; every file written, synced, closed and measured, its hash taken on the way

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/lost_file.h"
 #include "cli/cli.h"
 #include "protlm/log.h"
-#include "protlm/lost_file.h"
 
 /* Where standard input, output or error is closed (`2>&-`), the next file to be opened would get its number, and what
  * is printed would go into that file: into log.jsonl. Something stands in, on which every read and write fails. */

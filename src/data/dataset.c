@@ -193,7 +193,7 @@ static plm_status find(const opening *o, plm_dataset **ret_dataset) {
 
 /* ---- opening ---- */
 
-static plm_status join_words(const plm_string_list *paths, char **ret_words) {
+static plm_status join_words(const plm_sequence_paths *paths, char **ret_words) {
   plm_text words = {0};
   for (size_t i = 0; i < paths->count; i++)
     plm_text_printf(&words, "%s%s", i > 0 ? ", " : "", plm_sequence_file_words(paths->items[i]));
@@ -201,7 +201,7 @@ static plm_status join_words(const plm_string_list *paths, char **ret_words) {
 }
 
 /* Every file is looked at before any is read: a misspelt second name is reported at once. */
-static plm_status look_at_sources(const plm_string_list *paths, bool *ret_packed) {
+static plm_status look_at_sources(const plm_sequence_paths *paths, bool *ret_packed) {
   int streams = 0;
   *ret_packed = false;
   for (size_t i = 0; i < paths->count; i++) {

@@ -24,7 +24,6 @@
 #include <stdint.h>
 
 #include "data/alphabet.h"
-#include "protlm/options.h"
 #include "protlm/status.h"
 
 typedef struct plm_dataset plm_dataset;
@@ -43,8 +42,13 @@ typedef struct plm_dataset_info {
   bool from_cache;
 } plm_dataset_info;
 
+typedef struct plm_sequence_paths {
+  const char **items;
+  size_t count;
+} plm_sequence_paths;
+
 typedef struct plm_dataset_options {
-  plm_string_list paths; /* at least one; "-" = standard input; several are read one after the other */
+  plm_sequence_paths paths; /* at least one; "-" = standard input; several are read one after the other */
   const char *
       cache_directory; /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
   plm_alphabet_policy policy; /* only `invalid` matters here (checked while reading) */

@@ -1,7 +1,7 @@
 /* safetensors.h - reader and writer of the format (model_spec 2.2), with every rejection of that section, and sharded
  * sets (2.3). */
-#ifndef PLM_IO_SAFETENSORS_H
-#define PLM_IO_SAFETENSORS_H
+#ifndef PLM_FORMATS_SAFETENSORS_H
+#define PLM_FORMATS_SAFETENSORS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* safetensors_internal.h - what the files of the safetensors reader and writer share. */
-#ifndef PLM_IO_SAFETENSORS_INTERNAL_H
-#define PLM_IO_SAFETENSORS_INTERNAL_H
+#ifndef PLM_FORMATS_SAFETENSORS_INTERNAL_H
+#define PLM_FORMATS_SAFETENSORS_INTERNAL_H
 
 #include "base/alloc.h"
 #include "base/file.h"

@@ -1,6 +1,6 @@
-/* model_dir_internal.h - shared by the files that read and write model directories. */
-#ifndef PLM_IO_MODEL_DIR_INTERNAL_H
-#define PLM_IO_MODEL_DIR_INTERNAL_H
+/* internal.h - shared by the files that read and write model directories. */
+#ifndef PLM_HUB_INTERNAL_H
+#define PLM_HUB_INTERNAL_H
 
 #include "base/alloc.h"
 #include "hub/model_dir.h"

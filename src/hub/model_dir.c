@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "base/json.h"
 #include "hub/internal.h"
-#include "protlm/options.h"
 
 plm_status plm_model_dir_resolve(const char *name, char **ret_directory) {
   if (name[0] == '\0') return plm_fail(PLM_E_USAGE, "the name of a model is empty");

@@ -5,8 +5,8 @@
  * ~/.cache/huggingface/hub). Nothing is ever downloaded here; when it is absent the message gives the command that
  * would.
  */
-#ifndef PLM_IO_MODEL_DIR_H
-#define PLM_IO_MODEL_DIR_H
+#ifndef PLM_HUB_MODEL_DIR_H
+#define PLM_HUB_MODEL_DIR_H
 
 #include "model/model.h"
 

@@ -1,4 +1,4 @@
-/* block_attention.c - x + attention(norm(x)) W_o, forward and backward (model_spec 3.6).
+/* attention.c - x + attention(norm(x)) W_o, forward and backward (model_spec 3.6).
  *
  * The last layer's queries, and everything after them, exist only at the M rows that the loss reads; its keys and
  * values at all N tokens. Queries are not scaled by D^-0.5 before rotary, as the published code does, but the scores

@@ -1,4 +1,4 @@
-/* model.c - a model's memory: blocks of parameters, typed views of them, and what goes in and out of them. */
+/* build.c - a model's memory: blocks of parameters, typed views of them, and what goes in and out of them. */
 #include "model/internal.h"
 
 #include <stdio.h>

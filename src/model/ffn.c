@@ -1,4 +1,4 @@
-/* block_ffn.c - x + gelu(norm(x) W_up^T + b) W_down^T + b, forward and backward (model_spec 3.6). */
+/* ffn.c - x + gelu(norm(x) W_up^T + b) W_down^T + b, forward and backward (model_spec 3.6). */
 #include "model/internal.h"
 
 static plm_status gelu(const plm_pass *pass, int64_t count, const void *x, void *y) {

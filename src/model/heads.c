@@ -1,4 +1,4 @@
-/* head.c - final norm and MLM head at the rows that are read (model_spec 3.6, 3.7), their loss and backward:
+/* heads.c - final norm and MLM head at the rows that are read (model_spec 3.6, 3.7), their loss and backward:
  *
  *   y = norm(x)    t = y W_d^T + b_d    h = norm(gelu(t))    z = h E^T + b_lm      E is the token embedding
  */

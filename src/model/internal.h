@@ -1,17 +1,17 @@
-/* model_internal.h - the inside of plm_model, shared by the files of this room.
+/* internal.h - the inside of plm_model, shared by the files of this room.
  *
  * Read model.h and activations.h first. Files, in the order of a pass:
- *   model.c            creation, blocks of parameters, getting and setting
+ *   build.c            creation, blocks of parameters, getting and setting
  *   inputs.c           a batch checked and brought to the device
  *   layers.c           linear layers and norms: the operator calls that every block makes
- *   block_attention.c  x + attention(norm(x)), forward and backward
- *   block_ffn.c        x + ffn(norm(x)), forward and backward
+ *   attention.c  x + attention(norm(x)), forward and backward
+ *   ffn.c        x + ffn(norm(x)), forward and backward
  *   head.c             final norm, MLM head, loss, forward and backward
- *   encoder.c          embedding, the loop over layers, and the passes that model.h promises
+ *   pass.c          embedding, the loop over layers, and the passes that model.h promises
  *   initialise.c, plan.c
  */
-#ifndef PLM_MODEL_MODEL_INTERNAL_H
-#define PLM_MODEL_MODEL_INTERNAL_H
+#ifndef PLM_MODEL_INTERNAL_H
+#define PLM_MODEL_INTERNAL_H
 
 #include "model/activations.h"
 #include "model/model.h"
@@ -167,7 +167,7 @@ PLM_CHECKED plm_status plm_head_forward(const plm_pass *pass, float *x, plm_head
 PLM_CHECKED plm_status plm_head_loss(const plm_pass *pass, plm_head_state *head, bool per_row);
 PLM_CHECKED plm_status plm_head_backward(const plm_pass *pass, const plm_head_state *head, float *d_x);
 
-/* ---- encoder.c ---- */
+/* ---- pass.c ---- */
 /* *ret_x [M,C]: the stream after the last layer that runs, before the final norm. */
 PLM_CHECKED plm_status plm_encoder_forward(const plm_pass *pass, float **ret_x);
 PLM_CHECKED plm_status plm_encoder_backward(const plm_pass *pass, float *d_rows, float *d_x);

@@ -1,4 +1,4 @@
-/* encoder.c - embedding, the loop over layers and back, and the three passes of model.h built on them. */
+/* pass.c - embedding, the loop over layers and back, and the three passes of model.h built on them. */
 #include "model/internal.h"
 
 /* ---- buckets ---- */

@@ -1,8 +1,8 @@
 /* presets.c - the six published ESM-2 shapes, for training from scratch. */
 #include <string.h>
 
+#include "base/text.h"
 #include "model/config.h"
-#include "protlm/options.h"
 
 static const char *const names[] = {"esm2_t6_8M",    "esm2_t12_35M", "esm2_t30_150M",
                                     "esm2_t33_650M", "esm2_t36_3B",  "esm2_t48_15B"};

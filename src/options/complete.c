@@ -1,4 +1,4 @@
-/* options_completion.c - scripts by which bash, zsh and fish complete commands, options, choices and file names.
+/* complete.c - scripts by which bash, zsh and fish complete commands, options, choices and file names.
  *
  * A command may be two words ("ckpt ls"). Each script first finds the command on the line, then the option before the
  * cursor.

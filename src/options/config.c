@@ -1,4 +1,4 @@
-/* options_config.c - a configuration file: YAML, one mapping of option names to scalars or lists of scalars.
+/* config.c - a configuration file: YAML, one mapping of option names to scalars or lists of scalars.
  *
  * All the rest of YAML is refused with its place: nesting, anchors, tags, several documents, names given twice. A value
  * of null (or none) leaves the option as it is. Scalars are read as texts and then like words of the command line, so

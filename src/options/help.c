@@ -1,4 +1,4 @@
-/* options_text.c - what a person reads: the help of a command and its configuration. */
+/* help.c - what a person reads: the help of a command and its configuration. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>

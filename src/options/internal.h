@@ -1,6 +1,6 @@
-/* options_internal.h - what the chapters of the option table share. Only src/base/options*.c include it. */
-#ifndef PLM_BASE_OPTIONS_INTERNAL_H
-#define PLM_BASE_OPTIONS_INTERNAL_H
+/* internal.h - what the chapters of the option table share. Only src/base/options*.c include it. */
+#ifndef PLM_OPTIONS_INTERNAL_H
+#define PLM_OPTIONS_INTERNAL_H
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -16,7 +16,7 @@ typedef struct plm_option_value {
   const char *string; /* NULL = not given */
 } plm_option_value;
 
-/* options_value.c: text to value and back. `subject` begins the message ("--seed x"); strings are copied into `memory`.
+/* value.c: text to value and back. `subject` begins the message ("--seed x"); strings are copied into `memory`.
  * */
 PLM_CHECKED plm_status plm_option_value_parse(const plm_option *option, const char *text, const char *subject,
                                               plm_arena *memory, plm_option_value *ret_value);
@@ -45,7 +45,7 @@ PLM_CHECKED plm_status plm_option_apply_empty_list(plm_option_values *values, co
 plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
                                    const char *where);
 
-/* options_text.c: how help, man page and completions name an option's value: its `argument`, or one for its type; ""
+/* help.c: how help, man page and completions name an option's value: its `argument`, or one for its type; ""
  * for flags. */
 const char *plm_option_argument(const plm_option *option);
 bool plm_option_is_on_by_default(const plm_option *option); /* a flag shown as --[no-]name */

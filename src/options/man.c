@@ -1,4 +1,4 @@
-/* options_man.c - the man page of a command, in the man(7) macros of roff. */
+/* man.c - the man page of a command, in the man(7) macros of roff. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>

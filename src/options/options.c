@@ -1,7 +1,7 @@
 /* options.c - the set of values: made with defaults, found by name, set by one source after another.
  *
- * Read include/protlm/options.h first. Chapters: options_value.c (one value as text), options_parse.c (command line,
- * environment), options_config.c (YAML), options_text.c (help, configuration), options_man.c, options_completion.c,
+ * Read include/protlm/options.h first. Chapters: value.c (one value as text), parse.c (command line,
+ * environment), config.c (YAML), help.c (help, configuration), man.c, complete.c,
  * suggest.c.
  */
 #include "protlm/options.h"
@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "options/internal.h"
+#include "base/text.h"
 
 /* ---- names ---- */
 

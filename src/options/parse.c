@@ -1,4 +1,4 @@
-/* options_parse.c - the command line and the environment. */
+/* parse.c - the command line and the environment. */
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "options/internal.h"
 #include "protlm/log.h"
+#include "base/text.h"
 
 /* ---- command line ---- */
 

@@ -1,4 +1,4 @@
-/* options_value.c - one value: from text, with limits, and back to text. */
+/* value.c - one value: from text, with limits, and back to text. */
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "options/internal.h"
+#include "base/text.h"
 
 /* ---- limits ---- */
 

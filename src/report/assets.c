@@ -1,4 +1,4 @@
-/* report_assets.c - the style sheet and the script of the page.
+/* assets.c - the style sheet and the script of the page.
  *
  * Colours are told apart by people with any colour vision and in grey (blue, vermilion, greys of other lightness), text
  * has a contrast of at least 4.5 in both schemes, and no meaning is carried by colour alone: each line has its name at

@@ -1,4 +1,4 @@
-/* report_axis.c - from values to places: round ends, few ticks, short labels. */
+/* axis.c - from values to places: round ends, few ticks, short labels. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

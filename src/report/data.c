@@ -1,4 +1,4 @@
-/* report_data.c - what a run directory says about the run. Everything but the directory itself may be missing: a report
+/* data.c - what a run directory says about the run. Everything but the directory itself may be missing: a report
  * of a run that is still going, or that died at its first step, shows what there is. */
 #include <math.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* report_figures.c - which curves the page shows, and what is said about each. */
+/* figures.c - which curves the page shows, and what is said about each. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

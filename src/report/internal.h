@@ -1,7 +1,7 @@
-/* report_internal.h - what the chapters of the report share: the run as read, axes, charts, and text made safe for
+/* internal.h - what the chapters of the report share: the run as read, axes, charts, and text made safe for
  * HTML. */
-#ifndef PLM_IO_REPORT_INTERNAL_H
-#define PLM_IO_REPORT_INTERNAL_H
+#ifndef PLM_REPORT_INTERNAL_H
+#define PLM_REPORT_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "checkpoint/checkpoint.h"
 #include "runlog/internal.h"
 
-/* ---- the run (report_data.c) ---- */
+/* ---- the run (data.c) ---- */
 
 /* A line of log.jsonl: a value for each column of metrics.csv, NAN where it has none or null. */
 typedef struct plm_report_line {
@@ -55,7 +55,7 @@ static inline double plm_report_value(const plm_report_line *line, const char *n
   return line->value[plm_report_column(name)];
 }
 
-/* ---- text (report_text.c) ---- */
+/* ---- text (text.c) ---- */
 
 /* `words` as HTML text or attribute value; what is not valid UTF-8 or not printable becomes U+FFFD. */
 void plm_html_escape(plm_text *html, const char *words);
@@ -70,7 +70,7 @@ const char *plm_label_short(double value, char ret_text[PLM_LABEL]);      /* 45.
 const char *plm_label_duration(double seconds, char ret_text[PLM_LABEL]); /* 2 h 13 min */
 const char *plm_label_time(double unix_time, char ret_text[PLM_LABEL]);   /* 2026-01-31 12:00 UTC */
 
-/* ---- axes (report_axis.c) ---- */
+/* ---- axes (axis.c) ---- */
 
 enum { PLM_MAX_TICKS = 12 };
 typedef struct plm_axis {
@@ -89,7 +89,7 @@ void plm_axis_log(double min, double max, plm_axis *ret_axis);
 void plm_axis_exact(double min, double max, int wanted, plm_axis *ret_axis);
 double plm_axis_pixel(const plm_axis *axis, double value); /* clipped to a little beyond the ends */
 
-/* ---- charts (report_svg.c) ---- */
+/* ---- charts (svg.c) ---- */
 
 typedef enum plm_series_kind {
   PLM_SERIES_LINE,   /* noisy: smoothed when it has many points, held to its bulk */
@@ -123,7 +123,7 @@ typedef struct plm_chart {
  * nothing. */
 PLM_CHECKED plm_status plm_chart_append(plm_text *html, const plm_chart *chart);
 
-/* ---- long series (report_thin.c) ---- */
+/* ---- long series (thin.c) ---- */
 
 /* At most about `buckets` * 4 points that draw the same line: of each bucket its first, lowest, highest and last.
  * Arrays of `count`; *ret_kept indices into them in order, -1 = gap. Free with plm_free. */
@@ -133,7 +133,7 @@ PLM_CHECKED plm_status plm_chart_thin(const plm_series *series, size_t buckets, 
  * the axis does not drag its surroundings along; NAN where there is none. */
 void plm_chart_running_mean(const plm_series *series, size_t window, double limit, double *ret_mean);
 
-/* ---- the page (report_page.c, report_figures.c, report_tables.c, report_assets.c) ---- */
+/* ---- the page (page.c, figures.c, tables.c, assets.c) ---- */
 PLM_CHECKED plm_status plm_report_page(const plm_report_run *run, plm_text *html);
 void plm_report_verdict(const plm_report_run *run, plm_text *html);
 void plm_report_result_table(const plm_report_run *run, plm_text *html);

@@ -1,4 +1,4 @@
-/* report_page.c - the page, top to bottom: what came out, the curves, the table, how it was done, how to go on. */
+/* page.c - the page, top to bottom: what came out, the curves, the table, how it was done, how to go on. */
 #include <math.h>
 
 #include "base/clock.h"

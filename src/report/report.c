@@ -1,4 +1,4 @@
-/* report.c - read a run, write its page. What is read: report_data.c. The page: report_page.c. */
+/* report.c - read a run, write its page. What is read: data.c. The page: page.c. */
 #include "report/report.h"
 
 #include "base/file.h"

@@ -1,7 +1,7 @@
 /* report.h - a run directory as one self-contained HTML page: curves, rates, settings, what came out. No network, no
  * script needed. */
-#ifndef PLM_IO_REPORT_H
-#define PLM_IO_REPORT_H
+#ifndef PLM_REPORT_REPORT_H
+#define PLM_REPORT_REPORT_H
 
 #include "protlm/status.h"
 

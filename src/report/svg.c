@@ -1,4 +1,4 @@
-/* report_svg.c - a chart as SVG: axes, lines, bands, dashed levels, and each line's name at its right end instead of a
+/* svg.c - a chart as SVG: axes, lines, bands, dashed levels, and each line's name at its right end instead of a
  * legend.
  *
  * Every chart is drawn twice, wide and narrow, and the style sheet shows the one that fits: one drawing scaled down

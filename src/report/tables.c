@@ -1,4 +1,4 @@
-/* report_tables.c - settings, machine, checkpoints, and what one may do next. */
+/* tables.c - settings, machine, checkpoints, and what one may do next. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

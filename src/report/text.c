@@ -1,4 +1,4 @@
-/* report_text.c - words and numbers as they stand on the page. */
+/* text.c - words and numbers as they stand on the page. */
 #define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>

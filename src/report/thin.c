@@ -1,4 +1,4 @@
-/* report_thin.c - long series made short: fewer points that draw the same line, and the running mean that shows where
+/* thin.c - long series made short: fewer points that draw the same line, and the running mean that shows where
  * it goes. */
 #include <math.h>
 #include <string.h>

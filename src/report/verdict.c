@@ -1,4 +1,4 @@
-/* report_verdict.c - what came out, in a sentence a person can repeat, and in numbers. */
+/* verdict.c - what came out, in a sentence a person can repeat, and in numbers. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

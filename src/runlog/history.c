@@ -1,4 +1,4 @@
-/* metrics_read.c - lines of log.jsonl read back: for the rewriting at resume, trainer_state.json and the report.
+/* history.c - lines of log.jsonl read back: for the rewriting at resume, trainer_state.json and the report.
  *
  * A kill may tear the last line, a power cut may garble some. Such lines are passed over and counted, never fatal: the
  * log is a record of the run, not part of its state. */

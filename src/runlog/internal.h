@@ -1,7 +1,7 @@
-/* metrics_internal.h - what the chapters about a run's logs share: a line as a row of cells, and lines read back from
+/* internal.h - what the chapters about a run's logs share: a line as a row of cells, and lines read back from
  * log.jsonl. */
-#ifndef PLM_IO_METRICS_INTERNAL_H
-#define PLM_IO_METRICS_INTERNAL_H
+#ifndef PLM_RUNLOG_INTERNAL_H
+#define PLM_RUNLOG_INTERNAL_H
 
 #include "base/text.h"
 #include "runlog/metrics.h"
@@ -55,7 +55,7 @@ void plm_log_reader_close(plm_log_reader *reader);
 PLM_CHECKED plm_status plm_log_reader_next(plm_log_reader *reader, const char **ret_text, size_t *ret_bytes,
                                            int64_t *ret_step, json_t **opt_line);
 
-/* Bring the logs of a run back to where they were at `step` (metrics_rewrite.c). *ret_removed = lines moved to
+/* Bring the logs of a run back to where they were at `step` (rewrite.c). *ret_removed = lines moved to
  * log.replaced.jsonl. */
 PLM_CHECKED plm_status plm_metrics_rewrite(const char *run_directory, int64_t step, int64_t *ret_removed);
 

@@ -1,5 +1,5 @@
-/* metrics.c - one row at a time into log.jsonl, metrics.csv and the events file. Read metrics_row.c for what a row is,
- * metrics_rewrite.c for what happens to old rows at resume. */
+/* log.c - one row at a time into log.jsonl, metrics.csv and the events file. Read record.c for what a row is,
+ * rewrite.c for what happens to old rows at resume. */
 #include "runlog/metrics.h"
 
 #include "base/alloc.h"

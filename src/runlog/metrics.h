@@ -3,8 +3,8 @@
  * Each step appears once, whatever was killed: at resume the files are rewritten without lines past the checkpoint, and
  * the removed ones go to log.replaced.jsonl. Field names and number form are a contract (docs/formats.md).
  */
-#ifndef PLM_IO_METRICS_H
-#define PLM_IO_METRICS_H
+#ifndef PLM_RUNLOG_METRICS_H
+#define PLM_RUNLOG_METRICS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-/* metrics_row.c - one line of a run's log, in its three forms: fields of a struct, JSON, CSV. The table below is the
+/* record.c - one line of a run's log, in its three forms: fields of a struct, JSON, CSV. The table below is the
  * contract that docs/formats.md prints. */
 #include <math.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* metrics_rewrite.c - at resume, the logs go back to the checkpoint, so that each step is logged once whatever was
+/* rewrite.c - at resume, the logs go back to the checkpoint, so that each step is logged once whatever was
  * killed.
  *
  * log.jsonl is the record; metrics.csv is made from it. Three files are replaced whole, in an order that loses no line

@@ -1,7 +1,7 @@
 /* tfevents.h - TensorBoard event files: length, masked CRC-32C, a hand-written protobuf of the four messages we need
  * (reliability.md 3). */
-#ifndef PLM_IO_TFEVENTS_H
-#define PLM_IO_TFEVENTS_H
+#ifndef PLM_RUNLOG_TFEVENTS_H
+#define PLM_RUNLOG_TFEVENTS_H
 
 #include <stdint.h>
 

@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
-#include "checkpoint/internal.h"
+#include "base/text.h"
 
 static json_t *number_or_null(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 static json_t *text_or_null(const char *text) { return text != NULL ? json_string(text) : json_null(); }
@@ -50,7 +50,7 @@ plm_status plm_trainer_state_build(const plm_trainer_state *values, json_t *hist
 size_t plm_trainer_state_lines(const char *checkpoint) {
   char *path = NULL;
   json_t *state = NULL;
-  plm_status status = plm_path_join(checkpoint, PLM_CHECKPOINT_TRAINER_STATE, &path);
+  plm_status status = plm_path_join(checkpoint, "trainer_state.json", &path);
   if (status == PLM_OK) status = plm_json_load(path, &state);
   size_t count = status == PLM_OK ? json_array_size(json_object_get(state, "log_history")) : 0;
   if (status != PLM_OK) plm_error_clear();

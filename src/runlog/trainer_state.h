@@ -1,7 +1,7 @@
 /* trainer_state.h - trainer_state.json in the shape of transformers' TrainerState, so that scripts made for its runs
  * read ours. */
-#ifndef PLM_IO_TRAINER_STATE_H
-#define PLM_IO_TRAINER_STATE_H
+#ifndef PLM_RUNLOG_TRAINER_STATE_H
+#define PLM_RUNLOG_TRAINER_STATE_H
 
 #include <stdint.h>
 

@@ -1,4 +1,4 @@
-/* interval.c - what is measured between two lines of the log, and the lines. All clocks run from end of step to end of
+/* clock.c - what is measured between two lines of the log, and the lines. All clocks run from end of step to end of
  * step: reading, update, logging, evaluation and saving are inside. */
 #include <math.h>
 #include <stdio.h>

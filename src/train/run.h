@@ -26,7 +26,7 @@ typedef struct plm_run {
   int64_t first_step; /* of the state this start began with */
   bool resumed;
 
-  /* sequences.c */
+  /* stream.c */
   plm_dataset *train_data, *eval_data;
   plm_view train, eval;
   bool has_eval;
@@ -68,7 +68,7 @@ void plm_run_phase(plm_run *run, const char *format, ...) PLM_PRINTF(2, 3);
 /* A request to stop has come: the caller returns PLM_STOPPED. For the stages before the first step. */
 bool plm_run_interrupted(void);
 
-/* ---- sequences.c ---- */
+/* ---- stream.c ---- */
 PLM_CHECKED plm_status plm_run_open_sequences(plm_run *run); /* datasets, views, frequencies */
 PLM_CHECKED plm_status plm_run_open_loader(plm_run *run);
 PLM_CHECKED plm_status plm_run_report_sequences(plm_run *run); /* what was read, for a person */
@@ -103,7 +103,7 @@ PLM_CHECKED plm_status plm_run_loop(plm_run *run);
 bool plm_run_is_over(const plm_run *run);
 const char *plm_run_end_reason(const plm_run *run, char *buffer, size_t bytes);
 
-/* ---- interval.c: rates and the lines of the log ---- */
+/* ---- clock.c: rates and the lines of the log ---- */
 void plm_run_begin_interval(plm_run *run);
 PLM_CHECKED plm_status plm_run_count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds);
 void plm_run_close_interval_for_save(plm_run *run); /* brings the state's clocks up to date */

@@ -1,4 +1,4 @@
-/* sequences.c - the run's data: what is trained on, what it is evaluated on, and the stream of batches. */
+/* stream.c - the run's data: what is trained on, what it is evaluated on, and the stream of batches. */
 #include <string.h>
 
 #include "base/alloc.h"
@@ -9,7 +9,7 @@
 static plm_status open_dataset(plm_run *run, const plm_string_list *paths, plm_dataset **ret_dataset) {
   const plm_train_settings *s = run->settings;
   const plm_dataset_options options = {
-      .paths = *paths,
+      .paths = {paths->items, paths->count},
       .cache_directory = s->o->cache_dir,
       .policy = s->policy,
       .threads = (int)s->o->threads,

@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "protlm/log.h"
-#include "protlm/lost_file.h"
+#include "base/lost_file.h"
 #include "support/scratch.h"
 
 /* ---- reading ---- */

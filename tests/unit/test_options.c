@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 #include "protlm/log.h"
 #include "support/sample_options.h"
 #include "support/scratch.h"

@@ -303,11 +303,11 @@ static void contradictions_are_usage_errors(void **state) {
   plm_dataset_options options = {.threads = 1};
   assert_fails(plm_dataset_open(&options, &dataset), PLM_E_USAGE, "no sequence file");
   const char *twice[] = {"-", "-"};
-  options.paths = (plm_string_list){.items = twice, .count = 2};
+  options.paths = (plm_sequence_paths){.items = twice, .count = 2};
   assert_fails(plm_dataset_open(&options, &dataset), PLM_E_USAGE, "only once");
   plm_dataset *made = open_text("one.fasta", ">a\nMKV\n");
   const char *mixed[] = {scratch_path("one.fasta"), plm_dataset_get_info(made)->path};
-  options.paths = (plm_string_list){.items = mixed, .count = 2};
+  options.paths = (plm_sequence_paths){.items = mixed, .count = 2};
   assert_fails(plm_dataset_open(&options, &dataset), PLM_E_USAGE, "cannot be combined");
   plm_dataset_close(made);
 }

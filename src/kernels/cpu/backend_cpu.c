@@ -1,4 +1,4 @@
-/* ops_cpu.c - which layers make up the table of each level, and which of them an operator comes from. */
+/* backend_cpu.c - which layers make up the table of each level, and which of them an operator comes from. */
 #include "kernels/cpu/backend_cpu.h"
 
 #include <pthread.h>

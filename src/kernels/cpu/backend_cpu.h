@@ -1,6 +1,6 @@
-/* ops_cpu.h - what kernels/ asks of kernels/cpu beside the table itself (ops.h). */
-#ifndef PLM_KERNELS_CPU_OPS_CPU_H
-#define PLM_KERNELS_CPU_OPS_CPU_H
+/* backend_cpu.h - what kernels/ asks of kernels/cpu beside the table itself (ops.h). */
+#ifndef PLM_KERNELS_CPU_BACKEND_CPU_H
+#define PLM_KERNELS_CPU_BACKEND_CPU_H
 
 #include "kernels/ops.h"
 

@@ -1,4 +1,4 @@
-/* cpu.h - private to kernels/cpu: the layers that ops_cpu.c lays over the reference, and what they share.
+/* cpu.h - private to kernels/cpu: the layers that backend_cpu.c lays over the reference, and what they share.
  *
  * A layer is a plm_ops with NULL where it has nothing to offer. Operators that a layer takes for some arguments only
  * hand the others to plm_ops_ref(). */

@@ -1,4 +1,4 @@
-/* cpu_level.c - which instruction sets this processor, its operating system and this build offer. */
+/* level.c - which instruction sets this processor, its operating system and this build offer. */
 #if defined(__linux__)
 #define _GNU_SOURCE
 #include <sys/syscall.h>

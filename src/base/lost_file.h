@@ -4,8 +4,8 @@
  * raises SIGBUS in the thread that reads: no status can be returned, nothing can go on, and the signal does not say
  * which file it was. This does.
  */
-#ifndef PROTLM_LOST_FILE_H
-#define PROTLM_LOST_FILE_H
+#ifndef PLM_BASE_LOST_FILE_H
+#define PLM_BASE_LOST_FILE_H
 
 /* Called inside the signal handler with the path as it was opened: only async-signal-safe calls. It is to end the
  * process; if it returns, the signal does. */
