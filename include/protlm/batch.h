@@ -32,12 +32,14 @@ typedef struct plm_objective {
   double weight;          /* of this objective's sum in the total; 1 */
 } plm_objective;
 
+enum { PLM_MAX_OBJECTIVES = 2 };
+
 typedef struct plm_batch {
   plm_tokens encoder;
   bool has_decoder; /* T5 */
   plm_tokens decoder;
   int objective_count;
-  plm_objective objectives[2];
+  plm_objective objectives[PLM_MAX_OBJECTIVES];
 } plm_batch;
 
 #endif

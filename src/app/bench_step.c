@@ -168,7 +168,7 @@ static plm_status open_model(const step_options *options, plm_session *session) 
   };
   PLM_TRY(plm_model_create(&config, &model, session->exec, &session->model));
   PLM_TRY(plm_model_initialise(session->model, 1));
-  return plm_model_refresh(session->model, session->exec, false);
+  return plm_model_refresh(session->model, session->exec, PLM_REFRESH_ALL);
 }
 
 static plm_status measure(const step_options *options, plm_session *session, const made_batch *made,

@@ -76,7 +76,7 @@ static plm_status load_weights(const plm_session_options *options, const char *d
   } else {
     PLM_TRY(plm_model_dir_load(directory, session->model, &session->loaded));
   }
-  return plm_model_refresh(session->model, session->exec, false);
+  return plm_model_refresh(session->model, session->exec, PLM_REFRESH_ALL);
 }
 
 static plm_status open_model(const plm_session_options *options, const plm_model_config *config, const char *directory,

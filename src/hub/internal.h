@@ -17,7 +17,7 @@ typedef struct plm_named_tensor {
 
 /* All tensors of the file, sorted by table name, own names before aliases, useless ones last. Strings live in `memory`.
  * */
-PLM_CHECKED plm_status plm_model_names_resolve(const plm_safetensors *file, plm_arena *memory,
+PLM_CHECKED plm_status plm_model_names_resolve(const plm_family *family, const plm_safetensors *file, plm_arena *memory,
                                                plm_named_tensor **ret_tensors);
 
 /* ---- model_tensors.c ---- */

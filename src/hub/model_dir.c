@@ -17,9 +17,7 @@ plm_status plm_model_dir_resolve(const char *name, char **ret_directory) {
         plm_fail(PLM_E_INPUT, "'%s' is a file; a model is a directory with config.json and model.safetensors", name),
         "give the directory that holds it");
   if (plm_hub_is_id(name)) return plm_hub_cache_find(name, ret_directory);
-  int presets;
-  const char *const *names = plm_model_preset_names(&presets);
-  const char *nearest = plm_nearest_name(name, names, (size_t)presets);
+  const char *nearest = plm_model_nearest_preset(name);
   plm_status status = plm_fail(PLM_E_INPUT, "there is no model '%s': no such directory", name);
   if (nearest != NULL) return plm_hint(status, "did you mean the preset %s?", nearest);
   return plm_hint(status, "a model is a directory, or a hub id such as facebook/esm2_t6_8M_UR50D");

@@ -170,8 +170,8 @@ static void report_names(loader *l) {
     if (t->name != NULL && plm_params_find(plm_model_get_params(l->model), t->name) != NULL) continue;
     l->report.ignored++;
     if (t->name != NULL && unknown++ < MAX_LINES)
-      plm_warn("%s: tensor '%s' is not part of an ESM-2 masked-language model and is ignored",
-               plm_safetensors_path(l->file), t->info->name);
+      plm_warn("%s: tensor '%s' is not part of an %s masked-language model and is ignored",
+               plm_safetensors_path(l->file), t->info->name, plm_model_get_config(l->model)->family->words);
   }
   if (unknown > MAX_LINES)
     plm_warn("%s: %d more tensors are ignored", plm_safetensors_path(l->file), unknown - MAX_LINES);
@@ -195,7 +195,7 @@ plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_
   PLM_TRY_GOTO(open_weights(directory, &file), out);
   PLM_TRY_GOTO(plm_arena_create(&memory), out);
   l.file = file;
-  PLM_TRY_GOTO(plm_model_names_resolve(file, memory, &l.tensors), out);
+  PLM_TRY_GOTO(plm_model_names_resolve(plm_model_get_config(model)->family, file, memory, &l.tensors), out);
   PLM_TRY_GOTO(load_all(&l), out);
   *ret_report = l.report;
 out:

@@ -30,15 +30,12 @@ static plm_status add_entries(plm_model_tensors *tensors, bool half) {
   for (int i = 0; i < params->count; i++) {
     const plm_param *p = &params->items[i];
     largest = p->count > largest ? p->count : largest;
-    if (p->role != PLM_ROLE_INV_FREQ) {
-      PLM_TRY(add_entry(tensors, i, p->name, half));
-      continue;
-    }
-    for (int64_t layer = 0; layer < layers; layer++) {
-      char name[96];
-      snprintf(name, sizeof name, "esm.encoder.layer.%d.attention.self.rotary_embeddings.inv_freq", (int)layer);
+    for (int64_t layer = 0; layer < p->written_count; layer++) {
+      char name[PLM_PARAM_NAME];
+      snprintf(name, sizeof name, p->written, (long long)layer);
       PLM_TRY(add_entry(tensors, i, name, half));
     }
+    if (p->written == NULL) PLM_TRY(add_entry(tensors, i, p->name, half));
   }
   return half ? PLM_NEW(&tensors->values, largest) : PLM_OK;
 }

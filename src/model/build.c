@@ -6,8 +6,9 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "kernels/bf16.h"
 
-enum { ALIGNMENT = 256, LINEARS_PER_LAYER = 5, LINEARS_OUTSIDE = 2 };
+enum { ALIGNMENT = 256 };
 
 static size_t round_up(size_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
 
@@ -35,110 +36,110 @@ static plm_status reserve_parameters(plm_model *model) {
   const plm_model_options *options = &model->options;
   plm_memory_plan *taken = &model->taken;
   size_t table = (size_t)(options->max_length * model->config.head_width / 2) * sizeof(float);
-  PLM_TRY(reserve_block(model, (size_t)params->master_size * sizeof(float), &taken->parameters, &model->master));
+  size_t train = (size_t)params->train_size * sizeof(float);
+  PLM_TRY(reserve_block(model, (size_t)params->full_size * sizeof(float), &taken->parameters, &model->full));
   if (options->dtype == PLM_BF16)
     PLM_TRY(reserve_block(model, (size_t)params->half_size * sizeof(uint16_t), &taken->parameters, &model->half));
-  PLM_TRY(reserve_block(model, table, &taken->parameters, &model->cos_table));
-  PLM_TRY(reserve_block(model, table, &taken->parameters, &model->sin_table));
-  PLM_TRY(reserve_block(model, sizeof(plm_loss_sums), &taken->parameters, &model->sums));
-  if (!options->training) return PLM_OK;
-  taken->optimizer =
-      2 * (int64_t)round_up((size_t)params->train_size * sizeof(float)); /* m and v, which the optimiser allocates */
-  return reserve_block(model, (size_t)params->train_size * sizeof(float), &taken->gradients, &model->gradient);
+  if (model->config.family->rotary) {
+    PLM_TRY(reserve_block(model, table, &taken->parameters, &model->cos_table));
+    PLM_TRY(reserve_block(model, table, &taken->parameters, &model->sin_table));
+  }
+  PLM_TRY(reserve_block(model, sizeof(plm_step_sums), &taken->parameters, &model->sums));
+  taken->optimizer = 2 * (int64_t)round_up(train); /* m and v, which the optimiser allocates */
+  return reserve_block(model, train, &taken->gradients, &model->gradient);
 }
 
 /* ---- views ---- */
 
-static plm_status find_param(const plm_model *model, int64_t layer, const char *name, const plm_param **ret_param) {
-  char full[96];
-  if (layer < 0)
-    snprintf(full, sizeof full, "%s", name);
-  else
-    snprintf(full, sizeof full, "esm.encoder.layer.%d.%s", (int)layer, name);
+plm_status plm_bind_param(const plm_model *model, const char *prefix, const char *name, const plm_param **ret_param) {
+  char full[PLM_PARAM_NAME];
+  snprintf(full, sizeof full, "%s%s", prefix, name);
   *ret_param = plm_params_find(model->params, full);
   return *ret_param != NULL ? PLM_OK : plm_fail(PLM_E_BUG, "the table of parameters has no %s", full);
 }
 
 static float *gradient_of(const plm_model *model, const plm_param *p) {
-  return model->gradient == NULL || p->train_offset < 0 ? NULL : model->gradient + p->train_offset;
+  return p == NULL || p->train_offset < 0 ? NULL : model->gradient + p->train_offset;
 }
 
-/* `count` neighbouring matrices from `weight` on, seen as one, with the neighbouring biases from `bias` on. */
-static plm_status view_linear(plm_model *model, int64_t layer, const char *weight, int count, const char *bias,
-                              plm_linear **ret_linear) {
-  const plm_param *w, *b;
-  PLM_TRY(find_param(model, layer, weight, &w));
-  PLM_TRY(find_param(model, layer, bias, &b));
-  for (int i = 1; i < count; i++) PLM_ASSERT(w[i].group == w->group && b[i].group == b->group);
-  plm_linear *linear = &model->linears[model->linear_count++];
-  linear->weight = (plm_weight){
-      .data = model->half != NULL ? (const void *)(model->half + w->half_offset)
-                                  : (const void *)(model->master + w->offset),
-      .dtype = model->options.dtype,
-      .out = w->shape[0] * count,
-      .in = w->shape[1],
-  };
-  linear->bias = model->master + b->offset;
-  linear->d_weight = gradient_of(model, w);
-  linear->d_bias = gradient_of(model, b);
-  *ret_linear = linear;
-  return PLM_OK;
+/* Does `next` carry on where `p` ends, in the train block? Both frozen: it does. */
+static bool trains_on(const plm_param *p, const plm_param *next) {
+  if (p == NULL) return true;
+  return p->train_offset < 0 ? next->train_offset < 0 : next->train_offset == p->train_offset + p->count;
 }
 
-static plm_status view_norm(plm_model *model, int64_t layer, const char *weight, plm_norm *ret_norm) {
-  const plm_param *w;
-  PLM_TRY(find_param(model, layer, weight, &w));
-  const plm_param *b = w + 1;
-  PLM_ASSERT(b->role == PLM_ROLE_NORM_BIAS);
-  *ret_norm =
-      (plm_norm){model->master + w->offset, model->master + b->offset, gradient_of(model, w), gradient_of(model, b)};
-  return PLM_OK;
-}
-
-static plm_status view_layer(plm_model *model, int64_t i, plm_layer *layer) {
-  layer->is_last = i == model->config.num_hidden_layers - 1;
-  PLM_TRY(view_norm(model, i, "attention.LayerNorm.weight", &layer->attention_norm));
-  if (layer->is_last) {
-    PLM_TRY(view_linear(model, i, "attention.self.query.weight", 1, "attention.self.query.bias", &layer->query));
-    PLM_TRY(view_linear(model, i, "attention.self.key.weight", 2, "attention.self.key.bias", &layer->key_value));
-  } else {
-    PLM_TRY(
-        view_linear(model, i, "attention.self.query.weight", 3, "attention.self.query.bias", &layer->query_key_value));
+/* Rows that train as one: neighbours whose gradients are neighbours too. w, b: [count], b NULL where there is no bias. */
+static void find_parts(const plm_model *model, const plm_param *w, const plm_param *b, int count, plm_linear *linear) {
+  int64_t row = 0;
+  for (int i = 0; i < count; row += w[i++].shape[0]) {
+    const plm_param *bias = b != NULL ? &b[i] : NULL;
+    plm_linear_part *last = &linear->parts[linear->part_count - (linear->part_count > 0)];
+    const bool trains = w[i].train_offset >= 0 || (bias != NULL && bias->train_offset >= 0);
+    const bool goes_on = linear->part_count > 0 && last->first + last->count == row && trains_on(&w[i] - 1, &w[i]) &&
+                         trains_on(bias != NULL ? bias - 1 : NULL, bias);
+    if (trains && goes_on)
+      last->count += w[i].shape[0];
+    else if (trains)
+      linear->parts[linear->part_count++] =
+          (plm_linear_part){row, w[i].shape[0], gradient_of(model, &w[i]), gradient_of(model, bias)};
   }
-  PLM_TRY(view_linear(model, i, "attention.output.dense.weight", 1, "attention.output.dense.bias",
-                      &layer->attention_output));
-  PLM_TRY(view_norm(model, i, "LayerNorm.weight", &layer->ffn_norm));
-  PLM_TRY(view_linear(model, i, "intermediate.dense.weight", 1, "intermediate.dense.bias", &layer->ffn_up));
-  return view_linear(model, i, "output.dense.weight", 1, "output.dense.bias", &layer->ffn_down);
 }
 
-static plm_status view_model(plm_model *model) {
-  const plm_param *embedding, *inv_freq;
-  PLM_TRY(find_param(model, -1, "esm.embeddings.word_embeddings.weight", &embedding));
-  PLM_TRY(find_param(model, -1, "esm.rotary_embeddings.inv_freq", &inv_freq));
-  model->embedding = model->master + embedding->offset;
-  model->d_embedding = gradient_of(model, embedding);
-  model->inv_freq = model->master + inv_freq->offset;
-  for (int64_t i = 0; i < model->config.num_hidden_layers; i++) PLM_TRY(view_layer(model, i, &model->layers[i]));
-  PLM_TRY(view_norm(model, -1, "esm.encoder.emb_layer_norm_after.weight", &model->final_norm));
-  PLM_TRY(view_norm(model, -1, "lm_head.layer_norm.weight", &model->head_norm));
-  PLM_TRY(view_linear(model, -1, "lm_head.dense.weight", 1, "lm_head.dense.bias", &model->head_dense));
-  return view_linear(model, -1, "esm.embeddings.word_embeddings.weight", 1, "lm_head.bias", &model->decoder);
+plm_status plm_bind_linear(plm_model *model, const char *prefix, const char *weight, int count, const char *bias,
+                           plm_linear *ret_linear) {
+  const plm_param *w, *b = NULL;
+  PLM_ASSERT(count <= PLM_LINEAR_PARTS);
+  PLM_TRY(plm_bind_param(model, prefix, weight, &w));
+  if (bias != NULL) PLM_TRY(plm_bind_param(model, prefix, bias, &b));
+  for (int i = 1; i < count; i++) PLM_ASSERT(w[i].group == w->group && (b == NULL || b[i].group == b->group));
+  const bool half = w->half_offset >= 0;
+  *ret_linear = (plm_linear){
+      .weight =
+          {
+              .data = half ? (const void *)(model->half + w->half_offset) : (const void *)(model->full + w->offset),
+              .dtype = model->options.dtype,
+              .out = w->shape[0] * count,
+              .in = w->shape[1],
+          },
+      .bias = b != NULL ? model->full + b->offset : NULL,
+  };
+  find_parts(model, w, b, count, ret_linear);
+  PLM_TRY(PLM_GROW(&model->linears, &model->linear_room, model->linear_count + 1));
+  model->linears[model->linear_count++] = ret_linear;
+  return PLM_OK;
+}
+
+plm_status plm_bind_norm(plm_model *model, const char *prefix, const char *weight, const char *bias,
+                         plm_norm *ret_norm) {
+  const plm_param *w, *b;
+  PLM_TRY(plm_bind_param(model, prefix, weight, &w));
+  PLM_TRY(plm_bind_param(model, prefix, bias, &b));
+  *ret_norm =
+      (plm_norm){model->full + w->offset, model->full + b->offset, gradient_of(model, w), gradient_of(model, b)};
+  return PLM_OK;
+}
+
+plm_status plm_bind_table(plm_model *model, const char *name, const float **ret_table, float **ret_gradient) {
+  const plm_param *p;
+  PLM_TRY(plm_bind_param(model, "", name, &p));
+  *ret_table = model->full + p->offset;
+  if (ret_gradient != NULL) *ret_gradient = gradient_of(model, p);
+  return PLM_OK;
 }
 
 /* Ask the backend what room its forms of the weights want, and give it. */
 static plm_status reserve_packed(plm_model *model, plm_exec *x) {
   size_t total = 0;
-  for (int i = 0; i < model->linear_count; i++) {
-    plm_weight *weight = &model->linears[i].weight;
-    PLM_TRY(x->ops->weight_refresh(
-        x, &(plm_weight_refresh_args){.weight = weight, .ret_packed_bytes = &weight->packed_bytes}));
+  for (size_t i = 0; i < model->linear_count; i++) {
+    plm_weight *weight = &model->linears[i]->weight;
+    const plm_weight_refresh_args ask = {.weight = weight, .ret_packed_bytes = &weight->packed_bytes};
+    PLM_TRY(x->ops->weight_refresh(x, &ask));
     total += round_up(weight->packed_bytes);
   }
   PLM_TRY(reserve_block(model, total, &model->taken.parameters, &model->packed));
   char *next = model->packed;
-  for (int i = 0; i < model->linear_count; i++) {
-    plm_weight *weight = &model->linears[i].weight;
+  for (size_t i = 0; i < model->linear_count; i++) {
+    plm_weight *weight = &model->linears[i]->weight;
     if (weight->packed_bytes == 0) continue;
     weight->packed = next;
     next += round_up(weight->packed_bytes);
@@ -160,14 +161,18 @@ static plm_status check_options(const plm_model_options *options) {
 }
 
 static plm_status build_blocks(plm_model *model, plm_exec *x, size_t activation_bytes) {
-  int64_t L = model->config.num_hidden_layers;
-  PLM_TRY(plm_params_create(&model->config, model->options.decay_all, &model->params));
-  PLM_TRY(PLM_NEW(&model->linears, L * LINEARS_PER_LAYER + LINEARS_OUTSIDE));
-  PLM_TRY(PLM_NEW(&model->layers, L));
-  PLM_TRY(PLM_NEW(&model->states, L));
-  PLM_TRY(PLM_NEW(&model->staging, plm_inputs_room(model->options.max_tokens)));
+  const plm_model_options *options = &model->options;
+  const plm_params_options params = {
+      .dtype = options->dtype,
+      .training = options->training,
+      .decay_all = options->decay_all,
+      .patterns = options->patterns,
+      .pattern_count = options->pattern_count,
+  };
+  PLM_TRY(plm_params_create(&model->config, &params, &model->params));
+  PLM_TRY(PLM_NEW(&model->staging, plm_inputs_room(options->max_tokens)));
   PLM_TRY(reserve_parameters(model));
-  PLM_TRY(view_model(model));
+  PLM_TRY(model->config.family->bind(model));
   PLM_TRY(reserve_packed(model, x));
   if (model->device == NULL) {
     model->stack.base = (char *)model->dry_address;
@@ -226,12 +231,11 @@ plm_status plm_model_create(const plm_model_config *config, const plm_model_opti
   PLM_TRY(check_room(&plan, x));
   PLM_TRY(plm_exec_reserve(x, (size_t)plan.workspace));
   PLM_TRY(plm_model_build(config, options, x, false, (size_t)plan.activations, &model));
-  PLM_TRY_GOTO(x->ops->fill(x,
-                            &(plm_fill_args){
-                                .to = model->master,
-                                .bytes = model->params->master_size * (int64_t)sizeof(float),
-                            }),
-               fail);
+  const int64_t full = model->params->full_size, half = model->half != NULL ? model->params->half_size : 0;
+  const plm_fill_args zero_full = {.to = model->full, .bytes = full * (int64_t)sizeof *model->full};
+  const plm_fill_args zero_half = {.to = model->half, .bytes = half * (int64_t)sizeof *model->half};
+  PLM_TRY_GOTO(x->ops->fill(x, &zero_full), fail);
+  PLM_TRY_GOTO(x->ops->fill(x, &zero_half), fail);
   PLM_TRY_GOTO(plm_model_reset_sums(model, x), fail);
   if (options->training) PLM_TRY_GOTO(plm_model_zero_gradient(model, x), fail);
   *ret_model = model;
@@ -243,13 +247,12 @@ fail:
 
 void plm_model_destroy(plm_model *model) {
   if (model == NULL) return;
-  void *blocks[] = {model->master, model->half,     model->cos_table, model->sin_table,
-                    model->sums,   model->gradient, model->packed,    model->stack.base};
+  void *blocks[] = {model->full, model->half,     model->cos_table, model->sin_table,
+                    model->sums, model->gradient, model->packed,    model->stack.base};
   for (size_t i = 0; model->device != NULL && i < sizeof blocks / sizeof *blocks; i++)
     model->device->free(model->device, blocks[i]);
   plm_free(model->staging);
-  plm_free(model->states);
-  plm_free(model->layers);
+  plm_free(model->parts);
   plm_free(model->linears);
   plm_params_destroy(model->params);
   plm_free(model);
@@ -260,53 +263,96 @@ void plm_model_destroy(plm_model *model) {
 const plm_model_config *plm_model_get_config(const plm_model *model) { return &model->config; }
 const plm_params *plm_model_get_params(const plm_model *model) { return model->params; }
 plm_dtype plm_model_get_dtype(const plm_model *model) { return model->options.dtype; }
-float *plm_model_master(plm_model *model) { return model->master; }
+float *plm_model_full(plm_model *model) { return model->full; }
 float *plm_model_gradient(plm_model *model) { return model->gradient; }
 uint16_t *plm_model_half(plm_model *model) { return model->half; }
+plm_norm_sums *plm_model_norm_sums(plm_model *model) { return &model->sums->norm; }
 
-static plm_status copy_values(const plm_model *model, void *to, const void *from, int64_t count, plm_copy_kind kind) {
-  return model->device->copy(model->device, to, from, (size_t)count * sizeof(float), kind);
+static plm_status copy_values(const plm_model *model, void *to, const void *from, int64_t count, plm_dtype dtype,
+                              plm_copy_kind kind) {
+  return model->device->copy(model->device, to, from, (size_t)count * plm_dtype_size(dtype), kind);
 }
 
-plm_status plm_model_get(const plm_model *model, int index, float *ret_values) {
-  PLM_ASSERT(index >= 0 && index < model->params->count);
-  const plm_param *p = &model->params->items[index];
-  return copy_values(model, ret_values, model->master + p->offset, p->count, PLM_COPY_TO_HOST);
+/* The bf16 copies of a parameter that has an F32 form too are made by plm_model_refresh. */
+plm_status plm_model_set_range(plm_model *model, const plm_param *p, int64_t first, int64_t count,
+                               const float *values) {
+  enum { PIECE = 4096 };
+  plm_bf16 piece[PIECE];
+  if (p->offset >= 0)
+    return copy_values(model, model->full + p->offset + first, values, count, PLM_F32, PLM_COPY_TO_DEVICE);
+  for (int64_t done = 0; done < count; done += PIECE) {
+    const int64_t n = count - done < PIECE ? count - done : PIECE;
+    for (int64_t i = 0; i < n; i++) piece[i] = plm_bf16_from_float(values[done + i]);
+    PLM_TRY(copy_values(model, model->half + p->half_offset + first + done, piece, n, PLM_BF16, PLM_COPY_TO_DEVICE));
+  }
+  return PLM_OK;
 }
 
 plm_status plm_model_set(plm_model *model, int index, const float *values) {
   PLM_ASSERT(index >= 0 && index < model->params->count);
   const plm_param *p = &model->params->items[index];
-  return copy_values(model, model->master + p->offset, values, p->count, PLM_COPY_TO_DEVICE);
+  return plm_model_set_range(model, p, 0, p->count, values);
+}
+
+/* bf16 values lie in the upper half of the room, and are widened from its front. */
+static plm_status get_half(const plm_model *model, const plm_param *p, float *ret_values) {
+  plm_bf16 *half = (plm_bf16 *)(void *)ret_values + p->count;
+  PLM_TRY(copy_values(model, half, model->half + p->half_offset, p->count, PLM_BF16, PLM_COPY_TO_HOST));
+  for (int64_t i = 0; i < p->count; i++) {
+    const plm_bf16 value = half[i];
+    ret_values[i] = plm_bf16_to_float(value);
+  }
+  return PLM_OK;
+}
+
+plm_status plm_model_get(const plm_model *model, int index, float *ret_values) {
+  PLM_ASSERT(index >= 0 && index < model->params->count);
+  const plm_param *p = &model->params->items[index];
+  if (p->offset < 0) return get_half(model, p, ret_values);
+  return copy_values(model, ret_values, model->full + p->offset, p->count, PLM_F32, PLM_COPY_TO_HOST);
 }
 
 plm_status plm_model_get_gradient(const plm_model *model, int index, float *ret_values) {
   PLM_ASSERT(index >= 0 && index < model->params->count);
   const plm_param *p = &model->params->items[index];
   PLM_ASSERT(model->gradient != NULL && p->train_offset >= 0);
-  return copy_values(model, ret_values, model->gradient + p->train_offset, p->count, PLM_COPY_TO_HOST);
+  return copy_values(model, ret_values, model->gradient + p->train_offset, p->count, PLM_F32, PLM_COPY_TO_HOST);
 }
 
-plm_status plm_model_refresh(plm_model *model, plm_exec *x, bool copies_written) {
-  for (int i = 0; i < model->params->count && model->half != NULL && !copies_written; i++) {
+static plm_status make_half_copies(plm_model *model, plm_exec *x) {
+  for (int i = 0; i < model->params->count; i++) {
     const plm_param *p = &model->params->items[i];
-    if (p->half_offset < 0) continue;
-    PLM_TRY(x->ops->convert(x, &(plm_convert_args){
-                                   .n = p->count,
-                                   .from = model->master + p->offset,
-                                   .from_dtype = PLM_F32,
-                                   .to = model->half + p->half_offset,
-                                   .to_dtype = PLM_BF16,
-                               }));
+    if (p->half_offset < 0 || p->offset < 0) continue;
+    const plm_convert_args args = {
+        .n = p->count,
+        .from = model->full + p->offset,
+        .from_dtype = PLM_F32,
+        .to = model->half + p->half_offset,
+        .to_dtype = PLM_BF16,
+    };
+    PLM_TRY(x->ops->convert(x, &args));
   }
-  for (int i = 0; i < model->linear_count; i++)
-    if (model->linears[i].weight.packed != NULL)
-      PLM_TRY(x->ops->weight_refresh(x, &(plm_weight_refresh_args){.weight = &model->linears[i].weight}));
-  return x->ops->rope_table(x, &(plm_rope_table_args){
-                                   .P = model->options.max_length,
-                                   .half = model->config.head_width / 2,
-                                   .inv_freq = model->inv_freq,
-                                   .cos_table = model->cos_table,
-                                   .sin_table = model->sin_table,
-                               });
+  return PLM_OK;
+}
+
+static plm_status make_rotary_tables(plm_model *model, plm_exec *x) {
+  const plm_rope_table_args args = {
+      .P = model->options.max_length,
+      .half = model->config.head_width / 2,
+      .inv_freq = model->inv_freq,
+      .cos_table = model->cos_table,
+      .sin_table = model->sin_table,
+  };
+  return model->config.family->rotary ? x->ops->rope_table(x, &args) : PLM_OK;
+}
+
+plm_status plm_model_refresh(plm_model *model, plm_exec *x, plm_refresh what) {
+  if (what == PLM_REFRESH_ALL) {
+    PLM_TRY(make_half_copies(model, x));
+    PLM_TRY(make_rotary_tables(model, x));
+  }
+  for (size_t i = 0; i < model->linear_count; i++)
+    if (model->linears[i]->weight.packed != NULL)
+      PLM_TRY(x->ops->weight_refresh(x, &(plm_weight_refresh_args){.weight = &model->linears[i]->weight}));
+  return PLM_OK;
 }

@@ -1,97 +1,114 @@
-/* heads.c - final norm and MLM head at the rows that are read (model_spec 3.6, 3.7), their loss and backward:
- *
- *   y = norm(x)    t = y W_d^T + b_d    h = norm(gelu(t))    z = h E^T + b_lm      E is the token embedding
- */
-#include "model/internal.h"
+/* heads.c - the MLM head at the rows that are read (model_spec 3.6, 3.7), its loss and backward. */
+#include "model/blocks.h"
 
-static plm_status take_head(const plm_pass *pass, plm_head_state *head) {
+plm_status plm_mlm_head_take(const plm_pass *pass, plm_mlm_head_state *state) {
   plm_stack *stack = &pass->model->stack;
   plm_dtype type = pass->model->options.dtype;
-  int64_t M = pass->in.M, C = pass->model->config.hidden_size, V = pass->model->config.vocab_size;
-  *head = (plm_head_state){0};
+  int64_t M = pass->in.read.count, C = pass->model->config.hidden_size, V = pass->model->config.vocab_size;
+  *state = (plm_mlm_head_state){0};
   if (pass->keep) {
-    PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &head->mean1));
-    PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &head->rstd1));
-    PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &head->mean2));
-    PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &head->rstd2));
+    PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &state->mean));
+    PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &state->rstd));
   }
-  PLM_TRY(PLM_TAKE(stack, M * C, type, &head->y));
-  PLM_TRY(PLM_TAKE(stack, M * C, type, &head->dense));
-  PLM_TRY(PLM_TAKE(stack, M * C, type, &head->gelu));
-  PLM_TRY(PLM_TAKE(stack, M * C, type, &head->normed));
-  PLM_TRY(PLM_TAKE(stack, M * V, PLM_F32, &head->logits));
-  head->d_logits = head->logits;
-  if (pass->keep && type != PLM_F32) PLM_TRY(PLM_TAKE(stack, M * V, type, &head->d_logits));
+  PLM_TRY(PLM_TAKE(stack, M * C, type, &state->y));
+  PLM_TRY(PLM_TAKE(stack, M * C, type, &state->dense));
+  PLM_TRY(PLM_TAKE(stack, M * C, type, &state->gelu));
+  PLM_TRY(PLM_TAKE(stack, M * C, type, &state->normed));
+  PLM_TRY(PLM_TAKE(stack, M * V, PLM_F32, &state->logits));
+  state->d_logits = state->logits;
+  if (pass->keep && type != PLM_F32) PLM_TRY(PLM_TAKE(stack, M * V, type, &state->d_logits));
   return PLM_OK;
 }
 
-plm_status plm_head_forward(const plm_pass *pass, float *x, plm_head_state *head) {
-  plm_model *model = pass->model;
-  plm_dtype type = model->options.dtype;
-  int64_t M = pass->in.M;
-  PLM_TRY(take_head(pass, head));
-  head->x = x;
-  PLM_TRY(plm_norm_apply(pass, &model->final_norm, M, x, PLM_F32, head->y, type, head->mean1, head->rstd1));
-  PLM_TRY(plm_linear_apply(pass, model->head_dense, M, head->y, NULL, head->dense, type));
-  PLM_TRY(pass->x->ops->activation_forward(pass->x, &(plm_activation_forward_args){
-                                                        .n = M * model->config.hidden_size,
-                                                        .kind = PLM_GELU_ERF,
-                                                        .dtype = type,
-                                                        .x = head->dense,
-                                                        .y = head->gelu,
-                                                    }));
-  PLM_TRY(plm_norm_apply(pass, &model->head_norm, M, head->gelu, type, head->normed, type, head->mean2, head->rstd2));
-  return plm_linear_apply(pass, model->decoder, M, head->normed, NULL, head->logits, PLM_F32);
+/* ---- forward ---- */
+
+static plm_status compute_logits(const plm_pass *pass, const plm_mlm_head *head, plm_mlm_head_state *state) {
+  plm_dtype type = pass->model->options.dtype;
+  int64_t M = pass->in.read.count;
+  PLM_TRY(plm_linear_apply(pass, &head->dense, M, state->y, NULL, state->dense, type));
+  const plm_activation_forward_args gelu = {
+      .n = M * pass->model->config.hidden_size,
+      .kind = PLM_GELU_ERF,
+      .dtype = type,
+      .x = state->dense,
+      .y = state->gelu,
+  };
+  PLM_TRY(pass->x->ops->activation_forward(pass->x, &gelu));
+  PLM_TRY(plm_norm_apply(pass, &head->norm, M, state->gelu, type, state->normed, type, state->mean, state->rstd));
+  return plm_linear_apply(pass, &head->decoder, M, state->normed, NULL, state->logits, PLM_F32);
 }
 
-plm_status plm_head_loss(const plm_pass *pass, plm_head_state *head, bool per_row) {
+/* What the pass returns of each row, computed where it is asked for. */
+typedef struct row_results {
+  float *nll;          /* [M] */
+  int32_t *prediction; /* [M] */
+} row_results;
+
+static plm_status take_rows(const plm_pass *pass, row_results *rows) {
+  plm_stack *stack = &pass->model->stack;
+  *rows = (row_results){0};
+  if (pass->request == NULL) return PLM_OK;
+  PLM_TRY(PLM_TAKE(stack, pass->in.read.count, PLM_F32, &rows->nll));
+  return PLM_TAKE(stack, pass->in.read.count, PLM_I32, &rows->prediction);
+}
+
+static plm_status compute_loss(const plm_pass *pass, const plm_mlm_head_state *state) {
   plm_model *model = pass->model;
-  if (per_row) {
-    PLM_TRY(PLM_TAKE(&model->stack, pass->in.M, PLM_F32, &head->row_nll));
-    PLM_TRY(PLM_TAKE(&model->stack, pass->in.M, PLM_I32, &head->row_prediction));
-  }
+  const int64_t M = pass->in.read.count;
+  row_results rows;
+  PLM_TRY(take_rows(pass, &rows));
   const plm_cross_entropy_args args = {
-      .M = pass->in.M,
+      .M = M,
       .V = model->config.vocab_size,
-      .logits = head->logits,
+      .logits = state->logits,
       .dtype = PLM_F32,
       .targets = pass->in.targets,
-      .sums = model->sums,
-      .d_logits = pass->keep ? head->d_logits : NULL,
+      .sums = &model->sums->objective[0],
+      .d_logits = pass->keep ? state->d_logits : NULL,
       .d_dtype = model->options.dtype,
-      .row_nll = head->row_nll,
-      .row_prediction = head->row_prediction,
+      .row_nll = rows.nll,
+      .row_prediction = rows.prediction,
   };
-  return pass->x->ops->cross_entropy(pass->x, &args);
+  PLM_TRY(pass->x->ops->cross_entropy(pass->x, &args));
+  if (pass->request == NULL) return PLM_OK;
+  PLM_TRY(plm_pass_give(pass, pass->request->row_nll, rows.nll, M, PLM_F32));
+  return plm_pass_give(pass, pass->request->row_prediction, rows.prediction, M, PLM_I32);
 }
 
-/* d_x [M,C]: gradient of the stream before the final norm, written. */
-plm_status plm_head_backward(const plm_pass *pass, const plm_head_state *head, float *d_x) {
-  plm_model *model = pass->model;
-  plm_dtype type = model->options.dtype;
-  int64_t M = pass->in.M, C = model->config.hidden_size;
-  size_t mark = plm_stack_mark(&model->stack);
-  float *d_normed; /* [M,C] gradient of h, then of y */
-  void *d_dense;   /* [M,C] gradient of gelu(t), then of t */
-  PLM_TRY(PLM_TAKE(&model->stack, M * C, PLM_F32, &d_normed));
-  PLM_TRY(PLM_TAKE(&model->stack, M * C, type, &d_dense));
+plm_status plm_mlm_head_forward(const plm_pass *pass, const plm_mlm_head *head, plm_mlm_head_state *state) {
+  const int64_t logits = pass->in.read.count * pass->model->config.vocab_size;
+  PLM_TRY(compute_logits(pass, head, state));
+  if (pass->request != NULL) PLM_TRY(plm_pass_give(pass, pass->request->logits, state->logits, logits, PLM_F32));
+  return pass->in.targets != NULL ? compute_loss(pass, state) : PLM_OK;
+}
 
-  PLM_TRY(plm_linear_gradient(pass, model->decoder, M, head->d_logits, head->normed));
-  PLM_TRY(plm_linear_input_gradient(pass, model->decoder, M, head->d_logits, d_normed, PLM_F32));
-  PLM_TRY(plm_norm_gradient(pass, &model->head_norm, M, d_normed, head->gelu, type, head->mean2, head->rstd2, NULL,
-                            d_dense, type));
-  PLM_TRY(pass->x->ops->activation_backward(pass->x, &(plm_activation_backward_args){
-                                                         .n = M * C,
-                                                         .kind = PLM_GELU_ERF,
-                                                         .dtype = type,
-                                                         .x = head->dense,
-                                                         .d_y = d_dense,
-                                                         .d_x = d_dense,
-                                                     }));
-  PLM_TRY(plm_linear_gradient(pass, model->head_dense, M, d_dense, head->y));
-  PLM_TRY(plm_linear_input_gradient(pass, model->head_dense, M, d_dense, d_normed, PLM_F32));
-  PLM_TRY(plm_norm_gradient(pass, &model->final_norm, M, d_normed, head->x, PLM_F32, head->mean1, head->rstd1, NULL,
-                            d_x, PLM_F32));
-  plm_stack_release(&model->stack, mark);
+/* ---- backward ---- */
+
+plm_status plm_mlm_head_backward(const plm_pass *pass, const plm_mlm_head *head, const plm_mlm_head_state *state,
+                                 float *d_y) {
+  plm_stack *stack = &pass->model->stack;
+  plm_dtype type = pass->model->options.dtype;
+  int64_t M = pass->in.read.count, C = pass->model->config.hidden_size;
+  size_t mark = plm_stack_mark(stack);
+  float *d_normed = d_y; /* [M,C] */
+  void *d_dense;         /* [M,C] gradient of gelu(t), then of t */
+  PLM_TRY(PLM_TAKE(stack, M * C, type, &d_dense));
+
+  PLM_TRY(plm_linear_gradient(pass, &head->decoder, M, state->d_logits, state->normed));
+  PLM_TRY(plm_linear_input_gradient(pass, &head->decoder, M, state->d_logits, d_normed, PLM_F32));
+  PLM_TRY(plm_norm_gradient(pass, &head->norm, M, d_normed, state->gelu, type, state->mean, state->rstd, NULL, d_dense,
+                            type));
+  const plm_activation_backward_args gelu = {
+      .n = M * C,
+      .kind = PLM_GELU_ERF,
+      .dtype = type,
+      .x = state->dense,
+      .d_y = d_dense,
+      .d_x = d_dense,
+  };
+  PLM_TRY(pass->x->ops->activation_backward(pass->x, &gelu));
+  PLM_TRY(plm_linear_gradient(pass, &head->dense, M, d_dense, state->y));
+  PLM_TRY(plm_linear_input_gradient(pass, &head->dense, M, d_dense, d_y, PLM_F32));
+  plm_stack_release(stack, mark);
   return PLM_OK;
 }

@@ -35,7 +35,7 @@ static void make_normals(void *context, int64_t begin, int64_t end, int worker) 
 /* Elements first .. first + count - 1 of a parameter. */
 static void make_values(const plm_model *model, const plm_param *p, uint64_t seed, int64_t first, int64_t count,
                         float *values) {
-  if (p->role == PLM_ROLE_MATRIX || p->role == PLM_ROLE_EMBEDDING) {
+  if (p->role == PLM_ROLE_MATRIX || p->role == PLM_ROLE_EMBEDDING || p->role == PLM_ROLE_POSITIONS) {
     normal_job job = {seed, plm_hash64_text(p->name), first, count, model->config.initializer_range, values};
     plm_parallel_for(model->pool, (count + PER_BLOCK - 1) / PER_BLOCK, make_normals, &job);
   } else {
@@ -48,12 +48,10 @@ static void make_values(const plm_model *model, const plm_param *p, uint64_t see
 }
 
 static plm_status initialise_param(plm_model *model, const plm_param *p, uint64_t seed, float *values) {
-  plm_device *device = model->device;
   for (int64_t first = 0; first < p->count; first += CHUNK) {
     int64_t count = p->count - first < CHUNK ? p->count - first : CHUNK;
     make_values(model, p, seed, first, count, values);
-    PLM_TRY(device->copy(device, model->master + p->offset + first, values, (size_t)count * sizeof *values,
-                         PLM_COPY_TO_DEVICE));
+    PLM_TRY(plm_model_set_range(model, p, first, count, values));
   }
   return PLM_OK;
 }

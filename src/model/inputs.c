@@ -91,24 +91,22 @@ static plm_status fill_staging(plm_pass *pass, const plm_tokens *t, const plm_ob
   plm_model *model = pass->model;
   plm_inputs *in = &pass->in;
   in->tokens = place_copy(l, t->tokens, t->N);
-  in->positions = place_copy(l, t->positions, t->N);
-  in->host_cu_seqlens = in->cu_seqlens = place_copy(l, t->cu_seqlens, t->S + 1);
+  in->all.positions = place_copy(l, t->positions, t->N);
+  in->all.host_cu_seqlens = in->all.cu_seqlens = place_copy(l, t->cu_seqlens, t->S + 1);
   if (model->config.token_dropout) {
     float *row_scale = (float *)(void *)place(l, t->N);
     PLM_TRY(compute_row_scale(model, t, row_scale));
     in->row_scale = row_scale;
   }
-  if (o == NULL) {
-    in->row_positions = in->positions;
-    in->host_row_cu_seqlens = in->row_cu_seqlens = in->cu_seqlens;
-    return PLM_OK;
-  }
-  in->rows = place_copy(l, o->rows, o->M);
-  int32_t *row_positions = place(l, o->M), *row_cu_seqlens = place(l, t->S + 1);
-  for (int64_t m = 0; m < o->M; m++) row_positions[m] = t->positions[o->rows[m]];
-  count_rows(t, o, row_cu_seqlens);
-  in->row_positions = row_positions;
-  in->host_row_cu_seqlens = in->row_cu_seqlens = row_cu_seqlens;
+  in->read = in->all;
+  if (o == NULL) return PLM_OK;
+  in->read.count = o->M;
+  in->read.ids = place_copy(l, o->rows, o->M);
+  int32_t *positions = place(l, o->M), *cu_seqlens = place(l, t->S + 1);
+  for (int64_t m = 0; m < o->M; m++) positions[m] = t->positions[o->rows[m]];
+  count_rows(t, o, cu_seqlens);
+  in->read.positions = positions;
+  in->read.host_cu_seqlens = in->read.cu_seqlens = cu_seqlens;
   in->targets = place_copy(l, o->targets, o->M);
   return PLM_OK;
 }
@@ -118,12 +116,7 @@ plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_o
   plm_inputs *in = &pass->in;
   PLM_TRY(check_tokens(model, tokens));
   if (objective != NULL) PLM_TRY(check_objective(model, tokens, objective));
-  *in = (plm_inputs){
-      .N = tokens->N,
-      .S = tokens->S,
-      .M = objective == NULL ? tokens->N : objective->M,
-      .every_row = objective == NULL,
-  };
+  *in = (plm_inputs){.N = tokens->N, .S = tokens->S, .all = {.count = tokens->N}};
   layout l = {.host = model->staging};
   PLM_TRY(fill_staging(pass, tokens, objective, &l));
 
@@ -132,8 +125,8 @@ plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_o
   PLM_TRY(PLM_TAKE(&model->stack, l.used, PLM_I32, &device));
   plm_device *d = pass->x->device;
   if (!pass->x->dry) PLM_TRY(d->copy(d, device, l.host, (size_t)l.used * sizeof *device, PLM_COPY_TO_DEVICE));
-  const int32_t **arrays[] = {&in->tokens,        &in->positions,      &in->cu_seqlens, &in->rows,
-                              &in->row_positions, &in->row_cu_seqlens, &in->targets};
+  const int32_t **arrays[] = {&in->tokens,         &in->all.positions,   &in->all.cu_seqlens, &in->read.ids,
+                              &in->read.positions, &in->read.cu_seqlens, &in->targets};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
     if (*arrays[i] != NULL) *arrays[i] = device + (*arrays[i] - l.host);
   if (in->row_scale != NULL)

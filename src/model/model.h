@@ -1,12 +1,14 @@
 /* model.h - a transformer encoder with an MLM head on a device: forward, backward, evaluation, memory plan.
  *
- * The encoder is written once and driven by plm_model_config. It computes through x->ops only and never dereferences
- * device memory. The same code on a dry exec (exec.h) is the memory plan: allocation counted, nothing computed.
+ * What is computed is the family's order of calls (family.h) over shared blocks. All of it goes through x->ops only and
+ * never dereferences device memory. The same code on a dry exec (exec.h) is the memory plan: allocation counted, nothing
+ * computed.
  */
 #ifndef PLM_MODEL_MODEL_H
 #define PLM_MODEL_MODEL_H
 
 #include "kernels/ops.h"
+#include "model/family.h"
 #include "model/params.h"
 #include "protlm/batch.h"
 
@@ -14,18 +16,18 @@ typedef struct plm_model_options {
   plm_dtype
       /* PLM_F32 or PLM_BF16: storage of activations and of the matrices products read. Residual stream: F32 always */
       dtype;
-  bool training;      /* gradients, and activations kept for backward */
-  bool decay_all;     /* weight decay on every parameter */
+  bool training;                     /* gradients, and activations kept for backward */
+  bool decay_all;                    /* weight decay on every parameter */
+  const plm_train_pattern *patterns; /* [pattern_count] which parameters train; none: all that can */
+  int pattern_count;
   int64_t max_tokens; /* largest N of a batch: sizes the activation block */
   int64_t max_length; /* longest sequence: sizes the rotary table */
   bool all_rows;      /* logits or hidden states of every row will be asked for (inspect), so M may reach N */
 } plm_model_options;
 
-typedef struct plm_model plm_model;
-
 /* What a model of this shape would take, found by running the model's own code dry. Bytes, but for the counts. */
 typedef struct plm_memory_plan {
-  int64_t parameters; /* master (and half) blocks, packed weights */
+  int64_t parameters; /* full and half blocks, packed weights */
   int64_t gradients, optimizer;
   int64_t activations; /* of one micro-batch, kept and temporary */
   int64_t workspace;
@@ -49,20 +51,24 @@ plm_dtype plm_model_get_dtype(const plm_model *model);
  * */
 PLM_CHECKED plm_status plm_model_initialise(plm_model *model, uint64_t seed);
 
-/* One parameter's values (master, F32, host memory). After a set or an update call plm_model_refresh. */
+/* One parameter's values (F32, host memory; what is stored in bf16 alone is rounded as `convert` rounds). After a set or
+ * an update call plm_model_refresh. */
 PLM_CHECKED plm_status plm_model_get(const plm_model *model, int index, float *ret_values);
 PLM_CHECKED plm_status plm_model_set(plm_model *model, int index, const float *values);
 PLM_CHECKED plm_status plm_model_get_gradient(const plm_model *model, int index, float *ret_values);
 
 /* Device blocks, for the optimiser and the reduction. Gradient block: [params->train_size] F32; NULL without training.
  * */
-float *plm_model_master(plm_model *model);
+float *plm_model_full(plm_model *model);
 float *plm_model_gradient(plm_model *model);
 uint16_t *plm_model_half(plm_model *model); /* BF16 bits; NULL in fp32 */
 
-/* Bring bf16 copies (unless copies_written: the optimiser wrote them), packed weights and the rotary table up to date
- * with master. */
-PLM_CHECKED plm_status plm_model_refresh(plm_model *model, plm_exec *x, bool copies_written);
+/* What has changed since the last refresh: all values (set, loaded), or what an update trained, whose bf16 copies the
+ * optimiser has written. */
+typedef enum plm_refresh { PLM_REFRESH_ALL, PLM_REFRESH_UPDATED } plm_refresh;
+
+/* Bring what is derived from the parameters up to date: bf16 copies, packed weights, the rotary table. */
+PLM_CHECKED plm_status plm_model_refresh(plm_model *model, plm_exec *x, plm_refresh what);
 
 /* gradient = 0 */
 PLM_CHECKED plm_status plm_model_zero_gradient(plm_model *model, plm_exec *x);
@@ -75,27 +81,34 @@ typedef struct plm_bucket_hooks {
 } plm_bucket_hooks;
 
 /* Forward, loss, backward of one micro-batch: adds the gradient of the SUM of NLL to the gradient block and the sums to
- * `sums` (device memory of this model, see plm_model_read_sums). The last layer's queries, attention output and FFN,
+ * the step's (device memory of this model, see plm_model_read_sums). The last layer's queries, attention output and FFN,
  * and the head, run only at the rows the loss reads. A batch with N = 0 or M = 0 is fine. */
 PLM_CHECKED plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch,
                                                   const plm_bucket_hooks *hooks);
 
-/* Forward and loss only; per-row results to host arrays of M (optional). Row-invariant products: a sequence's result
- * does not depend on its batch mates, bit for bit. */
-PLM_CHECKED plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll,
-                                          int32_t *ret_row_prediction);
+/* What a pass without backward returns, all host memory or NULL; nothing is computed that it does not read. M rows: those
+ * of the batch's objective, or every token where the batch has none. */
+typedef struct plm_request {
+  float **
+      hidden; /* [L+1] of [N,C] or NULL: hidden_states as HF gives them (the last after the final norm). Every row only */
+  float *logits;           /* [M,V] */
+  float *row_nll;          /* [M]; an objective only, and so is the next */
+  int32_t *row_prediction; /* [M] the likeliest token */
+} plm_request;
 
-/* Sums added by forward_backward and evaluate since the last reset. Waits for the device. */
-PLM_CHECKED plm_status plm_model_read_sums(plm_model *model, plm_exec *x, plm_loss_sums *ret_sums);
+/* Forward, and the loss where there is an objective, whose sums are added to the step's. Row-invariant products: a
+ * sequence's result does not depend on its batch mates, bit for bit. Every row needs options.all_rows. */
+PLM_CHECKED plm_status plm_model_infer(plm_model *model, plm_exec *x, const plm_batch *batch,
+                                       const plm_request *request);
+
+/* The scalars of a step, one block of device memory: sums added by passes since the last reset, one for each objective,
+ * and the gradient's norm, which the optimiser leaves there. Reading waits for the device, once. */
+typedef struct plm_step_sums {
+  plm_loss_sums objective[PLM_MAX_OBJECTIVES];
+  plm_norm_sums norm;
+} plm_step_sums;
+PLM_CHECKED plm_status plm_model_read_sums(plm_model *model, plm_exec *x, plm_step_sums *ret_sums);
 PLM_CHECKED plm_status plm_model_reset_sums(plm_model *model, plm_exec *x);
-
-/* Forward of every row. hidden[i] (i = 0..L, host [N,C] F32 or NULL): hidden_states as HF gives them (the last after
- * the final norm); logits: host [N,V] F32 or NULL. Row-invariant. Needs options.all_rows. */
-typedef struct plm_forward_request {
-  float **hidden; /* [L+1] or NULL */
-  float *logits;
-} plm_forward_request;
-PLM_CHECKED plm_status plm_model_forward(plm_model *model, plm_exec *x, const plm_tokens *tokens,
-                                         const plm_forward_request *request);
+plm_norm_sums *plm_model_norm_sums(plm_model *model); /* device memory */
 
 #endif

@@ -1,103 +1,84 @@
-/* pass.c - embedding, the loop over layers and back, and the three passes of model.h built on them. */
-#include "model/internal.h"
+/* pass.c - the passes that model.h promises, around the family's forward and backward; what a pass gives back; buckets;
+ * the step's scalars. */
+#include "model/blocks.h"
 
 /* ---- buckets ---- */
 
-static plm_status bucket_needed(const plm_pass *pass, int bucket) {
-  return pass->hooks != NULL && pass->hooks->needed != NULL ? pass->hooks->needed(pass->hooks->user, bucket) : PLM_OK;
+plm_status plm_bucket_needed(const plm_pass *pass, int bucket) {
+  const plm_bucket_hooks *hooks = pass->hooks;
+  return hooks != NULL && hooks->needed != NULL ? hooks->needed(hooks->user, bucket) : PLM_OK;
 }
 
-static plm_status bucket_ready(const plm_pass *pass, int bucket) {
-  return pass->hooks != NULL && pass->hooks->ready != NULL ? pass->hooks->ready(pass->hooks->user, bucket) : PLM_OK;
+plm_status plm_bucket_ready(const plm_pass *pass, int bucket) {
+  const plm_bucket_hooks *hooks = pass->hooks;
+  return hooks != NULL && hooks->ready != NULL ? hooks->ready(hooks->user, bucket) : PLM_OK;
 }
 
 /* A rank without rows takes part in every exchange, in the same order as the others. */
 static plm_status pass_all_buckets(const plm_pass *pass) {
-  int buckets = pass->model->params->buckets;
-  for (int b = 0; b < buckets; b++) PLM_TRY(bucket_needed(pass, b));
-  for (int b = buckets - 1; b >= 0; b--) PLM_TRY(bucket_ready(pass, b));
+  int buckets = pass->model->params->bucket_count;
+  for (int b = 0; b < buckets; b++) PLM_TRY(plm_bucket_needed(pass, b));
+  for (int b = buckets - 1; b >= 0; b--) PLM_TRY(plm_bucket_ready(pass, b));
   return PLM_OK;
 }
 
-/* ---- the encoder ---- */
+/* ---- what is read, and given ---- */
 
-/* hidden_states[i] as Hugging Face counts them; the last one is the head's business. */
-static plm_status give_hidden(const plm_pass *pass, int64_t i, const float *x) {
-  if (pass->request == NULL || pass->request->hidden == NULL || pass->request->hidden[i] == NULL) return PLM_OK;
-  return plm_copy_to_host(pass, pass->request->hidden[i], x, pass->in.N * pass->model->config.hidden_size, PLM_F32);
+const plm_rows *plm_pass_queries(const plm_pass *pass, int64_t layer) {
+  return layer == pass->model->config.num_hidden_layers - 1 ? &pass->in.read : &pass->in.all;
 }
 
-plm_status plm_encoder_forward(const plm_pass *pass, float **ret_x) {
-  plm_model *model = pass->model;
-  const plm_model_config *config = &model->config;
-  const plm_inputs *in = &pass->in;
-  float *x; /* [N,C] */
-  PLM_TRY(PLM_TAKE(&model->stack, in->N * config->hidden_size, PLM_F32, &x));
-  PLM_TRY(bucket_needed(pass, 0));
-  const plm_embed_forward_args args = {
-      .N = in->N,
-      .C = config->hidden_size,
-      .V = config->vocab_size,
-      .tokens = in->tokens,
-      .table = model->embedding,
-      .table_dtype = PLM_F32,
-      .row_scale = in->row_scale,
-      .out = x,
-  };
-  PLM_TRY(pass->x->ops->embed_forward(pass->x, &args));
-  for (int64_t l = 0; l < pass->layers; l++) {
-    plm_layer_state *state = &model->states[l];
-    PLM_TRY(give_hidden(pass, l, x));
-    PLM_TRY(bucket_needed(pass, (int)l + 1));
-    state->x = x;
-    PLM_TRY(plm_attention_block_forward(pass, &model->layers[l], state));
-    PLM_TRY(plm_ffn_block_forward(pass, &model->layers[l], state, &x));
-  }
-  *ret_x = x;
-  return pass->layers < config->num_hidden_layers ? give_hidden(pass, pass->layers, x) : PLM_OK;
+bool plm_pass_reads_head(const plm_pass *pass) {
+  return pass->request == NULL || pass->in.targets != NULL || pass->request->logits != NULL;
 }
 
-/* d_rows [M,C] in: gradient of the last layer's output; d_x [N,C]: room for the gradient of every other layer's. */
-plm_status plm_encoder_backward(const plm_pass *pass, float *d_rows, float *d_x) {
-  plm_model *model = pass->model;
-  const plm_inputs *in = &pass->in;
-  for (int64_t l = model->config.num_hidden_layers - 1; l >= 0; l--) {
-    const plm_layer *layer = &model->layers[l];
-    float *d_out = layer->is_last ? d_rows : d_x;
-    PLM_TRY(plm_ffn_block_backward(pass, layer, &model->states[l], d_out));
-    PLM_TRY(plm_attention_block_backward(pass, layer, &model->states[l], d_out, d_x));
-    PLM_TRY(bucket_ready(pass, (int)l + 1));
-  }
-  const plm_embed_backward_args args = {
-      .N = in->N,
-      .C = model->config.hidden_size,
-      .V = model->config.vocab_size,
-      .tokens = in->tokens,
-      .d_out = d_x,
-      .dtype = PLM_F32,
-      .row_scale = in->row_scale,
-      .has_padding_id = true,
-      .padding_id = model->config.pad_token_id,
-      .d_table = model->d_embedding,
-  };
-  PLM_TRY(pass->x->ops->embed_backward(pass->x, &args));
-  return bucket_ready(pass, 0);
+bool plm_pass_reads_hidden(const plm_pass *pass, int64_t i) {
+  return pass->request != NULL && pass->request->hidden != NULL && pass->request->hidden[i] != NULL;
+}
+
+plm_status plm_pass_give(const plm_pass *pass, void *to, const void *from, int64_t count, plm_dtype dtype) {
+  plm_device *device = pass->x->device;
+  if (pass->x->dry || to == NULL || count == 0) return PLM_OK;
+  return device->copy(device, to, from, (size_t)count * plm_dtype_size(dtype), PLM_COPY_TO_HOST);
+}
+
+plm_status plm_pass_give_hidden(const plm_pass *pass, int64_t i, const float *x) {
+  if (!plm_pass_reads_hidden(pass, i)) return PLM_OK;
+  return plm_pass_give(pass, pass->request->hidden[i], x, pass->in.N * pass->model->config.hidden_size, PLM_F32);
+}
+
+plm_status plm_pass_give_last_hidden(const plm_pass *pass, const plm_norm *norm, const float *x) {
+  plm_stack *stack = &pass->model->stack;
+  const int64_t N = pass->in.N, C = pass->model->config.hidden_size, L = pass->model->config.num_hidden_layers;
+  if (!plm_pass_reads_hidden(pass, L)) return PLM_OK;
+  size_t mark = plm_stack_mark(stack);
+  float *normed; /* [N,C] */
+  PLM_TRY(PLM_TAKE(stack, N * C, PLM_F32, &normed));
+  PLM_TRY(plm_norm_apply(pass, norm, N, x, PLM_F32, normed, PLM_F32, NULL, NULL));
+  PLM_TRY(plm_pass_give_hidden(pass, L, normed));
+  plm_stack_release(stack, mark);
+  return PLM_OK;
+}
+
+/* Layers that a pass needs: all for the head and the last state, which is after the final norm. */
+static int64_t count_layers(const plm_pass *pass) {
+  int64_t last = pass->model->config.num_hidden_layers;
+  if (plm_pass_reads_head(pass)) return last;
+  while (last > 0 && !plm_pass_reads_hidden(pass, last)) last--;
+  return last;
 }
 
 /* ---- passes ---- */
 
-static plm_pass begin(plm_model *model, plm_exec *x) {
-  return (plm_pass){.model = model, .x = x, .layers = model->config.num_hidden_layers};
-}
-
 /* The batch's one objective, or NULL when there is nothing to predict. */
-static plm_status find_objective(const plm_batch *batch, const plm_objective **ret_objective) {
+static plm_status find_objective(const plm_model *model, const plm_batch *batch, const plm_objective **ret_objective) {
+  const char *family = model->config.family->words;
   *ret_objective = NULL;
-  if (batch->has_decoder) return plm_fail(PLM_E_UNSUPPORTED, "an ESM-2 has no decoder");
+  if (batch->has_decoder) return plm_fail(PLM_E_UNSUPPORTED, "an %s has no decoder", family);
   if (batch->objective_count == 0 || batch->encoder.N == 0) return PLM_OK;
   const plm_objective *objective = &batch->objectives[0];
   if (batch->objective_count != 1 || objective->kind != PLM_LOSS_CROSS_ENTROPY || objective->weight != 1.0)
-    return plm_fail(PLM_E_UNSUPPORTED, "an ESM-2 trains on one masked-language objective of weight 1");
+    return plm_fail(PLM_E_UNSUPPORTED, "an %s trains on one masked-language objective of weight 1", family);
   if (objective->M > 0) *ret_objective = objective;
   return PLM_OK;
 }
@@ -105,97 +86,42 @@ static plm_status find_objective(const plm_batch *batch, const plm_objective **r
 plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch,
                                       const plm_bucket_hooks *hooks) {
   PLM_ASSERT(model->options.training);
-  plm_pass pass = begin(model, x);
-  pass.keep = true;
-  pass.hooks = hooks;
+  plm_pass pass = {.model = model, .x = x, .keep = true, .hooks = hooks};
   const plm_objective *objective;
-  PLM_TRY(find_objective(batch, &objective));
+  PLM_TRY(find_objective(model, batch, &objective));
   if (objective == NULL) return pass_all_buckets(&pass);
   PLM_TRY(plm_inputs_load(&pass, &batch->encoder, objective));
-
-  int head_bucket = model->params->buckets - 1;
-  int64_t C = model->config.hidden_size;
-  float *out;          /* [M,C] */
-  float *d_x, *d_rows; /* [N,C] [M,C] */
-  PLM_TRY(plm_encoder_forward(&pass, &out));
-  PLM_TRY(bucket_needed(&pass, head_bucket));
-  PLM_TRY(plm_head_forward(&pass, out, &model->head));
-  PLM_TRY(plm_head_loss(&pass, &model->head, false));
-
-  PLM_TRY(PLM_TAKE(&model->stack, pass.in.N * C, PLM_F32, &d_x));
-  PLM_TRY(PLM_TAKE(&model->stack, pass.in.M * C, PLM_F32, &d_rows));
-  PLM_TRY(plm_head_backward(&pass, &model->head, d_rows));
-  PLM_TRY(bucket_ready(&pass, head_bucket));
-  return plm_encoder_backward(&pass, d_rows, d_x);
+  pass.layers = count_layers(&pass);
+  PLM_TRY(model->config.family->forward(&pass));
+  return model->config.family->backward(&pass);
 }
 
-plm_status plm_model_evaluate(plm_model *model, plm_exec *x, const plm_batch *batch, float *ret_row_nll,
-                              int32_t *ret_row_prediction) {
-  plm_pass pass = begin(model, x);
-  pass.row_invariant = true;
+plm_status plm_model_infer(plm_model *model, plm_exec *x, const plm_batch *batch, const plm_request *request) {
+  plm_pass pass = {.model = model, .x = x, .row_invariant = true, .request = request};
   const plm_objective *objective;
-  PLM_TRY(find_objective(batch, &objective));
-  if (objective == NULL) return PLM_OK;
+  PLM_TRY(find_objective(model, batch, &objective));
+  if (batch->encoder.N == 0 || (objective == NULL && batch->objective_count > 0)) return PLM_OK;
+  PLM_ASSERT(objective != NULL ? request->hidden == NULL : model->options.all_rows);
   PLM_TRY(plm_inputs_load(&pass, &batch->encoder, objective));
-  float *out; /* [M,C] */
-  PLM_TRY(plm_encoder_forward(&pass, &out));
-  PLM_TRY(plm_head_forward(&pass, out, &model->head));
-  PLM_TRY(plm_head_loss(&pass, &model->head, true));
-  if (ret_row_nll != NULL) PLM_TRY(plm_copy_to_host(&pass, ret_row_nll, model->head.row_nll, pass.in.M, PLM_F32));
-  if (ret_row_prediction != NULL)
-    PLM_TRY(plm_copy_to_host(&pass, ret_row_prediction, model->head.row_prediction, pass.in.M, PLM_I32));
-  return PLM_OK;
-}
-
-/* Layers that a request needs: all for the logits and the last state, which is after the final norm. */
-static int64_t count_layers(const plm_forward_request *request, int64_t L) {
-  if (request->logits != NULL) return L;
-  int64_t last = request->hidden == NULL ? 0 : L;
-  while (last > 0 && request->hidden[last] == NULL) last--;
-  return last;
-}
-
-static plm_status give_last_hidden(const plm_pass *pass, const float *x) {
-  plm_model *model = pass->model;
-  int64_t N = pass->in.N, C = model->config.hidden_size, L = model->config.num_hidden_layers;
-  if (pass->layers < L || pass->request->hidden == NULL || pass->request->hidden[L] == NULL) return PLM_OK;
-  size_t mark = plm_stack_mark(&model->stack);
-  float *normed; /* [N,C], in F32 whatever the storage type */
-  PLM_TRY(PLM_TAKE(&model->stack, N * C, PLM_F32, &normed));
-  PLM_TRY(plm_norm_apply(pass, &model->final_norm, N, x, PLM_F32, normed, PLM_F32, NULL, NULL));
-  PLM_TRY(plm_copy_to_host(pass, pass->request->hidden[L], normed, N * C, PLM_F32));
-  plm_stack_release(&model->stack, mark);
-  return PLM_OK;
-}
-
-plm_status plm_model_forward(plm_model *model, plm_exec *x, const plm_tokens *tokens,
-                             const plm_forward_request *request) {
-  PLM_ASSERT(model->options.all_rows);
-  if (tokens->N == 0) return PLM_OK;
-  plm_pass pass = begin(model, x);
-  pass.row_invariant = true;
-  pass.request = request;
-  pass.layers = count_layers(request, pass.layers);
-  PLM_TRY(plm_inputs_load(&pass, tokens, NULL));
-  float *out; /* [N,C] */
-  PLM_TRY(plm_encoder_forward(&pass, &out));
-  PLM_TRY(give_last_hidden(&pass, out));
-  if (request->logits == NULL) return PLM_OK;
-  PLM_TRY(plm_head_forward(&pass, out, &model->head));
-  return plm_copy_to_host(&pass, request->logits, model->head.logits, pass.in.N * model->config.vocab_size, PLM_F32);
+  pass.layers = count_layers(&pass);
+  return model->config.family->forward(&pass);
 }
 
 plm_status plm_model_zero_gradient(plm_model *model, plm_exec *x) {
   PLM_ASSERT(model->options.training);
-  return x->ops->fill(
-      x, &(plm_fill_args){.to = model->gradient, .bytes = model->params->train_size * (int64_t)sizeof(float)});
+  const plm_fill_args args = {
+      .to = model->gradient,
+      .bytes = model->params->train_size * (int64_t)sizeof(float),
+  };
+  return x->ops->fill(x, &args);
 }
+
+/* ---- the step's scalars ---- */
 
 plm_status plm_model_reset_sums(plm_model *model, plm_exec *x) {
-  return x->ops->fill(x, &(plm_fill_args){.to = model->sums, .bytes = (int64_t)sizeof(plm_loss_sums)});
+  return x->ops->fill(x, &(plm_fill_args){.to = model->sums, .bytes = (int64_t)sizeof *model->sums});
 }
 
-plm_status plm_model_read_sums(plm_model *model, plm_exec *x, plm_loss_sums *ret_sums) {
-  PLM_TRY(x->device->synchronize(x->device));
+plm_status plm_model_read_sums(plm_model *model, plm_exec *x, plm_step_sums *ret_sums) {
   return x->device->copy(x->device, ret_sums, model->sums, sizeof *ret_sums, PLM_COPY_TO_HOST);
 }

@@ -30,13 +30,14 @@ static plm_status make_worst_batch(const plm_model *model, int64_t length, worst
   return PLM_OK;
 }
 
-/* Inspection asked for everything. Nothing is written to the request: a dry run leaves copies to the host out. */
+/* Everything asked for. Nothing is written to the request: a dry run leaves copies to the host out. */
 static plm_status run_inspection(plm_model *model, plm_exec *x, const plm_tokens *tokens) {
   float nothing = 0, **hidden;
+  const plm_batch batch = {.encoder = *tokens};
   int64_t states = model->config.num_hidden_layers + 1;
   PLM_TRY(PLM_NEW(&hidden, states));
   for (int64_t i = 0; i < states; i++) hidden[i] = &nothing;
-  plm_status status = plm_model_forward(model, x, tokens, &(plm_forward_request){.hidden = hidden, .logits = &nothing});
+  plm_status status = plm_model_infer(model, x, &batch, &(plm_request){.hidden = hidden, .logits = &nothing});
   plm_free(hidden);
   return status;
 }
@@ -44,7 +45,7 @@ static plm_status run_inspection(plm_model *model, plm_exec *x, const plm_tokens
 /* Every pass that these options allow. */
 static plm_status run_passes(plm_model *model, plm_exec *x, const plm_batch *batch) {
   if (model->options.training) PLM_TRY(plm_model_forward_backward(model, x, batch, NULL));
-  PLM_TRY(plm_model_evaluate(model, x, batch, NULL, NULL));
+  PLM_TRY(plm_model_infer(model, x, batch, &(plm_request){0}));
   return model->options.all_rows ? run_inspection(model, x, &batch->encoder) : PLM_OK;
 }
 
@@ -54,14 +55,13 @@ static plm_status run_update(plm_model *model, plm_exec *x) {
   int64_t n = model->params->train_size;
   PLM_TRY(plm_model_zero_gradient(model, x));
   PLM_TRY(x->ops->square_norm(x, &(plm_square_norm_args){.n = n, .x = model->gradient, .dtype = PLM_F32}));
-  return x->ops->adamw(x,
-                       &(plm_adamw_args){.n = n, .w = model->master, .grad = model->gradient, .bias1 = 1, .bias2 = 1});
+  return x->ops->adamw(x, &(plm_adamw_args){.n = n, .w = model->full, .grad = model->gradient, .bias1 = 1, .bias2 = 1});
 }
 
 static plm_status run_dry(plm_model *model, plm_exec *x) {
   const int64_t lengths[] = {model->options.max_length,
                              1}; /* an operator's workspace may grow with lengths or with sequences */
-  PLM_TRY(plm_model_refresh(model, x, false));
+  PLM_TRY(plm_model_refresh(model, x, PLM_REFRESH_ALL));
   PLM_TRY(run_update(model, x));
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
     worst_batch worst;

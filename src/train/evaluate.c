@@ -128,7 +128,8 @@ static plm_status score_draw(evaluator *e, int64_t count, uint32_t draw) {
   if (M == 0) return PLM_OK;
   PLM_TRY(PLM_GROW(&e->row_nll, &e->nll_room, M));
   PLM_TRY(PLM_GROW(&e->row_prediction, &e->prediction_room, M));
-  PLM_TRY(plm_model_evaluate(e->model, e->x, batch, e->row_nll, e->row_prediction));
+  const plm_request request = {.row_nll = e->row_nll, .row_prediction = e->row_prediction};
+  PLM_TRY(plm_model_infer(e->model, e->x, batch, &request));
   add_rows(e);
   return PLM_OK;
 }

@@ -17,7 +17,6 @@ struct plm_optimiser {
   plm_model *model;
   plm_device *device;
   plm_moments moments;
-  plm_norm_sums *sums; /* device memory */
   range *ranges;
   size_t range_count;
 };
@@ -59,8 +58,7 @@ static plm_status prepare(plm_optimiser *o, plm_exec *x) {
   const plm_params *params = plm_model_get_params(o->model);
   PLM_TRY(find_ranges(o, params, plm_model_half(o->model) != NULL));
   PLM_TRY(alloc_zero(x, (size_t)params->train_size * sizeof(float), &o->moments.m));
-  PLM_TRY(alloc_zero(x, (size_t)params->train_size * sizeof(float), &o->moments.v));
-  return alloc_zero(x, sizeof *o->sums, &o->sums);
+  return alloc_zero(x, (size_t)params->train_size * sizeof(float), &o->moments.v);
 }
 
 plm_status plm_optimiser_create(plm_model *model, plm_exec *x, const plm_optimiser_options *options,
@@ -83,7 +81,6 @@ void plm_optimiser_destroy(plm_optimiser *o) {
   if (o == NULL) return;
   if (o->moments.m != NULL) o->device->free(o->device, o->moments.m);
   if (o->moments.v != NULL) o->device->free(o->device, o->moments.v);
-  if (o->sums != NULL) o->device->free(o->device, o->sums);
   plm_free(o->ranges);
   plm_free(o);
 }
@@ -93,39 +90,30 @@ plm_moments plm_optimiser_moments(const plm_optimiser *o) { return o->moments; }
 /* ---- norms ---- */
 
 static plm_status reset_sums(plm_optimiser *o, plm_exec *x) {
-  const plm_fill_args fill = {.to = o->sums, .bytes = sizeof *o->sums};
+  const plm_fill_args fill = {.to = plm_model_norm_sums(o->model), .bytes = sizeof(plm_norm_sums)};
   return x->ops->fill(x, &fill);
 }
 
 static plm_status add_norm(plm_optimiser *o, plm_exec *x, const float *values, int64_t n) {
-  const plm_square_norm_args args = {.n = n, .x = values, .dtype = PLM_F32, .sums = o->sums};
+  const plm_square_norm_args args = {.n = n, .x = values, .dtype = PLM_F32, .sums = plm_model_norm_sums(o->model)};
   return x->ops->square_norm(x, &args);
 }
 
-static plm_status read_sums(plm_optimiser *o, plm_norm_sums *ret_sums) {
-  return o->device->copy(o->device, ret_sums, o->sums, sizeof *ret_sums, PLM_COPY_TO_HOST);
-}
-
-plm_status plm_optimiser_norm(plm_optimiser *o, plm_exec *x, double *ret_norm, int64_t *ret_nonfinite) {
-  plm_norm_sums sums;
+plm_status plm_optimiser_norm(plm_optimiser *o, plm_exec *x) {
   PLM_TRY(reset_sums(o, x));
-  PLM_TRY(add_norm(o, x, plm_model_gradient(o->model), plm_model_get_params(o->model)->train_size));
-  PLM_TRY(read_sums(o, &sums));
-  *ret_norm = sqrt(sums.square);
-  *ret_nonfinite = sums.nonfinite;
-  return PLM_OK;
+  return add_norm(o, x, plm_model_gradient(o->model), plm_model_get_params(o->model)->train_size);
 }
 
 plm_status plm_optimiser_count_nonfinite(plm_optimiser *o, plm_exec *x, int64_t *ret_count) {
   const plm_params *params = plm_model_get_params(o->model);
-  plm_norm_sums sums;
+  plm_step_sums sums;
   PLM_TRY(reset_sums(o, x));
   for (size_t i = 0; i < o->range_count; i++)
-    PLM_TRY(add_norm(o, x, plm_model_master(o->model) + o->ranges[i].master, o->ranges[i].n));
+    PLM_TRY(add_norm(o, x, plm_model_full(o->model) + o->ranges[i].master, o->ranges[i].n));
   PLM_TRY(add_norm(o, x, o->moments.m, params->train_size));
   PLM_TRY(add_norm(o, x, o->moments.v, params->train_size));
-  PLM_TRY(read_sums(o, &sums));
-  *ret_count = sums.nonfinite;
+  PLM_TRY(plm_model_read_sums(o->model, x, &sums));
+  *ret_count = sums.norm.nonfinite;
   return PLM_OK;
 }
 
@@ -138,7 +126,7 @@ double plm_optimiser_scale(const plm_optimiser_options *options, double sum_norm
 
 plm_status plm_optimiser_update(plm_optimiser *o, plm_exec *x, int64_t t, double learning_rate, double gradient_scale) {
   const plm_optimiser_options *options = &o->options;
-  float *master = plm_model_master(o->model);
+  float *master = plm_model_full(o->model);
   const float *gradient = plm_model_gradient(o->model);
   uint16_t *half = plm_model_half(o->model);
   for (size_t i = 0; i < o->range_count; i++) {

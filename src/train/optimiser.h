@@ -22,16 +22,15 @@ PLM_CHECKED plm_status plm_optimiser_create(plm_model *model, plm_exec *x, const
 void plm_optimiser_destroy(plm_optimiser *optimiser); /* accepts NULL */
 plm_moments plm_optimiser_moments(const plm_optimiser *optimiser);
 
-/* Norm of the gradient as it stands (of the SUM of losses) and its non-finite elements, by the device; waits for it. */
-PLM_CHECKED plm_status plm_optimiser_norm(plm_optimiser *optimiser, plm_exec *x, double *ret_norm,
-                                          int64_t *ret_nonfinite);
+/* Norm of the gradient as it stands (of the SUM of losses) and its non-finite elements, left by the device among the
+ * step's sums: see plm_model_read_sums. */
+PLM_CHECKED plm_status plm_optimiser_norm(plm_optimiser *optimiser, plm_exec *x);
 
 /* Factor of the gradient that makes it the clipped gradient of the mean: min(1, c / (norm/M + 1e-6)) / M, as PyTorch's
  * clip_grad_norm_. */
 double plm_optimiser_scale(const plm_optimiser_options *options, double sum_norm, int64_t M);
 
-/* One update, the t-th (from 1). Writes bf16 copies too; the caller then calls plm_model_refresh(..., copies_written =
- * true). */
+/* One update, the t-th (from 1). Writes bf16 copies too; the caller then calls plm_model_refresh(..., PLM_REFRESH_UPDATED). */
 PLM_CHECKED plm_status plm_optimiser_update(plm_optimiser *optimiser, plm_exec *x, int64_t t, double learning_rate,
                                             double gradient_scale);
 

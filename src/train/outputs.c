@@ -163,7 +163,7 @@ static plm_status load_best(plm_run *run) {
   PLM_TRY(status);
   if (!good) return PLM_OK;
   plm_info("final/ is the model of step %lld, whose evaluation loss was lowest", (long long)s->best_step);
-  return plm_model_refresh(run->model, run->x, false);
+  return plm_model_refresh(run->model, run->x, PLM_REFRESH_ALL);
 }
 
 /* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it.

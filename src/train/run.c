@@ -163,7 +163,7 @@ static plm_status open_model(plm_run *run) {
   PLM_TRY(plm_model_create(&run->settings->config, &options, run->x, &run->model));
   PLM_TRY(plm_optimiser_create(run->model, run->x, &run->optimiser_options, &run->optimiser));
   PLM_TRY(fill_weights(run));
-  return plm_model_refresh(run->model, run->x, false);
+  return plm_model_refresh(run->model, run->x, PLM_REFRESH_ALL);
 }
 
 /* ---- stages ---- */

@@ -22,19 +22,11 @@ static plm_status bucket_needed(void *user, int bucket) {
   return comm->bucket_needed(comm, bucket);
 }
 
-/* A bucket is a run of neighbours in the train block. */
 static plm_status bucket_ready(void *user, int bucket) {
   plm_run *run = user;
-  const plm_params *params = plm_model_get_params(run->model);
-  int64_t begin = -1, end = 0;
-  for (int i = 0; i < params->count; i++) {
-    const plm_param *p = &params->items[i];
-    if (p->bucket != bucket || p->train_offset < 0) continue;
-    if (begin < 0) begin = p->train_offset;
-    end = p->train_offset + p->count;
-  }
-  return begin < 0 ? PLM_OK
-                   : run->comm->bucket_ready(run->comm, bucket, plm_model_gradient(run->model) + begin, end - begin);
+  const plm_bucket *range = &plm_model_get_params(run->model)->buckets[bucket];
+  if (range->count == 0) return PLM_OK;
+  return run->comm->bucket_ready(run->comm, bucket, plm_model_gradient(run->model) + range->first, range->count);
 }
 
 static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
@@ -72,19 +64,19 @@ static void fill_control(const plm_run *run, const plm_step_batch *batch, double
 /* After this every rank has the same numbers, or every rank fails. */
 static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, double *ret_norm,
                         plm_control *control) {
-  plm_loss_sums sums = {0};
-  int64_t nonfinite = 0;
+  plm_step_sums all = {0};
   plm_error_record failure = {.code = PLM_OK};
-  if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->x, ret_norm, &nonfinite);
-  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->x, &sums);
+  if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->x);
+  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->x, &all);
+  const plm_loss_sums sums = all.objective[0];
   fill_control(run, batch, waited, mine, control);
   if (mine != PLM_OK) plm_error_take(mine, &failure);
   /* The sums leave out what is not finite; what is reported does not hide it. */
-  if (nonfinite > 0) *ret_norm = NAN;
+  *ret_norm = all.norm.nonfinite > 0 ? NAN : sqrt(all.norm.square);
   control->nll = sums.nonfinite > 0 ? NAN : sums.nll;
   control->count = sums.count;
   control->correct = sums.correct;
-  control->nonfinite = sums.nonfinite + nonfinite;
+  control->nonfinite = sums.nonfinite + all.norm.nonfinite;
   PLM_TRY(run->comm->control(run->comm, control));
   if (failure.code != PLM_OK) return plm_error_give(&failure);
   return control->error_flag == 0
@@ -97,7 +89,7 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
 static plm_status update(plm_run *run, double sum_norm, int64_t M, double learning_rate) {
   double scale = plm_optimiser_scale(&run->optimiser_options, sum_norm, M);
   PLM_TRY(plm_optimiser_update(run->optimiser, run->x, run->state.updates + 1, learning_rate, scale));
-  PLM_TRY(plm_model_refresh(run->model, run->x, true));
+  PLM_TRY(plm_model_refresh(run->model, run->x, PLM_REFRESH_UPDATED));
   run->state.updates++;
   return PLM_OK;
 }

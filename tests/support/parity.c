@@ -96,7 +96,7 @@ void parity_open(const char *name, bool guarded, const char *level, plm_dtype dt
   };
   assert_ok(plm_model_create(&config, &options, p->x, &p->model));
   assert_ok(plm_model_dir_load(case_path(name, ""), p->model, &report));
-  assert_ok(plm_model_refresh(p->model, p->x, false));
+  assert_ok(plm_model_refresh(p->model, p->x, PLM_REFRESH_ALL));
 }
 
 void parity_close(parity *p) {

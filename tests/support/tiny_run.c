@@ -9,7 +9,7 @@
 
 static plm_model_config tiny_config(int64_t hidden_size) {
   return (plm_model_config){
-      .family = PLM_FAMILY_ESM2,
+      .family = &plm_family_esm2,
       .vocab_size = 33,
       .hidden_size = hidden_size,
       .num_hidden_layers = 1,

@@ -5,7 +5,8 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
-#include "model/params.h"
+#include "model/family.h"
+#include "support/model.h"
 
 /* A configuration as published, with `change` merged over it ("\"key\": value, ...", or "" for none) and without
  * `absent`. */
@@ -173,19 +174,21 @@ static void written_configuration_reads_back(void **state) {
   json_decref(first);
 }
 
+static const plm_params_options all_train = {.dtype = PLM_BF16, .training = true};
+static const plm_params_options all_decay = {.dtype = PLM_BF16, .training = true, .decay_all = true};
+
 static void presets_have_the_published_sizes(void **state) {
   (void)state;
   static const int64_t trainable[] = {7512353, 33501153, 148139553, 651042593, 2839004193, 15129098273};
   static const int64_t with_contact_head[] = {7512474, 33501394, 148140154, 651043254, 2839005634, 15129100194};
-  int count;
-  const char *const *names = plm_model_preset_names(&count);
-  assert_int_equal(count, 6);
-  for (int i = 0; i < count; i++) {
+  const plm_family *family = &plm_family_esm2;
+  assert_int_equal(family->preset_count, 6);
+  for (int i = 0; i < family->preset_count; i++) {
     plm_model_config c;
     plm_params *params;
-    assert_true(plm_model_is_preset(names[i]));
-    assert_ok(plm_model_config_preset(names[i], &c));
-    assert_ok(plm_params_create(&c, false, &params));
+    assert_true(plm_model_is_preset(family->presets[i].name));
+    assert_ok(plm_model_config_preset(family->presets[i].name, &c));
+    assert_ok(plm_params_create(&c, &all_train, &params));
     assert_int_equal(params->trainable, trainable[i]);
     assert_int_equal(params->parameters, with_contact_head[i]);
     plm_params_destroy(params);
@@ -213,7 +216,7 @@ static void parameters_have_places_of_their_own(void **state) {
   plm_model_config c;
   plm_params *params;
   assert_ok(plm_model_config_preset("esm2_t12_35M", &c));
-  assert_ok(plm_params_create(&c, false, &params));
+  assert_ok(plm_params_create(&c, &all_train, &params));
   int64_t master_end = 0, half_end = 0, train_end = 0;
   for (int i = 0; i < params->count; i++) {
     const plm_param *p = &params->items[i];
@@ -233,10 +236,10 @@ static void parameters_have_places_of_their_own(void **state) {
     assert_int_equal(p->decay, p->role == PLM_ROLE_MATRIX);
     assert_ptr_equal(plm_params_find(params, p->name), p);
   }
-  assert_int_equal(master_end, params->master_size);
+  assert_int_equal(master_end, params->full_size);
   assert_int_equal(half_end, params->half_size);
   assert_int_equal(train_end, params->train_size);
-  assert_int_equal(params->buckets, 14);
+  assert_int_equal(params->bucket_count, 14);
   assert_null(plm_params_find(params, "esm.embeddings"));
   const plm_param *q = plm_params_find(params, "esm.encoder.layer.11.attention.self.query.weight");
   assert_int_equal(q->bucket, 12);
@@ -246,7 +249,7 @@ static void parameters_have_places_of_their_own(void **state) {
   assert_string_equal(q[2].name, "esm.encoder.layer.11.attention.self.value.weight");
   plm_params_destroy(params);
 
-  assert_ok(plm_params_create(&c, true, &params));
+  assert_ok(plm_params_create(&c, &all_decay, &params));
   for (int i = 0; i < params->count; i++) assert_int_equal(params->items[i].decay, params->items[i].train_offset >= 0);
   plm_params_destroy(params);
 }
@@ -277,11 +280,11 @@ static void training_flops_match_the_published_formula(void **state) {
   (void)state;
   plm_model_config c;
   assert_ok(plm_model_config_preset("esm2_t6_8M", &c));
-  assert_true(fabs(plm_model_train_flops(&c, 1024, 1) / 6.85e7 - 1) < 0.005);
-  double saved = 1 - plm_model_train_flops(&c, 256, 0.15) / plm_model_train_flops(&c, 256, 1);
+  assert_true(fabs(model_train_flops(&c, 1024, 1) / 6.85e7 - 1) < 0.005);
+  double saved = 1 - model_train_flops(&c, 256, 0.15) / model_train_flops(&c, 256, 1);
   assert_true(saved > 0.10 && saved < 0.14);
   assert_ok(plm_model_config_preset("esm2_t48_15B", &c));
-  assert_true(fabs(plm_model_train_flops(&c, 1024, 1) / 9.38e10 - 1) < 0.005);
+  assert_true(fabs(model_train_flops(&c, 1024, 1) / 9.38e10 - 1) < 0.005);
 }
 
 static void failed_allocations_leave_nothing_behind(void **state) {
@@ -292,7 +295,7 @@ static void failed_allocations_leave_nothing_behind(void **state) {
   for (int64_t n = 1;; n++) {
     plm_params *params;
     plm_alloc_fail_at(n);
-    plm_status status = plm_params_create(&c, false, &params);
+    plm_status status = plm_params_create(&c, &all_train, &params);
     plm_alloc_fail_at(0);
     if (status == PLM_OK) {
       plm_params_destroy(params);

@@ -22,7 +22,7 @@ typedef struct bench {
 
 static void open_bench(bench *b, plm_random_tokens random) {
   const plm_model_config config = {
-      .family = PLM_FAMILY_ESM2,
+      .family = &plm_family_esm2,
       .vocab_size = V,
       .hidden_size = 16,
       .num_hidden_layers = 1,
@@ -42,7 +42,7 @@ static void open_bench(bench *b, plm_random_tokens random) {
   assert_ok(plm_exec_create_cpu(b->device, 1, "ref", &b->x));
   assert_ok(plm_model_create(&config, &model, b->x, &b->model));
   assert_ok(plm_model_initialise(b->model, 5));
-  assert_ok(plm_model_refresh(b->model, b->x, false));
+  assert_ok(plm_model_refresh(b->model, b->x, PLM_REFRESH_ALL));
   b->dataset = open_made_up(1, PROTEINS, 3, 90);
   plm_view_all(b->dataset, &b->view);
   b->options.draws = 1;

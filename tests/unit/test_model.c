@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "support/parity.h"
+#include "support/model.h"
 
 static float *all_gradients(parity *p) {
   const plm_params *params = plm_model_get_params(p->model);
@@ -27,7 +28,7 @@ static float *compute_gradients(parity *p) {
 
 static plm_loss_sums read_sums(parity *p) {
   plm_loss_sums sums;
-  assert_ok(plm_model_read_sums(p->model, p->x, &sums));
+  assert_ok(model_read_sums(p->model, p->x, &sums));
   assert_ok(plm_model_reset_sums(p->model, p->x));
   return sums;
 }
@@ -47,9 +48,8 @@ static void check_independence(plm_dtype dtype) {
     parity_open(parity_cases[c], false, NULL, dtype, &p);
     for (int64_t s = 0; s < 3; s++) {
       parity_take(&p.batch, &s, 1, &slice);
-      assert_ok(plm_model_evaluate(p.model, p.x, &slice.batch, alone[s], NULL));
-      assert_ok(
-          plm_model_forward(p.model, p.x, &slice.batch.encoder, &(plm_forward_request){.logits = alone_logits[s]}));
+      assert_ok(model_evaluate(p.model, p.x, &slice.batch, alone[s], NULL));
+      assert_ok(model_forward(p.model, p.x, &slice.batch.encoder, &(plm_request){.logits = alone_logits[s]}));
     }
     for (size_t o = 0; o < sizeof orders / sizeof *orders; o++) {
       int64_t count = 0, m = 0, n = 0, tokens = 0;
@@ -59,8 +59,8 @@ static void check_independence(plm_dtype dtype) {
       }
       if (tokens > p.batch.encoder.N) continue;
       parity_take(&p.batch, orders[o], count, &slice);
-      assert_ok(plm_model_evaluate(p.model, p.x, &slice.batch, rows, NULL));
-      assert_ok(plm_model_forward(p.model, p.x, &slice.batch.encoder, &(plm_forward_request){.logits = logits}));
+      assert_ok(model_evaluate(p.model, p.x, &slice.batch, rows, NULL));
+      assert_ok(model_forward(p.model, p.x, &slice.batch.encoder, &(plm_request){.logits = logits}));
       for (int64_t i = 0; i < count; i++) {
         parity_slice one;
         parity_take(&p.batch, &orders[o][i], 1, &one);
@@ -94,9 +94,9 @@ static void row_losses_are_those_of_the_full_logits(void **state) {
     parity_open(parity_cases[c], false, NULL, PLM_F32, &p);
     const plm_objective *o = &p.batch.objectives[0];
     read_sums(&p);
-    assert_ok(plm_model_evaluate(p.model, p.x, &p.batch, rows, predictions));
+    assert_ok(model_evaluate(p.model, p.x, &p.batch, rows, predictions));
     plm_loss_sums sums = read_sums(&p);
-    assert_ok(plm_model_forward(p.model, p.x, &p.batch.encoder, &(plm_forward_request){.logits = logits}));
+    assert_ok(model_forward(p.model, p.x, &p.batch.encoder, &(plm_request){.logits = logits}));
     for (int64_t m = 0; m < o->M; m++) {
       const float *z = logits + o->rows[m] * p.V;
       double sum = 0;
@@ -127,13 +127,13 @@ static void early_states_need_early_layers_only(void **state) {
   float *values, *hidden[4] = {0};
   assert_ok(PLM_NEW(&values, 4 * size));
   for (int i = 0; i < 4; i++) hidden[i] = values + i * size;
-  assert_ok(plm_model_forward(p.model, p.x, &p.batch.encoder, &(plm_forward_request){.hidden = hidden}));
+  assert_ok(model_forward(p.model, p.x, &p.batch.encoder, &(plm_request){.hidden = hidden}));
   for (int i = 0; i < 4; i++) {
     float *one[4] = {0}, *alone;
     assert_ok(PLM_NEW(&alone, size));
     one[i] = alone;
     p.x->flops = 0;
-    assert_ok(plm_model_forward(p.model, p.x, &p.batch.encoder, &(plm_forward_request){.hidden = one}));
+    assert_ok(model_forward(p.model, p.x, &p.batch.encoder, &(plm_request){.hidden = one}));
     assert_memory_equal(alone, hidden[i], (size_t)size * sizeof(float));
     assert_int_equal(p.x->flops > 0, i > 0);
     plm_free(alone);
@@ -196,8 +196,8 @@ static double loss_along(parity *p, const float *master, const float *gradient, 
     assert_ok(plm_model_set(p->model, i, moved));
     plm_free(moved);
   }
-  assert_ok(plm_model_refresh(p->model, p->x, false));
-  assert_ok(plm_model_evaluate(p->model, p->x, &p->batch, NULL, NULL));
+  assert_ok(plm_model_refresh(p->model, p->x, PLM_REFRESH_ALL));
+  assert_ok(model_evaluate(p->model, p->x, &p->batch, NULL, NULL));
   return read_sums(p).nll;
 }
 
@@ -208,7 +208,7 @@ static void loss_moves_along_the_gradient_as_it_says(void **state) {
     parity_open(parity_cases[c], false, NULL, PLM_F32, &p);
     const plm_params *params = plm_model_get_params(p.model);
     float *master, *gradient = compute_gradients(&p);
-    assert_ok(PLM_NEW(&master, params->master_size));
+    assert_ok(PLM_NEW(&master, params->full_size));
     for (int i = 0; i < params->count; i++) assert_ok(plm_model_get(p.model, i, master + params->items[i].offset));
     read_sums(&p);
     double h = 1e-3, slope = (loss_along(&p, master, gradient, h) - loss_along(&p, master, gradient, -h)) / (2 * h);
@@ -275,9 +275,9 @@ static void batches_without_tokens_or_targets_add_nothing(void **state) {
   read_sums(&p);
   for (int i = 0; i < 3; i++) {
     assert_ok(plm_model_forward_backward(p.model, p.x, batches[i], NULL));
-    assert_ok(plm_model_evaluate(p.model, p.x, batches[i], NULL, NULL));
+    assert_ok(model_evaluate(p.model, p.x, batches[i], NULL, NULL));
   }
-  assert_ok(plm_model_forward(p.model, p.x, &no_tokens.encoder, &(plm_forward_request){0}));
+  assert_ok(model_forward(p.model, p.x, &no_tokens.encoder, &(plm_request){0}));
   plm_loss_sums sums = read_sums(&p);
   assert_true(sums.nll == 0 && sums.count == 0 && sums.correct == 0 && sums.nonfinite == 0);
   float *gradient = all_gradients(&p);
@@ -325,29 +325,29 @@ static void impossible_batches_are_refused(void **state) {
       .objective_count = 1,
       .objectives = {{.M = 1, .rows = &row, .targets = &target, .weight = 1}},
   };
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_INPUT, "<mask>");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_INPUT, "<mask>");
   masks[0] = 0;
-  assert_ok(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL));
+  assert_ok(model_evaluate(p.model, p.x, &batch, NULL, NULL));
   masks[1] = 33;
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "tokens");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "tokens");
   masks[1] = 5;
   positions[3] = (int32_t)p.batch.encoder.max_length;
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "position");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "position");
   positions[3] = 3;
   target = -1;
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "targets");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "targets");
   target = 5;
   row = 4;
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "rows");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "rows");
   row = 1;
   cu_seqlens[1] = 3;
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "cu_seqlens");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "cu_seqlens");
   cu_seqlens[1] = 4;
   batch.encoder.N = p.batch.encoder.N + 1;
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "made for");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_BUG, "made for");
   batch.encoder.N = 4;
   batch.has_decoder = true;
-  assert_fails(plm_model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_UNSUPPORTED, "decoder");
+  assert_fails(model_evaluate(p.model, p.x, &batch, NULL, NULL), PLM_E_UNSUPPORTED, "decoder");
   parity_close(&p);
 }
 
@@ -369,7 +369,7 @@ static void counted_flops_are_the_formulas(void **state) {
   p.x->flops = 0;
   assert_ok(plm_model_forward_backward(p.model, p.x, &p.batch, NULL));
   double N = (double)t->N, share = (double)o->M / N, t_mean = squares / N;
-  double formula = plm_model_train_flops(plm_model_get_config(p.model), t_mean, share) * N;
+  double formula = model_train_flops(plm_model_get_config(p.model), t_mean, share) * N;
   formula += 12 * (double)p.C * (last_squares - share * squares); /* the formula takes rows to be spread evenly */
   assert_true(fabs(p.x->flops / formula - 1) < 1e-9);
   parity_close(&p);

@@ -49,7 +49,7 @@ static plm_model *make_model(const char *directory) {
 static float *all_values(const plm_model *model) {
   const plm_params *params = plm_model_get_params(model);
   float *values;
-  assert_ok(PLM_NEW(&values, params->master_size));
+  assert_ok(PLM_NEW(&values, params->full_size));
   for (int i = 0; i < params->count; i++) assert_ok(plm_model_get(model, i, values + params->items[i].offset));
   return values;
 }
@@ -66,7 +66,7 @@ static int set_up(void **state) {
   plm_model *model = make_model(fixture("d8"));
   assert_ok(plm_model_dir_load(fixture("d8"), model, &report));
   expected = all_values(model);
-  value_count = plm_model_get_params(model)->master_size;
+  value_count = plm_model_get_params(model)->full_size;
   plm_model_destroy(model);
   return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "support/parity.h"
+#include "support/model.h"
 #include "train/optimiser.h"
 
 enum { STEPS = 10 };
@@ -21,18 +22,18 @@ static const plm_optimiser_options options = {
 
 /* One training step; the mean loss and the norm of its gradient before clipping. */
 static void train_step(parity *p, plm_optimiser *optimiser, int step, double *ret_loss, double *ret_norm) {
-  plm_loss_sums sums;
-  int64_t nonfinite;
-  double sum_norm;
+  plm_step_sums all;
   assert_ok(plm_model_zero_gradient(p->model, p->x));
   assert_ok(plm_model_reset_sums(p->model, p->x));
   assert_ok(plm_model_forward_backward(p->model, p->x, &p->batch, NULL));
-  assert_ok(plm_model_read_sums(p->model, p->x, &sums));
-  assert_ok(plm_optimiser_norm(optimiser, p->x, &sum_norm, &nonfinite));
-  assert_int_equal(nonfinite, 0);
+  assert_ok(plm_optimiser_norm(optimiser, p->x));
+  assert_ok(plm_model_read_sums(p->model, p->x, &all));
+  assert_int_equal(all.norm.nonfinite, 0);
+  const plm_loss_sums sums = all.objective[0];
+  const double sum_norm = sqrt(all.norm.square);
   assert_ok(
       plm_optimiser_update(optimiser, p->x, step, learning_rate, plm_optimiser_scale(&options, sum_norm, sums.count)));
-  assert_ok(plm_model_refresh(p->model, p->x, true));
+  assert_ok(plm_model_refresh(p->model, p->x, PLM_REFRESH_UPDATED));
   *ret_loss = sums.nll / (double)sums.count;
   *ret_norm = sum_norm / (double)sums.count;
 }
@@ -89,8 +90,8 @@ static void ten_steps_equal_pytorchs(void **state) {
 static double loss_now(parity *p) {
   plm_loss_sums sums;
   assert_ok(plm_model_reset_sums(p->model, p->x));
-  assert_ok(plm_model_evaluate(p->model, p->x, &p->batch, NULL, NULL));
-  assert_ok(plm_model_read_sums(p->model, p->x, &sums));
+  assert_ok(model_evaluate(p->model, p->x, &p->batch, NULL, NULL));
+  assert_ok(model_read_sums(p->model, p->x, &sums));
   return sums.nll;
 }
 
@@ -104,7 +105,7 @@ static void bf16_copies_follow_their_masters(void **state) {
   first = loss_now(&p);
   for (int step = 1; step <= 3; step++) train_step(&p, optimiser, step, &loss, &norm);
   double written = loss_now(&p);
-  assert_ok(plm_model_refresh(p.model, p.x, false)); /* copies made anew from the masters */
+  assert_ok(plm_model_refresh(p.model, p.x, PLM_REFRESH_ALL)); /* copies made anew from the masters */
   assert_true(written == loss_now(&p));
   assert_true(written < first);
   plm_optimiser_destroy(optimiser);

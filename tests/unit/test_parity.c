@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "support/parity.h"
+#include "support/model.h"
 
 /* The reference on the guarded device, then each level from the lowest up to what this machine has. */
 enum { BACKENDS = 6 };
@@ -46,8 +47,7 @@ static void check_forward(const char *name, int backend) {
   assert_ok(PLM_NEW(&logits, N * p.V));
   assert_ok(PLM_NEW(&states, (p.L + 1) * N * p.C));
   for (int64_t i = 0; i <= p.L; i++) hidden[i] = states + i * N * p.C;
-  assert_ok(
-      plm_model_forward(p.model, p.x, &p.batch.encoder, &(plm_forward_request){.hidden = hidden, .logits = logits}));
+  assert_ok(model_forward(p.model, p.x, &p.batch.encoder, &(plm_request){.hidden = hidden, .logits = logits}));
   require_near(&p, backend, "logits", logits);
   for (int64_t i = 0; i <= p.L; i++) {
     char what[32];
@@ -71,7 +71,7 @@ static double compute_gradients(parity *p, plm_loss_sums *sums) {
   assert_ok(plm_model_zero_gradient(p->model, p->x));
   assert_ok(plm_model_reset_sums(p->model, p->x));
   assert_ok(plm_model_forward_backward(p->model, p->x, &p->batch, NULL));
-  assert_ok(plm_model_read_sums(p->model, p->x, sums));
+  assert_ok(model_read_sums(p->model, p->x, sums));
   return 1.0 / (double)sums->count;
 }
 
@@ -151,7 +151,7 @@ static void update(parity *p, const moments *mo, int step, double grad_scale) {
     if (param->train_offset < 0) continue;
     assert_ok(p->x->ops->adamw(p->x, &(plm_adamw_args){
                                          .n = param->count,
-                                         .w = plm_model_master(p->model) + param->offset,
+                                         .w = plm_model_full(p->model) + param->offset,
                                          .grad = plm_model_gradient(p->model) + param->train_offset,
                                          .m = mo->m + param->train_offset,
                                          .v = mo->v + param->train_offset,
@@ -165,7 +165,7 @@ static void update(parity *p, const moments *mo, int step, double grad_scale) {
                                          .grad_scale = grad_scale,
                                      }));
   }
-  assert_ok(plm_model_refresh(p->model, p->x, false));
+  assert_ok(plm_model_refresh(p->model, p->x, PLM_REFRESH_ALL));
 }
 
 static void check_movement(const parity *p, int backend, const plm_param *param, int index, const float *initial) {
@@ -192,7 +192,7 @@ static void check_steps(const char *name, int backend) {
   const plm_params *params = plm_model_get_params(p.model);
   memcpy(losses, parity_expected(p.steps, "losses", &count), sizeof losses);
   memcpy(norms, parity_expected(p.steps, "grad_norms", &count), sizeof norms);
-  assert_ok(PLM_NEW(&initial, params->master_size));
+  assert_ok(PLM_NEW(&initial, params->full_size));
   for (int i = 0; i < params->count; i++) assert_ok(plm_model_get(p.model, i, initial + params->items[i].offset));
   allocate(&p, (size_t)params->train_size * sizeof(float), &mo.m);
   allocate(&p, (size_t)params->train_size * sizeof(float), &mo.v);

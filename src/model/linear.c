@@ -1,6 +1,6 @@
-/* layers.c - a linear layer and a norm as the blocks use them: one operator call each, with the model's storage types
+/* linear.c - a linear layer, a norm and rows as the blocks use them: one operator call each, with the model's storage types
  * filled in. All tensors here are packed (rows without gaps). */
-#include "model/internal.h"
+#include "model/blocks.h"
 
 plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add,
                             void *y, plm_dtype y_dtype) {
@@ -19,17 +19,23 @@ plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int6
 
 plm_status plm_linear_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y,
                                const void *x) {
-  const plm_linear_backward_weight_args args = {
-      .N = n,
-      .O = linear->weight.out,
-      .I = linear->weight.in,
-      .dtype = linear->weight.dtype,
-      .d_y = d_y,
-      .x = x,
-      .d_weight = linear->d_weight,
-      .d_bias = linear->d_bias,
-  };
-  return pass->x->ops->linear_backward_weight(pass->x, &args);
+  const int64_t O = linear->weight.out, element = (int64_t)plm_dtype_size(linear->weight.dtype);
+  for (int i = 0; i < linear->part_count; i++) {
+    const plm_linear_part *part = &linear->parts[i];
+    const plm_linear_backward_weight_args args = {
+        .N = n,
+        .O = part->count,
+        .I = linear->weight.in,
+        .dtype = linear->weight.dtype,
+        .d_y = (const char *)d_y + part->first * element,
+        .d_y_stride = part->count == O ? 0 : O,
+        .x = x,
+        .d_weight = part->d_weight,
+        .d_bias = part->d_bias,
+    };
+    PLM_TRY(pass->x->ops->linear_backward_weight(pass->x, &args));
+  }
+  return PLM_OK;
 }
 
 plm_status plm_linear_input_gradient(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *d_y,
@@ -92,4 +98,30 @@ plm_status plm_as_operand(const plm_pass *pass, const float *x, int64_t count, c
   *ret_operand = copy;
   return pass->x->ops->convert(
       pass->x, &(plm_convert_args){.n = count, .from = x, .from_dtype = PLM_F32, .to = copy, .to_dtype = type});
+}
+
+plm_status plm_gather(const plm_pass *pass, const plm_rows *rows, const void *from, plm_dtype dtype, void *to) {
+  const plm_gather_rows_args args = {
+      .M = rows->count,
+      .C = pass->model->config.hidden_size,
+      .rows = rows->ids,
+      .from = from,
+      .to = to,
+      .dtype = dtype,
+  };
+  return pass->x->ops->gather_rows(pass->x, &args);
+}
+
+plm_status plm_scatter(const plm_pass *pass, const plm_rows *rows, const float *from, float *to, bool accumulate) {
+  const plm_scatter_rows_args args = {
+      .M = rows->count,
+      .N = pass->in.N,
+      .C = pass->model->config.hidden_size,
+      .rows = rows->ids,
+      .from = from,
+      .to = to,
+      .dtype = PLM_F32,
+      .accumulate = accumulate,
+  };
+  return pass->x->ops->scatter_rows(pass->x, &args);
 }
