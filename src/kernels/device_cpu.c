@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "kernels/device.h"
 #include "kernels/host_memory.h"
 
@@ -20,7 +21,7 @@ typedef struct block_header {
 
 static block_header *header_of(void *pointer) { return (block_header *)pointer - 1; }
 
-static plm_status cpu_alloc(plm_device *device, size_t bytes, void **ret_pointer) {
+static plm_status take_block(size_t bytes, size_t *in_use, void **ret_pointer) {
   enum { ROOM = ALIGNMENT + sizeof(block_header) };
   char *base;
   if (bytes > SIZE_MAX - ROOM)
@@ -30,27 +31,80 @@ static plm_status cpu_alloc(plm_device *device, size_t bytes, void **ret_pointer
   uintptr_t aligned = (first + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
   char *pointer = base + (aligned - (uintptr_t)base);
   *header_of(pointer) = (block_header){.base = base, .bytes = bytes};
-  device->bytes_in_use += bytes;
-  if (device->bytes_in_use > device->bytes_peak) device->bytes_peak = device->bytes_in_use;
+  *in_use += bytes;
   *ret_pointer = pointer;
   return PLM_OK;
 }
 
-static void cpu_free(plm_device *device, void *pointer) {
+static void give_block_back(void *pointer, size_t *in_use) {
   if (pointer == NULL) return;
   block_header *header = header_of(pointer);
-  device->bytes_in_use -= header->bytes;
+  *in_use -= header->bytes;
   plm_free(header->base);
 }
 
-static plm_status cpu_copy(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind) {
-  (void)device, (void)kind;
+static plm_status cpu_alloc(plm_device *device, size_t bytes, void **ret_pointer) {
+  PLM_TRY(take_block(bytes, &device->bytes_in_use, ret_pointer));
+  if (device->bytes_in_use > device->bytes_peak) device->bytes_peak = device->bytes_in_use;
+  return PLM_OK;
+}
+
+static void cpu_free(plm_device *device, void *pointer) { give_block_back(pointer, &device->bytes_in_use); }
+
+static plm_status cpu_alloc_host(plm_device *device, size_t bytes, void **ret_pointer) {
+  return take_block(bytes, &device->host_bytes_in_use, ret_pointer);
+}
+
+static void cpu_free_host(plm_device *device, void *pointer) { give_block_back(pointer, &device->host_bytes_in_use); }
+
+/* ---- the queue is always empty: everything is done when it is asked for ---- */
+
+static plm_status cpu_enqueue_copy(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind) {
+  (void)kind;
+  device->queued++;
   if (bytes > 0) memmove(to, from, bytes);
   return PLM_OK;
 }
 
-static plm_status cpu_synchronize(plm_device *device) {
+static plm_status cpu_copy(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind) {
+  if (kind == PLM_COPY_TO_HOST) device->waits++;
+  return device->enqueue_copy(device, to, from, bytes, kind);
+}
+
+struct plm_event {
+  double at; /* clock; 0 = never */
+};
+
+static plm_status cpu_event_create(plm_device *device, plm_event **ret_event) {
   (void)device;
+  return PLM_NEW(ret_event, 1);
+}
+
+static void cpu_event_destroy(plm_device *device, plm_event *event) {
+  (void)device;
+  plm_free(event);
+}
+
+static plm_status cpu_event_record(plm_device *device, plm_event *event) {
+  (void)device;
+  event->at = plm_clock_monotonic();
+  return PLM_OK;
+}
+
+static plm_status cpu_event_wait(plm_device *device, plm_event *event) {
+  (void)device, (void)event;
+  return PLM_OK;
+}
+
+static plm_status cpu_event_seconds(plm_device *device, plm_event *begin, plm_event *end, double *ret_seconds) {
+  (void)device;
+  PLM_ASSERT(begin->at > 0 && end->at > 0);
+  *ret_seconds = end->at - begin->at;
+  return PLM_OK;
+}
+
+static plm_status cpu_synchronize(plm_device *device) {
+  device->waits++;
   return PLM_OK;
 }
 
@@ -61,18 +115,27 @@ static plm_status cpu_memory_info(plm_device *device, size_t *ret_total, size_t 
 
 static void cpu_destroy(plm_device *device) { plm_free(device); }
 
+const plm_device plm_device_cpu = {
+    .name = "cpu",
+    .is_host = true,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .alloc_host = cpu_alloc_host,
+    .free_host = cpu_free_host,
+    .enqueue_copy = cpu_enqueue_copy,
+    .copy = cpu_copy,
+    .event_create = cpu_event_create,
+    .event_destroy = cpu_event_destroy,
+    .event_record = cpu_event_record,
+    .event_wait = cpu_event_wait,
+    .event_seconds = cpu_event_seconds,
+    .synchronize = cpu_synchronize,
+    .memory_info = cpu_memory_info,
+    .destroy = cpu_destroy,
+};
+
 plm_status plm_device_cpu_create(plm_device **ret_device) {
-  plm_device *device;
-  PLM_TRY(PLM_NEW(&device, 1));
-  *device = (plm_device){
-      .name = "cpu",
-      .alloc = cpu_alloc,
-      .free = cpu_free,
-      .copy = cpu_copy,
-      .synchronize = cpu_synchronize,
-      .memory_info = cpu_memory_info,
-      .destroy = cpu_destroy,
-  };
-  *ret_device = device;
+  PLM_TRY(PLM_NEW(ret_device, 1));
+  **ret_device = plm_device_cpu;
   return PLM_OK;
 }

@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "kernels/host_memory.h"
 
 typedef struct region {
   struct region *next;
@@ -92,21 +91,11 @@ static void guarded_free(plm_device *device, void *pointer) {
   }
 }
 
-static plm_status guarded_copy(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind) {
-  (void)kind;
+static plm_status guarded_enqueue_copy(plm_device *device, void *to, const void *from, size_t bytes,
+                                       plm_copy_kind kind) {
   PLM_TRY(plm_device_guarded_open(device));
-  if (bytes > 0) memmove(to, from, bytes);
+  PLM_TRY(plm_device_cpu.enqueue_copy(device, to, from, bytes, kind));
   return plm_device_guarded_close(device);
-}
-
-static plm_status guarded_synchronize(plm_device *device) {
-  (void)device;
-  return PLM_OK;
-}
-
-static plm_status guarded_memory_info(plm_device *device, size_t *ret_total, size_t *ret_free) {
-  (void)device;
-  return plm_host_memory("", ret_total, ret_free);
 }
 
 static void guarded_destroy(plm_device *device) {
@@ -118,15 +107,12 @@ static void guarded_destroy(plm_device *device) {
 plm_status plm_device_guarded_create(plm_device **ret_device) {
   guarded_device *g;
   PLM_TRY(PLM_NEW(&g, 1));
-  g->device = (plm_device){
-      .name = "cpu",
-      .alloc = guarded_alloc,
-      .free = guarded_free,
-      .copy = guarded_copy,
-      .synchronize = guarded_synchronize,
-      .memory_info = guarded_memory_info,
-      .destroy = guarded_destroy,
-  };
+  g->device = plm_device_cpu; /* whose `copy` goes by way of enqueue_copy */
+  g->device.is_host = false;
+  g->device.alloc = guarded_alloc;
+  g->device.free = guarded_free;
+  g->device.enqueue_copy = guarded_enqueue_copy;
+  g->device.destroy = guarded_destroy;
   *ret_device = &g->device;
   return PLM_OK;
 }

@@ -45,6 +45,57 @@ static void use_device(create_fn *create) {
   plm_device_destroy(NULL);
 }
 
+/* What is queued on a device that does everything at once: nothing is waited for but what comes to the host. */
+static void queue_on(create_fn *create, bool is_host) {
+  plm_device *device;
+  void *there;
+  char *here, *back;
+  plm_event *begin, *end;
+  double seconds = -1;
+  assert_ok(create(&device));
+  assert_int_equal(device->is_host, is_host);
+  assert_ok(device->alloc(device, 6, &there));
+  assert_ok(device->alloc_host(device, 6, (void **)&here));
+  assert_ok(device->alloc_host(device, 7, (void **)&back));
+  assert_int_equal((uintptr_t)here % 256, 0);
+  assert_int_equal(device->host_bytes_in_use, 13);
+  assert_int_equal(device->bytes_in_use, 6);
+  assert_ok(device->event_create(device, &begin));
+  assert_ok(device->event_create(device, &end));
+  assert_ok(device->event_wait(device, begin));
+  assert_ok(device->event_record(device, begin));
+  strcpy(here, "hello");
+  assert_ok(device->enqueue_copy(device, there, here, 6, PLM_COPY_TO_DEVICE));
+  assert_ok(device->enqueue_copy(device, back, there, 6, PLM_COPY_TO_HOST));
+  assert_ok(device->event_record(device, end));
+  assert_ok(device->event_wait(device, end));
+  assert_string_equal(back, "hello");
+  assert_int_equal(device->waits, 0);
+  assert_int_equal(device->queued, 2);
+  assert_ok(device->event_seconds(device, begin, end, &seconds));
+  assert_true(seconds >= 0 && seconds < 60);
+  assert_ok(device->copy(device, back, there, 6, PLM_COPY_TO_HOST));
+  assert_ok(device->synchronize(device));
+  assert_int_equal(device->waits, 2);
+  device->event_destroy(device, begin);
+  device->event_destroy(device, end);
+  device->event_destroy(device, NULL);
+  device->free_host(device, here);
+  device->free_host(device, back);
+  device->free_host(device, NULL);
+  assert_int_equal(device->host_bytes_in_use, 0);
+  device->free(device, there);
+  plm_device_destroy(device);
+}
+
+static void devices_queue_copies_and_count_waits(void **state) {
+  (void)state;
+  int64_t live = plm_alloc_live();
+  queue_on(plm_device_cpu_create, true);
+  queue_on(plm_device_guarded_create, false);
+  assert_int_equal(plm_alloc_live(), live);
+}
+
 static void devices_align_count_and_copy(void **state) {
   (void)state;
   int64_t live = plm_alloc_live();
@@ -215,6 +266,7 @@ static void the_running_system_has_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(devices_align_count_and_copy),
+      cmocka_unit_test(devices_queue_copies_and_count_waits),
       cmocka_unit_test(failed_allocations_are_reported_and_leak_nothing),
       cmocka_unit_test(impossible_sizes_are_refused),
       cmocka_unit_test(touching_guarded_memory_outside_an_operator_dies),
