@@ -36,7 +36,8 @@ model/ options/
 model/ protlm/options.h
 data/ options/
 data/ protlm/options.h
-dist/ train/'
+dist/ train/
+core/ kernels/cpu/'
 
 includes() { sed -nE 's/^ *# *include "([a-z_0-9\/]+\.(h|inc))".*/\1/p' "$1" | sort -u; }
 

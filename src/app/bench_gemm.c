@@ -157,14 +157,14 @@ plm_status plm_bench_gemm_run(const plm_option_values *values, const plm_output 
   static const plm_dtype dtypes[] = {PLM_F32, PLM_BF16};
   plm_session session = {0};
   plm_status status;
-  PLM_TRY_GOTO(plm_session_open_exec(options->threads, &session), done);
+  PLM_TRY_GOTO(plm_session_open_machine(options->threads, &session), done);
   plm_print(output, "GFLOP/s of [%lld, in] x [in, out], %d threads, %s\n", (long long)options->rows,
-            plm_pool_threads(session.exec->pool), plm_cpu_level_name(session.exec->level));
+            plm_pool_threads(session.machine.exec->pool), session.machine.exec->kernels);
   plm_print(output, "%s%-15s %-5s %12s %12s %12s %12s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "qkv",
             "attn out", "ffn up", "ffn down", plm_style(output, PLM_RESET));
   for (size_t m = 0; m < sizeof presets / sizeof *presets; m++)
     for (size_t d = 0; d < sizeof dtypes / sizeof *dtypes; d++)
-      PLM_TRY_GOTO(bench_model(session.exec, presets[m], dtypes[d], options, output), done);
+      PLM_TRY_GOTO(bench_model(session.machine.exec, presets[m], dtypes[d], options, output), done);
 done:
   plm_session_close(&session);
   return status;

@@ -137,28 +137,29 @@ static void free_batch(made_batch *b) {
 /* Median seconds of forward + backward; *ret_flops of one pass as the exec counted them. */
 static plm_status time_steps(plm_session *session, const plm_batch *batch, int64_t steps, double *ret_seconds,
                              double *ret_flops) {
+  plm_exec *x = session->machine.exec;
   double *times;
   PLM_TRY(PLM_NEW(&times, steps));
-  plm_status status = plm_model_forward_backward(session->model, session->exec, batch, NULL);
-  session->exec->flops = 0;
+  plm_status status = plm_model_forward_backward(session->model, x, batch, NULL);
+  x->flops = 0;
   for (int64_t i = 0; i < steps && status == PLM_OK; i++) {
     double start = plm_clock_monotonic();
-    status = plm_model_forward_backward(session->model, session->exec, batch, NULL);
-    if (status == PLM_OK) status = session->device->synchronize(session->device);
+    status = plm_model_forward_backward(session->model, x, batch, NULL);
+    if (status == PLM_OK) status = x->device->synchronize(x->device);
     double t = plm_clock_monotonic() - start;
     int64_t at = i;
     for (; at > 0 && times[at - 1] > t; at--) times[at] = times[at - 1];
     times[at] = t;
   }
   *ret_seconds = times[steps / 2];
-  *ret_flops = session->exec->flops / (double)steps;
+  *ret_flops = x->flops / (double)steps;
   plm_free(times);
   return status;
 }
 
 static plm_status open_model(const step_options *options, plm_session *session) {
   plm_model_config config;
-  PLM_TRY(plm_session_open_exec(options->threads, session));
+  PLM_TRY(plm_session_open_machine(options->threads, session));
   PLM_TRY(plm_model_config_preset(options->model, &config));
   const plm_model_options model = {
       .dtype = strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
@@ -166,9 +167,9 @@ static plm_status open_model(const step_options *options, plm_session *session) 
       .max_tokens = options->tokens,
       .max_length = options->length,
   };
-  PLM_TRY(plm_model_create(&config, &model, session->exec, &session->model));
+  PLM_TRY(plm_model_create(&config, &model, session->machine.exec, &session->model));
   PLM_TRY(plm_model_initialise(session->model, 1));
-  return plm_model_refresh(session->model, session->exec, PLM_REFRESH_ALL);
+  return plm_model_refresh(session->model, session->machine.exec, PLM_REFRESH_ALL);
 }
 
 static plm_status measure(const step_options *options, plm_session *session, const made_batch *made,
@@ -176,7 +177,7 @@ static plm_status measure(const step_options *options, plm_session *session, con
   const plm_model_config *config = plm_model_get_config(session->model);
   double seconds, flops, product;
   PLM_TRY(time_steps(session, &made->batch, options->steps, &seconds, &flops));
-  PLM_TRY(plm_bench_linear(session->exec, plm_model_get_dtype(session->model), made->batch.encoder.N,
+  PLM_TRY(plm_bench_linear(session->machine.exec, plm_model_get_dtype(session->model), made->batch.encoder.N,
                            config->intermediate_size, config->hidden_size, 0.5, &product));
   double residues = (double)(made->batch.encoder.N - 2 * made->batch.encoder.S);
   plm_print(output, "%s%-15s %-5s %8s %10s %12s %10s %10s %7s%s\n", plm_style(output, PLM_BOLD), "model", "dtype",

@@ -91,14 +91,16 @@ static plm_status add_program(json_t *section) {
 
 static plm_status add_processor(json_t *section, const plm_exec *exec) {
   const char *mask = getenv("PROTLM_CPU");
+  char found[PLM_BACKEND_WORDS];
   plm_system system;
   plm_system_read(&system);
+  exec->backend->describe(found);
   PLM_TRY(add_text(section, "name", system.cpu));
   PLM_TRY(add_number(section, "usable", system.cpus));
   PLM_TRY(add_number(section, "threads", plm_pool_threads(exec->pool)));
   PLM_TRY(add_text(section, "threads_from", plm_pool_kind()));
-  PLM_TRY(add_text(section, "level_found", plm_cpu_level_name(plm_cpu_level_detect())));
-  PLM_TRY(add_text(section, "level_used", plm_cpu_level_name(exec->level)));
+  PLM_TRY(add_text(section, "level_found", found));
+  PLM_TRY(add_text(section, "level_used", exec->kernels));
   return mask == NULL || *mask == '\0' ? PLM_OK : add_text(section, "PROTLM_CPU", mask);
 }
 
@@ -121,7 +123,7 @@ static plm_status add_libraries(json_t *section) {
 }
 
 static plm_status add_operators(json_t *section, const plm_exec *exec) {
-#define ADD_ORIGIN(op) PLM_TRY(add_text(section, #op, plm_ops_cpu_origin(exec->level, #op)));
+#define ADD_ORIGIN(op) PLM_TRY(add_text(section, #op, exec->backend->origin(exec, #op)));
   PLM_OPS(ADD_ORIGIN)
 #undef ADD_ORIGIN
   return PLM_OK;
@@ -167,13 +169,13 @@ static plm_status collect(json_t *document, plm_session *session) {
   PLM_TRY(add_section(document, "protlm", &section));
   PLM_TRY(add_program(section));
   PLM_TRY(add_section(document, "processor", &section));
-  PLM_TRY(add_processor(section, session->exec));
+  PLM_TRY(add_processor(section, session->machine.exec));
   PLM_TRY(add_section(document, "memory", &section));
-  PLM_TRY(add_memory(section, session->device));
+  PLM_TRY(add_memory(section, session->machine.exec->device));
   PLM_TRY(add_section(document, "libraries", &section));
   PLM_TRY(add_libraries(section));
   PLM_TRY(add_section(document, "operators", &section));
-  PLM_TRY(add_operators(section, session->exec));
+  PLM_TRY(add_operators(section, session->machine.exec));
   PLM_TRY(add_section(document, "ranks", &section));
   PLM_TRY(add_ranks(section));
   PLM_TRY(add_section(document, "caches", &section));
@@ -217,7 +219,7 @@ plm_status plm_info_run(const plm_option_values *values, const plm_output *outpu
   plm_session session = {0};
   json_t *document = NULL;
   plm_status status;
-  PLM_TRY_GOTO(plm_session_open_exec(options->threads, &session), done);
+  PLM_TRY_GOTO(plm_session_open_machine(options->threads, &session), done);
   document = json_object();
   PLM_TRY_GOTO(collect(document, &session), done);
   if (options->json)

@@ -176,7 +176,7 @@ static plm_status run_batch(plm_session *session, const plm_packer_options *pack
   for (int64_t i = 0; i < count; i++) r->cu_seqlens[first + i + 1] = (int32_t)(r->done + tokens->cu_seqlens[i + 1]);
   for (int64_t i = 0; i <= r->L; i++) hidden[i] = r->hidden[i] == NULL ? NULL : r->hidden[i] + r->done * r->C;
   const plm_request request = {.hidden = hidden, .logits = r->logits + r->done * r->V};
-  PLM_TRY_GOTO(plm_model_infer(session->model, session->exec, &packed->batch, &request), done);
+  PLM_TRY_GOTO(plm_model_infer(session->model, session->machine.exec, &packed->batch, &request), done);
   r->done += tokens->N;
 done:
   plm_free(ids);

@@ -7,8 +7,6 @@
 #include "base/system.h"
 #include "protlm/log.h"
 
-enum { DEFAULT_MICRO_BATCH_TOKENS = 4096 };
-
 int plm_session_threads(int64_t asked) {
   plm_system system;
   if (asked > 0) return (int)asked;
@@ -16,10 +14,8 @@ int plm_session_threads(int64_t asked) {
   return system.cpus;
 }
 
-plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session) {
-  PLM_TRY(plm_device_cpu_create(&ret_session->device));
-  PLM_TRY(plm_exec_create_cpu(ret_session->device, plm_session_threads(threads), NULL, &ret_session->exec));
-  return PLM_OK;
+plm_status plm_session_open_machine(int64_t threads, plm_session *ret_session) {
+  return plm_machine_open(&(plm_machine_options){.threads = plm_session_threads(threads)}, &ret_session->machine);
 }
 
 /* The shape of a preset, or of the directory that holds the weights (*ret_directory, allocated). */
@@ -53,7 +49,7 @@ static plm_status open_data(const plm_session_options *options, plm_session *ses
       .paths = {options->data.items, options->data.count},
       .cache_directory = options->cache_directory,
       .policy = options->policy,
-      .threads = plm_pool_threads(session->exec->pool),
+      .threads = plm_pool_threads(session->machine.exec->pool),
   };
   PLM_TRY(plm_dataset_open(&data, &session->dataset));
   plm_session_report_data(session->dataset, &options->policy);
@@ -65,7 +61,8 @@ static void decide_lengths(const plm_session_options *options, plm_session *sess
   enum { WITHOUT_DATA = 1024 };
   int64_t longest = session->dataset == NULL ? WITHOUT_DATA : plm_dataset_get_info(session->dataset)->longest + 2;
   session->max_length = options->max_length > 0 && options->max_length < longest ? options->max_length : longest;
-  int64_t tokens = options->micro_batch_tokens > 0 ? options->micro_batch_tokens : DEFAULT_MICRO_BATCH_TOKENS;
+  int64_t tokens =
+      options->micro_batch_tokens > 0 ? options->micro_batch_tokens : session->machine.exec->usual_micro_batch;
   session->micro_batch_tokens = tokens > session->max_length ? tokens : session->max_length;
 }
 
@@ -76,7 +73,7 @@ static plm_status load_weights(const plm_session_options *options, const char *d
   } else {
     PLM_TRY(plm_model_dir_load(directory, session->model, &session->loaded));
   }
-  return plm_model_refresh(session->model, session->exec, PLM_REFRESH_ALL);
+  return plm_model_refresh(session->model, session->machine.exec, PLM_REFRESH_ALL);
 }
 
 static plm_status open_model(const plm_session_options *options, const plm_model_config *config, const char *directory,
@@ -87,7 +84,7 @@ static plm_status open_model(const plm_session_options *options, const plm_model
       .max_length = session->max_length,
       .all_rows = options->all_rows,
   };
-  plm_status status = plm_model_create(config, &model, session->exec, &session->model);
+  plm_status status = plm_model_create(config, &model, session->machine.exec, &session->model);
   if (status == PLM_E_RESOURCE)
     return plm_hint(status, "--max-length N cuts long sequences (the longest here has %lld tokens)",
                     (long long)session->max_length);
@@ -102,7 +99,7 @@ plm_status plm_session_open(const plm_session_options *options, plm_session *ret
   plm_status status;
   *ret_session = (plm_session){0};
   PLM_TRY_GOTO(read_config(options->model, options->random_weights, &config, &directory), done);
-  PLM_TRY_GOTO(plm_session_open_exec(options->threads, ret_session), done);
+  PLM_TRY_GOTO(plm_session_open_machine(options->threads, ret_session), done);
   PLM_TRY_GOTO(open_data(options, ret_session), done);
   decide_lengths(options, ret_session);
   PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);
@@ -115,7 +112,6 @@ done:
 void plm_session_close(plm_session *session) {
   plm_dataset_close(session->dataset);
   plm_model_destroy(session->model);
-  plm_exec_destroy(session->exec);
-  plm_device_destroy(session->device);
+  plm_machine_close(&session->machine);
   *session = (plm_session){0};
 }

@@ -1,4 +1,4 @@
-/* session.h - what the commands that run a model share: device, exec, the model's weights and the sequences, opened and
+/* session.h - what the commands that run a model share: machine, the model's weights and the sequences, opened and
  * closed together. */
 #ifndef PLM_APP_SESSION_H
 #define PLM_APP_SESSION_H
@@ -7,6 +7,7 @@
 #include "hub/model_dir.h"
 #include "model/model.h"
 #include "protlm/options.h"
+#include "train/machine.h"
 
 typedef struct plm_session_options {
   const char *model; /* directory, hub id, or preset with random_weights */
@@ -23,8 +24,7 @@ typedef struct plm_session_options {
 } plm_session_options;
 
 typedef struct plm_session {
-  plm_device *device;
-  plm_exec *exec;
+  plm_machine machine;
   plm_model *model;
   plm_dataset *dataset;
   plm_load_report loaded;
@@ -34,8 +34,8 @@ typedef struct plm_session {
 PLM_CHECKED plm_status plm_session_open(const plm_session_options *options, plm_session *ret_session);
 void plm_session_close(plm_session *session);
 
-/* The exec alone, for commands without a model. */
-PLM_CHECKED plm_status plm_session_open_exec(int64_t threads, plm_session *ret_session);
+/* The machine alone, for commands without a model. */
+PLM_CHECKED plm_status plm_session_open_machine(int64_t threads, plm_session *ret_session);
 
 /* Say in the log, as train does, what was left out or changed on reading. plm_session_open has said it of its own data.
  * */

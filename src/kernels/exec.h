@@ -9,23 +9,22 @@
 #include "kernels/device.h"
 
 typedef struct plm_ops plm_ops;
-typedef struct plm_cpu_cache plm_cpu_cache; /* private to kernels/cpu: oneDNN engine and primitives by shape */
-
-/* Instruction-set level of the CPU kernels. `PROTLM_CPU=ref|avx2|avx512|avx512bf16|amx` masks features down. */
-typedef enum plm_cpu_level {
-  PLM_CPU_REF,
-  PLM_CPU_AVX2,
-  PLM_CPU_AVX512,
-  PLM_CPU_AVX512_BF16,
-  PLM_CPU_AMX
-} plm_cpu_level;
+typedef struct plm_backend plm_backend;
 
 typedef struct plm_exec {
   plm_device *device;
+  bool owns_device;
   const plm_ops *ops;
-  plm_pool *pool;
-  plm_cpu_level level;
-  plm_cpu_cache *cpu_cache; /* NULL for the reference table */
+  plm_pool *pool; /* of the host, under any backend: the reference and initialisation run on it */
+  const plm_backend *backend;
+  void *context; /* the backend's own: its level, libraries, what it keeps between calls */
+
+  /* What the backend answers for. */
+  char kernels[16];          /* the kernels in use, a word that is saved with a run: "avx512bf16" */
+  char products[32];         /* what computes matrix products: "oneDNN 2.6.3", "own" */
+  bool computes_bf16;        /* in hardware: faster than fp32 */
+  int64_t usual_micro_batch; /* tokens that keep it busy: more is no faster, and takes memory */
+  double plan_share;         /* of the device's memory, that an automatic choice may plan for */
 
   /* Scratch memory of one operator call, device memory; contents are lost between calls. */
   void *workspace;
@@ -39,10 +38,7 @@ typedef struct plm_exec {
   double flops;            /* multiply-adds x 2 of products and attention, summed over calls (dry or not): MFU, plans */
 } plm_exec;
 
-/* An exec on `device` with the fastest table this machine and build allow, masked by `level_mask` (NULL: environment
- * PROTLM_CPU or all). Owns its pool, not the device. Fails with PLM_E_USAGE on an unknown level name. */
-PLM_CHECKED plm_status plm_exec_create_cpu(plm_device *device, int threads, const char *level_mask,
-                                           plm_exec **ret_exec);
+/* Made by plm_exec_open (backend.h). Takes its device along if it owns it. */
 void plm_exec_destroy(plm_exec *exec); /* accepts NULL */
 
 /* Make the workspace at least `bytes` (device memory). Called once, from the plan. */
@@ -51,10 +47,5 @@ PLM_CHECKED plm_status plm_exec_reserve(plm_exec *exec, size_t bytes);
 /* For operators: claim this call's scratch. On a dry exec records `bytes` and sets *ret_pointer = NULL. Fails with
  * PLM_E_BUG when the plan reserved less than the call needs. */
 PLM_CHECKED plm_status plm_exec_workspace(plm_exec *exec, size_t bytes, void **ret_pointer);
-
-const char *plm_cpu_level_name(plm_cpu_level level);
-void plm_cpu_products_name(
-    char ret_name[32]); /* what computes matrix products above level ref: "oneDNN 2.6.3", as loaded, or "own" */
-plm_cpu_level plm_cpu_level_detect(void); /* what the processor and this build can do, unmasked */
 
 #endif

@@ -10,7 +10,9 @@
  *   - `args` is zero-initialisable: a NULL pointer or 0 turns an optional feature off. It may grow at the end.
  *   - Sizes are int64_t; a size of 0 is legal and does nothing (gradients still count as written).
  *   - Tensors are row-major; `*_stride` is the distance between rows in elements, 0 = packed (the row length).
- *   - Pointers are device pointers, aligned to their element only.
+ *   - Pointers are device pointers, aligned to their element only, unless an entry says host memory.
+ *   - Host memory in `args` (the struct, a plm_weight, host_cu_seqlens_*) is read before the call returns and is the
+ *     caller's again then; device memory may be read and written later, in the order of the device's queue (device.h).
  *   - Parameter gradients (`d_weight`, `d_bias`, `d_table`) are F32 and ACCUMULATED. Activation gradients are WRITTEN,
  *     unless an `add` argument says otherwise. Sums are taken in fp32 or wider whatever the storage type, in a fixed
  *     order: the same call on the same machine with the same thread count gives the same bits.
@@ -22,8 +24,8 @@
  * only; there it is the truth that everything else is held against (sums in fp64 throughout, gradients of F64 calls are
  * F64 too).
  *
- * Tables: plm_ops_ref() fills every entry in plain C; plm_ops_cpu(level) starts from it and overrides what it does
- * faster. A new operator: an args struct and a line in PLM_OPS here, a reference in ref/, a case in tests/op. See
+ * Tables: plm_ops_ref() fills every entry in plain C; a backend starts from it, or from nothing, and overrides what it
+ * does faster. A new operator: an args struct and a line in PLM_OPS here, a reference in ref/, a case in tests/op. See
  * docs/extending.md.
  */
 #ifndef PLM_KERNELS_OPS_H
@@ -379,12 +381,5 @@ struct plm_ops {
 
 /* Every entry, plain C. */
 const plm_ops *plm_ops_ref(void);
-
-/* The reference with faster entries for `level` laid over it. */
-const plm_ops *plm_ops_cpu(plm_cpu_level level);
-
-/* Where an entry of plm_ops_cpu(level) comes from: "ref", "avx2", "avx512", "onednn", ... For `protlm info` and the op
- * checker. */
-const char *plm_ops_cpu_origin(plm_cpu_level level, const char *op);
 
 #endif

@@ -7,7 +7,6 @@
  */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/system.h"
@@ -16,11 +15,15 @@
 #include "protlm/log.h"
 #include "train/run.h"
 
-/* Tokens computed at a time unless more are asked for: enough to keep products efficient, little enough to stay near
- * the caches. */
-static const int64_t usual_micro_batch = 4096;
-/* Share of the machine's memory that the automatic choice will plan for. */
-static const double memory_share = 0.7;
+plm_status plm_machine_open(const plm_machine_options *options, plm_machine *ret_machine) {
+  return plm_exec_open(&(plm_exec_options){.threads = options->threads, .level_mask = options->level},
+                       &ret_machine->exec);
+}
+
+void plm_machine_close(plm_machine *machine) {
+  plm_exec_destroy(machine->exec);
+  machine->exec = NULL;
+}
 
 /* ---- threads, kernels, number format ---- */
 
@@ -42,8 +45,8 @@ void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic) {
   plm_arithmetic a = {.threads = run->settings->o->threads, .micro_batch_tokens = run->micro_batch_tokens};
   plm_system system;
   plm_system_read(&system);
-  plm_cpu_products_name(a.products);
-  snprintf(a.level, sizeof a.level, "%s", plm_cpu_level_name(run->x->level));
+  snprintf(a.products, sizeof a.products, "%s", run->x->products);
+  snprintf(a.level, sizeof a.level, "%s", run->x->kernels);
   snprintf(a.dtype, sizeof a.dtype, "%s", run->settings->o->dtype);
   snprintf(a.threading, sizeof a.threading, "%s", plm_pool_kind());
   snprintf(a.cpu, sizeof a.cpu, "%s", system.cpu);
@@ -65,35 +68,28 @@ static void say_when_bits_may_differ(const plm_run *run) {
   if (strcmp(was, is) != 0) plm_warn("bits may differ from a run that was not interrupted: %s then; %s now", was, is);
 }
 
-static bool computes_bf16(plm_cpu_level level) { return level >= PLM_CPU_AVX512_BF16; }
-
 static void choose_dtype(plm_run *run) {
   plm_train_options *o = run->settings->o;
   if (o->dtype == NULL && run->resumed) o->dtype = run->state.arithmetic.dtype;
-  if (o->dtype == NULL) o->dtype = computes_bf16(run->x->level) ? "bf16" : "fp32";
+  if (o->dtype == NULL) o->dtype = run->x->computes_bf16 ? "bf16" : "fp32";
   run->dtype = strcmp(o->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
-  if (run->dtype == PLM_BF16 && !computes_bf16(run->x->level))
-    plm_warn("--dtype bf16: these processor kernels (%s) don't compute bf16; fp32 would be faster",
-             plm_cpu_level_name(run->x->level));
+  if (run->dtype == PLM_BF16 && !run->x->computes_bf16)
+    plm_warn("--dtype bf16: these processor kernels (%s) don't compute bf16; fp32 would be faster", run->x->kernels);
 }
 
 plm_status plm_run_open_machine(plm_run *run) {
-  const char *mask = getenv("PROTLM_CPU");
-  const bool masked = mask != NULL && *mask != '\0';
   plm_train_options *o = run->settings->o;
   o->threads = choose_threads(run);
-  PLM_TRY(plm_device_cpu_create(&run->device));
-  PLM_TRY(plm_exec_create_cpu(run->device, (int)o->threads,
-                              run->resumed && !masked ? run->state.arithmetic.level : NULL, &run->x));
+  const plm_machine_options options = {.threads = (int)o->threads,
+                                       .level = run->resumed ? run->state.arithmetic.level : NULL};
+  PLM_TRY(plm_machine_open(&options, &run->machine));
+  run->x = run->machine.exec;
   choose_dtype(run);
   if (run->resumed) say_when_bits_may_differ(run);
   return PLM_OK;
 }
 
-void plm_run_close_machine(plm_run *run) {
-  plm_exec_destroy(run->x);
-  plm_device_destroy(run->device);
-}
+void plm_run_close_machine(plm_run *run) { plm_machine_close(&run->machine); }
 
 /* ---- memory ---- */
 
@@ -124,7 +120,8 @@ static int64_t automatic_limit(const plm_run *run) {
   const plm_train_options *o = run->settings->o;
   int64_t batch =
       run->state.global_batch_sequences > 0 || o->per_device_train_batch_size > 0 ? INT64_MAX / 2 : o->batch_tokens;
-  int64_t limit = batch + o->max_length < usual_micro_batch ? batch + o->max_length : usual_micro_batch;
+  const int64_t usual = run->x->usual_micro_batch;
+  int64_t limit = batch + o->max_length < usual ? batch + o->max_length : usual;
   return limit > o->max_length ? limit : o->max_length;
 }
 
@@ -144,14 +141,14 @@ static plm_status refuse_memory(const plm_run *run, size_t total) {
 plm_status plm_run_plan_memory(plm_run *run) {
   plm_train_options *o = run->settings->o;
   size_t total, available;
-  PLM_TRY(run->device->memory_info(run->device, &total, &available));
+  PLM_TRY(run->x->device->memory_info(run->x->device, &total, &available));
   const bool fixed = plm_train_explicit(run->settings, "micro-batch-tokens"),
              saved = run->resumed && run->state.arithmetic.micro_batch_tokens > 0;
   run->micro_batch_tokens = fixed   ? o->micro_batch_tokens
                             : saved ? run->state.arithmetic.micro_batch_tokens
                                     : automatic_limit(run);
   PLM_TRY(plan(run));
-  while (!fixed && !saved && (double)run->memory.total > memory_share * (double)total &&
+  while (!fixed && !saved && (double)run->memory.total > run->x->plan_share * (double)total &&
          run->micro_batch_tokens > o->max_length) {
     run->micro_batch_tokens = run->micro_batch_tokens / 2 > o->max_length ? run->micro_batch_tokens / 2 : o->max_length;
     PLM_TRY(plan(run));
@@ -184,8 +181,7 @@ static void report_steps(const plm_run *run) {
            plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch,
            plm_count_text(tokens, batch));
   plm_info("learning rate: %s to %.3g, %lld warm-up steps; %s on %lld threads (%s)", plm_schedule_name(&s->schedule),
-           s->o->learning_rate, (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads,
-           plm_cpu_level_name(run->x->level));
+           s->o->learning_rate, (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads, run->x->kernels);
   double highest = plm_schedule_highest(&s->schedule);
   if (s->o->demo_compat && highest < s->o->learning_rate)
     plm_warn(

@@ -10,6 +10,7 @@
 #include "dist/comm.h"
 #include "runlog/metrics.h"
 #include "train/evaluate.h"
+#include "train/machine.h"
 #include "train/optimiser.h"
 #include "train/resolve.h"
 #include "train/resume.h"
@@ -34,8 +35,8 @@ typedef struct plm_run {
   plm_loader *loader;
 
   /* machine.c */
-  plm_device *device;
-  plm_exec *x;
+  plm_machine machine;
+  plm_exec *x; /* machine.exec */
   plm_dtype dtype;
   int64_t micro_batch_tokens;
   plm_memory_plan memory;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "internal.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "support/guarded.h"
 
 static const check_group *const groups[] = {&embed_group,

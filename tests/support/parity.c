@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "hub/model_dir.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "support/unit.h"
 #include "support/guarded.h"
 

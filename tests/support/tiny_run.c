@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/rng.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "runlog/trainer_state.h"
 #include "support/guarded.h"
 

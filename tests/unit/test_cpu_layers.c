@@ -3,6 +3,7 @@
 #include "support/unit.h"
 
 #include "base/alloc.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "kernels/ops.h"
 
 enum { ROWS = 2500, OUT = 24, IN = 40, HEADS = 2, WIDTH = 8 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "kernels/device.h"
 #include "kernels/host_memory.h"
 #include "kernels/ops.h"

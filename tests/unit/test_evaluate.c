@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "support/scratch.h"
 #include "support/sequences.h"
 #include "train/evaluate.h"

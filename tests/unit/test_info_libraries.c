@@ -2,7 +2,7 @@
 #include "support/unit.h"
 
 #include "app/info_libraries.h"
-#include "kernels/exec.h"
+#include "kernels/cpu/backend_cpu.h"
 
 static const char *version_of(const char *name) {
   static plm_library libraries[PLM_LIBRARIES];

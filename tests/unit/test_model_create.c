@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/alloc.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "model/activations.h"
 #include "model/model.h"
 

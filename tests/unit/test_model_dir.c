@@ -14,6 +14,7 @@
 #include "data/alphabet.h"
 #include "hub/internal.h"
 #include "formats/safetensors.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "protlm/log.h"
 #include "support/scratch.h"
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "kernels/cpu/backend_cpu.h"
 #include "support/parity.h"
 #include "support/model.h"
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "kernels/cpu/backend_cpu.h"
 #include "kernels/ops.h"
 
 static plm_device *device;

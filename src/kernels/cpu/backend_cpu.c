@@ -1,11 +1,14 @@
-/* backend_cpu.c - which layers make up the table of each level, and which of them an operator comes from. */
+/* backend_cpu.c - which layers make up the table of each level, which of them an operator comes from, and execs. */
 #include "kernels/cpu/backend_cpu.h"
 
 #include <pthread.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
+#include "kernels/backend.h"
 #include "kernels/cpu/cpu.h"
 
 /* Laid over the reference from top to bottom, from level `from` on and up to `to`: the last that has an entry provides
@@ -107,29 +110,81 @@ void plm_cpu_products_name(char ret_name[32]) {
 #endif
 }
 
-/* ---- what an exec keeps ---- */
+/* ---- execs ---- */
 
-plm_status plm_cpu_cache_create(plm_cpu_level level, int threads, plm_cpu_cache **ret_cache) {
-  plm_cpu_cache *cache;
-  (void)threads; /* each call names its team */
-  PLM_TRY(PLM_NEW(&cache, 1));
+/* Tokens that keep products efficient and activations near the caches; how much of a machine one program may take. */
+static const int64_t usual_micro_batch = 4096;
+static const double plan_share = 0.7;
+
+/* All but pool and device. */
+static plm_status fill_exec(const char *level_mask, plm_exec *exec) {
+  plm_cpu_context *context;
+  plm_cpu_level level;
+  PLM_TRY(plm_cpu_level_choose(level_mask, &level));
+  PLM_TRY(PLM_NEW(&context, 1));
+  context->level = level;
+  exec->context = context;
+  exec->ops = plm_ops_cpu(level);
+  snprintf(exec->kernels, sizeof exec->kernels, "%s", plm_cpu_level_name(level));
+  plm_cpu_products_name(exec->products);
+  exec->computes_bf16 = level >= PLM_CPU_AVX512_BF16;
+  exec->usual_micro_batch = usual_micro_batch;
+  exec->plan_share = plan_share;
 #if PLM_CPU_ONEDNN
-  plm_status status = plm_onednn_create(level, &cache->onednn);
-  if (status != PLM_OK) {
-    plm_free(cache);
-    return status;
-  }
+  return plm_onednn_create(level, &context->onednn);
 #else
-  (void)level;
-#endif
-  *ret_cache = cache;
   return PLM_OK;
+#endif
 }
 
-void plm_cpu_cache_destroy(plm_cpu_cache *cache) {
-  if (cache == NULL) return;
+static void close_exec(plm_exec *exec) {
 #if PLM_CPU_ONEDNN
-  plm_onednn_destroy(cache->onednn);
+  plm_cpu_context *context = exec->context;
+  if (context != NULL) plm_onednn_destroy(context->onednn);
 #endif
-  plm_free(cache);
+  plm_free(exec->context);
 }
+
+plm_status plm_exec_create_cpu(plm_device *device, int threads, const char *level_mask, plm_exec **ret_exec) {
+  plm_exec *exec;
+  plm_status status;
+  PLM_ASSERT(device != NULL);
+  PLM_TRY(PLM_NEW(&exec, 1));
+  exec->device = device;
+  exec->backend = &plm_backend_cpu;
+  PLM_TRY_GOTO(plm_pool_create(threads, &exec->pool), fail);
+  PLM_TRY_GOTO(fill_exec(level_mask, exec), fail);
+  *ret_exec = exec;
+  return PLM_OK;
+fail:
+  plm_exec_destroy(exec);
+  return status;
+}
+
+/* ---- the backend ---- */
+
+static plm_status probe(void) { return PLM_OK; }
+
+static void describe(char ret_words[PLM_BACKEND_WORDS]) {
+  snprintf(ret_words, PLM_BACKEND_WORDS, "%s", plm_cpu_level_name(plm_cpu_level_detect()));
+}
+
+static plm_status open_exec(const plm_exec_options *options, plm_exec *exec) {
+  const char *masked = getenv("PROTLM_CPU");
+  PLM_TRY(plm_device_cpu_create(&exec->device));
+  exec->owns_device = true;
+  return fill_exec(masked == NULL || *masked == '\0' ? options->level_mask : NULL, exec);
+}
+
+static const char *origin(const plm_exec *exec, const char *op) {
+  return plm_ops_cpu_origin(plm_cpu_context_of(exec)->level, op);
+}
+
+const plm_backend plm_backend_cpu = {
+    .name = "cpu",
+    .probe = probe,
+    .describe = describe,
+    .open = open_exec,
+    .close = close_exec,
+    .origin = origin,
+};

@@ -36,8 +36,12 @@ PLM_CHECKED plm_status plm_onednn_create(plm_cpu_level level, plm_onednn **ret_l
 void plm_onednn_destroy(plm_onednn *library); /* accepts NULL */
 void plm_onednn_name(char ret_name[32]);      /* with the version that is loaded */
 
-struct plm_cpu_cache {
+/* What an exec of this backend keeps between calls. */
+typedef struct plm_cpu_context {
+  plm_cpu_level level;
   plm_onednn *onednn;
-};
+} plm_cpu_context;
+
+static inline const plm_cpu_context *plm_cpu_context_of(const plm_exec *x) { return x->context; }
 
 #endif

@@ -123,7 +123,7 @@ static void rows_task(void *context, int64_t task, int worker) {
 
 /* Claim workspace, and multiply unless the exec is dry or there is no c (a frozen weight). */
 static plm_status multiply(plm_exec *x, gemm_job *j) {
-  j->kernels = plm_cpu_products(x->level);
+  j->kernels = plm_cpu_products(plm_cpu_context_of(x)->level);
   PLM_ASSERT(j->kernels != NULL && j->kernels->rows * j->kernels->columns <= MAX_TILE &&
              TASK_ROWS % j->kernels->rows == 0);
   int64_t width = j->kernels->columns, all = round_up(j->N, width), most = BLOCK_BYTES / (int64_t)sizeof(float);
@@ -221,7 +221,7 @@ static void bias_range(void *context, int64_t begin, int64_t end, int worker) {
 }
 
 void plm_cpu_bias_gradient(plm_exec *x, const plm_linear_backward_weight_args *a) {
-  bias_job job = {.a = a, .kernels = plm_cpu_products(x->level)};
+  bias_job job = {.a = a, .kernels = plm_cpu_products(plm_cpu_context_of(x)->level)};
   plm_parallel_for(x->pool, (a->O + SUM_COLUMNS - 1) / SUM_COLUMNS, bias_range, &job);
 }
 

@@ -6,6 +6,8 @@
 #endif
 
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "kernels/cpu/backend_cpu.h"
 
@@ -68,4 +70,24 @@ static plm_cpu_level processor_level(void) { return PLM_CPU_REF; }
 plm_cpu_level plm_cpu_level_detect(void) {
   plm_cpu_level processor = processor_level(), built = plm_ops_cpu_built();
   return processor < built ? processor : built;
+}
+
+/* The level called `name`; an unknown name is the user's mistake. */
+static plm_status parse_level(const char *name, plm_cpu_level *ret_level) {
+  for (int level = PLM_CPU_REF; level <= PLM_CPU_AMX; level++) {
+    if (strcmp(name, plm_cpu_level_name((plm_cpu_level)level)) != 0) continue;
+    *ret_level = (plm_cpu_level)level;
+    return PLM_OK;
+  }
+  return plm_hint(plm_fail(PLM_E_USAGE, "there is no processor level '%s'", name),
+                  "set PROTLM_CPU to ref, avx2, avx512, avx512bf16 or amx, or leave it unset for the fastest");
+}
+
+plm_status plm_cpu_level_choose(const char *level_mask, plm_cpu_level *ret_level) {
+  const char *name = level_mask != NULL ? level_mask : getenv("PROTLM_CPU");
+  plm_cpu_level allowed = PLM_CPU_AMX;
+  if (name != NULL && name[0] != '\0') PLM_TRY(parse_level(name, &allowed));
+  plm_cpu_level available = plm_cpu_level_detect();
+  *ret_level = available < allowed ? available : allowed;
+  return PLM_OK;
 }

@@ -249,7 +249,7 @@ static plm_status run_invariant(plm_exec *x, invariant_job *j) {
 /* ---- the operators ---- */
 
 static bool does_library(const plm_exec *x, plm_dtype type, int64_t out, int64_t in) {
-  return x->cpu_cache != NULL && plm_onednn_does(x->cpu_cache->onednn, type) && out > 0 && in > 0;
+  return x->context != NULL && plm_onednn_does(plm_cpu_context_of(x)->onednn, type) && out > 0 && in > 0;
 }
 
 typedef struct add_job {
@@ -271,7 +271,7 @@ static plm_status linear_forward(plm_exec *x, const plm_linear_forward_args *a) 
   if (is_own || !does_library(x, w->dtype, w->out, w->in)) return plm_cpu_layer_gemm.linear_forward(x, a);
   PLM_TRY(plm_check_linear_forward(x, a));
   int64_t x_stride = plm_row_stride(a->x_stride, w->in), y_stride = plm_row_stride(a->y_stride, w->out);
-  linear_call call = {.library = x->cpu_cache->onednn, .N = a->N};
+  linear_call call = {.library = plm_cpu_context_of(x)->onednn, .N = a->N};
   call.first = (rows){.data = a->x, .type = w->dtype, .width = w->in, .stride = x_stride};
   call.second = (rows){.data = a->y, .type = a->y_dtype, .width = w->out, .stride = y_stride};
   call.shape = (plm_onednn_product){
@@ -303,7 +303,7 @@ static plm_status linear_backward_input(plm_exec *x, const plm_linear_backward_i
   if (!does_library(x, w->dtype, w->out, w->in)) return plm_cpu_layer_gemm.linear_backward_input(x, a);
   PLM_TRY(plm_check_linear_backward_input(x, a));
   int64_t d_y_stride = plm_row_stride(a->d_y_stride, w->out), d_x_stride = plm_row_stride(a->d_x_stride, w->in);
-  linear_call call = {.library = x->cpu_cache->onednn, .N = a->N};
+  linear_call call = {.library = plm_cpu_context_of(x)->onednn, .N = a->N};
   call.first = (rows){.data = a->d_y, .type = w->dtype, .width = w->out, .stride = d_y_stride};
   call.second = (rows){.data = a->d_x, .type = a->d_x_dtype, .width = w->in, .stride = d_x_stride};
   call.shape = (plm_onednn_product){
@@ -328,7 +328,7 @@ static plm_status linear_backward_weight(plm_exec *x, const plm_linear_backward_
   if (!does_library(x, a->dtype, a->O, a->I)) return plm_cpu_layer_gemm.linear_backward_weight(x, a);
   PLM_TRY(plm_check_linear_backward_weight(x, a));
   int64_t d_y_stride = plm_row_stride(a->d_y_stride, a->O), x_stride = plm_row_stride(a->x_stride, a->I);
-  linear_call call = {.library = x->cpu_cache->onednn, .N = a->N, .sums_rows = true};
+  linear_call call = {.library = plm_cpu_context_of(x)->onednn, .N = a->N, .sums_rows = true};
   call.first = (rows){.data = a->d_y, .type = a->dtype, .width = a->O, .stride = d_y_stride};
   call.second = (rows){.data = a->x, .type = a->dtype, .width = a->I, .stride = x_stride};
   call.shape = (plm_onednn_product){
