@@ -42,20 +42,21 @@ plm_status plm_check_weight_refresh(const plm_exec *x, const plm_weight_refresh_
 }
 
 plm_status plm_check_embed_forward(const plm_exec *x, const plm_embed_forward_args *a) {
-  PLM_ASSERT(a->N >= 0 && a->C >= 0 && a->V >= 0);
+  PLM_ASSERT(a->N >= 0 && a->C >= 0 && a->V >= 0 && a->P >= 0);
   PLM_TRY(check_type("embed_forward", "table", a->table_dtype, F32 | F64));
   REQUIRE(a->tokens, a->N);
   REQUIRE(a->table, a->N * a->C);
+  REQUIRE(a->positions, a->position_table == NULL ? 0 : a->N);
   REQUIRE(a->out, a->N * a->C);
   return PLM_OK;
 }
 
 plm_status plm_check_embed_backward(const plm_exec *x, const plm_embed_backward_args *a) {
-  PLM_ASSERT(a->N >= 0 && a->C >= 0 && a->V >= 0);
+  PLM_ASSERT(a->N >= 0 && a->C >= 0 && a->V >= 0 && a->P >= 0);
   PLM_TRY(check_type("embed_backward", "d_out", a->dtype, F32 | F64));
   REQUIRE(a->tokens, a->N);
   REQUIRE(a->d_out, a->N * a->C);
-  REQUIRE(a->d_table, a->N * a->C);
+  REQUIRE(a->positions, a->d_position_table == NULL ? 0 : a->N);
   return PLM_OK;
 }
 

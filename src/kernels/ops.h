@@ -13,7 +13,7 @@
  *   - Pointers are device pointers, aligned to their element only, unless an entry says host memory.
  *   - Host memory in `args` (the struct, a plm_weight, host_cu_seqlens_*) is read before the call returns and is the
  *     caller's again then; device memory may be read and written later, in the order of the device's queue (device.h).
- *   - Parameter gradients (`d_weight`, `d_bias`, `d_table`) are F32 and ACCUMULATED. Activation gradients are WRITTEN,
+ *   - Parameter gradients (`d_weight`, `d_bias`, `d_table`, `d_position_table`) are F32 and ACCUMULATED. Activation gradients are WRITTEN,
  *     unless an `add` argument says otherwise. Sums are taken in fp32 or wider whatever the storage type, in a fixed
  *     order: the same call on the same machine with the same thread count gives the same bits.
  *   - Outputs may alias inputs only where the entry says so.
@@ -74,9 +74,10 @@ typedef struct plm_weight_refresh_args {
 
 /* ---- embedding ----------------------------------------------------------------------------------------------------*/
 
-/* out[n,:] = row_scale[n] * table[tokens[n],:]. ESM-2's token dropout is a row scale: 0 at <mask>, 0.88/(1-rho)
- * elsewhere (model_spec 3.4); a row of scale 0 is exactly 0. A token outside 0..V-1 is PLM_E_BUG in the reference,
- * undefined elsewhere. */
+/* out[n,:] = row_scale[n] * table[tokens[n],:] + position_table[positions[n],:], summed before it is rounded. ESM-2's
+ * token dropout is a row scale: 0 at <mask>, 0.88/(1-rho) elsewhere (model_spec 3.4). It scales the token's row alone:
+ * positions are added after it, unscaled (model_spec 3.11). With scale 0 the token's row counts as exactly 0, whatever
+ * it holds. A token outside 0..V-1 or a position outside 0..P-1 is PLM_E_BUG in the reference, undefined elsewhere. */
 typedef struct plm_embed_forward_args {
   int64_t N, C, V;
   const int32_t *tokens;  /* [N] */
@@ -84,10 +85,13 @@ typedef struct plm_embed_forward_args {
   plm_dtype table_dtype;  /* F32, F64 */
   const float *row_scale; /* [N] F32; NULL = 1 */
   void *out;              /* [N,C] table_dtype */
+  int64_t P;
+  const int32_t *positions;   /* [N] */
+  const void *position_table; /* [P,C] table_dtype; NULL = none */
 } plm_embed_forward_args;
 
-/* d_table[tokens[n],:] += row_scale[n] * d_out[n,:], in order of n. Row `padding_id` (set has_padding_id) gets nothing.
- * */
+/* d_table[tokens[n],:] += row_scale[n] * d_out[n,:] and d_position_table[positions[n],:] += d_out[n,:], in order of n.
+ * Row `padding_id` of d_table (set has_padding_id) gets nothing. */
 typedef struct plm_embed_backward_args {
   int64_t N, C, V;
   const int32_t *tokens; /* [N] */
@@ -96,7 +100,10 @@ typedef struct plm_embed_backward_args {
   const float *row_scale;
   bool has_padding_id;
   int32_t padding_id;
-  void *d_table; /* [V,C] dtype, accumulated */
+  void *d_table; /* [V,C] dtype, accumulated; NULL = frozen */
+  int64_t P;
+  const int32_t *positions; /* [N] */
+  void *d_position_table;   /* [P,C] dtype, accumulated; NULL = none, or frozen */
 } plm_embed_backward_args;
 
 /* ---- norm ---------------------------------------------------------------------------------------------------------*/

@@ -1,12 +1,12 @@
-/* embed.c - token embedding: rows of a table, scaled (model_spec 3.4). */
+/* embed.c - token embedding: rows of a table, scaled (model_spec 3.4), and rows of positions (3.11). */
 #include "kernels/ref/element.h"
 #include "kernels/ref/ref.h"
 
-static plm_status check_tokens(const int32_t *tokens, int64_t N, int64_t V) {
+static plm_status check_rows(const char *what, const int32_t *rows, int64_t N, int64_t limit) {
   for (int64_t n = 0; n < N; n++)
-    if (tokens[n] < 0 || tokens[n] >= V)
-      return plm_fail(PLM_E_BUG, "token %lld is %d, outside the vocabulary of %lld", (long long)n, tokens[n],
-                      (long long)V);
+    if (rows[n] < 0 || rows[n] >= limit)
+      return plm_fail(PLM_E_BUG, "%s %lld is %d, outside the table of %lld", what, (long long)n, rows[n],
+                      (long long)limit);
   return PLM_OK;
 }
 
@@ -19,7 +19,9 @@ static void forward_rows(void *context, int64_t begin, int64_t end, int worker) 
     double scale = scale_of(a->row_scale, n);
     for (int64_t c = 0; c < a->C; c++) {
       double value = element_get(a->table, a->table_dtype, a->tokens[n] * a->C + c);
-      element_set(a->out, a->table_dtype, n * a->C + c, scale == 0 ? 0 : scale * value);
+      double sum = scale == 0 ? 0 : scale * value;
+      if (a->position_table != NULL) sum += element_get(a->position_table, a->table_dtype, a->positions[n] * a->C + c);
+      element_set(a->out, a->table_dtype, n * a->C + c, sum);
     }
   }
 }
@@ -27,7 +29,8 @@ static void forward_rows(void *context, int64_t begin, int64_t end, int worker) 
 plm_status plm_ref_embed_forward(plm_exec *x, const plm_embed_forward_args *a) {
   PLM_TRY(plm_check_embed_forward(x, a));
   if (x->dry) return PLM_OK;
-  PLM_TRY(check_tokens(a->tokens, a->N, a->V));
+  PLM_TRY(check_rows("token", a->tokens, a->N, a->V));
+  if (a->position_table != NULL) PLM_TRY(check_rows("position", a->positions, a->N, a->P));
   plm_embed_forward_args job = *a;
   plm_parallel_for(x->pool, a->N, forward_rows, &job);
   return PLM_OK;
@@ -39,16 +42,20 @@ static void backward_columns(void *context, int64_t begin, int64_t end, int work
   (void)worker;
   for (int64_t n = 0; n < a->N; n++) {
     double scale = scale_of(a->row_scale, n);
-    if (scale == 0 || (a->has_padding_id && a->tokens[n] == a->padding_id)) continue;
-    for (int64_t c = begin; c < end; c++)
-      element_add(a->d_table, a->dtype, a->tokens[n] * a->C + c, scale * element_get(a->d_out, a->dtype, n * a->C + c));
+    for (int64_t c = begin; c < end; c++) {
+      double d_out = element_get(a->d_out, a->dtype, n * a->C + c);
+      if (a->d_position_table != NULL) element_add(a->d_position_table, a->dtype, a->positions[n] * a->C + c, d_out);
+      if (a->d_table == NULL || scale == 0 || (a->has_padding_id && a->tokens[n] == a->padding_id)) continue;
+      element_add(a->d_table, a->dtype, a->tokens[n] * a->C + c, scale * d_out);
+    }
   }
 }
 
 plm_status plm_ref_embed_backward(plm_exec *x, const plm_embed_backward_args *a) {
   PLM_TRY(plm_check_embed_backward(x, a));
   if (x->dry) return PLM_OK;
-  PLM_TRY(check_tokens(a->tokens, a->N, a->V));
+  PLM_TRY(check_rows("token", a->tokens, a->N, a->V));
+  if (a->d_position_table != NULL) PLM_TRY(check_rows("position", a->positions, a->N, a->P));
   plm_embed_backward_args job = *a;
   plm_parallel_for(x->pool, a->C, backward_columns, &job);
   return PLM_OK;
