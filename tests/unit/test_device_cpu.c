@@ -17,6 +17,7 @@
 #include "kernels/host_memory.h"
 #include "kernels/ops.h"
 #include "support/guarded.h"
+#include "support/late.h"
 
 typedef plm_status create_fn(plm_device **ret_device);
 
@@ -102,6 +103,7 @@ static void devices_align_count_and_copy(void **state) {
   int64_t live = plm_alloc_live();
   use_device(plm_device_cpu_create);
   use_device(plm_device_guarded_create);
+  use_device(plm_device_late_create);
   assert_int_equal(plm_alloc_live(), live);
 }
 
