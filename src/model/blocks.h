@@ -56,8 +56,9 @@ typedef struct plm_attention_state {
 } plm_attention_state;
 
 /* Names of the three weights and biases are neighbours in the table (biases NULL: none). */
-PLM_CHECKED plm_status plm_bind_attention(plm_model *model, const char *prefix, bool split, const char *const weights[2],
-                                          const char *const biases[2], plm_attention *ret_attention);
+PLM_CHECKED plm_status plm_bind_attention(plm_model *model, const char *prefix, bool split,
+                                          const char *const weights[2], const char *const biases[2],
+                                          plm_attention *ret_attention);
 
 /* Memory for the state, below what is temporary. */
 PLM_CHECKED plm_status plm_attention_take(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
@@ -104,12 +105,12 @@ typedef struct plm_mlm_head {
 } plm_mlm_head;
 
 typedef struct plm_mlm_head_state {
-  void *y;                 /* [M,C] A the operand */
-  void *dense, *gelu;      /* [M,C] A before and after GELU */
-  float *mean, *rstd;      /* kept only */
-  void *normed;            /* [M,C] A what the decoder reads */
-  float *logits;           /* [M,V] F32 */
-  void *d_logits;          /* [M,V] A; the same memory as logits in fp32 */
+  void *y;            /* [M,C] A the operand */
+  void *dense, *gelu; /* [M,C] A before and after GELU */
+  float *mean, *rstd; /* kept only */
+  void *normed;       /* [M,C] A what the decoder reads */
+  float *logits;      /* [M,V] F32 */
+  void *d_logits;     /* [M,V] A; the same memory as logits in fp32 */
 } plm_mlm_head_state;
 
 /* Logits, given to the request that asks for them; then, where the batch has an objective, its loss, added to the step's

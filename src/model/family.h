@@ -54,9 +54,9 @@ typedef struct plm_family {
   plm_tensor_use (*rename)(const char *name, char ret_name[PLM_PARAM_NAME]);
 
   /* ---- computation: internal.h and blocks.h ---- */
-  plm_status (*bind)(plm_model *model);    /* typed views of the table; called once, before any pass */
-  plm_status (*forward)(plm_pass *pass);   /* embedding to what the pass's request, or its loss, reads */
-  plm_status (*backward)(plm_pass *pass);  /* of the losses of the forward pass before it */
+  plm_status (*bind)(plm_model *model);   /* typed views of the table; called once, before any pass */
+  plm_status (*forward)(plm_pass *pass);  /* embedding to what the pass's request, or its loss, reads */
+  plm_status (*backward)(plm_pass *pass); /* of the losses of the forward pass before it */
 } plm_family;
 
 extern const plm_family plm_family_esm2;

@@ -80,7 +80,7 @@ static plm_status write_config(const plm_model_config *c, json_t **ret_document)
 /* ---- from scratch ---- */
 
 static const plm_preset presets[] = {
-    {"esm2_t6_8M", 6, 320, 20},     {"esm2_t12_35M", 12, 480, 20}, {"esm2_t30_150M", 30, 640, 20},
+    {"esm2_t6_8M", 6, 320, 20},      {"esm2_t12_35M", 12, 480, 20}, {"esm2_t30_150M", 30, 640, 20},
     {"esm2_t33_650M", 33, 1280, 20}, {"esm2_t36_3B", 36, 2560, 40}, {"esm2_t48_15B", 48, 5120, 40},
 };
 
@@ -347,8 +347,8 @@ static plm_status head_forward(const plm_pass *pass, parts *p) {
     PLM_TRY(PLM_TAKE(stack, M, PLM_F32, &p->rstd));
   }
   PLM_TRY(plm_mlm_head_take(pass, &p->state));
-  PLM_TRY(plm_norm_apply(pass, &p->final_norm, M, p->x, PLM_F32, p->state.y, pass->model->options.dtype, p->mean,
-                         p->rstd));
+  PLM_TRY(
+      plm_norm_apply(pass, &p->final_norm, M, p->x, PLM_F32, p->state.y, pass->model->options.dtype, p->mean, p->rstd));
   return plm_mlm_head_forward(pass, &p->head, &p->state);
 }
 
