@@ -68,6 +68,9 @@ typedef struct plm_mapping {
 PLM_CHECKED plm_status plm_file_map(const char *path, plm_mapping *ret_mapping);
 void plm_file_unmap(plm_mapping *mapping);
 
+/* These bytes of a mapping will not be read soon: their pages leave our memory. Reading them again works, from the file. */
+void plm_file_let_go(const void *data, size_t bytes);
+
 /* What `path` says of the file that was mapped from it. A file that has taken its name or is gone leaves the mapping as
  * it was. */
 typedef enum plm_file_news {

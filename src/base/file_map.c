@@ -118,6 +118,12 @@ plm_status plm_file_map(const char *path, plm_mapping *ret_mapping) {
   return PLM_OK;
 }
 
+void plm_file_let_go(const void *data, size_t bytes) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), first = ((uintptr_t)data + page - 1) / page * page;
+  const uintptr_t end = ((uintptr_t)data + bytes) / page * page;
+  if (end > first) madvise((void *)first, end - first, MADV_DONTNEED);
+}
+
 void plm_file_unmap(plm_mapping *mapping) {
   if (mapping->base != NULL) {
     strike(mapping->base);

@@ -152,6 +152,7 @@ static plm_status load_param(loader *l, int index) {
   } else {
     PLM_TRY(read_values(l, p, found[0].info, l->values));
     for (size_t i = 1; i < count; i++) PLM_TRY(check_duplicate(l, p, &found[0], &found[i]));
+    for (size_t i = 0; i < count; i++) plm_file_let_go(found[i].info->data, (size_t)found[i].info->bytes);
     if (p->role == PLM_ROLE_INV_FREQ) snprintf(l->report.inv_freq_source, sizeof l->report.inv_freq_source, "file");
   }
   return plm_model_set(l->model, index, l->values);
