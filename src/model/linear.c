@@ -112,29 +112,16 @@ plm_status plm_gather(const plm_pass *pass, const plm_rows *rows, const void *fr
   return pass->x->ops->gather_rows(pass->x, &args);
 }
 
-/* from [n,C] to rows `ids` of to [N,C]. */
-static plm_status scatter(const plm_pass *pass, int64_t n, int64_t N, const int32_t *ids, const float *from, float *to,
-                          bool accumulate) {
+plm_status plm_scatter(const plm_pass *pass, const plm_rows *rows, const float *from, float *to, bool accumulate) {
   const plm_scatter_rows_args args = {
-      .M = n,
-      .N = N,
+      .M = rows->count,
+      .N = pass->in.N,
       .C = pass->model->config.hidden_size,
-      .rows = ids,
+      .rows = rows->ids,
       .from = from,
       .to = to,
       .dtype = PLM_F32,
       .accumulate = accumulate,
   };
   return pass->x->ops->scatter_rows(pass->x, &args);
-}
-
-/* All rows: a sequence's rows are numbered by its positions. */
-plm_status plm_scatter(const plm_pass *pass, const plm_rows *rows, const float *from, float *to, bool accumulate) {
-  const int64_t C = pass->model->config.hidden_size;
-  if (rows->ids != NULL) return scatter(pass, rows->count, pass->in.N, rows->ids, from, to, accumulate);
-  for (int64_t s = 0; s < pass->in.S; s++) {
-    const int64_t first = rows->host_cu_seqlens[s], n = rows->host_cu_seqlens[s + 1] - first;
-    PLM_TRY(scatter(pass, n, n, rows->positions + first, from + first * C, to + first * C, accumulate));
-  }
-  return PLM_OK;
 }
