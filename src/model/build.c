@@ -49,6 +49,32 @@ static plm_status reserve_parameters(plm_model *model) {
   return reserve_block(model, train, &taken->gradients, &model->gradient);
 }
 
+static plm_status reserve_slots(plm_model *model) {
+  const int64_t elements = plm_inputs_room(model->options.max_tokens);
+  plm_device *device = model->device;
+  for (int i = 0; i < PLM_SLOTS; i++) {
+    plm_slot *slot = &model->slots[i];
+    void *host;
+    if (device == NULL) {
+      PLM_TRY(PLM_NEW(&slot->host, elements));
+      continue;
+    }
+    PLM_TRY(device->alloc_host(device, (size_t)elements * sizeof *slot->host, &host));
+    slot->host = host;
+    PLM_TRY(device->event_create(device, &slot->sent));
+  }
+  return PLM_OK;
+}
+
+static void free_slot(plm_device *device, plm_slot *slot) {
+  if (device == NULL) {
+    plm_free(slot->host);
+    return;
+  }
+  device->event_destroy(device, slot->sent);
+  device->free_host(device, slot->host);
+}
+
 /* ---- views ---- */
 
 plm_status plm_bind_param(const plm_model *model, const char *prefix, const char *name, const plm_param **ret_param) {
@@ -170,7 +196,7 @@ static plm_status build_blocks(plm_model *model, plm_exec *x, size_t activation_
       .pattern_count = options->pattern_count,
   };
   PLM_TRY(plm_params_create(&model->config, &params, &model->params));
-  PLM_TRY(PLM_NEW(&model->staging, plm_inputs_room(options->max_tokens)));
+  PLM_TRY(reserve_slots(model));
   PLM_TRY(reserve_parameters(model));
   PLM_TRY(model->config.family->bind(model));
   PLM_TRY(reserve_packed(model, x));
@@ -251,7 +277,7 @@ void plm_model_destroy(plm_model *model) {
                     model->sums, model->gradient, model->packed,    model->stack.base};
   for (size_t i = 0; model->device != NULL && i < sizeof blocks / sizeof *blocks; i++)
     model->device->free(model->device, blocks[i]);
-  plm_free(model->staging);
+  for (int i = 0; i < PLM_SLOTS; i++) free_slot(model->device, &model->slots[i]);
   plm_free(model->parts);
   plm_free(model->linears);
   plm_params_destroy(model->params);

@@ -1,6 +1,6 @@
 /* inputs.c - a packed batch, checked, with what the model derives from its tokens, copied to the device in one piece.
  *
- * All arrays are 4 bytes an element and lie one after the other in the staging memory, and so on the device:
+ * All arrays are 4 bytes an element and lie one after the other in a slot of host memory, and so on the device:
  *
  *   tokens[N] positions[N] cu_seqlens[S+1] row_scale[N] | rows[M] row_positions[M] row_cu_seqlens[S+1] targets[M]
  *
@@ -86,8 +86,8 @@ static int32_t *place_copy(layout *l, const int32_t *from, int64_t count) {
   return at;
 }
 
-/* Fill the staging memory; leaves host addresses in `in`. */
-static plm_status fill_staging(plm_pass *pass, const plm_tokens *t, const plm_objective *o, layout *l) {
+/* Leaves host addresses in `in`. */
+static plm_status fill_slot(plm_pass *pass, const plm_tokens *t, const plm_objective *o, layout *l) {
   plm_model *model = pass->model;
   plm_inputs *in = &pass->in;
   in->tokens = place_copy(l, t->tokens, t->N);
@@ -117,14 +117,19 @@ plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_o
   PLM_TRY(check_tokens(model, tokens));
   if (objective != NULL) PLM_TRY(check_objective(model, tokens, objective));
   *in = (plm_inputs){.N = tokens->N, .S = tokens->S, .all = {.count = tokens->N}};
-  layout l = {.host = model->staging};
-  PLM_TRY(fill_staging(pass, tokens, objective, &l));
+  const plm_slot *slot = &model->slots[model->batches++ % PLM_SLOTS];
+  plm_device *d = pass->x->device;
+  layout l = {.host = slot->host};
+  if (!pass->x->dry) PLM_TRY(d->event_wait(d, slot->sent));
+  PLM_TRY(fill_slot(pass, tokens, objective, &l));
 
   int32_t *device;
   plm_stack_release(&model->stack, 0);
   PLM_TRY(PLM_TAKE(&model->stack, l.used, PLM_I32, &device));
-  plm_device *d = pass->x->device;
-  if (!pass->x->dry) PLM_TRY(d->copy(d, device, l.host, (size_t)l.used * sizeof *device, PLM_COPY_TO_DEVICE));
+  if (!pass->x->dry) {
+    PLM_TRY(d->enqueue_copy(d, device, l.host, (size_t)l.used * sizeof *device, PLM_COPY_TO_DEVICE));
+    PLM_TRY(d->event_record(d, slot->sent));
+  }
   const int32_t **arrays[] = {&in->tokens,         &in->all.positions,   &in->all.cu_seqlens, &in->read.ids,
                               &in->read.positions, &in->read.cu_seqlens, &in->targets};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)

@@ -53,6 +53,14 @@ typedef struct plm_inputs {
   const int32_t *targets; /* [read.count]; NULL without an objective */
 } plm_inputs;
 
+/* Host memory that a batch travels from: the arrays of plm_inputs one after the other, copied at once. There are two, so
+ * that the next batch can be laid out while this one is on its way. */
+typedef struct plm_slot {
+  int32_t *host;
+  plm_event *sent; /* NULL in a dry model */
+} plm_slot;
+enum { PLM_SLOTS = 2 };
+
 struct plm_model {
   plm_model_config config;
   plm_model_options options;
@@ -72,8 +80,9 @@ struct plm_model {
 
   plm_linear **linears; /* all linear layers, for refreshing */
   size_t linear_count, linear_room;
-  void *parts;      /* the family's: its blocks and what forward leaves for backward; zeroed, freed with the model */
-  int32_t *staging; /* host memory: the arrays of plm_inputs one after the other, copied at once */
+  plm_slot slots[PLM_SLOTS];
+  int64_t batches; /* loaded so far */
+  void *parts;     /* the family's: its blocks and what forward leaves for backward; zeroed, freed with the model */
 
   plm_memory_plan taken; /* bytes of each block as reserved */
   uintptr_t dry_address; /* next address of a dry model */
@@ -114,7 +123,7 @@ PLM_CHECKED plm_status plm_model_set_range(plm_model *model, const plm_param *p,
                                            const float *values);
 
 /* ---- inputs.c ---- */
-/* Room for the staging arrays of a batch of max_tokens tokens, in int32 elements. */
+/* Room for the arrays of a batch of max_tokens tokens, in int32 elements. */
 int64_t plm_inputs_room(int64_t max_tokens);
 /* Check the batch, compute row scales and per-sequence row counts, copy all to the device (on top of the empty stack).
  * objective NULL: every row is read. */
