@@ -37,6 +37,19 @@ static plm_status nothing_left(const opening *o, const plm_packed_file_dropped *
   return plm_fail(PLM_E_INPUT, "%s: no sequence: there is nothing in it", o->words);
 }
 
+static plm_status combined(const char *path) {
+  return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", path),
+                  "give it alone");
+}
+
+/* Looked at again here: it may be another file by now. */
+static plm_status read_source(const char *path, int threads, plm_sequence_sink *sink) {
+  plm_sequence_format format;
+  PLM_TRY(plm_sequence_file_format(path, &format));
+  if (format == PLM_FORMAT_PLMD) return combined(path);
+  return format == PLM_FORMAT_HDF5 ? plm_hdf5_read(path, sink) : plm_fasta_read(path, threads, sink);
+}
+
 static plm_status read_sources(const opening *o, plm_packed_file_writer *writer, plm_packed_file_dropped *ret_dropped) {
   plm_status status = PLM_OK;
   plm_sequence_sink *sink = NULL;
@@ -44,7 +57,7 @@ static plm_status read_sources(const opening *o, plm_packed_file_writer *writer,
   plm_sequence_sink_init(sink, writer, o->options->policy.invalid);
   sink->interrupted = o->options->interrupted;
   for (size_t i = 0; i < o->options->paths.count; i++)
-    PLM_TRY_GOTO(plm_sequence_file_read(o->options->paths.items[i], o->options->threads, sink), done);
+    PLM_TRY_GOTO(read_source(o->options->paths.items[i], o->options->threads, sink), done);
   *ret_dropped = sink->dropped;
   if (plm_packed_file_writer_count(writer) == 0) status = nothing_left(o, &sink->dropped);
 done:
@@ -150,7 +163,7 @@ static plm_status check_content(const plm_dataset *dataset) {
 }
 
 /* Sets *ret_dataset if this directory holds an up-to-date packed form. What is there and cannot be used is a reason to
- * make it anew. */
+ * make it again. */
 static plm_status find_in(const opening *o, const char *directory, plm_dataset **ret_dataset) {
   char *path = NULL;
   plm_dataset *found = NULL;
@@ -164,7 +177,7 @@ static plm_status find_in(const opening *o, const char *directory, plm_dataset *
       plm_dataset_close(found);
       found = NULL;
     } else if (check_content(found) != PLM_OK) {
-      plm_warn("%s; it is made anew", plm_error_message());
+      plm_warn("%s; it is made again", plm_error_message());
       plm_error_clear();
       plm_dataset_close(found);
       found = NULL;
@@ -207,10 +220,7 @@ static plm_status look_at_sources(const plm_sequence_paths *paths, bool *ret_pac
   for (size_t i = 0; i < paths->count; i++) {
     plm_sequence_format format;
     PLM_TRY(plm_sequence_file_format(paths->items[i], &format));
-    if (format == PLM_FORMAT_PLMD && paths->count > 1)
-      return plm_hint(
-          plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", paths->items[i]),
-          "give it alone");
+    if (format == PLM_FORMAT_PLMD && paths->count > 1) return combined(paths->items[i]);
     *ret_packed = format == PLM_FORMAT_PLMD;
     streams += strcmp(paths->items[i], "-") == 0;
   }

@@ -77,18 +77,3 @@ plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_f
   plm_file_unmap(&file);
   return status;
 }
-
-plm_status plm_sequence_file_read(const char *path, int threads, plm_sequence_sink *sink) {
-  plm_sequence_format format;
-  PLM_TRY(plm_sequence_file_format(path, &format));
-  switch (format) {
-    case PLM_FORMAT_TEXT:
-      return plm_fasta_read(path, threads, sink);
-    case PLM_FORMAT_HDF5:
-      return plm_hdf5_read(path, sink);
-    case PLM_FORMAT_PLMD:
-      break;
-  }
-  return plm_hint(plm_fail(PLM_E_USAGE, "%s: a packed file (.plmd) cannot be combined with other files", path),
-                  "give it alone");
-}

@@ -1,4 +1,4 @@
-/* sequence_file.h - reading one input file, whatever its format, into a sink.
+/* sequence_file.h - what an input file is, and the readers of each format into a sink.
  *
  * FASTA: plain, gzip or bgzf; from a file, a pipe or standard input ("-"). HDF5: one dataset `sequences` of strings.
  * Which it is is told by the content, never by the name.
@@ -20,10 +20,8 @@ bool plm_sequence_file_is_regular(const char *path);
  * program that we do not read. Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
 PLM_CHECKED plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_format);
 
-/* Read all sequences into the sink. `threads` decompress bgzf. Errors name file and line (FASTA) or row (HDF5). */
-PLM_CHECKED plm_status plm_sequence_file_read(const char *path, int threads, plm_sequence_sink *sink);
-
-/* The two readers behind it. */
+/* fasta.c and hdf5_file.c: read all sequences into the sink. `threads` decompress bgzf. Errors name file and line
+ * (FASTA) or row (HDF5). */
 PLM_CHECKED plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink);
 PLM_CHECKED plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink);
 
