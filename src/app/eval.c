@@ -337,7 +337,7 @@ static plm_status evaluate(const evaluation *e, plm_writer *writer) {
   if (each) PLM_TRY(put_line(&lines, "name\tlength\tnll\tperplexity\taccuracy\tcount\n"));
   plm_status status =
       plm_evaluate(&view, e->session->model, e->session->machine.exec, &how, each ? put_score : NULL, &lines, &metrics);
-  PLM_TRY(plm_dataset_look_again(e->session->dataset));
+  PLM_TRY(plm_dataset_check_unchanged(e->session->dataset));
   PLM_TRY(status);
   return each ? PLM_OK : write_summary(e, &metrics, &lines);
 }

@@ -71,7 +71,7 @@ PLM_CHECKED plm_status plm_dataset_verify(const plm_dataset *dataset);
 /* Whether the packed file is still what was opened; costs a look at its size and time, and a reading only after it was
  * written to. To be asked before results of its residues are kept. PLM_E_INPUT. Residues of a file that is overwritten
  * may be any letters meanwhile. */
-PLM_CHECKED plm_status plm_dataset_look_again(plm_dataset *dataset);
+PLM_CHECKED plm_status plm_dataset_check_unchanged(plm_dataset *dataset);
 
 /* What was changed or left out on reading, one line each ("3,524 '*' at the end of sequences removed"), for the log. */
 void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy,

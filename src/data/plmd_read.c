@@ -145,7 +145,7 @@ plm_status plm_dataset_verify(const plm_dataset *dataset) {
 
 /* Written to is not yet changed: `touch` keeps files from the scratch purge, and a copy may put the same bytes there.
  * */
-plm_status plm_dataset_look_again(plm_dataset *dataset) {
+plm_status plm_dataset_check_unchanged(plm_dataset *dataset) {
   plm_mapping now;
   switch (plm_file_look_again(dataset->path, &dataset->file)) {
     case PLM_FILE_AS_IT_WAS:

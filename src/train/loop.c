@@ -127,7 +127,7 @@ static plm_status evaluate(plm_run *run) {
   plm_run_packer_options(run, &options.packer);
   options.packer.seed = (uint64_t)run->settings->o->eval_seed;
   plm_status status = plm_evaluate(&run->eval, run->model, run->x, &options, NULL, NULL, &metrics);
-  PLM_TRY(plm_dataset_look_again(run->eval_data != NULL ? run->eval_data : run->train_data));
+  PLM_TRY(plm_dataset_check_unchanged(run->eval_data != NULL ? run->eval_data : run->train_data));
   PLM_TRY(status);
   metrics.step = run->state.step;
   metrics.epoch = (double)run->state.step / (double)run->settings->steps_per_epoch;
@@ -194,9 +194,9 @@ static plm_status save_and_stop(plm_run *run) {
 /* Asked before, so that no more is read of a file that was changed, and after, as it may have been changed while the
  * batch was made. */
 static plm_status next_batch(plm_run *run, const plm_step_batch **ret_batch, double *ret_waited) {
-  PLM_TRY(plm_dataset_look_again(run->train_data));
+  PLM_TRY(plm_dataset_check_unchanged(run->train_data));
   plm_status status = plm_loader_get(run->loader, run->state.step, ret_batch, ret_waited);
-  PLM_TRY(plm_dataset_look_again(run->train_data)); /* if so, that is what is wrong with the batch */
+  PLM_TRY(plm_dataset_check_unchanged(run->train_data)); /* if so, that is what is wrong with the batch */
   return status;
 }
 

@@ -305,11 +305,11 @@ static void a_packed_file_that_changes_while_it_is_open_is_noticed(void **state)
   int64_t length;
   plm_dataset *dataset = open_text("moving.fasta", ">a\nMKV\n>b\nMKVLA\n");
   snprintf(packed, sizeof packed, "%s", plm_dataset_get_info(dataset)->path);
-  assert_ok(plm_dataset_look_again(dataset));
+  assert_ok(plm_dataset_check_unchanged(dataset));
   overwrite(packed, PLMD_RESIDUES_AT, "MKV"); /* as it was */
-  assert_ok(plm_dataset_look_again(dataset));
+  assert_ok(plm_dataset_check_unchanged(dataset));
   overwrite(packed, PLMD_RESIDUES_AT, "W");
-  assert_fails(plm_dataset_look_again(dataset), PLM_E_INPUT, "changed while it was in use");
+  assert_fails(plm_dataset_check_unchanged(dataset), PLM_E_INPUT, "changed while it was in use");
   overwrite(packed, PLMD_RESIDUES_AT + 8 + 8, "\xff\xff\xff\xff\xff\xff\xff\xff"); /* where sequence 1 begins */
   for (int64_t id = 0; id < 2; id++) {
     const char *residues = plm_dataset_residues(dataset, id, &length);
@@ -317,7 +317,7 @@ static void a_packed_file_that_changes_while_it_is_open_is_noticed(void **state)
     plm_dataset_name(dataset, id, name, sizeof name);
   }
   assert_int_equal(truncate(packed, 100), 0);
-  assert_fails(plm_dataset_look_again(dataset), PLM_E_INPUT, "changed while it was in use");
+  assert_fails(plm_dataset_check_unchanged(dataset), PLM_E_INPUT, "changed while it was in use");
   plm_dataset_close(dataset);
 }
 
