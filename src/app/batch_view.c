@@ -44,8 +44,8 @@ static void put_sequence(plm_text *out, const plm_output *output, const plm_pack
   int64_t in_line = 0;
   for (int64_t row = t->cu_seqlens[s]; row < t->cu_seqlens[s + 1]; row++) {
     int32_t token = packed->original[row];
-    if (token == alphabet->cls || token == alphabet->eos) continue;
-    int64_t place = t->crop_offset[s] + (row - t->cu_seqlens[s]); /* token index = residue number, counted from 1 */
+    if (plm_alphabet_is_framing(alphabet, token)) continue;
+    int64_t place = t->crop_offset[s] + (row - t->cu_seqlens[s]) + (alphabet->frame.opens < 0); /* counted from 1 */
     if (in_line == LINE_RESIDUES) plm_text_append(out, "\n");
     if (in_line == LINE_RESIDUES) in_line = 0;
     if (in_line == 0) plm_text_printf(out, "%8lld  ", (long long)place);
@@ -56,7 +56,7 @@ static void put_sequence(plm_text *out, const plm_output *output, const plm_pack
 }
 
 static void put_title(plm_text *out, const plm_output *output, const plm_dataset *dataset, const plm_packed *packed,
-                      int64_t s) {
+                      const plm_alphabet *alphabet, int64_t s) {
   const plm_tokens *t = &packed->batch.encoder;
   int64_t id = t->sequence_id[s], length = plm_dataset_length(dataset, id), predicted = 0;
   char name[256];
@@ -64,7 +64,8 @@ static void put_title(plm_text *out, const plm_output *output, const plm_dataset
   for (int64_t row = t->cu_seqlens[s]; row < t->cu_seqlens[s + 1]; row++) predicted += packed->labels[row] >= 0;
   plm_text_printf(out, "%s>%s%s  %lld residues, %lld predicted", plm_style(output, PLM_BOLD), name,
                   plm_style(output, PLM_RESET), (long long)length, (long long)predicted);
-  if (t->cu_seqlens[s + 1] - t->cu_seqlens[s] < length + 2) plm_text_append(out, ", a window of it");
+  if (t->cu_seqlens[s + 1] - t->cu_seqlens[s] < length + plm_alphabet_specials(alphabet))
+    plm_text_append(out, ", a window of it");
   plm_text_append(out, "\n");
 }
 
@@ -76,9 +77,8 @@ static void put_legend(plm_text *out, const plm_output *output) {
     plm_text_append(out, "[L] behind <mask>, [L>A] replaced by A, (L) predicted but left as it is\n");
 }
 
-void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, int64_t step,
-                     int64_t epoch, int64_t records) {
-  const plm_alphabet *alphabet = plm_alphabet_esm2();
+void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_alphabet *alphabet,
+                     const plm_packed *packed, int64_t step, int64_t epoch, int64_t records) {
   const plm_tokens *t = &packed->batch.encoder;
   const int64_t shown = records < t->S ? records : t->S,
                 predicted = packed->batch.objective_count > 0 ? packed->batch.objectives[0].M : 0;
@@ -88,7 +88,7 @@ void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const
   for (int64_t s = -1; s < shown; s++) { /* -1: the legend */
     plm_text text = {0};
     if (s < 0) put_legend(&text, output);
-    if (s >= 0) put_title(&text, output, dataset, packed, s);
+    if (s >= 0) put_title(&text, output, dataset, packed, alphabet, s);
     if (s >= 0) put_sequence(&text, output, packed, alphabet, s);
     if (text.status == PLM_OK) plm_print(output, "%s", text.data);
     plm_text_free(&text);

@@ -7,7 +7,7 @@
 
 /* The first `records` sequences, residues in lines of 60 with their places; predicted residues in colour, or in
  * brackets without it. */
-void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, int64_t step,
-                     int64_t epoch, int64_t records);
+void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const plm_alphabet *alphabet,
+                     const plm_packed *packed, int64_t step, int64_t epoch, int64_t records);
 
 #endif

@@ -88,8 +88,9 @@ typedef struct made_batch {
   int64_t *ids;
 } made_batch;
 
-static plm_status make_batch(int64_t tokens, int64_t length, made_batch *b) {
-  enum { FIRST_RESIDUE = 4, RESIDUES = 20, CLS = 0, EOS = 2, MASK = 32, EVERY = 7 };
+static plm_status make_batch(const plm_alphabet *alphabet, int64_t tokens, int64_t length, made_batch *b) {
+  enum { EVERY = 7 };
+  const plm_frame *frame = &alphabet->frame;
   int64_t S = tokens < length ? 1 : tokens / length;
   if (tokens < length) length = tokens;
   int64_t N = S * length, M = 0;
@@ -100,15 +101,15 @@ static plm_status make_batch(int64_t tokens, int64_t length, made_batch *b) {
   for (int64_t n = 0; n < N; n++) {
     int64_t t = n % length;
     position[n] = (int32_t)t;
-    token[n] =
-        t == 0 ? CLS
-        : t == length - 1
-            ? EOS
-            : (int32_t)(FIRST_RESIDUE + plm_rng_below(plm_rng(1, PLM_RNG_INIT, (uint64_t)n, 1, 0).word[0], RESIDUES));
-    if (n % EVERY != 3 || t == 0 || t == length - 1) continue;
+    uint32_t word = plm_rng(1, PLM_RNG_INIT, (uint64_t)n, 1, 0).word[0];
+    token[n] = t == 0 && frame->opens >= 0 ? frame->opens
+               : t == length - 1 && frame->closes >= 0
+                   ? frame->closes
+                   : alphabet->standard[plm_rng_below(word, (uint32_t)alphabet->standard_count)];
+    if (n % EVERY != 3 || plm_alphabet_is_framing(alphabet, token[n])) continue;
     rows[M] = (int32_t)n;
     targets[M++] = token[n];
-    token[n] = MASK;
+    token[n] = alphabet->mask;
   }
   for (int64_t s = 0; s <= S; s++) cu[s] = (int32_t)(s * length);
   b->batch = (plm_batch){
@@ -161,6 +162,7 @@ static plm_status open_model(const step_options *options, plm_session *session) 
   plm_model_config config;
   PLM_TRY(plm_session_open_machine(options->threads, session));
   PLM_TRY(plm_model_config_preset(options->model, &config));
+  session->alphabet = plm_alphabet_esm2();
   const plm_model_options model = {
       .dtype = strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
       .training = true,
@@ -179,7 +181,8 @@ static plm_status measure(const step_options *options, plm_session *session, con
   PLM_TRY(time_steps(session, &made->batch, options->steps, &seconds, &flops));
   PLM_TRY(plm_bench_linear(session->machine.exec, plm_model_get_dtype(session->model), made->batch.encoder.N,
                            config->intermediate_size, config->hidden_size, 0.5, &product));
-  double residues = (double)(made->batch.encoder.N - 2 * made->batch.encoder.S);
+  const plm_tokens *batch = &made->batch.encoder;
+  double residues = (double)(batch->N - plm_alphabet_specials(session->alphabet) * batch->S);
   plm_print(output, "%s%-15s %-5s %8s %10s %12s %10s %10s %7s%s\n", plm_style(output, PLM_BOLD), "model", "dtype",
             "tokens", "ms", "residues/s", "GFLOP/s", "products", "share", plm_style(output, PLM_RESET));
   plm_print(output, "%-15s %-5s %8lld %10.1f %12.0f %10.1f %10.1f %6.1f%%\n", options->model, options->dtype,
@@ -194,7 +197,7 @@ plm_status plm_bench_step_run(const plm_option_values *values, const plm_output 
   made_batch made = {0};
   plm_status status;
   PLM_TRY_GOTO(open_model(options, &session), done);
-  PLM_TRY_GOTO(make_batch(options->tokens, options->length, &made), done);
+  PLM_TRY_GOTO(make_batch(session.alphabet, options->tokens, options->length, &made), done);
   PLM_TRY_GOTO(measure(options, &session, &made, output), done);
 done:
   free_batch(&made);

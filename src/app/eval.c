@@ -200,7 +200,7 @@ static plm_status count_frequencies(const eval_options *options, const plm_packe
   plm_dataset *dataset;
   plm_view view;
   PLM_TRY(plm_dataset_open(&data, &dataset));
-  plm_session_report_data(dataset, &packer->policy);
+  plm_session_report_data(dataset, packer->alphabet, &packer->policy);
   plm_view_all(dataset, &view);
   plm_view_histogram(&view, histogram);
   plm_dataset_close(dataset);
@@ -368,13 +368,13 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   plm_status status;
   PLM_TRY(check(options));
   e.packer = (plm_packer_options){
-      .alphabet = plm_alphabet_esm2(),
       .policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid),
       .seed = (uint64_t)options->eval_seed,
   };
   PLM_TRY(choose_masks(values, &e.packer.mask));
   options->session.policy = e.packer.policy;
   PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
+  e.packer.alphabet = session.alphabet;
   e.packer.max_length = session.max_length;
   e.packer.micro_batch_tokens = session.micro_batch_tokens;
   PLM_TRY_GOTO(count_frequencies(options, &e.packer, &e.frequency), done);

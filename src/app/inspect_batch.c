@@ -175,7 +175,9 @@ static plm_status show(const batch_options *options, const plm_run *run, const p
   PLM_TRY(plm_packed_create(&packed));
   plm_status status = plm_loader_inspect(&run->train, &loader, options->step - 1, packed, &epoch);
   if (status == PLM_OK && options->output != NULL) status = write_batch(options->output, packed);
-  if (status == PLM_OK) plm_print_batch(output, run->train_data, packed, options->step, epoch + 1, options->records);
+  if (status == PLM_OK)
+    plm_print_batch(output, run->train_data, loader.packer.alphabet, packed, options->step, epoch + 1,
+                    options->records);
   plm_packed_destroy(packed);
   return status;
 }
@@ -198,7 +200,7 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   PLM_TRY_GOTO(plm_train_settings_create(train, &run->settings), done);
   PLM_TRY_GOTO(plm_train_resolve_model(run->settings, NULL), done);
   PLM_TRY_GOTO(plm_run_open_sequences(run), done);
-  plm_session_report_data(run->train_data, &run->settings->policy);
+  plm_session_report_data(run->train_data, plm_alphabet_esm2(), &run->settings->policy);
   PLM_TRY_GOTO(show(options, run, output), done);
 done:
   if (run != NULL) plm_run_close_sequences(run);

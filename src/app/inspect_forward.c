@@ -147,7 +147,8 @@ static plm_status allocate_results(const plm_session *session, const char *layer
   PLM_TRY_GOTO(PLM_NEW(&wanted, r->L + 1), done);
   PLM_TRY_GOTO(parse_layers(layers, r->L, wanted), done);
   PLM_TRY_GOTO(PLM_NEW(&r->cu_seqlens, r->S + 1), done);
-  for (int64_t s = 0; s < r->S; s++) r->N += plm_token_length(session->dataset, s, session->max_length);
+  for (int64_t s = 0; s < r->S; s++)
+    r->N += plm_token_length(session->dataset, session->alphabet, s, session->max_length);
   if (r->N > INT32_MAX) {
     status = plm_hint(plm_fail(PLM_E_USAGE, "%lld tokens are too many for one pass of inspect", (long long)r->N),
                       "inspect a smaller file");
@@ -192,7 +193,7 @@ static plm_status run_all(plm_session *session, const plm_packer_options *packer
   for (int64_t first = 0; first < r->S;) {
     int64_t count = 0, tokens = 0;
     while (first + count < r->S) {
-      int64_t length = plm_token_length(session->dataset, first + count, session->max_length);
+      int64_t length = plm_token_length(session->dataset, packer->alphabet, first + count, session->max_length);
       if (count > 0 && tokens + length > session->micro_batch_tokens) break;
       tokens += length;
       count++;
@@ -294,7 +295,7 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
         (long long)session.max_length);
   PLM_TRY_GOTO(allocate_results(&session, options->layers, &r), done);
   const plm_packer_options packer = {
-      .alphabet = plm_alphabet_esm2(),
+      .alphabet = session.alphabet,
       .policy = options->session.policy,
       .max_length = session.max_length,
       .evaluation = true,

@@ -76,8 +76,8 @@ const plm_option_table *plm_inspect_tokens_option_table(void) {
   return &table;
 }
 
-static void print_record(const plm_output *output, const plm_dataset *dataset, const plm_packed *packed, bool ids) {
-  const plm_alphabet *alphabet = plm_alphabet_esm2();
+static void print_record(const plm_output *output, const plm_dataset *dataset, const plm_alphabet *alphabet,
+                         const plm_packed *packed, bool ids) {
   const plm_tokens *tokens = &packed->batch.encoder;
   char name[256];
   plm_dataset_name(dataset, tokens->sequence_id[0], name, sizeof name);
@@ -100,7 +100,7 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   int64_t count = plm_dataset_count(dataset);
   for (int64_t id = 0; id < count && id < options->records && status == PLM_OK; id++) {
     status = plm_pack(dataset, packer, 0, &id, 1, packed);
-    if (status == PLM_OK) print_record(output, dataset, packed, options->ids);
+    if (status == PLM_OK) print_record(output, dataset, packer->alphabet, packed, options->ids);
   }
   plm_packed_destroy(packed);
   if (status != PLM_OK) return status;

@@ -38,9 +38,9 @@ static plm_status read_config(const char *model, bool random_weights, plm_model_
 
 static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
 
-void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet_policy *policy) {
-  plm_dataset_report(dataset, plm_alphabet_esm2(), policy, say_line,
-                     (void *)(uintptr_t)plm_dataset_get_info(dataset)->source);
+void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet *alphabet,
+                             const plm_alphabet_policy *policy) {
+  plm_dataset_report(dataset, alphabet, policy, say_line, (void *)(uintptr_t)plm_dataset_get_info(dataset)->source);
 }
 
 static plm_status open_data(const plm_session_options *options, plm_session *session) {
@@ -52,14 +52,16 @@ static plm_status open_data(const plm_session_options *options, plm_session *ses
       .threads = plm_pool_threads(session->machine.exec->pool),
   };
   PLM_TRY(plm_dataset_open(&data, &session->dataset));
-  plm_session_report_data(session->dataset, &options->policy);
+  plm_session_report_data(session->dataset, session->alphabet, &options->policy);
   return PLM_OK;
 }
 
 /* The longest sequence sets the room for activations: whole sequences are never cut here unless asked. */
 static void decide_lengths(const plm_session_options *options, plm_session *session) {
   enum { WITHOUT_DATA = 1024 };
-  int64_t longest = session->dataset == NULL ? WITHOUT_DATA : plm_dataset_get_info(session->dataset)->longest + 2;
+  int64_t longest = WITHOUT_DATA;
+  if (session->dataset != NULL)
+    longest = plm_dataset_get_info(session->dataset)->longest + plm_alphabet_specials(session->alphabet);
   session->max_length = options->max_length > 0 && options->max_length < longest ? options->max_length : longest;
   int64_t tokens =
       options->micro_batch_tokens > 0 ? options->micro_batch_tokens : session->machine.exec->usual_micro_batch;
@@ -100,6 +102,7 @@ plm_status plm_session_open(const plm_session_options *options, plm_session *ret
   *ret_session = (plm_session){0};
   PLM_TRY_GOTO(read_config(options->model, options->random_weights, &config, &directory), done);
   PLM_TRY_GOTO(plm_session_open_machine(options->threads, ret_session), done);
+  ret_session->alphabet = plm_alphabet_esm2();
   PLM_TRY_GOTO(open_data(options, ret_session), done);
   decide_lengths(options, ret_session);
   PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);

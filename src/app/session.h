@@ -26,6 +26,7 @@ typedef struct plm_session_options {
 typedef struct plm_session {
   plm_machine machine;
   plm_model *model;
+  const plm_alphabet *alphabet; /* the model's */
   plm_dataset *dataset;
   plm_load_report loaded;
   int64_t max_length, micro_batch_tokens;
@@ -39,7 +40,8 @@ PLM_CHECKED plm_status plm_session_open_machine(int64_t threads, plm_session *re
 
 /* Say in the log, as train does, what was left out or changed on reading. plm_session_open has said it of its own data.
  * */
-void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet_policy *policy);
+void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet *alphabet,
+                             const plm_alphabet_policy *policy);
 
 /* Threads to use when the user said `asked` (0 = all usable). */
 int plm_session_threads(int64_t asked);

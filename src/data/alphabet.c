@@ -1,4 +1,4 @@
-/* alphabet.c - the ESM-2 token table and the reading of letters under a policy. Start at plm_alphabet_map. */
+/* alphabet.c - see alphabet.h. Contents: ESM-2's, the registry, asking, letters under a policy. */
 #include "data/alphabet.h"
 
 #include <stdio.h>
@@ -12,19 +12,59 @@ static const char *const esm2_tokens[] = {
 };
 
 static const plm_alphabet esm2 = {
-    .family = "esm2",
+    .name = "esm2",
     .size = sizeof esm2_tokens / sizeof *esm2_tokens,
     .tokens = esm2_tokens,
-    .cls = 0,
     .pad = 1,
-    .eos = 2,
     .unk = 3,
     .mask = 32,
-    .first_standard = 4,
-    .last_standard = 23,
+    .frame = {.opens = 0, .closes = 2},
+    .standard_count = 20,
+    .standard = {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23},
+    .tokenizer = "EsmTokenizer",
 };
 
 const plm_alphabet *plm_alphabet_esm2(void) { return &esm2; }
+
+/* ---- the registry ---- */
+
+static const plm_alphabet *registry[16] = {&esm2};
+static size_t registered = 1;
+
+const plm_alphabet *plm_alphabet_find(const char *name) {
+  for (size_t i = 0; i < registered; i++)
+    if (strcmp(registry[i]->name, name) == 0) return registry[i];
+  return NULL;
+}
+
+plm_status plm_alphabet_register(const plm_alphabet *alphabet) {
+  PLM_ASSERT(plm_alphabet_find(alphabet->name) == NULL && alphabet->tokenizer != NULL);
+  PLM_ASSERT(registered < sizeof registry / sizeof *registry);
+  registry[registered++] = alphabet;
+  return PLM_OK;
+}
+
+/* ---- asking ---- */
+
+int32_t plm_alphabet_rank(const plm_alphabet *alphabet, int32_t id) {
+  int32_t rank = alphabet->standard_count - 1;
+  while (rank >= 0 && alphabet->standard[rank] != id) rank--;
+  return rank;
+}
+
+bool plm_alphabet_is_one_letter(const plm_alphabet *alphabet, int32_t id) {
+  return alphabet->tokens[id][0] != '\0' && alphabet->tokens[id][1] == '\0';
+}
+
+bool plm_alphabet_is_framing(const plm_alphabet *alphabet, int32_t id) {
+  return id == alphabet->frame.opens || id == alphabet->frame.closes;
+}
+
+int64_t plm_alphabet_specials(const plm_alphabet *alphabet) {
+  return (alphabet->frame.opens >= 0) + (alphabet->frame.closes >= 0);
+}
+
+/* ---- letters under a policy ---- */
 
 static bool is_word(const char *text, const char *word) { return text != NULL && strcmp(text, word) == 0; }
 
@@ -47,10 +87,16 @@ static int32_t token_of(const plm_alphabet *alphabet, int c) {
   return -1;
 }
 
+/* What stands for a letter that has no token, or -1. */
+static int32_t substitute(const plm_alphabet *alphabet) {
+  int32_t x = token_of(alphabet, 'X');
+  return x >= 0 ? x : alphabet->unk;
+}
+
 bool plm_alphabet_is_letter(int c) { return is_upper(c) || is_lower(c) || c == '-' || c == '.' || c == '*'; }
 
 void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, int32_t map[256]) {
-  int32_t x = token_of(alphabet, 'X');
+  int32_t x = substitute(alphabet);
   for (int c = 0; c < 256; c++) {
     int32_t id = -1;
     if (is_lower(c) && policy->lowercase == PLM_LOWERCASE_X)
@@ -65,6 +111,8 @@ void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *p
 void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, const int64_t histogram[256],
                          void (*line)(void *user, const char *text), void *user) {
   int64_t lower = 0, stops = histogram['*'], gaps = histogram['.'] + histogram['-'], invalid = 0;
+  int32_t x = substitute(alphabet);
+  const char *instead = x >= 0 ? alphabet->tokens[x] : "nothing";
   char count[PLM_NUMBER_TEXT], text[160];
   for (int c = 0; c < 256; c++) {
     if (is_lower(c)) lower += histogram[c];
@@ -72,27 +120,28 @@ void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy
   }
   if (lower > 0) {
     snprintf(text, sizeof text, "%s lower-case residues read as %s", plm_count_text(lower, count),
-             policy->lowercase == PLM_LOWERCASE_X ? "X" : "upper case");
+             policy->lowercase == PLM_LOWERCASE_X ? instead : "upper case");
     line(user, text);
   }
   if (stops > 0) {
-    snprintf(text, sizeof text, "%s '*' inside sequences read as X", plm_count_text(stops, count));
+    snprintf(text, sizeof text, "%s '*' inside sequences read as %s", plm_count_text(stops, count), instead);
     line(user, text);
   }
   for (int c = 'A'; c <= 'Z'; c++) {
     int64_t n = histogram[c] + (policy->lowercase == PLM_LOWERCASE_UPPER ? histogram[c - 'A' + 'a'] : 0);
     if (n == 0 || token_of(alphabet, c) >= 0) continue;
-    snprintf(text, sizeof text, "%s '%c', which has no token, read as X", plm_count_text(n, count), c);
+    snprintf(text, sizeof text, "%s '%c', which has no token, read as %s", plm_count_text(n, count), c, instead);
     line(user, text);
   }
   if (gaps > 0) {
     bool kept = token_of(alphabet, '-') >= 0;
-    snprintf(text, sizeof text, "%s gaps ('-' or '.') %s; is this an alignment?", plm_count_text(gaps, count),
-             kept ? "kept as tokens" : "read as X");
+    snprintf(text, sizeof text, "%s gaps ('-' or '.') %s%s; is this an alignment?", plm_count_text(gaps, count),
+             kept ? "kept as tokens" : "read as ", kept ? "" : instead);
     line(user, text);
   }
   if (invalid > 0) {
-    snprintf(text, sizeof text, "%s characters that are no letters read as X", plm_count_text(invalid, count));
+    snprintf(text, sizeof text, "%s characters that are no letters read as %s", plm_count_text(invalid, count),
+             instead);
     line(user, text);
   }
 }

@@ -1,8 +1,7 @@
-/* alphabet.h - letters to token ids and back, one table a model family (model_spec 3.2), and what is done with odd
- * letters.
+/* alphabet.h - what a model reads: token ids and what they stand for, the special tokens around a protein, and what is
+ * done with odd letters. One value a vocabulary (model_spec 3.2); nothing of it is known anywhere else.
  *
- * Token index = residue index + 1: one letter is always one token, unlike HF's slow tokeniser (see --hf-exact in the
- * spec).
+ * One letter is always one token, unlike HF's slow tokeniser (see --hf-exact in the spec).
  */
 #ifndef PLM_DATA_ALPHABET_H
 #define PLM_DATA_ALPHABET_H
@@ -13,15 +12,42 @@
 
 #include "protlm/status.h"
 
+/* The special tokens around a protein. Token t of a whole protein is its residue t - (opens >= 0), counted from 0. In a
+ * window of a longer one, ESM-2 has them where it reaches the protein's true ends; with `every_window` (BERT, T5) both
+ * stand at its ends, over the places of the tokens that they hide. So a residue's place is the same either way. */
+typedef struct plm_frame {
+  int32_t opens, closes; /* token ids; -1: none */
+  bool every_window;
+} plm_frame;
+
 typedef struct plm_alphabet {
-  const char *family;        /* "esm2" */
+  const char *name;          /* in the registry: "esm2" */
   int32_t size;              /* V, 33 */
   const char *const *tokens; /* [size] "<cls>", ..., "L", ... ; id = index */
-  int32_t cls, pad, eos, unk, mask;
-  int32_t first_standard, last_standard; /* the 20 amino acids are contiguous: 4..23 */
+  int32_t pad, unk, mask;    /* -1: there is none */
+  plm_frame frame;
+  int32_t standard_count, standard[20]; /* ids of the 20 amino acids, ascending; they need not be neighbours */
+  const char *tokenizer;                /* transformers' class that reads it, for tokenizer_config.json */
 } plm_alphabet;
 
+/* ---- the registry: "esm2", and what a program or test adds before it opens a model (it has no lock) ---- */
+
 const plm_alphabet *plm_alphabet_esm2(void);
+const plm_alphabet *plm_alphabet_find(const char *name); /* NULL: there is none of this name */
+
+/* Borrowed, for as long as the program runs. PLM_E_BUG: the name is taken, or the registry is full. */
+PLM_CHECKED plm_status plm_alphabet_register(const plm_alphabet *alphabet);
+
+/* ---- asking ---- */
+
+/* Place among the 20 amino acids, in the order of ids; -1: the token is none. */
+int32_t plm_alphabet_rank(const plm_alphabet *alphabet, int32_t id);
+bool plm_alphabet_is_one_letter(const plm_alphabet *alphabet, int32_t id); /* not a special token */
+bool plm_alphabet_is_framing(const plm_alphabet *alphabet, int32_t id);    /* opens or closes a sequence */
+
+/* Special tokens of a whole protein: its tokens are so many more than its residues. The smallest window in which every
+ * protein shows a residue holds one token more. */
+int64_t plm_alphabet_specials(const plm_alphabet *alphabet);
 
 typedef enum plm_lowercase { PLM_LOWERCASE_UPPER, PLM_LOWERCASE_X } plm_lowercase;
 typedef enum plm_invalid {                    /* what is no letter, gap or '*': digits, ... */
@@ -41,8 +67,8 @@ bool plm_alphabet_is_letter(int c);
 /* From the words of --lowercase (upper, x) and --on-invalid (error, x, skip); NULL or another word is the default. */
 plm_alphabet_policy plm_alphabet_policy_from_words(const char *lowercase, const char *on_invalid);
 
-/* 256 entries: letter -> id under a policy. J, internal '*', and every letter without a token become X. -1: not allowed
- * (error/skip). */
+/* 256 entries: letter -> id under a policy. J, internal '*', and every letter without a token become X, or <unk> where
+ * there is no X. -1: not allowed (error/skip, or there is neither). */
 void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, int32_t map[256]);
 
 /* One line per kind of substitution, from a letter histogram ("25,507 lower-case residues read as upper case", "2 '*'

@@ -18,7 +18,8 @@ struct plm_loader {
 
 plm_status plm_loader_create(const plm_view *view, const plm_loader_options *options, plm_loader **ret_loader) {
   PLM_ASSERT(options->rank >= 0 && options->rank < options->ranks && options->workers >= 0);
-  PLM_ASSERT(options->sampler.max_length == options->packer.max_length);
+  PLM_ASSERT(options->sampler.max_length == options->packer.max_length &&
+             options->sampler.alphabet == options->packer.alphabet);
   plm_status status = PLM_OK;
   plm_loader *loader = NULL;
   PLM_TRY(plm_packer_check(view->dataset, &options->packer));

@@ -22,7 +22,8 @@ static plm_status divide(plm_loader_slot *slot, const plm_view *view, const plm_
   PLM_TRY(PLM_GROW(&slot->micro, &slot->micro_room, count));
   PLM_TRY(PLM_GROW(&slot->mine, &slot->mine_room, count));
   for (int64_t i = 0; i < count; i++) {
-    slot->lengths[i] = plm_token_length(view->dataset, slot->ids[i], options->packer.max_length);
+    slot->lengths[i] =
+        plm_token_length(view->dataset, options->packer.alphabet, slot->ids[i], options->packer.max_length);
     slot->batch.global_tokens += slot->lengths[i];
   }
   return plm_shard(slot->lengths, count, options->ranks, options->packer.micro_batch_tokens,

@@ -27,8 +27,7 @@ int64_t plm_crop_offset(const plm_mask_key *key, int64_t length, int64_t max_len
 }
 
 bool plm_mask_is_eligible(const plm_alphabet *alphabet, const plm_mask_options *options, int32_t id) {
-  if (id >= alphabet->first_standard && id <= alphabet->last_standard) return true;
-  return options->nonstandard && id >= 0 && id < alphabet->size && alphabet->tokens[id][0] != '<';
+  return options->nonstandard ? plm_alphabet_is_one_letter(alphabet, id) : plm_alphabet_rank(alphabet, id) >= 0;
 }
 
 static plm_rng_block numbers_of(const plm_mask_key *key, int64_t position) {
@@ -42,13 +41,11 @@ static int32_t replacement(const plm_alphabet *alphabet, const plm_mask_options 
   double kind = plm_rng_unit(numbers.word[WORD_KIND]);
   if (kind < options->mask_share) return alphabet->mask;
   if (kind >= options->mask_share + options->random_share) return original;
-  uint32_t standard = (uint32_t)(alphabet->last_standard - alphabet->first_standard + 1),
-           word = numbers.word[WORD_TOKEN];
-  bool exclude = options->random == PLM_RANDOM_AA_OTHER && original >= alphabet->first_standard &&
-                 original <= alphabet->last_standard;
+  const uint32_t word = numbers.word[WORD_TOKEN], count = (uint32_t)alphabet->standard_count;
   if (options->random == PLM_RANDOM_VOCAB) return (int32_t)plm_rng_below(word, (uint32_t)alphabet->size);
-  int32_t id = alphabet->first_standard + (int32_t)plm_rng_below(word, exclude ? standard - 1 : standard);
-  return exclude && id >= original ? id + 1 : id;
+  const int32_t excluded = options->random == PLM_RANDOM_AA_OTHER ? plm_alphabet_rank(alphabet, original) : -1;
+  const int32_t rank = (int32_t)plm_rng_below(word, excluded >= 0 ? count - 1 : count);
+  return alphabet->standard[excluded >= 0 && rank >= excluded ? rank + 1 : rank];
 }
 
 int64_t plm_mask_tokens(const plm_alphabet *alphabet, const plm_mask_options *options, const plm_mask_key *key,

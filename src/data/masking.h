@@ -18,7 +18,7 @@ typedef struct plm_mask_options {
   double mask_share;        /* of the selected become <mask>; 0.8 */
   double random_share;      /* of the selected become a random token; 0.1; the rest stay */
   plm_random_tokens random; /* a different standard amino acid (default), any standard one, any of the vocabulary */
-  bool nonstandard;         /* also select X, B, U, Z, O, '.', '-' (default: ids 4..23 only) */
+  bool nonstandard;         /* also select X, B, U, Z, O, '.', '-' (default: the 20 amino acids only) */
 } plm_mask_options;
 void plm_mask_options_defaults(plm_mask_options *options);
 plm_random_tokens plm_random_tokens_from_word(
@@ -35,8 +35,9 @@ typedef struct plm_mask_key {
   uint32_t draw;     /* epoch, or number of the mask draw in evaluation */
 } plm_mask_key;
 
-/* First kept token of the window of `max_length` tokens from a token sequence of `length`: uniform over
- * 0..length-max_length in training, deterministic (from the residue hash) in evaluation. 0 when it fits. */
+/* First token of the window of `max_length` tokens in a token sequence of `length`: uniform over 0..length-max_length in
+ * training, deterministic (from the residue hash) in evaluation. 0 when it fits. The same for every frame: one that
+ * stands in every window covers the window's end tokens and moves none. */
 int64_t plm_crop_offset(const plm_mask_key *key, int64_t length, int64_t max_length);
 
 /* Mask tokens[0..n) in place; token i has position first_position + i. Selected places go to labels[i] (original id)

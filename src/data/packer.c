@@ -59,8 +59,8 @@ void plm_packed_destroy(plm_packed *packed) {
   plm_free(packed);
 }
 
-int64_t plm_token_length(const plm_dataset *dataset, int64_t id, int64_t max_length) {
-  int64_t tokens = plm_dataset_length(dataset, id) + 2;
+int64_t plm_token_length(const plm_dataset *dataset, const plm_alphabet *alphabet, int64_t id, int64_t max_length) {
+  int64_t tokens = plm_dataset_length(dataset, id) + plm_alphabet_specials(alphabet);
   return max_length > 0 && tokens > max_length ? max_length : tokens;
 }
 
@@ -89,23 +89,28 @@ typedef struct packing {
   uint32_t draw;
 } packing;
 
-/* Tokens offset .. offset+n-1 of <cls> residues <eos>. */
+/* Tokens offset .. offset+n-1 of a protein in its frame. */
 static plm_status tokenise(const packing *p, int64_t id, int64_t offset, int64_t n, int32_t *tokens) {
-  int64_t length, i = 0;
+  const plm_frame *frame = &p->options->alphabet->frame;
+  const int64_t opening = frame->opens >= 0; /* residue r is token opening + r */
+  int64_t length;
   const char *residues = plm_dataset_residues(p->dataset, id, &length);
+  const bool opens = opening > 0 && (offset == 0 || frame->every_window),
+             closes = frame->closes >= 0 && (offset + n > opening + length || frame->every_window);
+  int64_t i = 0, end = n - closes; /* of the residues in the window */
   int32_t lowest = 0;
-  if (offset == 0) tokens[i++] = p->options->alphabet->cls;
-  int64_t end = n < length + 1 - offset ? n : length + 1 - offset; /* of the residues in the window */
+  if (end > opening + length - offset) end = opening + length - offset; /* the file was overwritten meanwhile */
+  if (opens) tokens[i++] = frame->opens;
   for (; i < end; i++) {
-    tokens[i] = p->map[(unsigned char)residues[offset + i - 1]];
+    tokens[i] = p->map[(unsigned char)residues[offset + i - opening]];
     lowest = tokens[i] < lowest ? tokens[i] : lowest;
   }
-  if (i < n) tokens[i] = p->options->alphabet->eos;
+  if (closes) tokens[i] = frame->closes;
   if (lowest >= 0) return PLM_OK;
   char name[128];
-  for (i = offset == 0; tokens[i] >= 0;) i++;
+  for (i = opens; tokens[i] >= 0;) i++;
   plm_dataset_name(p->dataset, id, name, sizeof name);
-  return refused(p->dataset, name, (unsigned char)residues[offset + i - 1]);
+  return refused(p->dataset, name, (unsigned char)residues[offset + i - opening]);
 }
 
 static plm_mask_key key_of(const packing *p, int64_t id) {
@@ -127,7 +132,7 @@ static plm_mask_key key_of(const packing *p, int64_t id) {
 static plm_status pack_sequence(const packing *p, int64_t id, int64_t s, int64_t begin, int64_t n) {
   struct plm_packed_memory *m = p->memory;
   plm_mask_key key = key_of(p, id);
-  int64_t offset = plm_crop_offset(&key, plm_dataset_length(p->dataset, id) + 2, n);
+  int64_t offset = plm_crop_offset(&key, plm_token_length(p->dataset, p->options->alphabet, id, 0), n);
   PLM_TRY(tokenise(p, id, offset, n, m->tokens + begin));
   for (int64_t i = 0; i < n; i++) {
     m->positions[begin + i] = (int32_t)i;
@@ -154,7 +159,6 @@ static int64_t gather_rows(struct plm_packed_memory *m, int64_t n) {
 
 static void fill_batch(const packing *p, int64_t tokens, int64_t sequences, int64_t longest, plm_packed *packed) {
   const struct plm_packed_memory *m = p->memory;
-  const plm_alphabet *alphabet = p->options->alphabet;
   packed->batch = (plm_batch){
       .encoder =
           {
@@ -172,7 +176,7 @@ static void fill_batch(const packing *p, int64_t tokens, int64_t sequences, int6
   packed->original = m->original;
   packed->residues = 0;
   for (int64_t i = 0; i < tokens; i++)
-    packed->residues += m->original[i] != alphabet->cls && m->original[i] != alphabet->eos;
+    packed->residues += !plm_alphabet_is_framing(p->options->alphabet, m->original[i]);
   if (!p->options->masked) return;
   packed->batch.objective_count = 1;
   packed->batch.objectives[0] = (plm_objective){
@@ -186,11 +190,12 @@ static void fill_batch(const packing *p, int64_t tokens, int64_t sequences, int6
 
 plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *options, uint32_t draw, const int64_t *ids,
                     int64_t count, plm_packed *packed) {
-  PLM_ASSERT(options->max_length == 0 || options->max_length >= 3);
+  PLM_ASSERT(options->max_length == 0 || options->max_length > plm_alphabet_specials(options->alphabet));
+  PLM_ASSERT(!options->masked || options->alphabet->mask >= 0);
   packing p = {.dataset = dataset, .options = options, .memory = packed->memory, .draw = draw};
   int64_t tokens = 0, longest = 0, begin = 0;
   for (int64_t s = 0; s < count; s++) {
-    int64_t n = plm_token_length(dataset, ids[s], options->max_length);
+    int64_t n = plm_token_length(dataset, options->alphabet, ids[s], options->max_length);
     tokens += n;
     longest = n > longest ? n : longest;
   }
@@ -201,7 +206,7 @@ plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *option
   plm_alphabet_map(options->alphabet, &options->policy, p.map);
   packed->memory->cu_seqlens[0] = 0;
   for (int64_t s = 0; s < count; s++) {
-    int64_t n = plm_token_length(dataset, ids[s], options->max_length);
+    int64_t n = plm_token_length(dataset, options->alphabet, ids[s], options->max_length);
     if (n > tokens - begin)
       return plm_fail(PLM_E_INPUT, "%s: changed while it was read", plm_dataset_get_info(dataset)->source);
     PLM_TRY(pack_sequence(&p, ids[s], s, begin, n));

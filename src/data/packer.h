@@ -37,8 +37,8 @@ PLM_CHECKED plm_status plm_packed_create(plm_packed **ret_packed);
 void plm_packed_destroy(plm_packed *packed); /* accepts NULL */
 
 /* Tokenise, crop, mask and pack these sequences, in the order given. `draw` = epoch in training, mask draw in
- * evaluation. max_length is 0 or at least 3, so that every window holds a residue. PLM_E_INPUT names a sequence with a
- * character that the policy refuses. */
+ * evaluation. max_length is 0 or more than the alphabet's special tokens, so that every window holds a residue.
+ * PLM_E_INPUT names a sequence with a character that the policy refuses. */
 PLM_CHECKED plm_status plm_pack(const plm_dataset *dataset, const plm_packer_options *options, uint32_t draw,
                                 const int64_t *ids, int64_t count, plm_packed *packed);
 
@@ -52,6 +52,6 @@ PLM_CHECKED plm_status plm_shard(const int64_t *lengths, int64_t count, int rank
                                  double quadratic_cost, int32_t *rank, int32_t *micro, int64_t *ret_micro_batches);
 
 /* Tokens of sequence `id` after specials and cropping. */
-int64_t plm_token_length(const plm_dataset *dataset, int64_t id, int64_t max_length);
+int64_t plm_token_length(const plm_dataset *dataset, const plm_alphabet *alphabet, int64_t id, int64_t max_length);
 
 #endif

@@ -18,7 +18,7 @@
 #define PLMD_MAGIC "PLMDATA1"
 enum { PLMD_MAGIC_BYTES = 8, PLMD_RESIDUES_AT = 64, PLMD_SUMMARY_BYTES = 4096 };
 
-/* Positions of tokens and of sequences in a batch are 32 bits wide; this leaves room for <cls> and <eos>. */
+/* Positions of tokens and of sequences in a batch are 32 bits wide; this leaves room for the special tokens. */
 enum { PLMD_LONGEST = INT32_MAX - 2 };
 
 typedef struct plm_packed_file_summary {

@@ -72,7 +72,8 @@ struct plm_sampler {
 };
 
 static int64_t tokens_at(const plm_sampler *sampler, int64_t i) {
-  return plm_token_length(sampler->view.dataset, plm_view_id(&sampler->view, i), sampler->options.max_length);
+  return plm_token_length(sampler->view.dataset, sampler->options.alphabet, plm_view_id(&sampler->view, i),
+                          sampler->options.max_length);
 }
 
 /* Where batch b begins on the axis 0..total. */

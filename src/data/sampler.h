@@ -20,6 +20,7 @@ typedef struct plm_sampler_options {
   int64_t batch_tokens;    /* tokens of a global batch, specials included; or */
   int64_t batch_sequences; /* sequences of a global batch (> 0 wins) */
   int64_t max_length;      /* tokens of one sequence, specials included */
+  const plm_alphabet *alphabet;
 } plm_sampler_options;
 
 typedef struct plm_sampler plm_sampler;

@@ -18,10 +18,6 @@ void plm_view_histogram(const plm_view *view, int64_t histogram[256]) {
   }
 }
 
-static bool is_standard(const plm_alphabet *alphabet, int32_t id) {
-  return id >= alphabet->first_standard && id <= alphabet->last_standard;
-}
-
 int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t histogram[256]) {
   int32_t map[256];
   int64_t count = 0;
@@ -48,13 +44,14 @@ void plm_residue_frequencies(const plm_packer_options *packer, const int64_t his
 /* q(seen | target): how a random replacement of `target` is drawn. */
 static double replacement(const plm_packer_options *packer, int32_t target, int32_t seen) {
   const plm_alphabet *a = packer->alphabet;
-  double standard = a->last_standard - a->first_standard + 1;
+  const double standard = a->standard_count;
+  const bool seen_is_standard = plm_alphabet_rank(a, seen) >= 0;
   switch (packer->mask.random) {
     case PLM_RANDOM_AA_OTHER:
-      if (!is_standard(a, seen) || seen == target) return 0;
-      return is_standard(a, target) ? 1 / (standard - 1) : 1 / standard;
+      if (!seen_is_standard || seen == target) return 0;
+      return 1 / (plm_alphabet_rank(a, target) >= 0 ? standard - 1 : standard);
     case PLM_RANDOM_AA:
-      return is_standard(a, seen) ? 1 / standard : 0;
+      return seen_is_standard ? 1 / standard : 0;
     case PLM_RANDOM_VOCAB:
       return 1.0 / a->size;
   }

@@ -158,7 +158,8 @@ static plm_status score_view(evaluator *e, plm_sequence_score_fn *each, void *us
                 ranks = options->comm != NULL ? options->comm->size : 1;
   int64_t count = 0, tokens = 0;
   for (int64_t i = rank; i < e->view->count; i += ranks) {
-    int64_t id = plm_view_id(e->view, i), length = plm_token_length(e->view->dataset, id, e->packer.max_length);
+    int64_t id = plm_view_id(e->view, i);
+    int64_t length = plm_token_length(e->view->dataset, e->packer.alphabet, id, e->packer.max_length);
     if (count > 0 && tokens + length > e->packer.micro_batch_tokens) {
       if (options->cancelled != NULL && options->cancelled(options->user)) return PLM_STOPPED;
       PLM_TRY(score_batch(e, count, each, user));

@@ -227,10 +227,11 @@ static plm_status resolve_options(plm_train_settings *s) {
   PLM_TRY(check_allow_change(s));
   PLM_TRY(read_save_at(s));
   if (s->o->bf16) s->o->dtype = "bf16";
-  if (s->o->batch_tokens < 3)
+  const int64_t least = plm_alphabet_specials(plm_alphabet_esm2()) + 1;
+  if (s->o->batch_tokens < least)
     return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld holds no residue between <cls> and <eos>",
                              (long long)s->o->batch_tokens),
-                    "use 3 or more; 2K to 64K are usual");
+                    "use %lld or more; 2K to 64K are usual", (long long)least);
   adapt_lengths(s);
   fill_masking(s);
   return PLM_OK;

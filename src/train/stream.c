@@ -105,6 +105,7 @@ void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader) 
       .ahead = 4,
   };
   plm_run_packer_options(run, &ret_loader->packer);
+  ret_loader->sampler.alphabet = ret_loader->packer.alphabet;
 }
 
 plm_status plm_run_open_loader(plm_run *run) {

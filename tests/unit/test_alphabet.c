@@ -16,9 +16,9 @@ static void ids_are_the_lines_of_vocab_txt(void **state) {
               {29, "."},    {30, "-"},    {31, "<null_1>"}, {32, "<mask>"}};
   assert_int_equal(a->size, 33);
   for (size_t i = 0; i < sizeof some / sizeof *some; i++) assert_string_equal(a->tokens[some[i].id], some[i].token);
-  assert_int_equal(a->cls, 0);
+  assert_int_equal(a->frame.opens, 0);
   assert_int_equal(a->pad, 1);
-  assert_int_equal(a->eos, 2);
+  assert_int_equal(a->frame.closes, 2);
   assert_int_equal(a->mask, 32);
 }
 
@@ -28,9 +28,11 @@ static void standard_amino_acids_are_contiguous(void **state) {
   for (const char *c = "ACDEFGHIKLMNPQRSTVWY"; *c != '\0'; c++) {
     int32_t map[256];
     plm_alphabet_map(a, &(plm_alphabet_policy){0}, map);
-    assert_in_range(map[(unsigned char)*c], a->first_standard, a->last_standard);
+    assert_in_range(plm_alphabet_rank(a, map[(unsigned char)*c]), 0, 19);
   }
-  assert_int_equal(a->last_standard - a->first_standard + 1, 20);
+  assert_int_equal(a->standard_count, 20);
+  for (int32_t id = 0; id < a->size; id++)
+    assert_int_equal(plm_alphabet_rank(a, id), id >= 4 && id <= 23 ? id - 4 : -1);
 }
 
 static void every_letter_is_one_token_under_the_default_policy(void **state) {

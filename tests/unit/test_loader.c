@@ -16,7 +16,7 @@ enum { SEQUENCES = 200, LONGEST = 150, MAX_LENGTH = 100 };
 
 static plm_loader_options options_of(int rank, int ranks, int workers, int ahead) {
   plm_loader_options options = {
-      .sampler = {.seed = 9, .batch_tokens = 1000, .max_length = MAX_LENGTH},
+      .sampler = {.seed = 9, .batch_tokens = 1000, .max_length = MAX_LENGTH, .alphabet = plm_alphabet_esm2()},
       .packer =
           {
               .alphabet = plm_alphabet_esm2(),

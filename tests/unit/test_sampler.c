@@ -48,6 +48,7 @@ typedef struct setting {
 
 static setting begin(plm_dataset *dataset, plm_sampler_options options) {
   setting s = {.dataset = dataset};
+  options.alphabet = plm_alphabet_esm2();
   plm_view_all(dataset, &s.view);
   assert_ok(plm_sampler_create(&s.view, &options, &s.sampler));
   return s;
@@ -86,14 +87,14 @@ static void batches_are_about_equal_and_steps_are_total_over_batch(void **state)
   setting s = begin(open_made_up(2, 2000, 20, 300),
                     (plm_sampler_options){.seed = 6, .batch_tokens = BATCH, .max_length = LONGEST});
   int64_t total = 0, steps = plm_sampler_steps_per_epoch(s.sampler);
-  for (int64_t id = 0; id < 2000; id++) total += plm_token_length(s.dataset, id, LONGEST);
+  for (int64_t id = 0; id < 2000; id++) total += plm_token_length(s.dataset, plm_alphabet_esm2(), id, LONGEST);
   assert_int_equal(plm_sampler_total_tokens(s.sampler), total);
   assert_int_equal(steps, total / BATCH);
   for (int64_t b = 0; b < 2 * steps; b++) {
     const int64_t *ids;
     int64_t count, epoch, tokens = 0;
     assert_ok(plm_sampler_batch(s.sampler, b, &epoch, &ids, &count));
-    for (int64_t i = 0; i < count; i++) tokens += plm_token_length(s.dataset, ids[i], LONGEST);
+    for (int64_t i = 0; i < count; i++) tokens += plm_token_length(s.dataset, plm_alphabet_esm2(), ids[i], LONGEST);
     assert_in_range(tokens, total / steps - LONGEST, total / steps + LONGEST + 1);
   }
   end(&s);
@@ -147,7 +148,8 @@ static void views_give_ids_of_the_dataset(void **state) {
   int64_t ids_of_view[] = {5, 50, 500}, sum = 0;
   plm_view view = {.dataset = dataset, .count = 3, .ids = ids_of_view};
   plm_sampler *sampler = NULL;
-  assert_ok(plm_sampler_create(&view, &(plm_sampler_options){.seed = 1, .batch_sequences = 1}, &sampler));
+  assert_ok(plm_sampler_create(
+      &view, &(plm_sampler_options){.seed = 1, .batch_sequences = 1, .alphabet = plm_alphabet_esm2()}, &sampler));
   for (int64_t b = 0; b < 3; b++) {
     const int64_t *ids;
     int64_t count, epoch;
@@ -179,10 +181,14 @@ static void a_batch_that_cannot_hold_one_sequence_is_refused(void **state) {
   plm_view view;
   plm_sampler *sampler = NULL;
   plm_view_all(dataset, &view);
-  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.batch_tokens = 100, .max_length = 200}, &sampler),
-               PLM_E_USAGE, "cannot hold");
-  assert_fails(plm_sampler_create(&view, &(plm_sampler_options){.max_length = 200}, &sampler), PLM_E_USAGE,
-               "needs a size");
+  assert_fails(
+      plm_sampler_create(
+          &view, &(plm_sampler_options){.batch_tokens = 100, .max_length = 200, .alphabet = plm_alphabet_esm2()},
+          &sampler),
+      PLM_E_USAGE, "cannot hold");
+  assert_fails(
+      plm_sampler_create(&view, &(plm_sampler_options){.max_length = 200, .alphabet = plm_alphabet_esm2()}, &sampler),
+      PLM_E_USAGE, "needs a size");
   assert_null(sampler);
   plm_dataset_close(dataset);
 }

@@ -21,7 +21,7 @@ typedef struct stream_hashes {
 
 static plm_loader_options options_of(bool evaluation) {
   plm_loader_options options = {
-      .sampler = {.seed = 20240229, .batch_tokens = 4096, .max_length = MAX_LENGTH},
+      .sampler = {.seed = 20240229, .batch_tokens = 4096, .max_length = MAX_LENGTH, .alphabet = plm_alphabet_esm2()},
       .packer =
           {
               .alphabet = plm_alphabet_esm2(),
