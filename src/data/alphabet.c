@@ -1,9 +1,11 @@
-/* alphabet.c - see alphabet.h. Contents: ESM-2's, the registry, asking, letters under a policy. */
+/* alphabet.c - see alphabet.h. Contents: ESM-2's, the registry, reading a vocab.txt, asking, letters under a policy. */
+#define _GNU_SOURCE
 #include "data/alphabet.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/text.h"
 
 static const char *const esm2_tokens[] = {
@@ -41,6 +43,45 @@ plm_status plm_alphabet_register(const plm_alphabet *alphabet) {
   PLM_ASSERT(plm_alphabet_find(alphabet->name) == NULL && alphabet->tokenizer != NULL);
   PLM_ASSERT(registered < sizeof registry / sizeof *registry);
   registry[registered++] = alphabet;
+  return PLM_OK;
+}
+
+/* ---- reading a vocabulary ---- */
+
+/* Give a token its meaning. */
+static void recognise(plm_alphabet *alphabet, int32_t id) {
+  const struct {
+    const char *text;
+    int32_t *id;
+  } specials[] = {
+      {"<cls>", &alphabet->frame.opens},  {"[CLS]", &alphabet->frame.opens}, {"<eos>", &alphabet->frame.closes},
+      {"[SEP]", &alphabet->frame.closes}, {"</s>", &alphabet->frame.closes}, {"<pad>", &alphabet->pad},
+      {"[PAD]", &alphabet->pad},          {"<unk>", &alphabet->unk},         {"[UNK]", &alphabet->unk},
+      {"<mask>", &alphabet->mask},        {"[MASK]", &alphabet->mask},
+  };
+  const char *token = alphabet->tokens[id];
+  for (size_t i = 0; i < sizeof specials / sizeof *specials; i++)
+    if (strcmp(token, specials[i].text) == 0) *specials[i].id = id;
+  if (plm_alphabet_is_one_letter(alphabet, id) && strchr("ACDEFGHIKLMNPQRSTVWY", token[0]) != NULL &&
+      alphabet->standard_count < 20)
+    alphabet->standard[alphabet->standard_count++] = id;
+}
+
+/* The alphabet, its tokens and their text are one piece of memory. */
+plm_status plm_alphabet_read(const char *vocabulary, plm_alphabet **ret_alphabet) {
+  const size_t bytes = strlen(vocabulary) + 1; /* and so many lines at most */
+  plm_alphabet *alphabet;
+  PLM_TRY(plm_alloc_bytes((void **)&alphabet, sizeof *alphabet + bytes * (sizeof *alphabet->tokens + 1), 1));
+  const char **tokens = (const char **)(alphabet + 1);
+  char *text = memcpy(tokens + bytes, vocabulary, bytes);
+  *alphabet = (plm_alphabet){.name = "", .tokens = tokens, .pad = -1, .unk = -1, .mask = -1, .frame = {-1, -1, false}};
+  while (text != NULL && *text != '\0') {
+    char *token = strsep(&text, "\n");
+    token[strcspn(token, "\r")] = '\0';
+    tokens[alphabet->size] = token;
+    recognise(alphabet, alphabet->size++);
+  }
+  *ret_alphabet = alphabet;
   return PLM_OK;
 }
 

@@ -38,6 +38,11 @@ const plm_alphabet *plm_alphabet_find(const char *name); /* NULL: there is none 
 /* Borrowed, for as long as the program runs. PLM_E_BUG: the name is taken, or the registry is full. */
 PLM_CHECKED plm_status plm_alphabet_register(const plm_alphabet *alphabet);
 
+/* From the text of a vocab.txt: one token a line, id = line number from 0. The special tokens are found by their texts
+ * (<cls> or [CLS], <eos>, [SEP] or </s>, ...), the amino acids by their letters; name and frame.every_window are the
+ * caller's to set. One piece of memory, plm_free. */
+PLM_CHECKED plm_status plm_alphabet_read(const char *vocabulary, plm_alphabet **ret_alphabet);
+
 /* ---- asking ---- */
 
 /* Place among the 20 amino acids, in the order of ids; -1: the token is none. */

@@ -3,6 +3,7 @@
 #define PLM_HUB_INTERNAL_H
 
 #include "base/alloc.h"
+#include "data/alphabet.h"
 #include "hub/model_dir.h"
 #include "formats/safetensors.h"
 
@@ -40,12 +41,12 @@ plm_status plm_model_tensors_fill(void *user, size_t i, void *buffer);
 
 /* ---- tokenizer_files.c ---- */
 
-/* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers' EsmTokenizer reads them. */
-PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory);
+/* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers reads them. */
+PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory, const plm_alphabet *alphabet);
 
 /* PLM_E_INPUT when there is a vocab.txt with other tokens: the letters of a sequence would mean something else to that
  * model. */
-PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory);
+PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory, const plm_alphabet *alphabet);
 
 /* A new file of these words, synced. */
 PLM_CHECKED plm_status plm_model_file_write(const char *directory, const char *name, const char *text);

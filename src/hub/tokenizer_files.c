@@ -1,8 +1,9 @@
-/* tokenizer_files.c - what AutoTokenizer wants beside an ESM-2 (model_spec 11), in the published layout. */
+/* tokenizer_files.c - what AutoTokenizer wants beside a model (model_spec 11), in the published layout of ESM-2. */
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "hub/internal.h"
 
 plm_status plm_model_file_write(const char *directory, const char *name, const char *text) {
@@ -20,48 +21,61 @@ out:
   return status;
 }
 
-/* One token a line, id = line number from 0, no newline after the last. */
-static const char vocabulary[] =
-    "<cls>\n<pad>\n<eos>\n<unk>\nL\nA\nG\nV\nS\nE\nR\nT\nI\nD\nP\nK\nQ\nN\nF\nY\nM\nH\nW\nC\nX\nB\nU\nZ\nO\n.\n-\n<null_1>\n<mask>";
-
-plm_status plm_tokenizer_files_write(const char *directory) {
-  static const char tokenizer_config[] =
-      "{\n  \"model_max_length\": 1000000000000000019884624838656,\n  \"tokenizer_class\": \"EsmTokenizer\"\n}\n";
-  static const char special_tokens[] =
-      "{\n  \"cls_token\": \"<cls>\",\n  \"eos_token\": \"<eos>\",\n  \"mask_token\": \"<mask>\",\n  \"pad_token\": \"<pad>\",\n"
-      "  \"unk_token\": \"<unk>\"\n}\n";
-  PLM_TRY(plm_model_file_write(directory, "vocab.txt", vocabulary));
-  PLM_TRY(plm_model_file_write(directory, "tokenizer_config.json", tokenizer_config));
-  return plm_model_file_write(directory, "special_tokens_map.json", special_tokens);
+static plm_status write_text(const char *directory, const char *name, plm_text *built) {
+  char *text;
+  PLM_TRY(plm_text_take(built, &text));
+  plm_status status = plm_model_file_write(directory, name, text);
+  plm_free(text);
+  return status;
 }
 
-/* The first token of `text` that is not the vocabulary's, both cut into lines; NULL when there is none. */
-static const char *first_difference(const char *text, int *ret_line, int *ret_length) {
-  const char *ours = vocabulary;
-  for (*ret_line = 0; *ours != '\0'; (*ret_line)++) {
-    size_t wanted = strcspn(ours, "\n"), length = strcspn(text, "\r\n");
-    *ret_length = (int)length;
-    if (length != wanted || memcmp(text, ours, wanted) != 0) return text;
-    text += strcspn(text, "\n");
-    text += *text == '\n';
-    ours += wanted + (ours[wanted] == '\n');
+plm_status plm_tokenizer_files_write(const char *directory, const plm_alphabet *alphabet) {
+  static const char *const names[] = {"cls", "eos", "mask", "pad", "unk"};
+  const int32_t specials[] = {alphabet->frame.opens, alphabet->frame.closes, alphabet->mask, alphabet->pad,
+                              alphabet->unk};
+  plm_text text = {0};
+  for (int32_t id = 0; id < alphabet->size; id++) /* id = line number from 0, no newline after the last */
+    plm_text_printf(&text, id > 0 ? "\n%s" : "%s", alphabet->tokens[id]);
+  PLM_TRY(write_text(directory, "vocab.txt", &text));
+  plm_text_printf(&text,
+                  "{\n  \"model_max_length\": 1000000000000000019884624838656,\n  \"tokenizer_class\": \"%s\"\n}\n",
+                  alphabet->tokenizer);
+  PLM_TRY(write_text(directory, "tokenizer_config.json", &text));
+  plm_text_append(&text, "{");
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (specials[i] >= 0)
+      plm_text_printf(&text, "%s\n  \"%s_token\": \"%s\"", text.length > 1 ? "," : "", names[i],
+                      alphabet->tokens[specials[i]]);
+  plm_text_append(&text, "\n}\n");
+  return write_text(directory, "special_tokens_map.json", &text);
+}
+
+/* The first token of the file that is not the alphabet's own; one that is missing is "". */
+static plm_status compare(const char *path, const plm_alphabet *file, const plm_alphabet *own) {
+  for (int32_t id = 0; id < own->size; id++) {
+    const char *token = id < file->size ? file->tokens[id] : "";
+    if (strcmp(token, own->tokens[id]) == 0) continue;
+    return plm_hint(
+        plm_fail(PLM_E_INPUT, "%s: token %d is '%.40s', which is not ESM-2's: the model has another alphabet", path,
+                 (int)id, token),
+        "protlm reads models whose vocab.txt begins with ESM-2's %d tokens", (int)own->size);
   }
-  return NULL;
+  return PLM_OK;
 }
 
-plm_status plm_tokenizer_files_check(const char *directory) {
+plm_status plm_tokenizer_files_check(const char *directory, const plm_alphabet *alphabet) {
   enum { LARGEST = 1 << 20 };
   char *path, *text = NULL;
+  plm_alphabet *file = NULL;
   size_t bytes;
-  int line, length;
+  plm_status status = PLM_OK;
   PLM_TRY(plm_path_join(directory, "vocab.txt", &path));
-  plm_status status = plm_file_exists(path) ? plm_file_read(path, LARGEST, &text, &bytes) : PLM_OK;
-  const char *other = text != NULL ? first_difference(text, &line, &length) : NULL;
-  if (other != NULL)
-    status =
-        plm_hint(plm_fail(PLM_E_INPUT, "%s: token %d is '%.*s', which is not ESM-2's: the model has another alphabet",
-                          path, line, length < 40 ? length : 40, other),
-                 "protlm reads models whose vocab.txt begins with ESM-2's 33 tokens");
+  if (!plm_file_exists(path)) goto out;
+  PLM_TRY_GOTO(plm_file_read(path, LARGEST, &text, &bytes), out);
+  PLM_TRY_GOTO(plm_alphabet_read(text, &file), out);
+  status = compare(path, file, alphabet);
+out:
+  plm_free(file);
   plm_free(text);
   plm_free(path);
   return status;

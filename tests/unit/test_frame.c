@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/alloc.h"
 #include "data/loader.h"
 #include "support/made_up_alphabet.h"
 #include "support/scratch.h"
@@ -52,6 +53,51 @@ static void an_alphabet_can_be_added(void **state) {
     bool standard = strchr("ACDEFGHIKLMNPQRSTVWY", added->tokens[i][0]) != NULL;
     assert_int_equal(plm_alphabet_rank(added, i), standard ? rank++ : -1);
   }
+}
+
+static void vocab_txt_is_read_by_the_texts_of_its_tokens(void **state) {
+  (void)state;
+  const plm_alphabet *const known[] = {plm_alphabet_esm2(), made_up_alphabet()};
+  for (int k = 0; k < 2; k++) {
+    char text[512] = "";
+    plm_alphabet *read;
+    for (int32_t i = 0; i < known[k]->size; i++) {
+      strcat(text, known[k]->tokens[i]);
+      strcat(text, k == 0 && i + 1 == known[k]->size ? "" : k == 0 ? "\n" : "\r\n");
+    }
+    assert_ok(plm_alphabet_read(text, &read));
+    assert_int_equal(read->size, known[k]->size);
+    for (int32_t i = 0; i < read->size; i++) assert_string_equal(read->tokens[i], known[k]->tokens[i]);
+    assert_int_equal(read->pad, known[k]->pad);
+    assert_int_equal(read->unk, known[k]->unk);
+    assert_int_equal(read->mask, known[k]->mask);
+    assert_int_equal(read->frame.opens, known[k]->frame.opens);
+    assert_int_equal(read->frame.closes, known[k]->frame.closes);
+    assert_int_equal(read->standard_count, 20);
+    assert_memory_equal(read->standard, known[k]->standard, sizeof read->standard);
+    plm_free(read);
+  }
+}
+
+static void a_vocabulary_may_lack_anything(void **state) {
+  (void)state;
+  plm_alphabet *read;
+  assert_ok(plm_alphabet_read("", &read));
+  assert_int_equal(read->size, 0);
+  plm_free(read);
+  assert_ok(plm_alphabet_read("A\n\nC\n</s>\n", &read)); /* an empty line has a number, too */
+  assert_int_equal(read->size, 4);
+  assert_string_equal(read->tokens[1], "");
+  assert_string_equal(read->tokens[2], "C");
+  assert_int_equal(read->standard_count, 2);
+  assert_int_equal(read->standard[1], 2);
+  assert_int_equal(read->frame.opens, -1);
+  assert_int_equal(read->frame.closes, 3);
+  assert_int_equal(read->pad, -1);
+  assert_int_equal(read->unk, -1);
+  assert_int_equal(read->mask, -1);
+  assert_int_equal(plm_alphabet_specials(read), 1);
+  plm_free(read);
 }
 
 static void collect(void *user, const char *text) {
@@ -333,6 +379,8 @@ static void baselines_know_the_amino_acids(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_alphabet_can_be_added),
+      cmocka_unit_test(vocab_txt_is_read_by_the_texts_of_its_tokens),
+      cmocka_unit_test(a_vocabulary_may_lack_anything),
       cmocka_unit_test(without_an_x_odd_letters_become_unknown),
       cmocka_unit_test(every_window_of_every_length_is_framed),
       cmocka_unit_test(windows_too_small_for_a_residue_are_refused),

@@ -16,6 +16,7 @@
 #include "formats/safetensors.h"
 #include "kernels/cpu/backend_cpu.h"
 #include "protlm/log.h"
+#include "support/made_up_alphabet.h"
 #include "support/scratch.h"
 
 /* ---- a small model and its tensors, to be changed and written again ---- */
@@ -459,13 +460,35 @@ static void another_alphabet_is_refused(void **state) {
   scratch_write("alphabet/config.json", text, bytes);
   plm_free(text);
   assert_ok(plm_model_dir_read_config(scratch_path("alphabet"), &config)); /* no vocab.txt: transformers 5 */
-  assert_ok(plm_tokenizer_files_write(scratch_path("alphabet")));
+  assert_ok(plm_tokenizer_files_write(scratch_path("alphabet"), plm_alphabet_esm2()));
   assert_ok(plm_model_dir_read_config(scratch_path("alphabet"), &config));
   static const char *const bad[] = {"", "<cls>\n<pad>\n<eos>\n<unk>\nA\nL\n", "<cls>\r\n<pad>\r\n<eos>\r\n"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     scratch_write_text("alphabet/vocab.txt", bad[i]);
-    assert_fails(plm_model_dir_read_config(scratch_path("alphabet"), &config), PLM_E_INPUT, "alphabet");
+    assert_fails(plm_model_dir_read_config(scratch_path("alphabet"), &config), PLM_E_INPUT,
+                 i == 0   ? "token 0 is '', which is not ESM-2's: the model has another alphabet"
+                 : i == 1 ? "token 4 is 'A', which is not ESM-2's: the model has another alphabet"
+                          : "token 3 is '', which is not ESM-2's: the model has another alphabet");
   }
+}
+
+/* They come from the alphabet, whichever it is. */
+static void tokenizer_files_are_those_of_the_alphabet(void **state) {
+  (void)state;
+  const plm_alphabet *alphabet = made_up_alphabet();
+  plm_alphabet *read;
+  assert_ok(plm_directory_make(scratch_path("made-up")));
+  assert_ok(plm_tokenizer_files_write(scratch_path("made-up"), alphabet));
+  assert_ok(plm_tokenizer_files_check(scratch_path("made-up"), alphabet));
+  assert_fails(plm_tokenizer_files_check(scratch_path("made-up"), plm_alphabet_esm2()), PLM_E_INPUT, "token 0 is 'Y'");
+  assert_ok(plm_alphabet_read(scratch_read("made-up/vocab.txt"), &read));
+  assert_int_equal(read->size, alphabet->size);
+  assert_int_equal(read->mask, alphabet->mask);
+  plm_free(read);
+  assert_string_equal(scratch_read("made-up/special_tokens_map.json"),
+                      "{\n  \"cls_token\": \"[CLS]\",\n  \"eos_token\": \"[SEP]\",\n  \"mask_token\": \"[MASK]\",\n"
+                      "  \"pad_token\": \"[PAD]\",\n  \"unk_token\": \"[UNK]\"\n}\n");
+  assert_non_null(strstr(scratch_read("made-up/tokenizer_config.json"), "\"tokenizer_class\": \"BertTokenizer\""));
 }
 
 static void half_files_keep_the_frequencies_whole(void **state) {
@@ -542,6 +565,7 @@ int main(void) {
       cmocka_unit_test(what_is_saved_is_loaded_bit_for_bit),
       cmocka_unit_test(tokenizer_files_are_as_published),
       cmocka_unit_test(another_alphabet_is_refused),
+      cmocka_unit_test(tokenizer_files_are_those_of_the_alphabet),
       cmocka_unit_test(half_files_keep_the_frequencies_whole),
       cmocka_unit_test(equal_models_give_equal_files),
       cmocka_unit_test(failed_allocations_leave_nothing_behind),
