@@ -227,78 +227,73 @@ static plm_status put_line(const score_lines *lines, const char *text) {
 static plm_status put_score(void *user, const plm_sequence_score *score) {
   const score_lines *lines = user;
   char name[4096], line[4400], loss[PLM_NUMBER_TEXT], perplexity[PLM_NUMBER_TEXT], accuracy[PLM_NUMBER_TEXT];
-  double n = (double)score->count, nll = score->nll / n;
+  const double n = score->sum[PLM_SUM_COUNT], nll = score->sum[PLM_SUM_NLL] / n;
   plm_dataset_name(lines->dataset, score->id, name, sizeof name);
-  if (score->count == 0)
+  if (n == 0)
     snprintf(line, sizeof line, "%s\t%lld\tNA\tNA\tNA\t0\n", name, (long long)score->residues);
   else
-    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%lld\n", name, (long long)score->residues,
+    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%.0f\n", name, (long long)score->residues,
              plm_number_digits(nll, 6, loss), plm_number_digits(exp(nll), 6, perplexity),
-             plm_number_digits((double)score->correct / n, 4, accuracy), (long long)score->count);
+             plm_number_digits(score->sum[PLM_SUM_CORRECT] / n, 4, accuracy), n);
   return put_line(lines, line);
 }
 
 /* ---- the table ---- */
 
-static void print_row(plm_text *out, const char *what, double all, double all_error, double masked, double masked_error,
-                      int digits) {
-  const double value[2] = {all, masked}, error[2] = {all_error, masked_error};
-  plm_text_printf(out, "  %-28s", what);
-  for (int i = 0; i < 2; i++) {
-    char cell[64];
-    snprintf(cell, sizeof cell, isfinite(error[i]) ? "%.*f +- %.*f" : "%.*f", digits, value[i], digits, error[i]);
-    plm_text_printf(out, "  %20s", isfinite(value[i]) ? cell : "-");
-  }
-  plm_text_append(out, "\n");
+enum { CELL = 64 };
+
+static const char *cell_text(const plm_record *record, int measure, char ret_text[CELL]) {
+  const double value = measure != PLM_MEASURE_NONE ? plm_record_number(record, measure) : (double)NAN;
+  if (!isfinite(value)) return "-";
+  const plm_measure *m = plm_measure_at(measure);
+  const double scale = plm_measure_is_percent(m) ? 100 : 1,
+               error = m->error > 0 ? plm_record_number(record, m->error) : (double)NAN;
+  if (m->is_count) return plm_count_text((int64_t)value, ret_text);
+  snprintf(ret_text, CELL, isfinite(error) ? "%.*f +- %.*f" : "%.*f", m->decimals, scale * value, m->decimals,
+           scale * error);
+  return ret_text;
 }
 
-static void write_table(const plm_eval_metrics *m, const plm_dataset_info *info, const plm_output *output, bool colour,
+/* A measure over all rows that are predicted and over those that show <mask>; one of them may be none. */
+static void print_row(plm_text *out, const plm_record *record, int all, int masked) {
+  const plm_measure *m = plm_measure_at(all != PLM_MEASURE_NONE ? all : masked);
+  char label[CELL], a[CELL], b[CELL];
+  snprintf(label, sizeof label, m->unit != NULL ? "%s (%s)" : "%s", m->words, m->unit);
+  plm_text_printf(out, "  %-28s  %20s  %20s\n", label, cell_text(record, all, a), cell_text(record, masked, b));
+}
+
+static void write_table(const plm_record *r, const plm_dataset_info *info, const plm_output *output, bool colour,
                         plm_text *out) {
   const char *bold = colour ? plm_style(output, PLM_BOLD) : "", *plain = colour ? plm_style(output, PLM_RESET) : "";
-  char count[PLM_NUMBER_TEXT], masked[PLM_NUMBER_TEXT];
+  char count[PLM_NUMBER_TEXT];
   plm_text_printf(out, "%s%s: %s sequences%s\n", bold, info->source, plm_count_text(info->count, count), plain);
   plm_text_printf(out, "  %-28s  %20s  %20s\n", "", "all predicted", "shown as <mask>");
-  plm_text_printf(out, "  %-28s  %20s  %20s\n", "residues predicted", plm_count_text(m->eval_count, count),
-                  plm_count_text(m->eval_count_masked, masked));
-  print_row(out, "loss (nats)", m->eval_loss, m->eval_loss_se, m->eval_loss_masked, m->eval_loss_masked_se, 4);
-  print_row(out, "perplexity", m->eval_perplexity, NAN, m->eval_perplexity_masked, NAN, 3);
-  print_row(out, "accuracy (%)", 100 * m->eval_accuracy, NAN, 100 * m->eval_accuracy_masked, NAN, 2);
+  print_row(out, r, PLM_MEASURE_EVAL_COUNT, PLM_MEASURE_EVAL_COUNT_MASKED);
+  print_row(out, r, PLM_MEASURE_EVAL_LOSS, PLM_MEASURE_EVAL_LOSS_MASKED);
+  print_row(out, r, PLM_MEASURE_EVAL_PERPLEXITY, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
+  print_row(out, r, PLM_MEASURE_EVAL_ACCURACY, PLM_MEASURE_EVAL_ACCURACY_MASKED);
+  for (int i = 0; i < plm_measure_count(); i++)
+    if (plm_measure_is_extra(i))
+      print_row(out, r, plm_measure_at(i)->is_masked ? PLM_MEASURE_NONE : i,
+                plm_measure_at(i)->is_masked ? i : PLM_MEASURE_NONE);
   plm_text_printf(out, "%swithout any context, perplexity would be%s\n", bold, plain);
-  print_row(out, "by residue frequencies", m->baseline_frequency, NAN, m->baseline_frequency_masked, NAN, 3);
-  print_row(out, "... and copying what is seen", m->baseline_copy, NAN, m->baseline_copy_masked, NAN, 3);
-  if (!(m->gain_masked_se > 0)) return;
+  print_row(out, r, PLM_MEASURE_BASELINE_FREQUENCY, PLM_MEASURE_BASELINE_FREQUENCY_MASKED);
+  print_row(out, r, PLM_MEASURE_BASELINE_COPY, PLM_MEASURE_BASELINE_COPY_MASKED);
+  const double gain = plm_record_number(r, PLM_MEASURE_GAIN_MASKED),
+               error = plm_record_number(r, PLM_MEASURE_GAIN_MASKED_SE);
+  if (!(error > 0)) return;
   plm_text_printf(out,
                   "%sThe model is %s than frequencies by %.4f +- %.4f nats on <mask> rows: %.1f standard errors%s\n",
-                  bold, m->gain_masked >= 0 ? "better" : "worse", fabs(m->gain_masked), m->gain_masked_se,
-                  fabs(m->gain_masked) / m->gain_masked_se, plain);
+                  bold, gain >= 0 ? "better" : "worse", fabs(gain), error, fabs(gain) / error, plain);
 }
 
-static plm_status write_json(const plm_eval_metrics *m, plm_text *out) {
-  const struct {
-    const char *name;
-    double value;
-  } numbers[] = {
-      {"eval_loss", m->eval_loss},
-      {"eval_loss_se", m->eval_loss_se},
-      {"eval_perplexity", m->eval_perplexity},
-      {"eval_accuracy", m->eval_accuracy},
-      {"eval_loss_masked", m->eval_loss_masked},
-      {"eval_loss_masked_se", m->eval_loss_masked_se},
-      {"eval_perplexity_masked", m->eval_perplexity_masked},
-      {"eval_accuracy_masked", m->eval_accuracy_masked},
-      {"baseline_frequency", m->baseline_frequency},
-      {"baseline_copy", m->baseline_copy},
-      {"baseline_frequency_masked", m->baseline_frequency_masked},
-      {"baseline_copy_masked", m->baseline_copy_masked},
-      {"gain_masked", m->gain_masked},
-      {"gain_masked_se", m->gain_masked_se},
-  };
+/* Counts first, then the other values of an evaluation. */
+static plm_status write_json(const plm_record *record, plm_text *out) {
   plm_json_line line;
   plm_json_line_begin(&line);
-  plm_json_line_int(&line, "eval_count", m->eval_count);
-  plm_json_line_int(&line, "eval_count_masked", m->eval_count_masked);
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    plm_json_line_number(&line, numbers[i].name, numbers[i].value);
+  for (int pass = 0; pass < 2; pass++)
+    for (int i = 0; i < plm_measure_count(); i++)
+      if (plm_measure_at(i)->is_count == (pass == 0)) plm_record_put_json(record, i, &line);
   PLM_TRY(plm_json_line_end(&line));
   plm_text_append(out, line.text);
   return PLM_OK;
@@ -314,13 +309,13 @@ typedef struct evaluation {
   double *frequency;
 } evaluation;
 
-static plm_status write_summary(const evaluation *e, const plm_eval_metrics *metrics, const score_lines *lines) {
+static plm_status write_summary(const evaluation *e, const plm_record *record, const score_lines *lines) {
   plm_text text = {0};
   char *words;
   if (e->options->json)
-    PLM_TRY(write_json(metrics, &text));
+    PLM_TRY(write_json(record, &text));
   else
-    write_table(metrics, plm_dataset_get_info(e->session->dataset), e->output, lines->writer == NULL, &text);
+    write_table(record, plm_dataset_get_info(e->session->dataset), e->output, lines->writer == NULL, &text);
   PLM_TRY(plm_text_take(&text, &words));
   plm_status status = put_line(lines, words);
   plm_free(words);
@@ -331,15 +326,15 @@ static plm_status evaluate(const evaluation *e, plm_writer *writer) {
   score_lines lines = {.output = e->output, .writer = writer, .dataset = e->session->dataset};
   const plm_evaluate_options how = {.packer = e->packer, .draws = e->options->draws, .frequency = e->frequency};
   bool each = e->options->per_sequence;
-  plm_eval_metrics metrics;
+  plm_record record;
   plm_view view;
   plm_view_all(e->session->dataset, &view);
   if (each) PLM_TRY(put_line(&lines, "name\tlength\tnll\tperplexity\taccuracy\tcount\n"));
   plm_status status =
-      plm_evaluate(&view, e->session->model, e->session->machine.exec, &how, each ? put_score : NULL, &lines, &metrics);
+      plm_evaluate(&view, e->session->model, e->session->machine.exec, &how, each ? put_score : NULL, &lines, &record);
   PLM_TRY(plm_dataset_check_unchanged(e->session->dataset));
   PLM_TRY(status);
-  return each ? PLM_OK : write_summary(e, &metrics, &lines);
+  return each ? PLM_OK : write_summary(e, &record, &lines);
 }
 
 static plm_status evaluate_into(void *user, const char *path) {

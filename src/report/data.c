@@ -11,22 +11,20 @@
 
 enum { MAX_CONFIG_BYTES = 1 << 20 };
 
-int plm_report_column(const char *name) {
-  for (int i = 0; i < PLM_METRICS_COLUMNS; i++)
-    if (strcmp(plm_metrics_columns[i].name, name) == 0) return i;
-  return 0; /* not reached: tests/unit/test_report.c asks for every name used */
-}
-
 /* ---- log.jsonl ---- */
 
-static void convert_line(const json_t *json, plm_report_line *ret_line) {
-  plm_metrics_row row;
-  plm_metrics_row_json(json, row);
-  ret_line->is_eval = row[plm_report_column("eval_loss")].kind != PLM_CELL_EMPTY;
-  for (int i = 0; i < PLM_METRICS_COLUMNS; i++)
-    ret_line->value[i] = row[i].kind == PLM_CELL_COUNT    ? (double)row[i].count
-                         : row[i].kind == PLM_CELL_NUMBER ? row[i].number
-                                                          : (double)NAN;
+static plm_status add_line(plm_report_run *run, size_t *capacity, const json_t *json) {
+  plm_record record;
+  void *values = NULL;
+  plm_record_from_json(json, &record);
+  PLM_TRY(plm_arena_alloc(run->memory, (size_t)plm_measure_count() * sizeof(double), &values));
+  for (int i = 0; i < plm_measure_count(); i++) ((double *)values)[i] = plm_record_number(&record, i);
+  PLM_TRY(PLM_GROW(&run->lines, capacity, run->line_count + 1));
+  run->lines[run->line_count++] = (plm_report_line){
+      .is_eval = record.cell[PLM_MEASURE_EVAL_LOSS].kind != PLM_CELL_EMPTY,
+      .value = values,
+  };
+  return PLM_OK;
 }
 
 static plm_status read_lines(plm_log_reader *reader, plm_report_run *run) {
@@ -38,8 +36,7 @@ static plm_status read_lines(plm_log_reader *reader, plm_report_run *run) {
     json_t *json = NULL;
     PLM_TRY(plm_log_reader_next(reader, &text, &bytes, &step, &json));
     if (text == NULL) return PLM_OK;
-    plm_status status = PLM_GROW(&run->lines, &capacity, run->line_count + 1);
-    if (status == PLM_OK) convert_line(json, &run->lines[run->line_count++]);
+    plm_status status = add_line(run, &capacity, json);
     json_decref(json);
     PLM_TRY(status);
   }
@@ -231,14 +228,16 @@ const plm_report_line *plm_report_best_eval(const plm_report_run *run) {
   const plm_report_line *best = NULL;
   for (size_t i = 0; i < run->line_count; i++) {
     const plm_report_line *line = &run->lines[i];
-    if (!line->is_eval || !isfinite(plm_report_value(line, "eval_loss"))) continue;
-    if (best == NULL || plm_report_value(line, "eval_loss") < plm_report_value(best, "eval_loss")) best = line;
+    if (!line->is_eval || !isfinite(plm_report_value(line, PLM_MEASURE_EVAL_LOSS))) continue;
+    if (best == NULL || plm_report_value(line, PLM_MEASURE_EVAL_LOSS) < plm_report_value(best, PLM_MEASURE_EVAL_LOSS))
+      best = line;
   }
   return best;
 }
 
 const plm_report_line *plm_report_eval_at(const plm_report_run *run, int64_t step) {
   for (size_t i = 0; i < run->line_count; i++)
-    if (run->lines[i].is_eval && plm_report_value(&run->lines[i], "step") == (double)step) return &run->lines[i];
+    if (run->lines[i].is_eval && plm_report_value(&run->lines[i], PLM_MEASURE_STEP) == (double)step)
+      return &run->lines[i];
   return NULL;
 }

@@ -15,10 +15,10 @@
 
 /* ---- the run (data.c) ---- */
 
-/* A line of log.jsonl: a value for each column of metrics.csv, NAN where it has none or null. */
+/* A line of log.jsonl: a value for each measure, NAN where it has none or null. */
 typedef struct plm_report_line {
   bool is_eval;
-  double value[PLM_METRICS_COLUMNS];
+  const double *value; /* by index of the measure; of the run's arena */
 } plm_report_line;
 
 typedef struct plm_setting {
@@ -47,13 +47,10 @@ void plm_report_run_free(plm_report_run *run);
 
 const plm_setting *plm_report_find_setting(const plm_report_run *run, const char *name); /* NULL when absent or empty */
 const char *plm_report_setting(const plm_report_run *run, const char *name); /* its value, for people; NULL likewise */
-int plm_report_column(const char *name);                                     /* index of a column, which must exist */
 const plm_report_line *plm_report_last(const plm_report_run *run, bool is_eval);    /* NULL when there is none */
 const plm_report_line *plm_report_best_eval(const plm_report_run *run);             /* lowest eval_loss; NULL */
 const plm_report_line *plm_report_eval_at(const plm_report_run *run, int64_t step); /* NULL */
-static inline double plm_report_value(const plm_report_line *line, const char *name) {
-  return line->value[plm_report_column(name)];
-}
+static inline double plm_report_value(const plm_report_line *line, int measure) { return line->value[measure]; }
 
 /* ---- text (text.c) ---- */
 

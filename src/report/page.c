@@ -22,7 +22,7 @@ static void put_head(const plm_report_run *run, plm_text *html) {
 static void put_progress(const plm_report_run *run, plm_text *html) {
   const plm_report_line *train = plm_report_last(run, false);
   char at[PLM_LABEL], of[PLM_LABEL];
-  double step = train != NULL ? plm_report_value(train, "step") : 0;
+  double step = train != NULL ? plm_report_value(train, PLM_MEASURE_STEP) : 0;
   if (run->max_steps <= 0)
     plm_text_printf(html, "<span class=\"chip\">step %s</span>", plm_label_count(step, at));
   else if (run->has_final || step >= (double)run->max_steps)

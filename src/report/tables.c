@@ -133,14 +133,16 @@ static void put_checkpoint(const plm_report_run *run, const plm_checkpoint_info 
                            plm_text *html) {
   char label[PLM_LABEL], size[PLM_NUMBER_TEXT];
   const plm_report_line *eval = plm_report_eval_at(run, c->step);
-  bool is_best = best != NULL && plm_report_value(best, "step") == (double)c->step;
+  bool is_best = best != NULL && plm_report_value(best, PLM_MEASURE_STEP) == (double)c->step;
   plm_text_printf(html, "<tr><th>checkpoint-%lld%s</th>", (long long)c->step,
                   is_best ? " <span class=\"chip\">lowest loss</span>" : "");
-  plm_text_printf(html, "<td>%s</td>",
-                  eval != NULL ? plm_label_decimals(plm_report_value(eval, "eval_loss"), 4, label) : "\xE2\x80\x93");
   plm_text_printf(
       html, "<td>%s</td>",
-      eval != NULL ? plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, label) : "\xE2\x80\x93");
+      eval != NULL ? plm_label_decimals(plm_report_value(eval, PLM_MEASURE_EVAL_LOSS), 4, label) : "\xE2\x80\x93");
+  plm_text_printf(html, "<td>%s</td>",
+                  eval != NULL
+                      ? plm_label_decimals(plm_report_value(eval, PLM_MEASURE_EVAL_PERPLEXITY_MASKED), 2, label)
+                      : "\xE2\x80\x93");
   if (c->state == PLM_CHECKPOINT_GOOD) {
     plm_text_printf(html, "<td>%s</td><td>%s</td><td>complete</td></tr>\n", plm_bytes_text(c->bytes, size),
                     plm_label_time(c->written, label));

@@ -1,7 +1,6 @@
 /* verdict.c - what came out, in a sentence a person can repeat, and in numbers. */
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "report/internal.h"
@@ -30,16 +29,16 @@ static void put_what_was_done(const plm_report_run *run, const plm_report_line *
     plm_text_append(html, " on ");
     put_files(html, data);
   }
-  double epoch = plm_report_value(train, "epoch");
+  double epoch = plm_report_value(train, PLM_MEASURE_EPOCH);
   plm_text_append(html, " for ");
   if (isfinite(epoch))
     plm_text_printf(
         html, "%s epoch%s: ",
         epoch == floor(epoch) ? plm_label_count(epoch, label) : plm_label_value(epoch, epoch < 1 ? 2 : 3, label),
         epoch == 1 ? "" : "s");
-  double step = plm_report_value(train, "step");
+  double step = plm_report_value(train, PLM_MEASURE_STEP);
   plm_text_printf(html, "%s step%s", plm_label_count(step, label), step == 1 ? "" : "s");
-  double residues = plm_report_value(train, "residues");
+  double residues = plm_report_value(train, PLM_MEASURE_RESIDUES);
   if (isfinite(residues)) plm_text_printf(html, ", %s residues", plm_label_short(residues, label));
   plm_text_append(html, ". ");
 }
@@ -48,7 +47,8 @@ static void put_what_was_done(const plm_report_run *run, const plm_report_line *
 static void put_judgement(const plm_report_run *run, const plm_report_line *eval, plm_text *html) {
   const plm_setting *data = plm_report_find_setting(run, "eval"), *split_from = plm_report_find_setting(run, "train");
   char a[PLM_LABEL], b[PLM_LABEL], c[PLM_LABEL];
-  double gain = plm_report_value(eval, "gain_masked"), se = plm_report_value(eval, "gain_masked_se");
+  double gain = plm_report_value(eval, PLM_MEASURE_GAIN_MASKED),
+         se = plm_report_value(eval, PLM_MEASURE_GAIN_MASKED_SE);
   plm_text_append(html, "On the hidden residues of ");
   if (data != NULL)
     put_files(html, data);
@@ -57,8 +57,8 @@ static void put_judgement(const plm_report_run *run, const plm_report_line *eval
   else
     plm_text_append(html, "the evaluation set");
   plm_text_printf(html, " its perplexity is <b>%s</b>; amino-acid frequencies alone reach %s. ",
-                  plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, a),
-                  plm_label_decimals(plm_report_value(eval, "baseline_frequency_masked"), 2, b));
+                  plm_label_decimals(plm_report_value(eval, PLM_MEASURE_EVAL_PERPLEXITY_MASKED), 2, a),
+                  plm_label_decimals(plm_report_value(eval, PLM_MEASURE_BASELINE_FREQUENCY_MASKED), 2, b));
   if (!isfinite(gain) || !isfinite(se) || se <= 0) {
     plm_text_append(html, "How sure that difference is was not measured.");
     return;
@@ -78,14 +78,16 @@ static void put_warnings(const plm_report_run *run, const plm_report_line *train
                          plm_text *html) {
   const plm_report_line *before = plm_report_eval_at(run, 0), *best = plm_report_best_eval(run);
   char label[PLM_LABEL];
-  if (train != NULL && !isfinite(plm_report_value(train, "loss")))
+  if (train != NULL && !isfinite(plm_report_value(train, PLM_MEASURE_LOSS)))
     plm_text_append(html, " <span class=\"bad\">The last training loss is not a finite number.</span>");
   if (eval == NULL) return;
-  double final = plm_report_value(eval, "eval_loss");
-  if (before != NULL && before != eval && final > plm_report_value(before, "eval_loss"))
+  double final = plm_report_value(eval, PLM_MEASURE_EVAL_LOSS);
+  if (before != NULL && before != eval && final > plm_report_value(before, PLM_MEASURE_EVAL_LOSS))
     plm_text_append(html, " <span class=\"bad\">The evaluation loss is higher than before the training.</span>");
-  if (best != NULL && final > plm_report_value(best, "eval_loss") + 2 * fmax(plm_report_value(eval, "eval_loss_se"), 0))
-    plm_text_printf(html, " It was lowest at step %s.", plm_label_count(plm_report_value(best, "step"), label));
+  if (best != NULL && final > plm_report_value(best, PLM_MEASURE_EVAL_LOSS) +
+                                  2 * fmax(plm_report_value(eval, PLM_MEASURE_EVAL_LOSS_SE), 0))
+    plm_text_printf(html, " It was lowest at step %s.",
+                    plm_label_count(plm_report_value(best, PLM_MEASURE_STEP), label));
 }
 
 /* ---- numbers ---- */
@@ -98,19 +100,22 @@ static void put_tiles(const plm_report_line *train, const plm_report_line *eval,
   char a[PLM_LABEL], b[PLM_LABEL], pair[2 * PLM_LABEL + 32];
   plm_text_append(html, "<dl class=\"tiles\">");
   if (eval != NULL) {
-    put_tile(html, plm_label_decimals(plm_report_value(eval, "eval_perplexity_masked"), 2, a),
+    put_tile(html, plm_label_decimals(plm_report_value(eval, PLM_MEASURE_EVAL_PERPLEXITY_MASKED), 2, a),
              "perplexity, &lt;mask&gt; rows");
-    put_tile(html, plm_label_decimals(plm_report_value(eval, "baseline_frequency_masked"), 2, a), "frequencies alone");
+    put_tile(html, plm_label_decimals(plm_report_value(eval, PLM_MEASURE_BASELINE_FREQUENCY_MASKED), 2, a),
+             "frequencies alone");
     snprintf(pair, sizeof pair, "%s <small>\xC2\xB1 %s</small>",
-             plm_label_decimals(plm_report_value(eval, "gain_masked"), 3, a),
-             plm_label_decimals(plm_report_value(eval, "gain_masked_se"), 3, b));
+             plm_label_decimals(plm_report_value(eval, PLM_MEASURE_GAIN_MASKED), 3, a),
+             plm_label_decimals(plm_report_value(eval, PLM_MEASURE_GAIN_MASKED_SE), 3, b));
     put_tile(html, pair, "gain, nats (\xC2\xB1 s.e.)");
   }
   if (train != NULL) {
-    put_tile(html, plm_label_short(plm_report_value(train, "residues"), a), "residues seen");
-    put_tile(html, plm_label_count(plm_report_value(train, "residues") / plm_report_value(train, "seconds"), a),
+    put_tile(html, plm_label_short(plm_report_value(train, PLM_MEASURE_RESIDUES), a), "residues seen");
+    put_tile(html,
+             plm_label_count(
+                 plm_report_value(train, PLM_MEASURE_RESIDUES) / plm_report_value(train, PLM_MEASURE_SECONDS), a),
              "residues per second");
-    put_tile(html, plm_label_duration(plm_report_value(train, "seconds"), a), "training time");
+    put_tile(html, plm_label_duration(plm_report_value(train, PLM_MEASURE_SECONDS), a), "training time");
   }
   plm_text_append(html, "</dl>\n");
 }
@@ -131,23 +136,48 @@ void plm_report_verdict(const plm_report_run *run, plm_text *html) {
   if (train != NULL || eval != NULL) put_tiles(train, eval, html);
 }
 
+/* ---- the table of the last evaluation ---- */
+
+static void put_result_heading(int measure, plm_text *html) {
+  const plm_measure *m = plm_measure_at(measure);
+  plm_text_append(html, "<th>");
+  plm_html_escape(html, m->heading != NULL ? m->heading : m->words);
+  if (m->unit != NULL && !plm_measure_is_percent(m)) {
+    plm_text_append(html, ", ");
+    plm_html_escape(html, m->unit);
+  }
+  plm_text_append(html, "</th>");
+}
+
+static void put_result(const plm_report_line *eval, int measure, plm_text *html) {
+  const plm_measure *m = plm_measure_at(measure != PLM_MEASURE_NONE ? measure : 0);
+  const double value = measure != PLM_MEASURE_NONE ? plm_report_value(eval, measure) : (double)NAN;
+  const bool is_percent = plm_measure_is_percent(m);
+  char label[PLM_LABEL];
+  plm_text_printf(html, "<td>%s", plm_label_decimals(is_percent ? 100 * value : value, m->page_decimals, label));
+  if (m->error > 0)
+    plm_text_printf(html, " <small>\xC2\xB1 %s</small>",
+                    plm_label_decimals(plm_report_value(eval, m->error), m->page_decimals, label));
+  plm_text_append(html, is_percent ? " %</td>" : "</td>");
+}
+
+/* Of each column, what stands in the row of all rows that are asked for and in that of <mask> rows. */
+static const int result_columns[][2] = {
+    {PLM_MEASURE_EVAL_LOSS, PLM_MEASURE_EVAL_LOSS_MASKED},
+    {PLM_MEASURE_EVAL_PERPLEXITY, PLM_MEASURE_EVAL_PERPLEXITY_MASKED},
+    {PLM_MEASURE_BASELINE_FREQUENCY, PLM_MEASURE_BASELINE_FREQUENCY_MASKED},
+    {PLM_MEASURE_BASELINE_COPY, PLM_MEASURE_BASELINE_COPY_MASKED},
+    {PLM_MEASURE_EVAL_ACCURACY, PLM_MEASURE_EVAL_ACCURACY_MASKED},
+    {PLM_MEASURE_EVAL_COUNT, PLM_MEASURE_EVAL_COUNT_MASKED},
+};
+enum { RESULT_COLUMNS = sizeof result_columns / sizeof *result_columns };
+
 static void put_result_row(const plm_report_line *eval, bool masked, plm_text *html) {
-  static const char *const columns[2][7] = {
-      {"eval_loss", "eval_loss_se", "eval_perplexity", "baseline_frequency", "baseline_copy", "eval_accuracy",
-       "eval_count"},
-      {"eval_loss_masked", "eval_loss_masked_se", "eval_perplexity_masked", "baseline_frequency_masked",
-       "baseline_copy_masked", "eval_accuracy_masked", "eval_count_masked"}};
-  double v[7];
-  char a[PLM_LABEL], b[PLM_LABEL];
-  for (int i = 0; i < 7; i++) v[i] = plm_report_value(eval, columns[masked][i]);
-  plm_text_printf(html, "<tr><th>%s</th><td>%s <small>\xC2\xB1 %s</small></td>",
-                  masked ? "&lt;mask&gt; rows" : "all selected rows", plm_label_decimals(v[0], 4, a),
-                  plm_label_decimals(v[1], 4, b));
-  plm_text_printf(html, "<td>%s</td>", plm_label_decimals(v[2], 2, a));
-  plm_text_printf(html, "<td>%s</td>", plm_label_decimals(v[3], 2, a));
-  plm_text_printf(html, "<td>%s</td>", plm_label_decimals(v[4], 2, a));
-  plm_text_printf(html, "<td>%s %%</td>", plm_label_decimals(100 * v[5], 1, a));
-  plm_text_printf(html, "<td>%s</td></tr>\n", plm_label_count(v[6], a));
+  plm_text_printf(html, "<tr><th>%s</th>", masked ? "&lt;mask&gt; rows" : "all selected rows");
+  for (int i = 0; i < RESULT_COLUMNS; i++) put_result(eval, result_columns[i][masked], html);
+  for (int i = 0; i < plm_measure_count(); i++)
+    if (plm_measure_is_extra(i)) put_result(eval, plm_measure_at(i)->is_masked == masked ? i : PLM_MEASURE_NONE, html);
+  plm_text_append(html, "</tr>\n");
 }
 
 void plm_report_result_table(const plm_report_run *run, plm_text *html) {
@@ -155,11 +185,12 @@ void plm_report_result_table(const plm_report_run *run, plm_text *html) {
   char label[PLM_LABEL];
   if (eval == NULL) return;
   plm_text_printf(html, "<section><h2>Evaluation at step %s</h2><div class=\"scroll\"><table class=\"numbers\">\n",
-                  plm_label_count(plm_report_value(eval, "step"), label));
-  plm_text_append(
-      html,
-      "<thead><tr><th></th><th>loss, nats</th><th>perplexity</th><th>frequencies</th><th>freq. + copying</th><th>accuracy</th>"
-      "<th>residues asked</th></tr></thead><tbody>\n");
+                  plm_label_count(plm_report_value(eval, PLM_MEASURE_STEP), label));
+  plm_text_append(html, "<thead><tr><th></th>");
+  for (int i = 0; i < RESULT_COLUMNS; i++) put_result_heading(result_columns[i][0], html);
+  for (int i = 0; i < plm_measure_count(); i++)
+    if (plm_measure_is_extra(i)) put_result_heading(i, html);
+  plm_text_append(html, "</tr></thead><tbody>\n");
   put_result_row(eval, false, html);
   put_result_row(eval, true, html);
   plm_text_append(

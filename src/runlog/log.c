@@ -1,5 +1,5 @@
-/* log.c - one row at a time into log.jsonl, metrics.csv and the events file. Read record.c for what a row is,
- * rewrite.c for what happens to old rows at resume. */
+/* log.c - one record at a time into log.jsonl, metrics.csv and the events file. Read measures.h for what a record is,
+ * rewrite.c for what happens to old lines at resume. */
 #include "runlog/metrics.h"
 
 #include "base/alloc.h"
@@ -44,31 +44,20 @@ done:
 }
 
 /* log.jsonl first: it is the record, from which the table is made again at resume. */
-static plm_status write_row(plm_metrics *metrics, const plm_metrics_row row, int64_t step) {
+plm_status plm_metrics_write(plm_metrics *metrics, const plm_record *record) {
   plm_json_line line;
-  PLM_TRY(plm_metrics_row_to_json(row, &line));
+  PLM_TRY(plm_record_to_json(record, &line));
   PLM_TRY(plm_appender_write(metrics->log, line.text, line.length));
   plm_text csv = {0};
-  plm_metrics_row_to_csv(row, &csv);
+  plm_record_to_csv(record, &csv);
   plm_status status = csv.status;
   if (status == PLM_OK) status = plm_appender_write(metrics->csv, csv.data, csv.length);
   plm_text_free(&csv);
-  for (int i = 0; i < PLM_METRICS_COLUMNS && status == PLM_OK; i++)
-    if (plm_metrics_columns[i].tag != NULL && row[i].kind == PLM_CELL_NUMBER)
-      status = plm_tfevents_scalar(metrics->events, plm_metrics_columns[i].tag, step, row[i].number);
+  for (int i = 0; i < plm_measure_count() && status == PLM_OK; i++)
+    if (plm_measure_at(i)->tag != NULL && record->cell[i].kind == PLM_CELL_NUMBER)
+      status = plm_tfevents_scalar(metrics->events, plm_measure_at(i)->tag, record->cell[PLM_MEASURE_STEP].count,
+                                   record->cell[i].number);
   return status;
-}
-
-plm_status plm_metrics_train(plm_metrics *metrics, const plm_train_metrics *values) {
-  plm_metrics_row row;
-  plm_metrics_row_train(values, row);
-  return write_row(metrics, row, values->step);
-}
-
-plm_status plm_metrics_eval(plm_metrics *metrics, const plm_eval_metrics *values) {
-  plm_metrics_row row;
-  plm_metrics_row_eval(values, row);
-  return write_row(metrics, row, values->step);
 }
 
 plm_status plm_metrics_sync(plm_metrics *metrics) {

@@ -23,7 +23,7 @@ typedef struct split {
 } split;
 
 static plm_status split_log(plm_log_reader *reader, int64_t step, split *parts) {
-  plm_metrics_csv_header(&parts->csv);
+  plm_record_csv_header(&parts->csv);
   for (;;) {
     const char *text;
     size_t bytes;
@@ -35,9 +35,9 @@ static plm_status split_log(plm_log_reader *reader, int64_t step, split *parts) 
       plm_text_append_bytes(&parts->removed, text, bytes);
       parts->removed_lines++;
     } else {
-      plm_metrics_row row;
-      plm_metrics_row_json(line, row);
-      plm_metrics_row_to_csv(row, &parts->csv);
+      plm_record record;
+      plm_record_from_json(line, &record);
+      plm_record_to_csv(&record, &parts->csv);
       plm_text_append_bytes(&parts->kept, text, bytes);
     }
     json_decref(line);

@@ -51,29 +51,28 @@ static plm_status write_line(plm_run *run, double now) {
   plm_train_state *s = &run->state;
   const double seconds = s->window.seconds;
   s->last_loss = s->window.count > 0 ? s->window.nll / (double)s->window.count : NAN;
-  const plm_train_metrics line = {
-      .step = s->step,
-      .epoch = (double)s->step / (double)run->settings->steps_per_epoch,
-      .loss = s->last_loss,
-      .grad_norm = s->window.grad_norm,
-      .learning_rate = s->window.learning_rate,
-      .tokens = s->tokens,
-      .residues = s->residues,
-      .seconds = s->seconds,
-      .residues_per_s = seconds > 0 ? (double)s->window.residues / seconds : NAN,
-      .data_wait = seconds > 0 ? fmin(1, s->window.waited / seconds) : 0,
-  };
   plm_progress *p = &run->progress;
-  p->loss = line.loss;
-  p->perplexity = exp(line.loss);
-  p->residues_per_s = line.residues_per_s;
-  p->data_wait = line.data_wait;
+  p->loss = s->last_loss;
+  p->perplexity = exp(s->last_loss);
+  p->residues_per_s = seconds > 0 ? (double)s->window.residues / seconds : NAN;
+  p->data_wait = seconds > 0 ? fmin(1, s->window.waited / seconds) : 0;
+  plm_record line = {0};
+  plm_record_set_count(&line, PLM_MEASURE_STEP, s->step);
+  plm_record_set(&line, PLM_MEASURE_EPOCH, (double)s->step / (double)run->settings->steps_per_epoch);
+  plm_record_set(&line, PLM_MEASURE_LOSS, s->last_loss);
+  plm_record_set(&line, PLM_MEASURE_GRAD_NORM, s->window.grad_norm);
+  plm_record_set(&line, PLM_MEASURE_LEARNING_RATE, s->window.learning_rate);
+  plm_record_set_count(&line, PLM_MEASURE_TOKENS, s->tokens);
+  plm_record_set_count(&line, PLM_MEASURE_RESIDUES, s->residues);
+  plm_record_set(&line, PLM_MEASURE_SECONDS, s->seconds);
+  plm_record_set(&line, PLM_MEASURE_RESIDUES_PER_S, p->residues_per_s);
+  plm_record_set(&line, PLM_MEASURE_DATA_WAIT, p->data_wait);
   p->gflops_per_s = now > run->interval_at ? (run->x->flops - run->interval_flops) / (now - run->interval_at) / 1e9 : 0;
   s->window = (plm_log_window){.grad_norm = s->window.grad_norm, .learning_rate = s->window.learning_rate};
   run->interval_at = now;
   run->interval_before = 0;
   run->interval_flops = run->x->flops;
-  return run->metrics != NULL ? plm_metrics_train(run->metrics, &line) : PLM_OK;
+  return run->metrics != NULL ? plm_metrics_write(run->metrics, &line) : PLM_OK;
 }
 
 /* ---- for the progress bar ---- */

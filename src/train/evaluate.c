@@ -1,44 +1,10 @@
-/* evaluate.c - scores a view, sequence by sequence. Contents: sums with clustered errors, one batch, the view. */
+/* evaluate.c - scores a view, sequence by sequence. Contents: working memory, one batch, the view. */
 #include "train/evaluate.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
-
-/* ---- a mean over rows, and its standard error with sequences as clusters ---- */
-
-typedef struct ratio {
-  double clusters, n, x, xx, xn, nn;
-} ratio;
-
-static void ratio_add(ratio *r, double x, int64_t rows) {
-  double n = (double)rows;
-  if (rows == 0) return;
-  r->clusters++;
-  r->n += n;
-  r->x += x;
-  r->xx += x * x;
-  r->xn += x * n;
-  r->nn += n * n;
-}
-
-static double ratio_mean(const ratio *r) { return r->n > 0 ? r->x / r->n : NAN; }
-
-static double ratio_error(const ratio *r) {
-  if (r->clusters < 2) return NAN;
-  double mean = ratio_mean(r);
-  double square = r->xx - 2 * mean * r->xn + mean * mean * r->nn;
-  if (isnan(square)) return NAN;
-  return sqrt(fmax(square, 0) * r->clusters / (r->clusters - 1)) / r->n;
-}
-
-/* Everything that is added up over sequences and ranks: doubles only, so one all-reduce does it. */
-typedef struct tally {
-  ratio loss, masked, gain;
-  double correct, correct_masked;
-  double frequency, copy, frequency_masked; /* baselines' NLL */
-} tally;
 
 /* ---- working memory ---- */
 
@@ -59,7 +25,7 @@ typedef struct evaluator {
   size_t nll_room;
   int32_t *row_prediction;
   size_t prediction_room;
-  tally total;
+  plm_totals totals;
 } evaluator;
 
 static void evaluator_free(evaluator *e) {
@@ -99,19 +65,19 @@ static void add_rows(evaluator *e) {
   for (int64_t i = 0; i < objective->M; i++) {
     int32_t row = objective->rows[i], target = objective->targets[i], seen = tokens->tokens[row];
     while (row >= tokens->cu_seqlens[s + 1]) s++;
-    plm_sequence_score *score = &e->scores[s];
+    double *sum = e->scores[s].sum;
     const double nll = (double)e->row_nll[i], frequency = -log(e->frequency[target]);
     const bool correct = e->row_prediction[i] == target;
-    score->count++;
-    score->correct += correct;
-    score->nll += nll;
-    e->total.frequency += frequency;
-    e->total.copy += e->copy[target * V + seen];
+    sum[PLM_SUM_COUNT]++;
+    sum[PLM_SUM_CORRECT] += correct;
+    sum[PLM_SUM_NLL] += nll;
+    e->totals.sum[PLM_SUM_FREQUENCY] += frequency;
+    e->totals.sum[PLM_SUM_COPY] += e->copy[target * V + seen];
     if (seen != mask) continue;
-    score->count_masked++;
-    score->correct_masked += correct;
-    score->nll_masked += nll;
-    score->frequency_nll_masked += frequency;
+    sum[PLM_SUM_COUNT_MASKED]++;
+    sum[PLM_SUM_CORRECT_MASKED] += correct;
+    sum[PLM_SUM_NLL_MASKED] += nll;
+    sum[PLM_SUM_FREQUENCY_MASKED] += frequency;
   }
 }
 
@@ -138,14 +104,10 @@ static plm_status score_batch(evaluator *e, int64_t count, plm_sequence_score_fn
   PLM_TRY(PLM_GROW(&e->scores, &e->scores_room, count));
   for (int64_t draw = 0; draw < e->options->draws; draw++) PLM_TRY(score_draw(e, count, (uint32_t)draw));
   for (int64_t s = 0; s < count; s++) {
-    const plm_sequence_score *score = &e->scores[s];
-    ratio_add(&e->total.loss, score->nll, score->count);
-    ratio_add(&e->total.masked, score->nll_masked, score->count_masked);
-    ratio_add(&e->total.gain, score->frequency_nll_masked - score->nll_masked, score->count_masked);
-    e->total.correct += (double)score->correct;
-    e->total.correct_masked += (double)score->correct_masked;
-    e->total.frequency_masked += score->frequency_nll_masked;
-    if (each != NULL) PLM_TRY(each(user, score));
+    double *sum = e->scores[s].sum;
+    sum[PLM_SUM_GAIN_MASKED] = sum[PLM_SUM_FREQUENCY_MASKED] - sum[PLM_SUM_NLL_MASKED];
+    plm_totals_add(&e->totals, sum);
+    if (each != NULL) PLM_TRY(each(user, &e->scores[s]));
   }
   return PLM_OK;
 }
@@ -172,29 +134,8 @@ static plm_status score_view(evaluator *e, plm_sequence_score_fn *each, void *us
   return count > 0 ? score_batch(e, count, each, user) : PLM_OK;
 }
 
-static void fill_metrics(const tally *t, plm_eval_metrics *m) {
-  const double n = t->loss.n, masked = t->masked.n;
-  memset(m, 0, sizeof *m);
-  m->eval_loss = ratio_mean(&t->loss);
-  m->eval_loss_se = ratio_error(&t->loss);
-  m->eval_perplexity = exp(m->eval_loss);
-  m->eval_accuracy = t->correct / n;
-  m->eval_count = (int64_t)n;
-  m->eval_loss_masked = ratio_mean(&t->masked);
-  m->eval_loss_masked_se = ratio_error(&t->masked);
-  m->eval_perplexity_masked = exp(m->eval_loss_masked);
-  m->eval_accuracy_masked = masked > 0 ? t->correct_masked / masked : NAN;
-  m->eval_count_masked = (int64_t)masked;
-  m->baseline_frequency = exp(t->frequency / n);
-  m->baseline_copy = exp(t->copy / n);
-  m->baseline_frequency_masked = masked > 0 ? exp(t->frequency_masked / masked) : NAN;
-  m->baseline_copy_masked = m->baseline_frequency_masked; /* <mask> shows nothing to copy */
-  m->gain_masked = ratio_mean(&t->gain);
-  m->gain_masked_se = ratio_error(&t->gain);
-}
-
 plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_exec *x, const plm_evaluate_options *options,
-                        plm_sequence_score_fn *each, void *user, plm_eval_metrics *ret_metrics) {
+                        plm_sequence_score_fn *each, void *user, plm_record *ret_record) {
   PLM_ASSERT(options->draws >= 1);
   evaluator e = {.view = view, .model = model, .x = x, .options = options, .packer = options->packer};
   e.packer.evaluation = e.packer.masked = true;
@@ -206,12 +147,12 @@ plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_exec *x, con
     PLM_TRY(options->comm->agree(options->comm, status, &worst));
     if (status == PLM_OK && worst != PLM_OK) return plm_fail(worst, "the evaluation failed on another rank");
     if (status == PLM_OK)
-      PLM_TRY(options->comm->sum(options->comm, (double *)&e.total, sizeof e.total / sizeof(double)));
+      PLM_TRY(options->comm->sum(options->comm, (double *)&e.totals, sizeof e.totals / sizeof(double)));
   }
   if (status != PLM_OK) return status;
-  if (e.total.loss.n == 0)
+  if (e.totals.sum[PLM_SUM_COUNT] == 0)
     return plm_fail(PLM_E_INPUT, "%s: no residue of the evaluation sequences can be predicted",
                     plm_dataset_get_info(view->dataset)->source);
-  fill_metrics(&e.total, ret_metrics);
+  plm_record_evaluation(&e.totals, ret_record);
   return PLM_OK;
 }

@@ -10,15 +10,16 @@
  *               probability k, put there at random with probability r):  p(u | v) ~ f(u) (k [u = v] + r q(v | u)), q by
  *               --random-tokens
  * Standard errors treat a sequence as one observation (its rows are not independent): se^2 = S/(S-1) sum_s (x_s - mean
- * n_s)^2 / n^2 for sums x_s over n_s rows of sequence s.
+ * n_s)^2 / n^2 for sums x_s over n_s rows of sequence s. Which values there are, and how each is made of the sums: the
+ * table of measures.
  */
 #ifndef PLM_TRAIN_EVALUATE_H
 #define PLM_TRAIN_EVALUATE_H
 
 #include "data/packer.h"
 #include "dist/comm.h"
-#include "runlog/metrics.h"
 #include "model/model.h"
+#include "runlog/measures.h"
 
 typedef struct plm_evaluate_options {
   plm_packer_options
@@ -32,23 +33,19 @@ typedef struct plm_evaluate_options {
   void *user;
 } plm_evaluate_options;
 
-/* One sequence, over all draws. Losses are sums over its rows. */
+/* One sequence, over all draws. */
 typedef struct plm_sequence_score {
   int64_t id;       /* in the dataset */
   int64_t residues; /* scored, after cropping */
-  int64_t count, correct;
-  double nll;
-  int64_t count_masked, correct_masked;
-  double nll_masked;
-  double frequency_nll_masked;
+  double sum[PLM_SEQUENCE_SUMS];
 } plm_sequence_score;
 typedef plm_status plm_sequence_score_fn(void *user, const plm_sequence_score *score);
 
 /* Collective. `each` (optional) gets this rank's sequences in the order of the view. step, epoch and eval_seconds of
- * the result are the caller's to fill in. PLM_E_INPUT when there is nothing to predict. */
+ * the record are the caller's to fill in. PLM_E_INPUT when there is nothing to predict. */
 PLM_CHECKED plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_exec *x,
                                     const plm_evaluate_options *options, plm_sequence_score_fn *each, void *user,
-                                    plm_eval_metrics *ret_metrics);
+                                    plm_record *ret_record);
 
 /* Letters of the sequences of a view. */
 void plm_view_histogram(const plm_view *view, int64_t histogram[256]);

@@ -77,16 +77,6 @@ static void watch_forgetting(plm_run *run, double loss) {
       (long long)s->step, loss, s->first_eval_loss);
 }
 
-static void keep_results(plm_run *run, const plm_eval_metrics *m) {
-  plm_train_state *s = &run->state;
-  s->last_eval_loss = run->progress.eval_loss = m->eval_loss;
-  s->last_eval_perplexity = m->eval_perplexity;
-  s->last_eval_perplexity_masked = run->progress.eval_perplexity_masked = m->eval_perplexity_masked;
-  s->last_baseline_masked = m->baseline_frequency_masked;
-  s->last_gain_masked = m->gain_masked;
-  s->last_gain_masked_se = m->gain_masked_se;
-}
-
 /* An evaluation that was owed may have been done, and logged, by a start that was killed before its next checkpoint. */
 static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   json_t *history, *line;
@@ -103,18 +93,19 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   return PLM_OK;
 }
 
-static plm_status log_evaluation(plm_run *run, const plm_eval_metrics *m) {
+static plm_status log_evaluation(plm_run *run, const plm_record *m) {
   bool logged;
   plm_info("step %lld: evaluation loss %.4f, perplexity %.3f, on <mask> rows %.3f (residue frequencies alone: %.3f)",
-           (long long)m->step, m->eval_loss, m->eval_perplexity, m->eval_perplexity_masked,
-           m->baseline_frequency_masked);
+           (long long)run->state.step, plm_record_number(m, PLM_MEASURE_EVAL_LOSS),
+           plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY), plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY_MASKED),
+           plm_record_number(m, PLM_MEASURE_BASELINE_FREQUENCY_MASKED));
   if (run->metrics == NULL) return PLM_OK;
   PLM_TRY(is_logged(run, &logged));
-  return logged ? PLM_OK : plm_metrics_eval(run->metrics, m);
+  return logged ? PLM_OK : plm_metrics_write(run->metrics, m);
 }
 
 static plm_status evaluate(plm_run *run) {
-  plm_eval_metrics metrics;
+  plm_record *m = &run->state.last_eval, found;
   plm_evaluate_options options = {
       .draws = run->settings->o->eval_draws,
       .frequency = run->frequency,
@@ -126,23 +117,25 @@ static plm_status evaluate(plm_run *run) {
   plm_run_phase(run, "evaluating");
   plm_run_packer_options(run, &options.packer);
   options.packer.seed = (uint64_t)run->settings->o->eval_seed;
-  plm_status status = plm_evaluate(&run->eval, run->model, run->x, &options, NULL, NULL, &metrics);
+  plm_status status = plm_evaluate(&run->eval, run->model, run->x, &options, NULL, NULL, &found);
   PLM_TRY(plm_dataset_check_unchanged(run->eval_data != NULL ? run->eval_data : run->train_data));
   PLM_TRY(status);
-  metrics.step = run->state.step;
-  metrics.epoch = (double)run->state.step / (double)run->settings->steps_per_epoch;
-  metrics.eval_seconds = plm_clock_monotonic() - started;
-  keep_results(run, &metrics);
-  watch_forgetting(run, metrics.eval_loss);
-  count_patience(run, metrics.eval_loss);
+  *m = found;
+  plm_record_set_count(m, PLM_MEASURE_STEP, run->state.step);
+  plm_record_set(m, PLM_MEASURE_EPOCH, (double)run->state.step / (double)run->settings->steps_per_epoch);
+  plm_record_set(m, PLM_MEASURE_EVAL_SECONDS, plm_clock_monotonic() - started);
+  const double loss = run->progress.eval_loss = plm_record_number(m, PLM_MEASURE_EVAL_LOSS);
+  run->progress.eval_perplexity_masked = plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
+  watch_forgetting(run, loss);
+  count_patience(run, loss);
   run->state.evaluation_due = false;
-  return log_evaluation(run, &metrics);
+  return log_evaluation(run, m);
 }
 
 /* A model that was evaluated and is being saved may be the best of those saved. */
 static bool is_new_best(const plm_run *run) {
   const plm_train_state *s = &run->state;
-  return isnan(s->best_eval_loss) || s->last_eval_loss < s->best_eval_loss;
+  return isnan(s->best_eval_loss) || plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS) < s->best_eval_loss;
 }
 
 static plm_status save(plm_run *run, bool evaluated) {
@@ -150,7 +143,7 @@ static plm_status save(plm_run *run, bool evaluated) {
   const double best_loss = s->best_eval_loss;
   const int64_t best_step = s->best_step;
   if (evaluated && is_new_best(run)) {
-    s->best_eval_loss = s->last_eval_loss;
+    s->best_eval_loss = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS);
     s->best_step = s->step;
   }
   plm_status status = plm_run_save(run);

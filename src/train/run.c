@@ -271,12 +271,12 @@ static void fill_result(const plm_run *run) {
   r->max_steps = run->settings != NULL ? run->settings->max_steps : 0;
   r->skipped_updates = s->guard.skipped;
   r->final_loss = s->last_loss;
-  r->final_eval_loss = s->last_eval_loss;
-  r->final_eval_perplexity = s->last_eval_perplexity;
-  r->final_eval_perplexity_masked = s->last_eval_perplexity_masked;
-  r->baseline_frequency_masked = s->last_baseline_masked;
-  r->gain_masked = s->last_gain_masked;
-  r->gain_masked_se = s->last_gain_masked_se;
+  r->final_eval_loss = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS);
+  r->final_eval_perplexity = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_PERPLEXITY);
+  r->final_eval_perplexity_masked = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
+  r->baseline_frequency_masked = plm_record_number(&s->last_eval, PLM_MEASURE_BASELINE_FREQUENCY_MASKED);
+  r->gain_masked = plm_record_number(&s->last_eval, PLM_MEASURE_GAIN_MASKED);
+  r->gain_masked_se = plm_record_number(&s->last_eval, PLM_MEASURE_GAIN_MASKED_SE);
   r->best_eval_loss = s->best_eval_loss;
   r->best_step = s->best_step;
   r->residues = run->start_residues;

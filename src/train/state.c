@@ -12,7 +12,7 @@
 
 enum { STATE_VERSION = 2 };
 
-typedef enum field_type { FIELD_INT, FIELD_EXACT, FIELD_BOOL, FIELD_TEXT, FIELD_WINDOW } field_type;
+typedef enum field_type { FIELD_INT, FIELD_EXACT, FIELD_BOOL, FIELD_TEXT, FIELD_WINDOW, FIELD_MEASURES } field_type;
 
 typedef struct field {
   const char *name;
@@ -50,12 +50,7 @@ static const field fields[] = {
     FIELD(FIELD_EXACT, last_loss),
     FIELD(FIELD_BOOL, evaluation_due),
     FIELD(FIELD_EXACT, first_eval_loss),
-    FIELD(FIELD_EXACT, last_eval_loss),
-    FIELD(FIELD_EXACT, last_eval_perplexity),
-    FIELD(FIELD_EXACT, last_eval_perplexity_masked),
-    FIELD(FIELD_EXACT, last_baseline_masked),
-    FIELD(FIELD_EXACT, last_gain_masked),
-    FIELD(FIELD_EXACT, last_gain_masked_se),
+    FIELD(FIELD_MEASURES, last_eval),
     FIELD(FIELD_EXACT, best_eval_loss),
     FIELD(FIELD_INT, best_step),
     FIELD(FIELD_EXACT, plateau_loss),
@@ -79,8 +74,6 @@ void plm_train_state_init(plm_train_state *state) {
   state->best_step = -1;
   state->last_loss = state->window.grad_norm = state->window.learning_rate = NAN;
   state->first_eval_loss = state->best_eval_loss = state->plateau_loss = NAN;
-  state->last_eval_loss = state->last_eval_perplexity = state->last_eval_perplexity_masked = NAN;
-  state->last_baseline_masked = state->last_gain_masked = state->last_gain_masked_se = NAN;
 }
 
 void plm_train_state_free(plm_train_state *state) {
@@ -118,6 +111,26 @@ static plm_status get_window(const json_t *object, const char *what, const char 
   return PLM_OK;
 }
 
+/* ---- the last values of those measures that have a field of their own ---- */
+
+static plm_status write_measures(json_t *object, const plm_record *record) {
+  for (int i = 0; i < PLM_MEASURES; i++) {
+    const char *name = plm_measure_at(i)->state;
+    if (name != NULL) PLM_TRY(plm_json_set_exact(object, name, plm_record_number(record, i)));
+  }
+  return PLM_OK;
+}
+
+static plm_status read_measures(const json_t *object, const char *what, plm_record *record) {
+  for (int i = 0; i < PLM_MEASURES; i++) {
+    double value;
+    if (plm_measure_at(i)->state == NULL) continue;
+    PLM_TRY(plm_json_get_exact(object, what, plm_measure_at(i)->state, &value));
+    plm_record_set(record, i, value);
+  }
+  return PLM_OK;
+}
+
 /* ---- fields ---- */
 
 static plm_status write_field(json_t *object, const field *f, const plm_train_state *state) {
@@ -137,6 +150,8 @@ static plm_status write_field(json_t *object, const field *f, const plm_train_st
       return plm_json_set_exact(object, f->name, *(const double *)at);
     case FIELD_WINDOW:
       return set_window(object, f->name, at);
+    case FIELD_MEASURES:
+      return write_measures(object, at);
   }
   return failed == 0 ? PLM_OK : plm_fail(PLM_E_RESOURCE, "out of memory while writing \"%s\"", f->name);
 }
@@ -153,6 +168,8 @@ static plm_status read_field(const json_t *object, const char *what, const field
       return plm_json_get_exact(object, what, f->name, at);
     case FIELD_WINDOW:
       return get_window(object, what, f->name, at);
+    case FIELD_MEASURES:
+      return read_measures(object, what, at);
     case FIELD_TEXT:
       PLM_TRY(plm_json_get_string(object, what, f->name, true, &text));
       if (strlen(text) >= f->size) return plm_fail(PLM_E_INPUT, "%s: \"%s\" is too long", what, f->name);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/json.h"
+#include "runlog/measures.h"
 #include "train/guard.h"
 
 /* What decides the order of sums, so the bits: choices, which a resumed run makes again, and what it finds, which it
@@ -47,11 +48,10 @@ typedef struct plm_train_state {
 
   bool evaluation_due;    /* at this step, not done yet */
   double first_eval_loss; /* before the first step; NAN = none */
-  double last_eval_loss, last_eval_perplexity, last_eval_perplexity_masked, last_baseline_masked, last_gain_masked,
-      last_gain_masked_se;
-  double best_eval_loss; /* of the checkpoints saved */
-  int64_t best_step;     /* -1 = none */
-  double plateau_loss;   /* lowest evaluation loss that counted for patience; NAN = none */
+  plm_record last_eval;   /* the measures that have a field of protlm_state.json */
+  double best_eval_loss;  /* of the checkpoints saved */
+  int64_t best_step;      /* -1 = none */
+  double plateau_loss;    /* lowest evaluation loss that counted for patience; NAN = none */
   int64_t plateau_count;
   bool forgetting_said;
 

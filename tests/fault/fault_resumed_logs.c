@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "runlog/metrics.h"
 #include "support/faulty_fs.h"
+#include "support/records.h"
 #include "support/scratch.h"
 
 enum { LINES = 6, FROM_STEP = 3 };
@@ -39,8 +40,13 @@ static void make_run(void) {
   assert_ok(plm_directory_make(directory));
   assert_ok(plm_metrics_open(directory, -1, &metrics));
   for (int64_t step = 1; step <= LINES; step++) {
-    const plm_train_metrics line = {.step = step, .loss = 3 - 0.1 * (double)step, .seconds = (double)step};
-    assert_ok(plm_metrics_train(metrics, &line));
+    const double values[PLM_MEASURES] = {
+        [PLM_MEASURE_STEP] = (double)step,
+        [PLM_MEASURE_LOSS] = 3 - 0.1 * (double)step,
+        [PLM_MEASURE_SECONDS] = (double)step,
+    };
+    const plm_record line = record_of(PLM_TRAIN_LINE, values);
+    assert_ok(plm_metrics_write(metrics, &line));
   }
   assert_ok(plm_metrics_sync(metrics));
   assert_ok(plm_metrics_close(metrics));

@@ -65,11 +65,12 @@ static void close_bench(bench *b) {
   plm_device_destroy(b->device);
 }
 
-static plm_eval_metrics evaluate(bench *b, plm_sequence_score_fn *each, void *user) {
-  plm_eval_metrics metrics;
-  assert_ok(plm_evaluate(&b->view, b->model, b->x, &b->options, each, user, &metrics));
-  return metrics;
+static plm_record evaluate(bench *b, plm_sequence_score_fn *each, void *user) {
+  plm_record record;
+  assert_ok(plm_evaluate(&b->view, b->model, b->x, &b->options, each, user, &record));
+  return record;
 }
+#define VALUE(record, name) plm_record_number(&(record), PLM_MEASURE_##name)
 
 typedef struct scores {
   plm_sequence_score items[PROTEINS];
@@ -92,39 +93,41 @@ static void totals_are_the_sums_over_sequences(void **state) {
   bench b;
   scores s = {.count = 0};
   open_bench(&b, PLM_RANDOM_AA_OTHER);
-  plm_eval_metrics m = evaluate(&b, keep, &s);
+  plm_record m = evaluate(&b, keep, &s);
   double nll = 0, n = 0, correct = 0, masked_nll = 0, masked = 0, gain = 0, frequency = 0;
   assert_int_equal(s.count, PROTEINS);
   for (int i = 0; i < PROTEINS; i++) {
     const plm_sequence_score *one = &s.items[i];
+    const double *sum = one->sum;
     assert_int_equal(one->id, i);
-    assert_true(one->count >= 1 && one->count_masked <= one->count &&
+    assert_true(sum[PLM_SUM_COUNT] >= 1 && sum[PLM_SUM_COUNT_MASKED] <= sum[PLM_SUM_COUNT] &&
                 one->residues <= plm_dataset_length(b.dataset, i));
-    nll += one->nll;
-    n += (double)one->count;
-    correct += (double)one->correct;
-    masked_nll += one->nll_masked;
-    masked += (double)one->count_masked;
-    frequency += one->frequency_nll_masked;
-    gain += one->frequency_nll_masked - one->nll_masked;
+    nll += sum[PLM_SUM_NLL];
+    n += sum[PLM_SUM_COUNT];
+    correct += sum[PLM_SUM_CORRECT];
+    masked_nll += sum[PLM_SUM_NLL_MASKED];
+    masked += sum[PLM_SUM_COUNT_MASKED];
+    frequency += sum[PLM_SUM_FREQUENCY_MASKED];
+    gain += sum[PLM_SUM_FREQUENCY_MASKED] - sum[PLM_SUM_NLL_MASKED];
   }
-  near(m.eval_loss, nll / n);
-  near(m.eval_perplexity, exp(nll / n));
-  near(m.eval_accuracy, correct / n);
-  near(m.eval_loss_masked, masked_nll / masked);
-  near(m.gain_masked, gain / masked);
-  near(m.baseline_frequency_masked, exp(frequency / masked));
-  near(m.baseline_copy_masked, m.baseline_frequency_masked);
+  near(VALUE(m, EVAL_LOSS), nll / n);
+  near(VALUE(m, EVAL_PERPLEXITY), exp(nll / n));
+  near(VALUE(m, EVAL_ACCURACY), correct / n);
+  near(VALUE(m, EVAL_LOSS_MASKED), masked_nll / masked);
+  near(VALUE(m, GAIN_MASKED), gain / masked);
+  near(VALUE(m, BASELINE_FREQUENCY_MASKED), exp(frequency / masked));
+  near(VALUE(m, BASELINE_COPY_MASKED), VALUE(m, BASELINE_FREQUENCY_MASKED));
   /* the error of a mean with sequences as clusters, from its definition */
   double square = 0, clusters = 0;
   for (int i = 0; i < PROTEINS; i++) {
-    if (s.items[i].count_masked == 0) continue;
+    const double *sum = s.items[i].sum;
+    if (sum[PLM_SUM_COUNT_MASKED] == 0) continue;
     double residual =
-        s.items[i].frequency_nll_masked - s.items[i].nll_masked - gain / masked * (double)s.items[i].count_masked;
+        sum[PLM_SUM_FREQUENCY_MASKED] - sum[PLM_SUM_NLL_MASKED] - gain / masked * sum[PLM_SUM_COUNT_MASKED];
     square += residual * residual;
     clusters++;
   }
-  near(m.gain_masked_se, sqrt(square * clusters / (clusters - 1)) / masked);
+  near(VALUE(m, GAIN_MASKED_SE), sqrt(square * clusters / (clusters - 1)) / masked);
   close_bench(&b);
 }
 
@@ -146,14 +149,16 @@ static void more_draws_ask_more(void **state) {
   (void)state;
   bench b;
   open_bench(&b, PLM_RANDOM_AA_OTHER);
-  plm_eval_metrics once = evaluate(&b, NULL, NULL), again = evaluate(&b, NULL, NULL);
+  plm_record once = evaluate(&b, NULL, NULL), again = evaluate(&b, NULL, NULL);
   assert_memory_equal(&once, &again, sizeof once);
   b.options.draws = 4;
-  plm_eval_metrics four = evaluate(&b, NULL, NULL);
-  assert_true(four.eval_count > 3 * once.eval_count && four.eval_count < 5 * once.eval_count);
+  plm_record four = evaluate(&b, NULL, NULL);
+  const double count = VALUE(once, EVAL_COUNT);
+  assert_true(VALUE(four, EVAL_COUNT) > 3 * count && VALUE(four, EVAL_COUNT) < 5 * count);
   b.options.draws = 1;
   b.options.packer.seed = 8;
-  assert_true(evaluate(&b, NULL, NULL).eval_loss != once.eval_loss);
+  const plm_record other = evaluate(&b, NULL, NULL);
+  assert_true(VALUE(other, EVAL_LOSS) != VALUE(once, EVAL_LOSS));
   close_bench(&b);
 }
 
@@ -250,10 +255,10 @@ static bool at_once(void *user) {
 static void an_evaluation_can_be_stopped(void **state) {
   (void)state;
   bench b;
-  plm_eval_metrics metrics;
+  plm_record record;
   open_bench(&b, PLM_RANDOM_AA);
   b.options.cancelled = at_once;
-  assert_int_equal(plm_evaluate(&b.view, b.model, b.x, &b.options, NULL, NULL, &metrics), PLM_STOPPED);
+  assert_int_equal(plm_evaluate(&b.view, b.model, b.x, &b.options, NULL, NULL, &record), PLM_STOPPED);
   close_bench(&b);
 }
 
