@@ -15,7 +15,13 @@ typedef struct plm_output {
   void (*write)(void *user, const char *text);
   bool colour;
   int width;
+  const char *program; /* whose main begins with plm_begin_program, for HDF5 files; NULL: this process reads them */
 } plm_output;
+
+/* libhdf5 crashes on some damaged files, so another process reads them: the file of a program that is named for it
+ * (plm_output, plm_train_observer; "/proc/self/exe" is the one that runs). Its main calls this before anything else. It
+ * returns, unless the program was started for such a file; then that is read, and the process ends. */
+void plm_begin_program(int argc, char *const *argv);
 
 typedef plm_status plm_command_fn(const plm_option_values *values, const plm_output *output);
 

@@ -29,6 +29,7 @@ typedef struct plm_train_observer {
   void *user;
   void (*step)(void *user, const plm_progress *progress);
   void (*phase)(void *user, const char *what); /* "reading train.fasta", "evaluating", "saving checkpoint-500" */
+  const char *program;                         /* as in plm_output (commands.h) */
 } plm_train_observer;
 
 typedef enum plm_train_outcome {

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "data/sequence_file.h"
 #include "protlm/train.h"
 
 static const char training[] = "Train and evaluate";
@@ -29,3 +30,5 @@ const plm_command *plm_commands(int *ret_count) {
   *ret_count = (int)(sizeof commands / sizeof *commands);
   return commands;
 }
+
+void plm_begin_program(int argc, char *const *argv) { plm_hdf5_reader_main(argc, argv); }

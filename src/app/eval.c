@@ -187,7 +187,7 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
 }
 
 /* Residue frequencies of --train; *ret_frequency stays NULL without it. */
-static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer,
+static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, const char *program,
                                     double **ret_frequency) {
   if (options->train.count == 0) return PLM_OK;
   const plm_dataset_options data = {
@@ -195,6 +195,7 @@ static plm_status count_frequencies(const eval_options *options, const plm_packe
       .cache_directory = options->session.cache_directory,
       .policy = packer->policy,
       .threads = plm_session_threads(options->session.threads),
+      .hdf5_reader = program,
   };
   int64_t histogram[256];
   plm_dataset *dataset;
@@ -368,11 +369,11 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   };
   PLM_TRY(choose_masks(values, &e.packer.mask));
   options->session.policy = e.packer.policy;
-  PLM_TRY_GOTO(plm_session_open(&options->session, &session), done);
+  PLM_TRY_GOTO(plm_session_open(&options->session, output->program, &session), done);
   e.packer.alphabet = session.alphabet;
   e.packer.max_length = session.max_length;
   e.packer.micro_batch_tokens = session.micro_batch_tokens;
-  PLM_TRY_GOTO(count_frequencies(options, &e.packer, &e.frequency), done);
+  PLM_TRY_GOTO(count_frequencies(options, &e.packer, output->program, &e.frequency), done);
   PLM_TRY_GOTO(
       options->output != NULL ? plm_output_file_replace(options->output, evaluate_into, &e) : evaluate(&e, NULL), done);
   if (options->output != NULL) plm_info("wrote %s", options->output);

@@ -195,7 +195,9 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   };
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   PLM_TRY(as_train_values(values, &train));
+  const plm_train_observer observer = {.program = output->program};
   PLM_TRY_GOTO(PLM_NEW(&run, 1), done);
+  run->observer = &observer;
   PLM_TRY_GOTO(plm_comm_self_create(&run->comm), done);
   PLM_TRY_GOTO(plm_train_settings_create(train, &run->settings), done);
   PLM_TRY_GOTO(plm_train_resolve_model(run->settings, NULL), done);

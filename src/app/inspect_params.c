@@ -100,7 +100,7 @@ plm_status plm_inspect_params_run(const plm_option_values *values, const plm_out
   params_options *options = values->options;
   plm_session session;
   plm_status status;
-  PLM_TRY(plm_session_open(&options->session, &session));
+  PLM_TRY(plm_session_open(&options->session, NULL, &session));
   PLM_TRY_GOTO(print_table(session.model, output), done);
   for (size_t i = 0; i < options->slices.count; i++)
     PLM_TRY_GOTO(print_slice(session.model, options->slices.items[i], output), done);

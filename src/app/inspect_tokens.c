@@ -122,6 +122,7 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
       .cache_directory = options->cache_directory,
       .policy = policy,
       .threads = 1,
+      .hdf5_reader = output->program,
   };
   const plm_packer_options packer = {
       .alphabet = plm_alphabet_esm2(),

@@ -43,13 +43,14 @@ void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet *alp
   plm_dataset_report(dataset, alphabet, policy, say_line, (void *)(uintptr_t)plm_dataset_get_info(dataset)->source);
 }
 
-static plm_status open_data(const plm_session_options *options, plm_session *session) {
+static plm_status open_data(const plm_session_options *options, const char *program, plm_session *session) {
   if (options->data.count == 0) return PLM_OK;
   const plm_dataset_options data = {
       .paths = {options->data.items, options->data.count},
       .cache_directory = options->cache_directory,
       .policy = options->policy,
       .threads = plm_pool_threads(session->machine.exec->pool),
+      .hdf5_reader = program,
   };
   PLM_TRY(plm_dataset_open(&data, &session->dataset));
   plm_session_report_data(session->dataset, session->alphabet, &options->policy);
@@ -95,7 +96,7 @@ static plm_status open_model(const plm_session_options *options, const plm_model
 }
 
 /* A mistake in the model's name is found before data is read. */
-plm_status plm_session_open(const plm_session_options *options, plm_session *ret_session) {
+plm_status plm_session_open(const plm_session_options *options, const char *program, plm_session *ret_session) {
   plm_model_config config;
   char *directory = NULL;
   plm_status status;
@@ -103,7 +104,7 @@ plm_status plm_session_open(const plm_session_options *options, plm_session *ret
   PLM_TRY_GOTO(read_config(options->model, options->random_weights, &config, &directory), done);
   PLM_TRY_GOTO(plm_session_open_machine(options->threads, ret_session), done);
   ret_session->alphabet = plm_alphabet_esm2();
-  PLM_TRY_GOTO(open_data(options, ret_session), done);
+  PLM_TRY_GOTO(open_data(options, program, ret_session), done);
   decide_lengths(options, ret_session);
   PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);
 done:

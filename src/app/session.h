@@ -32,7 +32,9 @@ typedef struct plm_session {
   int64_t max_length, micro_batch_tokens;
 } plm_session;
 
-PLM_CHECKED plm_status plm_session_open(const plm_session_options *options, plm_session *ret_session);
+/* program: as in plm_output. */
+PLM_CHECKED plm_status plm_session_open(const plm_session_options *options, const char *program,
+                                        plm_session *ret_session);
 void plm_session_close(plm_session *session);
 
 /* The machine alone, for commands without a model. */

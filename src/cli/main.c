@@ -18,6 +18,8 @@ static void hold_standard_files(void) {
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
 }
 
+const char cli_own_program[] = "/proc/self/exe"; /* the file that runs, whatever has its name by now */
+
 static int stdout_failure; /* errno of the first write that failed */
 
 /* Who reads through a pipe and has seen enough (`| head`) wants no more work done. */
@@ -55,7 +57,8 @@ static plm_status run_with(const plm_command *command, const plm_option_values *
   cli_terminal_open(common, terminal);
   if (wants_config(values)) return print_config(values);
   if (command->run == NULL) return cli_train(values, terminal, common);
-  const plm_output output = {.write = write_stdout, .colour = terminal->stdout_colour, .width = terminal->width};
+  const plm_output output = {
+      .write = write_stdout, .colour = terminal->stdout_colour, .width = terminal->width, .program = cli_own_program};
   return command->run(values, &output);
 }
 
@@ -116,6 +119,7 @@ int main(int argc, char **argv) {
   cli_common common;
   cli_terminal terminal;
   int words = 0;
+  plm_begin_program(argc, argv);
   cli_settle_waiting(argv);
   hold_standard_files();
   signal(SIGPIPE, SIG_IGN);

@@ -43,11 +43,12 @@ static plm_status combined(const char *path) {
 }
 
 /* Looked at again here: it may be another file by now. */
-static plm_status read_source(const char *path, int threads, plm_sequence_sink *sink) {
+static plm_status read_source(const plm_dataset_options *options, const char *path, plm_sequence_sink *sink) {
   plm_sequence_format format;
   PLM_TRY(plm_sequence_file_format(path, &format));
   if (format == PLM_FORMAT_PLMD) return combined(path);
-  return format == PLM_FORMAT_HDF5 ? plm_hdf5_read(path, sink) : plm_fasta_read(path, threads, sink);
+  return format == PLM_FORMAT_HDF5 ? plm_hdf5_read(path, options->hdf5_reader, sink)
+                                   : plm_fasta_read(path, options->threads, sink);
 }
 
 static plm_status read_sources(const opening *o, plm_packed_file_writer *writer, plm_packed_file_dropped *ret_dropped) {
@@ -55,9 +56,10 @@ static plm_status read_sources(const opening *o, plm_packed_file_writer *writer,
   plm_sequence_sink *sink = NULL;
   PLM_TRY(PLM_NEW(&sink, 1));
   plm_sequence_sink_init(sink, writer, o->options->policy.invalid);
-  sink->interrupted = o->options->interrupted;
-  for (size_t i = 0; i < o->options->paths.count; i++)
-    PLM_TRY_GOTO(read_source(o->options->paths.items[i], o->options->threads, sink), done);
+  const plm_dataset_options *options = o->options;
+  sink->interrupted = options->interrupted;
+  for (size_t i = 0; i < options->paths.count; i++)
+    PLM_TRY_GOTO(read_source(options, options->paths.items[i], sink), done);
   *ret_dropped = sink->dropped;
   if (plm_packed_file_writer_count(writer) == 0) status = nothing_left(o, &sink->dropped);
 done:

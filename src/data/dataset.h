@@ -55,6 +55,8 @@ typedef struct plm_dataset_options {
   int threads;                /* for decompression; >= 1 */
   bool (*interrupted)(
       void); /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
+  const char *hdf5_reader; /* file of a program whose main begins with plm_begin_program (protlm/commands.h): HDF5 is
+                              read by a process of it, which may crash. NULL: by this process */
 } plm_dataset_options;
 
 /* Open the packed form of these files, making it first when it is not cached (cache hit: path + size + mtime in ns of

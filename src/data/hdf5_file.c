@@ -8,8 +8,10 @@
 
 #if !PLM_HAVE_HDF5
 
-plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink) {
-  (void)sink;
+void plm_hdf5_reader_main(int argc, char *const *argv) { (void)argc, (void)argv; }
+
+plm_status plm_hdf5_read(const char *path, const char *reader, plm_sequence_sink *sink) {
+  (void)reader, (void)sink;
   return plm_hint(plm_fail(PLM_E_INPUT, "%s: this is an HDF5 file, and this build of protlm has no HDF5", path),
                   "convert it to FASTA, or build protlm where the HDF5 library is installed");
 }
@@ -160,31 +162,34 @@ static plm_status read_and_close(hdf5_input *in) {
   return status;
 }
 
+/* The library prints its errors unless told not to; a host that uses it too keeps its own setting. */
+static plm_status read_quietly(hdf5_input *in) {
+  H5E_auto2_t print = NULL;
+  void *print_data = NULL;
+  H5Eget_auto2(H5E_DEFAULT, &print, &print_data);
+  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+  plm_status status = read_and_close(in);
+  H5Eset_auto2(H5E_DEFAULT, print, print_data);
+  return status;
+}
+
 static plm_hdf5_end send_rows(const char *path, FILE *rows, plm_status *ret_status) {
   hdf5_input in = {.path = path, .to = rows};
-  *ret_status = read_and_close(&in);
+  *ret_status = read_quietly(&in);
   if (*ret_status == PLM_OK) return PLM_HDF5_READ;
   return in.lacked_memory ? PLM_HDF5_NO_MEMORY : PLM_HDF5_REFUSED;
 }
 
-static plm_status read_apart(const char *path, plm_sequence_sink *sink) {
-  hdf5_input in = {.path = path, .sink = sink};
-  plm_status status = plm_hdf5_process(path, send_rows, sink);
-  if (status != PLM_E_UNSUPPORTED) return status;
-  plm_debug("%s", plm_error_message());
-  return read_and_close(&in);
-}
+void plm_hdf5_reader_main(int argc, char *const *argv) { plm_hdf5_serve(argc, argv, send_rows); }
 
-plm_status plm_hdf5_read(const char *path, plm_sequence_sink *sink) {
-  static pthread_mutex_t one_at_a_time =
-      PTHREAD_MUTEX_INITIALIZER; /* a process begun while another thread holds HDF5's lock would hang */
-  H5E_auto2_t print = NULL;
-  void *print_data = NULL;
+plm_status plm_hdf5_read(const char *path, const char *reader, plm_sequence_sink *sink) {
+  static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* the library need not be safe for threads */
+  hdf5_input in = {.path = path, .sink = sink};
+  plm_status status = reader != NULL ? plm_hdf5_process(reader, path, sink) : PLM_E_UNSUPPORTED;
+  if (status != PLM_E_UNSUPPORTED) return status;
+  if (reader != NULL) plm_debug("%s", plm_error_message());
   pthread_mutex_lock(&one_at_a_time);
-  H5Eget_auto2(H5E_DEFAULT, &print, &print_data);
-  H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-  plm_status status = read_apart(path, sink);
-  H5Eset_auto2(H5E_DEFAULT, print, print_data);
+  status = read_quietly(&in);
   pthread_mutex_unlock(&one_at_a_time);
   return status;
 }

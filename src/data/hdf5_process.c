@@ -1,4 +1,5 @@
 /* hdf5_process.c - the process, its limits, the rows, and what its end says of the file. */
+#define _GNU_SOURCE
 #include "data/hdf5_process.h"
 
 #if PLM_HAVE_HDF5
@@ -6,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,12 +29,17 @@ static const struct crash {
 } crashes[] = {{SIGSEGV, "SIGSEGV"}, {SIGBUS, "SIGBUS"}, {SIGABRT, "SIGABRT"}, {SIGFPE, "SIGFPE"}, {SIGILL, "SIGILL"}};
 enum { CRASHES = sizeof crashes / sizeof *crashes };
 
-/* The pipe holds rows, each a length and its text, and after a failure REFUSAL and a refusal. */
+/* What follows the program's name: the word, the file, and whose child it is to be. The pipe is its descriptor 3. */
+static const char command[] = "__read-hdf5";
+enum { COMMAND_WORDS = 4, ROWS_FD = 3 };
+
+/* The pipe holds GREETING, rows, each a length and its text, and after a failure REFUSAL and a refusal. */
 static const uint64_t REFUSAL = UINT64_MAX;
 typedef struct refusal {
   plm_status status; /* PLM_OK: there is none */
   plm_error_record error;
 } refusal;
+static const uint64_t GREETING = UINT64_C(0x706c6d6835000000) + sizeof(refusal); /* of a program that speaks as we do */
 
 /* ---- in the process that reads ---- */
 
@@ -67,41 +74,45 @@ static bool lower_limit(int which, int64_t most) {
   return setrlimit(which, &limit) == 0;
 }
 
-/* The C library reports a damaged heap on standard error, past us. */
-static void be_quiet(void) {
-  int fd = open("/dev/null", O_RDWR);
-  if (fd >= 0) dup2(fd, STDOUT_FILENO);
-  if (fd >= 0) dup2(fd, STDERR_FILENO);
+/* What ends it ends it; the rest is for the process that asked, and must not interrupt a write. */
+static void signals_to_block(sigset_t *ret_blocked) {
+  sigfillset(ret_blocked);
+  sigdelset(ret_blocked, SIGXCPU);
+  sigdelset(ret_blocked, SIGPIPE); /* the end, when the sink refuses a row */
+  for (size_t i = 0; i < CRASHES; i++) sigdelset(ret_blocked, crashes[i].signal);
 }
 
-/* What ends it ends it; the rest is for our process, and must not interrupt a write. */
 static void set_signals(void) {
   sigset_t blocked;
-  sigfillset(&blocked);
-  sigdelset(&blocked, SIGXCPU);
-  sigdelset(&blocked, SIGPIPE); /* the end, when the sink refuses a row */
-  for (size_t i = 0; i < CRASHES; i++) sigdelset(&blocked, crashes[i].signal);
-  for (size_t i = 0; i < CRASHES; i++) signal(crashes[i].signal, SIG_DFL);
+  signals_to_block(&blocked);
+  for (size_t i = 0; i < CRASHES; i++) signal(crashes[i].signal, SIG_DFL); /* a sanitizer has its own */
   signal(SIGXCPU, SIG_DFL);
   signal(SIGPIPE, SIG_DFL);
   sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
-static _Noreturn void read_here(const char *path, int64_t file_bytes, pid_t parent, int64_t used,
-                                plm_hdf5_reading *reading, int pipe_end) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL); /* it holds the run's locks too, so it must not outlive the run */
-  FILE *rows = fdopen(pipe_end, "w");
-  if (getppid() != parent || rows == NULL) _exit(EXIT_FAILURE);
+static _Noreturn void read_here(const char *path, pid_t parent, plm_hdf5_reading *reading) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for the rows of a run that is gone */
+  FILE *rows = fdopen(ROWS_FD, "w");
+  int64_t file_bytes = 0;
+  if (getppid() != parent || rows == NULL || plm_file_size(path, &file_bytes) != PLM_OK) _exit(EXIT_FAILURE);
   set_signals();
-  be_quiet();
+  fwrite(&GREETING, sizeof GREETING, 1, rows);
+  const int64_t used = address_space();
   lower_limit(RLIMIT_CORE, 0);
   lower_limit(RLIMIT_CPU, SECONDS + file_bytes / BYTES_PER_SECOND);
   const bool is_limited = used > 0 && lower_limit(RLIMIT_AS, used + memory_bytes + MEMORY_PER_BYTE * file_bytes);
   plm_status status = PLM_OK;
+  if (fflush(rows) != 0) _exit(EXIT_FAILURE); /* a crash would take the greeting with it */
   plm_hdf5_end end = reading(path, rows, &status);
   if (end == PLM_HDF5_NO_MEMORY && !is_limited) end = PLM_HDF5_REFUSED; /* it may be the machine that is small */
   if (end == PLM_HDF5_REFUSED) send_refusal(rows, status);
   _exit(fflush(rows) == 0 && !ferror(rows) ? (int)end : EXIT_FAILURE);
+}
+
+void plm_hdf5_serve(int argc, char *const *argv, plm_hdf5_reading *reading) {
+  if (argc != COMMAND_WORDS || strcmp(argv[1], command) != 0) return;
+  read_here(argv[2], (pid_t)strtol(argv[3], NULL, 10), reading);
 }
 
 /* ---- in ours ---- */
@@ -158,8 +169,14 @@ static plm_status take_row(FILE *rows, uint64_t length, plm_sequence_sink *sink)
   return plm_sequence_sink_end(sink);
 }
 
+static plm_status no_process(const char *path, const char *why) {
+  return plm_fail(PLM_E_UNSUPPORTED, "%s: no process to read it: %s", path, why);
+}
+
 static plm_status take_rows(const char *path, FILE *rows, plm_sequence_sink *sink, refusal *last) {
   uint64_t length;
+  if (take(rows, &length, sizeof length) != sizeof length || length != GREETING)
+    return no_process(path, "the program does not answer");
   for (unsigned long long row = 0; take(rows, &length, sizeof length) == sizeof length; row++) {
     if (length == REFUSAL && take(rows, last, sizeof *last) == sizeof *last) return PLM_OK;
     plm_status status = take_row(rows, length, sink);
@@ -169,40 +186,55 @@ static plm_status take_rows(const char *path, FILE *rows, plm_sequence_sink *sin
                       : PLM_OK;
 }
 
-static plm_status no_process(const char *path) {
-  return plm_fail(PLM_E_UNSUPPORTED, "%s: no process to read it: %s", path, strerror(errno));
+/* The process gets the pipe's end and nothing else of ours: no file, no lock. The C library reports a damaged heap on
+ * standard error, past us: that goes nowhere. Returns an errno. */
+static int spawn(const char *program, const char *path, int pipe_end, pid_t *ret_child) {
+  char parent[32];
+  snprintf(parent, sizeof parent, "%lld", (long long)getpid());
+  char *const words[COMMAND_WORDS + 1] = {(char *)(uintptr_t)program, (char *)(uintptr_t)command,
+                                          (char *)(uintptr_t)path, parent, NULL};
+  posix_spawn_file_actions_t files;
+  posix_spawnattr_t attributes;
+  sigset_t blocked;
+  int failure = posix_spawn_file_actions_init(&files);
+  if (failure != 0) return failure;
+  failure = posix_spawnattr_init(&attributes);
+  if (failure == 0) failure = posix_spawn_file_actions_adddup2(&files, pipe_end, ROWS_FD);
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && failure == 0; fd++)
+    failure = posix_spawn_file_actions_addopen(&files, fd, "/dev/null", O_RDWR, 0);
+  if (failure == 0) failure = posix_spawn_file_actions_addclosefrom_np(&files, ROWS_FD + 1);
+  signals_to_block(&blocked); /* from the first moment on */
+  posix_spawnattr_setsigmask(&attributes, &blocked);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  if (failure == 0) failure = posix_spawn(ret_child, program, &files, &attributes, words, environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  return failure;
 }
 
-/* Both ends of the pipe in ours; the process that reads has the other one. */
-static plm_status begin(const char *path, plm_hdf5_reading *reading, pid_t *ret_child, FILE **ret_rows) {
+/* *ret_rows: our end of the pipe. */
+static plm_status begin(const char *program, const char *path, pid_t *ret_child, FILE **ret_rows) {
   int64_t bytes;
   int ends[2];
   PLM_TRY(plm_file_size(path, &bytes));
-  if (pipe(ends) != 0) return no_process(path);
-  const int64_t used = address_space(); /* asked here: the new process should do little before its limits */
-  const pid_t parent = getpid();
+  if (pipe2(ends, O_CLOEXEC) != 0) return no_process(path, strerror(errno));
   *ret_rows = fdopen(ends[0], "r");
-  *ret_child = *ret_rows != NULL ? fork() : -1;
-  if (*ret_child == 0) {
-    close(ends[0]);
-    read_here(path, bytes, parent, used, reading, ends[1]);
-  }
+  const int failure = *ret_rows == NULL ? errno : spawn(program, path, ends[1], ret_child);
   close(ends[1]);
-  if (*ret_child > 0) return PLM_OK;
-  no_process(path);
+  if (failure == 0) return PLM_OK;
   if (*ret_rows != NULL)
     fclose(*ret_rows);
   else
     close(ends[0]);
-  return PLM_E_UNSUPPORTED;
+  return no_process(path, strerror(failure));
 }
 
-plm_status plm_hdf5_process(const char *path, plm_hdf5_reading *reading, plm_sequence_sink *sink) {
+plm_status plm_hdf5_process(const char *program, const char *path, plm_sequence_sink *sink) {
   refusal last = {.status = PLM_OK};
   FILE *rows = NULL;
   pid_t child = -1, ended;
   int how;
-  PLM_TRY(begin(path, reading, &child, &rows));
+  PLM_TRY(begin(program, path, &child, &rows));
   plm_status status = take_rows(path, rows, sink, &last);
   fclose(rows);
   while ((ended = waitpid(child, &how, 0)) < 0 && errno == EINTR) continue;

@@ -2,7 +2,7 @@
  *
  * libhdf5 trusts what it reads: on some damaged files it crashes, on others it goes on for ever and takes ever more
  * memory, and on others it damages the heap and seems to succeed. None of it can be told beforehand, so it is kept out
- * of our process.
+ * of our process. The process is a program started anew, not a fork: where threads run, a fork may do next to nothing.
  */
 #ifndef PLM_DATA_HDF5_PROCESS_H
 #define PLM_DATA_HDF5_PROCESS_H
@@ -18,9 +18,14 @@ typedef enum plm_hdf5_end { PLM_HDF5_READ = 40, PLM_HDF5_REFUSED, PLM_HDF5_NO_ME
 typedef plm_hdf5_end plm_hdf5_reading(const char *path, FILE *rows, plm_status *ret_status);
 void plm_hdf5_send_row(FILE *rows, const char *text, size_t bytes);
 
-/* Fails as the reading or the sink does, and when the reading crashes, or needs more time or memory than a file of that
- * size can. PLM_E_UNSUPPORTED: no process is to be had. No other thread may be using libhdf5. */
-PLM_CHECKED plm_status plm_hdf5_process(const char *path, plm_hdf5_reading *reading, plm_sequence_sink *sink);
+/* In the program that reads: to be called before anything else in main. Returns unless these are the words by which
+ * plm_hdf5_process started it; then the process ends here. */
+void plm_hdf5_serve(int argc, char *const *argv, plm_hdf5_reading *reading);
+
+/* Starts `program`, whose main calls plm_hdf5_serve; "/proc/self/exe" is the one that runs, even when its file has been
+ * replaced since. Fails as its reading or the sink does, and when the reading crashes, or needs more time or memory
+ * than a file of that size can. PLM_E_UNSUPPORTED: no process is to be had, or the program is not one of ours. */
+PLM_CHECKED plm_status plm_hdf5_process(const char *program, const char *path, plm_sequence_sink *sink);
 
 /* Puts file and row in front of what the sink said. */
 PLM_CHECKED plm_status plm_hdf5_row_failed(plm_status status, const char *path, unsigned long long row);

@@ -14,6 +14,7 @@ static plm_status open_dataset(plm_run *run, const plm_string_list *paths, plm_d
       .policy = s->policy,
       .threads = (int)s->o->threads,
       .interrupted = plm_run_interrupted,
+      .hdf5_reader = run->observer != NULL ? run->observer->program : NULL,
   };
   plm_run_phase(run, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
   return plm_dataset_open(&options, ret_dataset);

@@ -21,7 +21,12 @@ int64_t made_up_protein(uint64_t set, int64_t index, int64_t shortest, int64_t l
 plm_dataset_options options_for(const char **path) {
   static char cache[1024];
   snprintf(cache, sizeof cache, "%s", scratch_path("cache"));
-  return (plm_dataset_options){.paths = {.items = path, .count = 1}, .cache_directory = cache, .threads = 1};
+  return (plm_dataset_options){
+      .paths = {.items = path, .count = 1},
+      .cache_directory = cache,
+      .threads = 1,
+      .hdf5_reader = PLM_BINARY_DIR "/protlm",
+  };
 }
 
 static plm_dataset *open_path(const char *path) {

@@ -1,8 +1,10 @@
 /* HDF5 files of the shapes that people have are read like the FASTA they stand for; others give one clear message. */
 #include "support/unit.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #if PLM_HAVE_HDF5
@@ -140,26 +142,66 @@ static void what_libhdf5_does_not_survive_is_an_input_error(void **state) {
   assert_string_equal(plm_error_hint(), "check it with h5dump, or make it again");
 }
 
-static plm_hdf5_end read_for_ever(const char *path, FILE *rows, plm_status *ret_status) {
-  (void)rows, (void)ret_status;
-  for (volatile bool ever = path != NULL; ever;) continue;
-  return PLM_HDF5_READ;
+/* The program that reads has not the defaults of support/sanitizers.c: an allocation too large to be had is to fail. */
+static void in_sanitizer_builds_as_here(void) {
+  const char *given = getenv("ASAN_OPTIONS");
+  char options[512];
+  snprintf(options, sizeof options, "%s:allocator_may_return_null=1", given != NULL ? given : "");
+  assert_int_equal(setenv("ASAN_OPTIONS", options, 1), 0);
 }
 
-static plm_hdf5_end give_up(const char *path, FILE *rows, plm_status *ret_status) {
-  (void)path, (void)rows, (void)ret_status;
-  raise(SIGABRT);
-  return PLM_HDF5_READ;
+/* What the process does that this program is started as: told by the file's name. */
+static plm_hdf5_end misbehave(const char *path, FILE *rows, plm_status *ret_status) {
+  *ret_status = plm_hint(plm_fail(PLM_E_INPUT, "%s: refused", path), "with a hint");
+  if (strstr(path, "variable.h5") != NULL) raise(SIGABRT);
+  for (volatile bool ever = strstr(path, "fixed.h5") != NULL; ever;) continue;
+  for (int fd = 0; fd < 256; fd++)
+    if (fcntl(fd, F_GETFD) >= 0 && fd > fileno(rows)) plm_error_prefix(*ret_status, "descriptor %d is open: ", fd);
+  return PLM_HDF5_REFUSED;
 }
+
+static const char own_program[] = "/proc/self/exe";
 
 static void the_process_tells_how_the_reading_ended(void **state) {
   (void)state;
-  const char *path = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
+  const char *fixed = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
+  const char *variable = PLM_SOURCE_DIR "/tests/fixtures/hdf5/variable.h5";
   limit_computing();
-  assert_fails(plm_hdf5_process(path, read_for_ever, NULL), PLM_E_INPUT,
+  assert_fails(plm_hdf5_process(own_program, fixed, NULL), PLM_E_INPUT,
                "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
-  assert_fails(plm_hdf5_process(path, give_up, NULL), PLM_E_INPUT,
-               "fixed.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
+  assert_fails(plm_hdf5_process(own_program, variable, NULL), PLM_E_INPUT,
+               "variable.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
+}
+
+static void the_process_has_nothing_of_ours_and_its_refusal_arrives_whole(void **state) {
+  (void)state;
+  scratch_write_text("refused", "x");
+  const int held = open(scratch_path("refused"), O_RDONLY); /* not closed on exec */
+  assert_in_range(held, 4, 255);
+  assert_fails(plm_hdf5_process(own_program, scratch_path("refused"), NULL), PLM_E_INPUT, "/refused: refused");
+  assert_int_equal(strncmp(plm_error_message(), scratch_path("refused"), strlen(scratch_path("refused"))), 0);
+  assert_string_equal(plm_error_hint(), "with a hint");
+  assert_non_null(strstr(plm_error_trace(), "misbehave"));
+  assert_int_equal(close(held), 0);
+}
+
+static void without_such_a_program_the_file_is_read_here(void **state) {
+  (void)state;
+  const char *path = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
+  const char *programs[] = {NULL, "/bin/true", "/no/such/program"};
+  for (size_t i = 0; i < 3; i++) {
+    char directory[32];
+    plm_dataset_options options = options_for(&path);
+    plm_dataset *dataset = NULL;
+    snprintf(directory, sizeof directory, "cache-%zu", i);
+    options.cache_directory = scratch_path(directory);
+    options.hdf5_reader = programs[i];
+    if (programs[i] != NULL)
+      assert_fails(plm_hdf5_process(programs[i], path, NULL), PLM_E_UNSUPPORTED, "no process to read it");
+    assert_ok(plm_dataset_open(&options, &dataset));
+    assert_int_equal(plm_dataset_get_info(dataset)->from_cache, false);
+    plm_dataset_close(dataset);
+  }
 }
 
 static void no_changed_byte_brings_us_down(void **state) {
@@ -186,7 +228,13 @@ static void without_hdf5_the_build_says_so(void **state) {
 }
 #endif
 
-int main(void) {
+int main(int argc, char **argv) {
+#if PLM_HAVE_HDF5
+  plm_hdf5_serve(argc, argv, misbehave);
+  in_sanitizer_builds_as_here();
+#else
+  (void)argc, (void)argv;
+#endif
   const struct CMUnitTest tests[] = {
 #if PLM_HAVE_HDF5
     cmocka_unit_test(hdf5_strings_of_both_kinds_equal_the_fasta),
@@ -194,6 +242,8 @@ int main(void) {
     cmocka_unit_test(bad_hdf5_gives_one_clear_message),
     cmocka_unit_test(what_libhdf5_does_not_survive_is_an_input_error),
     cmocka_unit_test(the_process_tells_how_the_reading_ended),
+    cmocka_unit_test(the_process_has_nothing_of_ours_and_its_refusal_arrives_whole),
+    cmocka_unit_test(without_such_a_program_the_file_is_read_here),
     cmocka_unit_test(no_changed_byte_brings_us_down),
 #else
     cmocka_unit_test(without_hdf5_the_build_says_so),
