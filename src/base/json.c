@@ -13,8 +13,8 @@ enum { LARGEST_FILE = 64 << 20, FILE_DEPTH = 100 };
 
 /* ---- memory ---- */
 
-/* jansson 2.14 takes a failed growth of its token buffer for success, and then runs past the token's end. So the first
- * allocation that fails while it parses leaves it by longjmp. What it holds at that moment we free ourselves: the
+/* jansson 2.14 takes a failed growth of its token buffer for success, and then runs past the token's end. So, where it
+ * has our allocator, the first allocation that fails while it parses leaves it by longjmp. What it holds at that moment we free ourselves: the
  * blocks of a parse are a list, until the document is whole and lives on by its own rules. */
 typedef struct block {
   struct block *previous, *next; /* NULL outside a parse */
@@ -54,9 +54,7 @@ static void release(void *memory) {
   plm_free(b);
 }
 
-/* Before main, since documents are also built by calling jansson itself, and what one allocator gave the other must not
- * free. */
-__attribute__((constructor)) static void use_our_allocator(void) { json_set_alloc_funcs(allocate, release); }
+void plm_json_use_our_allocator(void) { json_set_alloc_funcs(allocate, release); }
 
 /* Take every block out of the list; free them too when there is no document that owns them. */
 static void end_parse(parse *p, bool keep) {
@@ -80,7 +78,7 @@ static json_t *load(parse *p, const char *text, size_t bytes, json_error_t *erro
   }
   json_t *document = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, error);
   end_parse(p, true);
-  *ret_ran_out = false;
+  *ret_ran_out = document == NULL && error->text[0] == '\0'; /* of another allocator: it then finds no words */
   return document;
 }
 

@@ -1,6 +1,6 @@
 /* json.h - JSON: strict reading with messages a person can use (over jansson), and one-line writing.
  *
- * Documents are jansson's json_t; its allocations go through base/alloc, so allocation failures reach it too.
+ * Documents are jansson's json_t: what jansson gives, it takes back, and nothing of it is given to plm_free.
  */
 #ifndef PLM_BASE_JSON_H
 #define PLM_BASE_JSON_H
@@ -10,6 +10,10 @@
 #include <stdint.h>
 
 #include "protlm/status.h"
+
+/* Have jansson allocate by base/alloc, for the whole process and before its first document: for `main` of our programs.
+ * A program that uses jansson itself keeps its allocator, and this code works with it. */
+void plm_json_use_our_allocator(void);
 
 /* Parse `bytes` bytes: UTF-8, no duplicate names, nothing after the document but white space, nesting at most
  * `max_depth`. `what` names the source in messages ("config.json"), which give line and column. Free with json_decref.

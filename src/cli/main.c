@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json.h"
 #include "base/lost_file.h"
 #include "cli/cli.h"
 #include "protlm/log.h"
@@ -122,6 +123,7 @@ int main(int argc, char **argv) {
   plm_begin_program(argc, argv);
   cli_settle_waiting(argv);
   hold_standard_files();
+  plm_json_use_our_allocator();
   signal(SIGPIPE, SIG_IGN);
   signal(SIGUSR2, SIG_IGN); /* asks train for a save: until it listens, there is nothing to save */
   signal(SIGXFSZ, SIG_IGN); /* `ulimit -f`: a write that fails is told; a signal is not */

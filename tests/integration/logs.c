@@ -85,6 +85,14 @@ static void remove_times(json_t *line) {
   }
 }
 
+/* What json_dumps gave. */
+static void free_text(char *text) {
+  json_malloc_t allocate;
+  json_free_t release;
+  json_get_alloc_funcs(&allocate, &release);
+  release(text);
+}
+
 static void expect_same_json(const char *run_a, const char *run_b) {
   json_t *a = log_read(run_a), *b = log_read(run_b);
   size_t lines = json_array_size(a);
@@ -95,8 +103,8 @@ static void expect_same_json(const char *run_a, const char *run_b) {
     char *x_text = json_dumps(x, JSON_COMPACT), *y_text = json_dumps(y, JSON_COMPACT);
     if (strcmp(x_text, y_text) != 0)
       fail_msg("line %zu of log.jsonl\nin %s: %s\nin %s: %s", i + 1, run_a, x_text, run_b, y_text);
-    free(x_text);
-    free(y_text);
+    free_text(x_text);
+    free_text(y_text);
   }
   if (lines != json_array_size(b))
     fail_msg("log.jsonl has %zu lines in %s and %zu in %s", lines, run_a, json_array_size(b), run_b);

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/alloc.h"
 #include "base/json.h"
@@ -215,6 +216,32 @@ static void any_failed_allocation_is_a_status(void **state) {
   assert_true(n > 10);
 }
 
+/* A host program's allocator, which can run out. */
+static int host_allocations, host_fails_at;
+static void *allocate_for_host(size_t bytes) { return ++host_allocations == host_fails_at ? NULL : malloc(bytes); }
+
+static void another_allocator_of_jansson_serves_as_well(void **state) {
+  (void)state;
+  static const char text[] = "{\"a\": [1, 2.5, {\"b\": {}}], \"c\": \"\"}";
+  json_t *document = NULL;
+  char *back = NULL;
+  int64_t live = plm_alloc_live();
+  json_set_alloc_funcs(allocate_for_host, free);
+  host_fails_at = 1;
+  plm_status without_memory = plm_json_parse(text, strlen(text), 9, "host", &document);
+  host_fails_at = 0;
+  plm_status status = plm_json_parse(text, strlen(text), 9, "host", &document);
+  if (status == PLM_OK) status = plm_json_dump(document, &back);
+  json_decref(document);
+  plm_json_use_our_allocator();
+  assert_int_equal(without_memory, PLM_E_RESOURCE);
+  assert_ok(status);
+  assert_true(host_allocations > 1);
+  assert_non_null(strstr(back, "2.5"));
+  plm_free(back);
+  assert_int_equal(plm_alloc_live(), live);
+}
+
 static void a_line_is_one_valid_document(void **state) {
   (void)state;
   plm_json_line line;
@@ -263,6 +290,7 @@ int main(void) {
       cmocka_unit_test(what_is_dumped_reads_as_a_person_would_write_it),
       cmocka_unit_test(any_bytes_become_a_string),
       cmocka_unit_test(any_failed_allocation_is_a_status),
+      cmocka_unit_test(another_allocator_of_jansson_serves_as_well),
       cmocka_unit_test(a_line_is_one_valid_document),
       cmocka_unit_test(a_line_too_long_drops_whole_members_and_says_so),
   };
