@@ -33,7 +33,7 @@ parity: all ## compare with PyTorch and transformers, live (installs them outsid
 pictures: all ## screenshots of a report page (RUN=directory; default the demo's)
 	@tools/pictures.sh $(RUN)
 
-docs: all ## regenerate man pages, completions and docs/options.md from the option tables
+docs: all ## regenerate man pages and docs/options.md from the option tables
 	@tools/generate_docs.sh $(BUILD)/protlm .
 
 format: ## lay the C files out as .clang-format says

@@ -134,12 +134,19 @@ PLM_CHECKED plm_status plm_option_text(const plm_option_values *values, const pl
 /* Generated texts. The configuration has one line for every option, null where there is no value, and reads back as the
  * same. Each text is allocated, ends in a newline, free with plm_free. `width` is the terminal's; 0: 80 columns. */
 PLM_CHECKED plm_status plm_options_help(const plm_option_table *table, int width, bool colour, char **ret_text);
-PLM_CHECKED plm_status plm_options_man_page(const plm_option_table *table, const char *version,
-                                            char **ret_text); /* roff, protlm-<command>.1 */
 PLM_CHECKED plm_status plm_options_config(const plm_option_values *values, bool with_sources, char **ret_yaml);
-typedef enum plm_shell { PLM_SHELL_BASH, PLM_SHELL_ZSH, PLM_SHELL_FISH } plm_shell;
-PLM_CHECKED plm_status plm_options_completion(const plm_option_table *const *tables, size_t count, plm_shell shell,
-                                              char **ret_text);
+
+/* What a shell may offer at the end of a line, a word and its description a line: "--seed\tseed of everything random".
+ * The words are those after the program's name, the last the one being typed, perhaps empty; what doesn't begin as it
+ * does is not left out. ":files" stands for the names of files. Bash's "--name", "=", "value" are understood. */
+PLM_CHECKED plm_status plm_options_complete(const plm_option_table *const *tables, size_t count, int argc,
+                                            char *const *argv, char **ret_text);
+
+/* The tables, without what is hidden, as lines of fields between tabs, in which backslash, tab and newline are written
+ * as in C:
+ *   table   command summary usage description examples
+ *   option  name aliases type argument default range choices group help    of the table above it */
+PLM_CHECKED plm_status plm_options_dump(const plm_option_table *const *tables, size_t count, char **ret_text);
 
 void plm_string_free(char *text); /* for the allocated texts above; accepts NULL */
 

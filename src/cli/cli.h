@@ -73,7 +73,7 @@ char *cli_bytes(double bytes, char text[32]);
 /* ---- commands ---- */
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common);
 
-/* ---- cmd_docs.c: print a generated file by its name in the source tree, or the list of names (NULL) ---- */
-plm_status cli_generate_docs(const char *file);
+/* ---- hidden.c: what no list shows. *ret_is_hidden: argv asked for such a command, which has run ---- */
+PLM_CHECKED plm_status cli_run_hidden(int argc, char **argv, bool *ret_is_hidden);
 
 #endif

@@ -93,7 +93,6 @@ static plm_status run_without_command(int argc, char **argv, const cli_common *c
     printf("protlm %s\n", PLM_VERSION);
     return PLM_OK;
   }
-  if (argc > 0 && strcmp(argv[0], "generate-docs") == 0) return cli_generate_docs(argc > 1 ? argv[1] : NULL);
   if (argc > 0 && strcmp(argv[0], "help") == 0) return explain(argc - 1, argv + 1, terminal);
   bool is_group = argc > 0 && cli_is_group(argv[0]);
   if (common->help && (argc == 0 || is_group || argv[0][0] == '-')) {
@@ -120,7 +119,9 @@ int main(int argc, char **argv) {
   cli_common common;
   cli_terminal terminal;
   int words = 0;
+  bool is_hidden;
   plm_begin_program(argc, argv);
+  if (cli_run_hidden(argc, argv, &is_hidden) != PLM_OK || is_hidden) return fflush(stdout) != 0;
   cli_settle_waiting(argv);
   hold_standard_files();
   plm_json_use_our_allocator();

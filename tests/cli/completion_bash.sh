@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The committed bash completion in a real bash. usage: completion_bash.sh SOURCE_DIR
+# The bash completion in a real bash. usage: completion_bash.sh SOURCE_DIR DIRECTORY_OF_PROTLM
 set -u
+PATH=$2:$PATH
 cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
 touch proteins.fasta "my proteins.fasta"
 . "$1/share/completions/protlm.bash"
@@ -37,4 +38,10 @@ offers "my proteins.fasta" -- protlm train --train proteins.fasta my
 offers proteins.fasta -- protlm inspect tokens --fasta pro
 withholds proteins.fasta -- protlm train --learning-rate pro
 offers proteins.fasta -- protlm ckpt ls pro
+offers --version -- protlm --v
+withholds --learning-rate -- protlm eval --learn
+withholds --learning-rate -- protlm nothing --learn
+offers "$PWD/proteins.fasta" -- "$2/protlm" train --eval "$PWD/pro"
+withholds __complete -- protlm ""
+withholds __options -- protlm _
 exit $failed

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The committed fish completion in a real fish. usage: completion_fish.sh SOURCE_DIR; 77: there is no fish
+# The fish completion in a real fish. usage: completion_fish.sh SOURCE_DIR DIRECTORY_OF_PROTLM; 77: there is no fish
 set -u
+PATH=$2:$PATH
 command -v fish >/dev/null || { echo "fish is not installed"; exit 77; }
 cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
 touch proteins.fasta
@@ -21,4 +22,8 @@ withholds --mask-nonstandard "protlm ckpt ls --mask"
 offers cosine "protlm train --lr-scheduler-type cos"
 offers bf16 "protlm train --dtype "
 offers proteins.fasta "protlm train --train pro"
+offers --dtype=bf16 "protlm train --dtype=b"
+offers --train=proteins.fasta "protlm train --train=pro"
+offers proteins.fasta "protlm train --train some.fasta pro"
+withholds proteins.fasta "protlm train --learning-rate pro"
 exit $failed

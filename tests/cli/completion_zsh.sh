@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The committed zsh completion in a real zsh at a terminal: type, press Tab, see what stands there.
-# usage: completion_zsh.sh SOURCE_DIR; 77: there is no zsh
+# The zsh completion in a real zsh at a terminal: type, press Tab, see what stands there.
+# usage: completion_zsh.sh SOURCE_DIR DIRECTORY_OF_PROTLM; 77: there is no zsh
 set -u
+PATH=$2:$PATH
 command -v zsh >/dev/null || { echo "zsh is not installed"; exit 77; }
 cd "$(mktemp -d)" && trap 'rm -rf "$PWD"' EXIT
 touch proteins.fasta
@@ -26,4 +27,7 @@ completes "protlm train --learn" "--learning-rate"
 completes "protlm inspect batch --ste" "--step"
 completes "protlm train --dtype bf" "bf16"
 completes "protlm train --train pro" "proteins.fasta"
+completes "protlm train --dtype=bf" "--dtype=bf16"
+completes "protlm train --train=pro" "--train=proteins.fasta"
+completes "protlm train --train some.fasta pro" "proteins.fasta"
 exit $failed

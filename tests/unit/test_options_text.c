@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/rng.h"
@@ -182,14 +183,35 @@ static const char *output_of(const char *program, const char *command) {
   return output;
 }
 
+/* What protlm does with its own tables: this program, under that name, with the sample tables. */
+static int answer_as_protlm(int argc, char **argv) {
+  char *text = NULL;
+  plm_status status = strcmp(argv[1], "__options") == 0 ? plm_options_dump(tables, 3, &text)
+                                                        : plm_options_complete(tables, 3, argc - 2, argv + 2, &text);
+  if (status == PLM_OK) fputs(text, stdout);
+  plm_free(text);
+  return plm_status_exit_code(status);
+}
+
+static int setup(void **state) {
+  char program[4096];
+  int failure = scratch_setup(state);
+  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+  if (failure != 0 || length < 0) return -1;
+  program[length] = '\0';
+  return symlink(program, scratch_path("protlm"));
+}
+
 static void the_man_page_is_clean_roff_with_every_section(void **state) {
   (void)state;
+  const char *const pages[] = {"protlm-train", "protlm-ckpt-ls", "protlm-ckpt-verify"};
+  char command[2048];
+  snprintf(command, sizeof command, PLM_SOURCE_DIR "/tools/generate_docs.sh %s %s 2>&1", scratch_path("protlm"),
+           scratch_path("made"));
+  assert_string_equal(output_of("awk", command), "");
   for (size_t i = 0; i < 3; i++) {
-    char *page, command[2048];
-    assert_ok(plm_options_man_page(tables[i], "0.1.0", &page));
-    scratch_write_text("page.1", page);
-    plm_free(page);
-    snprintf(command, sizeof command, "groff -man -Tascii -ww -P-c -P-u -P-b -P-o %s 2>&1", scratch_path("page.1"));
+    snprintf(command, sizeof command, "groff -man -Tascii -ww -P-c -P-u -P-b -P-o %s/share/man/man1/%s.1 2>&1",
+             scratch_path("made"), pages[i]);
     const char *text = output_of("groff", command);
     if (strstr(text, "warning:") != NULL || strstr(text, "error:") != NULL) fail_msg("%s", text);
     const char *const sections[] = {"\nNAME\n",        "\nSYNOPSIS\n", "\nDESCRIPTION\n", "\nOPTIONS\n",
@@ -205,12 +227,7 @@ static void the_man_page_is_clean_roff_with_every_section(void **state) {
   }
 }
 
-static void write_completion(plm_shell shell, const char *name) {
-  char *script;
-  assert_ok(plm_options_completion(tables, 3, shell, &script));
-  scratch_write_text(name, script);
-  plm_free(script);
-}
+#define COMPLETIONS PLM_SOURCE_DIR "/share/completions/"
 
 static void bash_completes_commands_options_choices_and_files(void **state) {
   (void)state;
@@ -232,20 +249,22 @@ static void bash_completes_commands_options_choices_and_files(void **state) {
       {"protlm train -o file.y", 3, "file.yaml "},
       {"protlm train --train file.fasta fi", 4, "file.fasta file.yaml "},
       {"protlm train --bf16 --tr", 3, "--train "},
+      {"protlm train --no-flash-attention --tr", 3, "--train "},
+      {"protlm train --se", 2, "--seed "},
       {"protlm ckpt ls fi", 3, "file.fasta file.yaml "},
       {"protlm ckpt verify --b", 3, "--batch-tokens "},
   };
-  write_completion(PLM_SHELL_BASH, "protlm.bash");
   scratch_write_text("file.fasta", "");
   scratch_write_text("file.yaml", "");
   assert_string_equal(output_of("bash", "true"), "");
   char command[4096];
-  snprintf(command, sizeof command, "bash -n %s 2>&1", scratch_path("protlm.bash"));
+  snprintf(command, sizeof command, "bash -n " COMPLETIONS "protlm.bash 2>&1");
   assert_string_equal(output_of("bash", command), "");
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     snprintf(
         command, sizeof command,
-        "cd %s; bash -c \"source ./protlm.bash; COMP_WORDS=(%s) COMP_CWORD=%d; _protlm; printf %%s'\\n' \\\"\\${COMPREPLY[@]}\\\"\" 2>&1 | LC_ALL=C sort | tr '\\n' ' '",
+        "cd %s; PATH=.:$PATH bash -c \"source " COMPLETIONS
+        "protlm.bash; COMP_WORDS=(%s) COMP_CWORD=%d; _protlm; printf %%s'\\n' \\\"\\${COMPREPLY[@]}\\\"\" 2>&1 | LC_ALL=C sort | tr '\\n' ' '",
         scratch_path(""), cases[i].words, cases[i].cursor);
     const char *completed = output_of("bash", command);
     if (strcmp(completed, cases[i].completed) != 0)
@@ -256,18 +275,17 @@ static void bash_completes_commands_options_choices_and_files(void **state) {
 static void the_zsh_script_is_accepted(void **state) {
   (void)state;
   char command[2048];
-  write_completion(PLM_SHELL_ZSH, "_protlm");
-  snprintf(command, sizeof command, "zsh -n %s 2>&1", scratch_path("_protlm"));
+  snprintf(command, sizeof command, "zsh -n " COMPLETIONS "_protlm 2>&1");
   assert_string_equal(output_of("zsh", command), "");
 }
 
 static void fish_completes_choices(void **state) {
   (void)state;
   char command[2048];
-  write_completion(PLM_SHELL_FISH, "protlm.fish");
   snprintf(command, sizeof command,
-           "HOME=%s fish -N -c 'source %s; complete -C \"protlm train --lr-scheduler-type lin\"' 2>&1",
-           scratch_path(""), scratch_path("protlm.fish"));
+           "HOME=%s PATH=%s:$PATH fish -N -c 'source " COMPLETIONS
+           "protlm.fish; complete -C \"protlm train --lr-scheduler-type lin\"' 2>&1",
+           scratch_path(""), scratch_path(""));
   assert_memory_equal(output_of("fish", command), "linear", 6);
 }
 
@@ -277,15 +295,16 @@ static void any_failed_allocation_ends_in_a_status_without_a_leak(void **state) 
   (void)state;
   plm_option_values *values;
   assert_ok(plm_option_values_create(&sample_table, &values));
-  for (int kind = 0; kind < 6; kind++) {
+  char *line[] = {(char[]){"train"}, (char[]){"--"}};
+  for (int kind = 0; kind < 4; kind++) {
     int64_t live = plm_alloc_live();
     for (int64_t n = 1;; n++) {
       char *text = NULL;
       plm_alloc_fail_at(n);
       plm_status status = kind == 0   ? plm_options_help(&sample_table, 80, true, &text)
-                          : kind == 1 ? plm_options_man_page(&sample_table, "0", &text)
+                          : kind == 1 ? plm_options_dump(tables, 3, &text)
                           : kind == 2 ? plm_options_config(values, true, &text)
-                                      : plm_options_completion(tables, 3, (plm_shell)(kind - 3), &text);
+                                      : plm_options_complete(tables, 3, 2, line, &text);
       plm_alloc_fail_at(0);
       plm_free(text);
       assert_int_equal(plm_alloc_live(), live);
@@ -296,7 +315,24 @@ static void any_failed_allocation_ends_in_a_status_without_a_leak(void **state) 
   plm_option_values_destroy(values);
 }
 
-int main(void) {
+static void what_is_dumped_is_whole_and_on_lines(void **state) {
+  (void)state;
+  char *text;
+  assert_ok(plm_options_dump(tables, 3, &text));
+  const char *const parts[] = {
+      "table\tckpt ls\tlist checkpoints\tprotlm ckpt ls RUN... [options]\t\t\n",
+      "option\tseed\ts\tint\tN\t42\tmust be at least 0\t\tOptimisation\tSeed of everything random\n",
+      "'quotes': and \\\\\n",
+      "no work is done for nothing.\\n\\n.Run the same",
+  };
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (strstr(text, parts[i]) == NULL) fail_msg("'%s' is not in\n%s", parts[i], text);
+  assert_null(strstr(text, "secret"));
+  plm_free(text);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) return answer_as_protlm(argc, argv);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(help_names_every_option_and_nothing_hidden),
       cmocka_unit_test(help_fits_every_width),
@@ -305,10 +341,11 @@ int main(void) {
       cmocka_unit_test(any_text_survives_a_configuration_file),
       cmocka_unit_test(every_value_is_shown_with_its_source),
       cmocka_unit_test(the_man_page_is_clean_roff_with_every_section),
+      cmocka_unit_test(what_is_dumped_is_whole_and_on_lines),
       cmocka_unit_test(bash_completes_commands_options_choices_and_files),
       cmocka_unit_test(the_zsh_script_is_accepted),
       cmocka_unit_test(fish_completes_choices),
       cmocka_unit_test(any_failed_allocation_ends_in_a_status_without_a_leak),
   };
-  return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
+  return cmocka_run_group_tests(tests, setup, scratch_teardown);
 }
