@@ -118,30 +118,69 @@ bool plm_number_parse(const char *text, const char **ret_end, double *ret_value)
   return true;
 }
 
-const char *plm_bytes_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]) {
-  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  if (bytes > -1024 && bytes < 1024) {
-    snprintf(ret_text, PLM_NUMBER_TEXT, "%lld B", (long long)bytes);
-    return ret_text;
-  }
-  double value = (double)bytes;
+/* ---- numbers for people ---- */
+
+typedef struct scale {
+  double step;
+  size_t count;
+  const char *units[7];
+} scale;
+static const scale binary = {1024, 7, {" B", " KiB", " MiB", " GiB", " TiB", " PiB", " EiB"}};
+static const scale decimal = {1000, 5, {"", "k", "M", "G", "T"}};
+
+/* `digits` digits in the unit that leaves the fewest before the point. What would print as 1024 or 10.00 is counted as
+ * such: the next unit, or one decimal less, reads better. */
+static const char *scaled_text(double value, int digits, const scale *s, char *ret_text) {
   size_t unit = 0;
-  /* 1023.5 would print as 1024: the next unit reads better. */
-  for (; fabs(value) >= 1023.5 && unit + 1 < sizeof units / sizeof *units; unit++) value /= 1024;
-  int decimals = fabs(value) < 9.995 ? 2 : fabs(value) < 99.95 ? 1 : 0;
+  int decimals = digits - 1;
+  for (; fabs(value) >= s->step - 0.5 && unit + 1 < s->count; unit++) value /= s->step;
+  for (double most = 10; decimals > 0 && fabs(value) >= most - 0.5 * pow(10, -decimals); most *= 10) decimals--;
   locale_t before = uselocale(c_locale());
-  snprintf(ret_text, PLM_NUMBER_TEXT, "%.*f %s", decimals, value, units[unit]);
+  snprintf(ret_text, PLM_NUMBER_TEXT, "%.*f%s", unit > 0 ? decimals : 0, value, s->units[unit]);
   uselocale(before);
   return ret_text;
 }
 
+const char *plm_bytes_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]) {
+  return scaled_text((double)bytes, 3, &binary, ret_text);
+}
+
+const char *plm_bytes_short_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]) {
+  return scaled_text((double)bytes, 2, &binary, ret_text);
+}
+
+const char *plm_count_short_text(double value, char ret_text[PLM_NUMBER_TEXT]) {
+  return isfinite(value) ? scaled_text(value, 3, &decimal, ret_text) : strcpy(ret_text, "-");
+}
+
+const char *plm_duration_text(double seconds, char ret_text[PLM_NUMBER_TEXT]) {
+  if (!isfinite(seconds) || seconds < 0) return strcpy(ret_text, "-");
+  const long long s = seconds < 1e18 ? (long long)(seconds + 0.5) : (long long)1e18;
+  locale_t before = uselocale(c_locale());
+  if (seconds < 59.95)
+    snprintf(ret_text, PLM_NUMBER_TEXT, seconds < 9.95 ? "%.1fs" : "%.0fs", seconds);
+  else if (s < 3600)
+    snprintf(ret_text, PLM_NUMBER_TEXT, "%lldm%02llds", s / 60, s % 60);
+  else
+    snprintf(ret_text, PLM_NUMBER_TEXT, "%lldh%02lldm", s / 3600, s % 3600 / 60);
+  uselocale(before);
+  return ret_text;
+}
+
+char *plm_group_thousands(const char *digits, char *ret_end, const char *end) {
+  const size_t whole = strspn(digits, "0123456789");
+  for (size_t i = 0; digits[i] != '\0' && ret_end + 2 < end; i++) {
+    if (i > 0 && i < whole && (whole - i) % 3 == 0) *ret_end++ = ',';
+    *ret_end++ = digits[i];
+  }
+  *ret_end = '\0';
+  return ret_end;
+}
+
 const char *plm_count_text(int64_t value, char ret_text[PLM_NUMBER_TEXT]) {
   char digits[PLM_NUMBER_TEXT];
-  size_t length = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)value), used = 0;
-  for (size_t i = 0; i < length; i++) {
-    if (i > 0 && digits[i - 1] != '-' && (length - i) % 3 == 0) ret_text[used++] = ',';
-    ret_text[used++] = digits[i];
-  }
-  ret_text[used] = '\0';
+  snprintf(digits, sizeof digits, "%lld", (long long)value);
+  ret_text[0] = '-';
+  plm_group_thousands(digits + (value < 0), ret_text + (value < 0), ret_text + PLM_NUMBER_TEXT);
   return ret_text;
 }

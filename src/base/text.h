@@ -45,11 +45,19 @@ const char *plm_number_text(double value, char ret_text[PLM_NUMBER_TEXT]);
  * False when there is none or it is beyond the range of a double. */
 bool plm_number_parse(const char *text, const char **ret_end, double *ret_value);
 
-/* "512 B", "1.50 GiB": three digits and a binary unit. Returns `ret_text`. */
+/* Numbers for people. Return `ret_text`. "512 B", "1.50 GiB": three digits and a binary unit, two where room is short;
+ * "12.3k"; "4.2s", "4m05s", "2h13m". A dash for what is not finite. */
 const char *plm_bytes_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]);
+const char *plm_bytes_short_text(int64_t bytes, char ret_text[PLM_NUMBER_TEXT]);
+const char *plm_count_short_text(double value, char ret_text[PLM_NUMBER_TEXT]);
+const char *plm_duration_text(double seconds, char ret_text[PLM_NUMBER_TEXT]);
 
 /* "1,234,567". Returns `ret_text`. */
 const char *plm_count_text(int64_t value, char ret_text[PLM_NUMBER_TEXT]);
+
+/* A comma before every third digit of the whole part of a number without sign, at *ret_end on, before `end`. Returns
+ * where it ends. */
+char *plm_group_thousands(const char *digits, char *ret_end, const char *end);
 
 /* Nearest of `names` to `word` (edit distance, at most a third of its length wrong), or NULL. */
 const char *plm_nearest_name(const char *word, const char *const *names, size_t count);

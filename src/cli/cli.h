@@ -65,11 +65,6 @@ void cli_print_error(const cli_terminal *terminal, plm_status status);
 /* A plm_lost_file_fn: says which file it was and ends the process. */
 void cli_tell_lost_file(const char *path);
 
-/* Numbers for people, into a caller's buffer of 32: 12.3k, 4m05s, 1.2 GiB. They return the buffer. */
-char *cli_count(double value, char text[32]);
-char *cli_duration(double seconds, char text[32]);
-char *cli_bytes(double bytes, char text[32]);
-
 /* ---- commands ---- */
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common);
 

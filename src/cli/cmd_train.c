@@ -4,8 +4,9 @@
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "base/clock.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "protlm/log.h"
 
@@ -17,12 +18,6 @@ typedef struct view {
 } view;
 
 enum { DRAWS_PER_SECOND = 12 };
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* "[#####>         ]" of `width` characters. */
 static void draw_bar(char *text, size_t bytes, int width, double share) {
@@ -42,16 +37,16 @@ static void compose(const plm_progress *p, int width, char *line, size_t bytes) 
   double share = p->max_steps > 0 ? (double)p->step / (double)p->max_steps : 0;
   snprintf(parts[n++], 64, "step %lld/%lld %2.0f%%", (long long)p->step, (long long)p->max_steps, 100 * share);
   if (isfinite(p->loss)) snprintf(parts[n++], 64, "loss %.3f", p->loss);
-  if (isfinite(p->seconds)) snprintf(parts[n++], 64, "eta %s", cli_duration(p->eta, a));
-  if (p->residues_per_s > 0) snprintf(parts[n++], 64, "%s res/s", cli_count(p->residues_per_s, a));
+  if (isfinite(p->seconds)) snprintf(parts[n++], 64, "eta %s", plm_duration_text(p->eta, a));
+  if (p->residues_per_s > 0) snprintf(parts[n++], 64, "%s res/s", plm_count_short_text(p->residues_per_s, a));
   if (isfinite(p->perplexity)) snprintf(parts[n++], 64, "ppl %.2f", p->perplexity);
   snprintf(parts[n++], 64, "lr %.2e", p->learning_rate);
   if (isfinite(p->grad_norm)) snprintf(parts[n++], 64, "|g| %.2f", p->grad_norm);
   if (isfinite(p->data_wait)) snprintf(parts[n++], 64, "wait %.1f%%", 100 * p->data_wait);
   if (p->gflops_per_s > 0) snprintf(parts[n++], 64, "%.0f GFLOP/s", p->gflops_per_s);
-  if (p->memory_bytes > 0) snprintf(parts[n++], 64, "%s", cli_bytes((double)p->memory_bytes, a));
+  if (p->memory_bytes > 0) snprintf(parts[n++], 64, "%s", plm_bytes_short_text(p->memory_bytes, a));
   if (isfinite(p->eval_loss)) snprintf(parts[n++], 64, "eval %.3f", p->eval_loss);
-  if (isfinite(p->time_limit_left)) snprintf(parts[n++], 64, "limit %s", cli_duration(p->time_limit_left, b));
+  if (isfinite(p->time_limit_left)) snprintf(parts[n++], 64, "limit %s", plm_duration_text(p->time_limit_left, b));
   char bar[32] = "";
   size_t room = width > 2 ? (size_t)width - 1 : 1, used = 0;
   if (width >= 100) {
@@ -70,14 +65,14 @@ static void print_line(const plm_progress *p) {
   char eta[32], rate[32];
   fprintf(stderr, "step %lld/%lld epoch %.2f loss %.4f ppl %.2f lr %.3e gnorm %.3f res/s %s wait %.1f%% eta %s\n",
           (long long)p->step, (long long)p->max_steps, p->epoch, p->loss, p->perplexity, p->learning_rate, p->grad_norm,
-          cli_count(p->residues_per_s, rate), 100 * p->data_wait, cli_duration(p->eta, eta));
+          plm_count_short_text(p->residues_per_s, rate), 100 * p->data_wait, plm_duration_text(p->eta, eta));
 }
 
 static void on_step(void *user, const plm_progress *progress) {
   view *v = user;
   if (v->terminal->live) {
     char line[512] = "";
-    double time = now();
+    const double time = plm_clock_monotonic();
     if (time - v->shown_at < 1.0 / DRAWS_PER_SECOND && progress->step < progress->max_steps) return;
     v->shown_at = time;
     compose(progress, v->terminal->width, line, sizeof line);
@@ -133,10 +128,10 @@ static void print_work(const plm_train_result *r) {
     printf("  skipped updates      %lld (loss or gradients not finite)\n", (long long)r->skipped_updates);
   if (r->residues > 0)
     printf("  residues trained on  %s at %s/s, in %s; %.1f%% of it waiting for data\n",
-           cli_count((double)r->residues, residues), cli_count(r->residues_per_s, rate), cli_duration(r->seconds, time),
-           100 * r->data_wait);
+           plm_count_short_text((double)r->residues, residues), plm_count_short_text(r->residues_per_s, rate),
+           plm_duration_text(r->seconds, time), 100 * r->data_wait);
   if (getrusage(RUSAGE_SELF, &usage) == 0)
-    printf("  peak memory          %s\n", cli_bytes((double)usage.ru_maxrss * 1024, memory));
+    printf("  peak memory          %s\n", plm_bytes_short_text((int64_t)usage.ru_maxrss * 1024, memory));
 }
 
 /* Paths as a shell would want them typed. */

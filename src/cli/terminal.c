@@ -1,6 +1,5 @@
 /* terminal.c - colour, width, the log sink, the one progress line, error messages, numbers for people. */
 #define _GNU_SOURCE
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -99,47 +98,4 @@ void cli_tell_lost_file(const char *path) {
   say(path);
   say(": it was cut short while it was in use, or its disk fails\n  try: put the file back, and run the same command again\n");
   _exit(PLM_E_INPUT);
-}
-
-char *cli_count(double value, char text[32]) {
-  static const char suffix[] = {0, 'k', 'M', 'G', 'T'};
-  size_t s = 0;
-  double v = value;
-  while (fabs(v) >= 999.5 && s + 1 < sizeof suffix) {
-    v /= 1000;
-    s++;
-  }
-  if (!isfinite(value))
-    snprintf(text, 32, "-");
-  else if (s == 0)
-    snprintf(text, 32, "%.0f", v);
-  else
-    snprintf(text, 32, "%.*f%c", fabs(v) < 9.995 ? 2 : fabs(v) < 99.95 ? 1 : 0, v, suffix[s]);
-  return text;
-}
-
-char *cli_duration(double seconds, char text[32]) {
-  if (!isfinite(seconds) || seconds < 0) {
-    snprintf(text, 32, "-");
-  } else if (seconds < 59.95) {
-    snprintf(text, 32, seconds < 9.95 ? "%.1fs" : "%.0fs", seconds);
-  } else {
-    long long s = (long long)(seconds + 0.5);
-    if (s < 3600)
-      snprintf(text, 32, "%lldm%02llds", s / 60, s % 60);
-    else
-      snprintf(text, 32, "%lldh%02lldm", s / 3600, s % 3600 / 60);
-  }
-  return text;
-}
-
-char *cli_bytes(double bytes, char text[32]) {
-  static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  size_t u = 0;
-  while (bytes >= 1023.5 && u + 1 < sizeof unit / sizeof *unit) {
-    bytes /= 1024;
-    u++;
-  }
-  snprintf(text, 32, bytes < 9.95 && u > 0 ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
-  return text;
 }

@@ -16,22 +16,17 @@ static void put_fields(plm_text *out, const char *kind, const char *const *field
 
 static void put_option(plm_text *out, const plm_option *option) {
   static const char *const types[] = {
-      [PLM_OPT_FLAG] = "flag",
-      [PLM_OPT_INT] = "int",
-      [PLM_OPT_COUNT] = "count",
-      [PLM_OPT_SIZE] = "size",
-      [PLM_OPT_NUMBER] = "number",
-      [PLM_OPT_DURATION] = "duration",
-      [PLM_OPT_STRING] = "string",
-      [PLM_OPT_PATH] = "path",
-      [PLM_OPT_CHOICE] = "choice",
+      [PLM_OPT_FLAG] = "flag",     [PLM_OPT_INT] = "int",       [PLM_OPT_COUNT] = "count",
+      [PLM_OPT_SIZE] = "size",     [PLM_OPT_NUMBER] = "number", [PLM_OPT_DURATION] = "duration",
+      [PLM_OPT_STRING] = "string", [PLM_OPT_PATH] = "path",     [PLM_OPT_CHOICE] = "choice",
       [PLM_OPT_PATHS] = "paths",
   };
   plm_text range = {0};
   plm_option_range_write(option, &range);
-  const char *const fields[] = {option->name,          option->aliases, types[option->type], plm_option_argument(option),
-                                option->default_value, range.data,      option->choices,     option->group,
-                                option->help};
+  const char *const fields[] = {
+      option->name,          option->aliases, types[option->type], plm_option_argument(option),
+      option->default_value, range.data,      option->choices,     option->group,
+      option->help};
   put_fields(out, "option", fields, sizeof fields / sizeof *fields);
   if (range.status != PLM_OK && out->status == PLM_OK) out->status = range.status;
   plm_text_free(&range);

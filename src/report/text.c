@@ -35,20 +35,11 @@ void plm_html_escape(plm_text *html, const char *words) {
   }
 }
 
-/* Put a comma before every third digit of the whole part of `plain`, and a true minus sign before it. */
+/* `plain` with a comma before every third digit of its whole part, and a true minus sign. */
 static const char *group_thousands(const char *plain, char ret_text[PLM_LABEL]) {
-  size_t out = 0;
-  if (*plain == '-') {
-    memcpy(ret_text, MINUS, sizeof MINUS - 1);
-    out = sizeof MINUS - 1;
-    plain++;
-  }
-  size_t whole = strspn(plain, "0123456789");
-  for (size_t i = 0; plain[i] != '\0' && out + 2 < PLM_LABEL; i++) {
-    if (i > 0 && i < whole && (whole - i) % 3 == 0) ret_text[out++] = ',';
-    ret_text[out++] = plain[i];
-  }
-  ret_text[out] = '\0';
+  const bool is_negative = *plain == '-';
+  if (is_negative) memcpy(ret_text, MINUS, sizeof MINUS - 1);
+  plm_group_thousands(plain + is_negative, ret_text + (is_negative ? sizeof MINUS - 1 : 0), ret_text + PLM_LABEL);
   return ret_text;
 }
 

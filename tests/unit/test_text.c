@@ -1,6 +1,7 @@
 /* Text is built whole or reported; numbers survive the way to text and back in any locale. */
 #include "support/unit.h"
 
+#include <math.h>
 #include <locale.h>
 
 #include "base/alloc.h"
@@ -118,6 +119,7 @@ static void a_comma_locale_changes_nothing(void **state) {
   double value;
   assert_string_equal(plm_number_text(2.5, text), "2.5");
   assert_string_equal(plm_bytes_text(1536, text), "1.50 KiB");
+  assert_string_equal(plm_duration_text(1.5, text), "1.5s");
   assert_true(plm_number_parse("2.5", &end, &value));
   assert_true(value == 2.5);
   setlocale(LC_ALL, "C");
@@ -133,6 +135,12 @@ static void byte_counts_read_well(void **state) {
   assert_string_equal(plm_bytes_text(1048575, text), "1.00 MiB");
   assert_string_equal(plm_bytes_text(INT64_MAX, text), "8.00 EiB");
   assert_string_equal(plm_bytes_text(-5000000, text), "-4.77 MiB");
+  assert_string_equal(plm_bytes_short_text(9, text), "9 B");
+  assert_string_equal(plm_bytes_short_text(1023, text), "1023 B");
+  assert_string_equal(plm_bytes_short_text(1536, text), "1.5 KiB");
+  assert_string_equal(plm_bytes_short_text(10188, text), "9.9 KiB");
+  assert_string_equal(plm_bytes_short_text(10189, text), "10 KiB");
+  assert_string_equal(plm_bytes_short_text(1234567890, text), "1.1 GiB");
 }
 
 static void counts_read_well(void **state) {
@@ -143,6 +151,28 @@ static void counts_read_well(void **state) {
   assert_string_equal(plm_count_text(-1000, text), "-1,000");
   assert_string_equal(plm_count_text(-999, text), "-999");
   assert_string_equal(plm_count_text(1234567, text), "1,234,567");
+  assert_string_equal(plm_count_text(INT64_MIN, text), "-9,223,372,036,854,775,808");
+  const struct {
+    double value;
+    const char *words;
+  } cases[] = {{0, "0"},        {9.4, "9"},        {999.4, "999"},   {999.5, "1.00k"}, {9994, "9.99k"},
+               {9995, "10.0k"}, {9996, "10.0k"},   {99949, "99.9k"}, {99951, "100k"},  {123456, "123k"},
+               {1e6, "1.00M"},  {-1234, "-1.23k"}, {1e16, "10000T"}, {NAN, "-"},       {-INFINITY, "-"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_string_equal(plm_count_short_text(cases[i].value, text), cases[i].words);
+}
+
+static void durations_read_well(void **state) {
+  (void)state;
+  const struct {
+    double seconds;
+    const char *words;
+  } cases[] = {{0, "0.0s"},      {9.94, "9.9s"}, {9.96, "10s"},      {59.9, "60s"},
+               {59.96, "1m00s"}, {245, "4m05s"}, {3599.4, "59m59s"}, {3599.6, "1h00m"},
+               {7985, "2h13m"},  {-1, "-"},      {NAN, "-"},         {INFINITY, "-"}};
+  char text[PLM_NUMBER_TEXT];
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_string_equal(plm_duration_text(cases[i].seconds, text), cases[i].words);
 }
 
 int main(void) {
@@ -155,6 +185,7 @@ int main(void) {
       cmocka_unit_test(a_comma_locale_changes_nothing),
       cmocka_unit_test(byte_counts_read_well),
       cmocka_unit_test(counts_read_well),
+      cmocka_unit_test(durations_read_well),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
