@@ -37,7 +37,7 @@ plm_status plm_alloc_bytes(void **ret_pointer, size_t count, size_t size) {
     return plm_fail(PLM_E_RESOURCE, "out of memory: %zu elements of %zu bytes is more than this machine can address",
                     count, size);
   atomic_fetch_add(&allocations, 1);
-  size_t rounded = bytes == 0 ? ALIGNMENT : (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  size_t rounded = bytes == 0 ? ALIGNMENT : plm_round_up(bytes, ALIGNMENT);
   void *pointer = is_failing() ? NULL : aligned_alloc(ALIGNMENT, rounded);
   if (pointer == NULL) return fail_out_of_memory(bytes);
   memset(pointer, 0, rounded);
@@ -114,7 +114,7 @@ void plm_arena_destroy(plm_arena *arena) {
 }
 
 plm_status plm_arena_alloc(plm_arena *arena, size_t bytes, void **ret_pointer) {
-  size_t rounded = (bytes + 15) / 16 * 16;
+  size_t rounded = plm_round_up(bytes, 16);
   if (rounded < bytes || rounded > SIZE_MAX - CHUNK_HEADER) return fail_out_of_memory(bytes);
   chunk *c = arena->chunks;
   if (c == NULL || c->size - c->used < rounded) {

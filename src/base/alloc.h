@@ -33,6 +33,9 @@ void plm_alloc_fail_at(int64_t n);
 int64_t plm_alloc_count(void);
 int64_t plm_alloc_live(void);
 
+/* The next multiple, for `n` at least that far from SIZE_MAX: how blocks are laid one behind another. */
+static inline size_t plm_round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
 /* An arena hands out memory that is all freed together: many small pieces with one lifetime. Not thread-safe. */
 typedef struct plm_arena plm_arena;
 PLM_CHECKED plm_status plm_arena_create(plm_arena **ret_arena);

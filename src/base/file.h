@@ -134,5 +134,7 @@ void plm_lock_release(plm_lock *lock); /* accepts NULL */
 PLM_CHECKED plm_status plm_path_join(const char *directory, const char *name, char **ret_path);
 PLM_CHECKED plm_status plm_path_parent(const char *path, char **ret_parent); /* "." when there is none */
 const char *plm_path_name(const char *path);                                 /* after the last '/' */
+/* The name of a file that lies beside another one, wherever the name came from: it leads nowhere else. */
+bool plm_path_is_plain(const char *name);
 
 #endif

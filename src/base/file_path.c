@@ -28,3 +28,7 @@ const char *plm_path_name(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash != NULL ? slash + 1 : path;
 }
+
+bool plm_path_is_plain(const char *name) {
+  return name[0] != '\0' && strchr(name, '/') == NULL && strchr(name, '\\') == NULL && strstr(name, "..") == NULL;
+}

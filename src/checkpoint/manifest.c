@@ -28,12 +28,10 @@ enum {
 /* ---- making ---- */
 
 /* A name in a manifest is a plain file of the directory, whatever a damaged or hostile manifest says. */
-static bool is_plain_name(const char *name) {
-  size_t length = strlen(name);
-  if (length == 0 || length >= sizeof((plm_manifest_file *)0)->name || name[0] == '.') return false;
-  for (const char *p = name; *p != '\0'; p++)
-    if (*p == '/' || *p == '"' || *p == '\\' || (unsigned char)*p < 0x20) return false;
-  return true;
+static bool is_possible_name(const char *name) {
+  if (!plm_path_is_plain(name) || strlen(name) >= sizeof((plm_manifest_file *)0)->name || name[0] == '.') return false;
+  while ((unsigned char)*name >= 0x20 && *name != '"') name++;
+  return *name == '\0';
 }
 
 static plm_manifest_file *find_file(plm_manifest *manifest, const char *name) {
@@ -43,7 +41,7 @@ static plm_manifest_file *find_file(plm_manifest *manifest, const char *name) {
 }
 
 plm_status plm_manifest_add(plm_manifest *manifest, const char *name, int64_t bytes, const char *hash) {
-  PLM_ASSERT(manifest->count < PLM_MANIFEST_MAX_FILES && is_plain_name(name) && find_file(manifest, name) == NULL);
+  PLM_ASSERT(manifest->count < PLM_MANIFEST_MAX_FILES && is_possible_name(name) && find_file(manifest, name) == NULL);
   plm_manifest_file *file = &manifest->files[manifest->count++];
   file->bytes = bytes;
   snprintf(file->name, sizeof file->name, "%s", name);
@@ -128,7 +126,7 @@ static plm_status read_files(const json_t *files, const char *path, plm_manifest
   json_t *entry;
   json_object_foreach((json_t *)files, name, entry) {
     int64_t bytes = 0;
-    if (!is_plain_name(name) || manifest->count == PLM_MANIFEST_MAX_FILES)
+    if (!is_possible_name(name) || manifest->count == PLM_MANIFEST_MAX_FILES)
       return plm_fail(PLM_E_CHECKPOINT, "%s lists a file '%s' that no checkpoint has", path, name);
     PLM_TRY(plm_json_get_int(entry, path, "bytes", true, 0, INT64_MAX, &bytes));
     PLM_TRY(plm_json_get_string(entry, path, "xxh3_128", true, &hash));

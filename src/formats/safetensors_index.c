@@ -9,10 +9,6 @@ static const char INDEX_NAME[] = "model.safetensors.index.json";
 
 /* ---- reading ---- */
 
-static bool is_plain_name(const char *name) {
-  return name[0] != '\0' && strchr(name, '/') == NULL && strchr(name, '\\') == NULL && strstr(name, "..") == NULL;
-}
-
 /* The shard called `name`, opened when it is met for the first time. */
 static plm_status open_shard(plm_safetensors *set, const char *name, plm_safetensors **ret_shard) {
   for (size_t i = 0; i < set->shard_count; i++) {
@@ -20,7 +16,7 @@ static plm_status open_shard(plm_safetensors *set, const char *name, plm_safeten
     *ret_shard = set->shards[i];
     return PLM_OK;
   }
-  if (!is_plain_name(name))
+  if (!plm_path_is_plain(name))
     return plm_fail(PLM_E_INPUT, "%s: '%.200s' is not the plain name of a file beside it", set->path, name);
   char *directory = NULL, *path = NULL;
   plm_status status;

@@ -10,14 +10,12 @@
 
 enum { ALIGNMENT = 256 };
 
-static size_t round_up(size_t n) { return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
-
 /* ---- blocks ---- */
 
 /* Device memory for one block, counted under *taken. A dry model gets an address at which nothing lives. */
 static plm_status reserve_block(plm_model *model, size_t bytes, int64_t *taken, void *ret_pointer) {
   void *pointer = NULL;
-  size_t rounded = round_up(bytes);
+  size_t rounded = plm_round_up(bytes, ALIGNMENT);
   if (bytes > 0 && model->device == NULL) {
     pointer = (void *)model->dry_address;
     model->dry_address += rounded;
@@ -45,7 +43,7 @@ static plm_status reserve_parameters(plm_model *model) {
     PLM_TRY(reserve_block(model, table, &taken->parameters, &model->sin_table));
   }
   PLM_TRY(reserve_block(model, sizeof(plm_step_sums), &taken->parameters, &model->sums));
-  taken->optimizer = 2 * (int64_t)round_up(train); /* m and v, which the optimiser allocates */
+  taken->optimizer = 2 * (int64_t)plm_round_up(train, ALIGNMENT); /* m and v, which the optimiser allocates */
   return reserve_block(model, train, &taken->gradients, &model->gradient);
 }
 
@@ -160,7 +158,7 @@ static plm_status reserve_packed(plm_model *model, plm_exec *x) {
     plm_weight *weight = &model->linears[i]->weight;
     const plm_weight_refresh_args ask = {.weight = weight, .ret_packed_bytes = &weight->packed_bytes};
     PLM_TRY(x->ops->weight_refresh(x, &ask));
-    total += round_up(weight->packed_bytes);
+    total += plm_round_up(weight->packed_bytes, ALIGNMENT);
   }
   PLM_TRY(reserve_block(model, total, &model->taken.parameters, &model->packed));
   char *next = model->packed;
@@ -168,7 +166,7 @@ static plm_status reserve_packed(plm_model *model, plm_exec *x) {
     plm_weight *weight = &model->linears[i]->weight;
     if (weight->packed_bytes == 0) continue;
     weight->packed = next;
-    next += round_up(weight->packed_bytes);
+    next += plm_round_up(weight->packed_bytes, ALIGNMENT);
   }
   return PLM_OK;
 }
@@ -205,7 +203,7 @@ static plm_status build_blocks(plm_model *model, plm_exec *x, size_t activation_
     model->stack.size = SIZE_MAX;
     return PLM_OK;
   }
-  model->stack.size = round_up(activation_bytes);
+  model->stack.size = plm_round_up(activation_bytes, ALIGNMENT);
   return reserve_block(model, activation_bytes, &model->taken.activations, &model->stack.base);
 }
 

@@ -12,8 +12,6 @@
 /* 256 bytes in elements of each block. */
 enum { FULL_ALIGN = 64, HALF_ALIGN = 128, TRAIN_ALIGN = 64 };
 
-static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
-
 struct plm_params_builder {
   plm_params *params;
   size_t items_room, buckets_room;
@@ -37,7 +35,7 @@ static bool is_trained(const plm_params_options *options, const plm_param *p) {
 
 /* `count` elements at the end of a block; behind its predecessor when `joined`, else aligned. */
 static int64_t place(int64_t *size, int64_t count, bool joined, int64_t unit) {
-  if (!joined) *size = round_up(*size, unit);
+  if (!joined) *size = (int64_t)plm_round_up((size_t)*size, (size_t)unit);
   int64_t at = *size;
   *size += count;
   return at;

@@ -429,6 +429,10 @@ static void paths_are_joined_and_taken_apart(void **state) {
   }
   assert_string_equal(plm_path_name("a/b.c"), "b.c");
   assert_string_equal(plm_path_name("b.c"), "b.c");
+  assert_true(plm_path_is_plain("b.c") && plm_path_is_plain(".b"));
+  const char *const leading_away[] = {"", "/b", "a/b", "..", "../b", "a\\b", "b/"};
+  for (size_t i = 0; i < sizeof leading_away / sizeof *leading_away; i++)
+    assert_false(plm_path_is_plain(leading_away[i]));
 }
 
 static void free_space_is_known_also_for_what_is_still_to_be_made(void **state) {
