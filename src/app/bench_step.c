@@ -33,7 +33,7 @@ static const plm_option option_list[] = {
         .type = PLM_OPT_COUNT,
         .offset = offsetof(step_options, tokens),
         .default_value = "4096",
-        .min = 3,
+        .min = PLM_SMALLEST_WINDOW,
         .max = 1e8,
         .group = "What",
         .argument = "N",
@@ -44,7 +44,7 @@ static const plm_option option_list[] = {
         .type = PLM_OPT_COUNT,
         .offset = offsetof(step_options, length),
         .default_value = "256",
-        .min = 3,
+        .min = PLM_SMALLEST_WINDOW,
         .max = 1e6,
         .group = "What",
         .argument = "N",
@@ -162,7 +162,7 @@ static plm_status open_model(const step_options *options, plm_session *session) 
   plm_model_config config;
   PLM_TRY(plm_session_open_machine(options->threads, session));
   PLM_TRY(plm_model_config_preset(options->model, &config));
-  session->alphabet = plm_alphabet_esm2();
+  session->alphabet = plm_family_alphabet(config.family);
   const plm_model_options model = {
       .dtype = strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
       .training = true,

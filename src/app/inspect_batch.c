@@ -202,7 +202,7 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   PLM_TRY_GOTO(plm_train_settings_create(train, &run->settings), done);
   PLM_TRY_GOTO(plm_train_resolve_model(run->settings, NULL), done);
   PLM_TRY_GOTO(plm_run_open_sequences(run), done);
-  plm_session_report_data(run->train_data, plm_alphabet_esm2(), &run->settings->policy);
+  plm_session_report_data(run->train_data, plm_family_alphabet(run->settings->config.family), &run->settings->policy);
   PLM_TRY_GOTO(show(options, run, output), done);
 done:
   if (run != NULL) plm_run_close_sequences(run);

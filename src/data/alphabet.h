@@ -50,9 +50,10 @@ int32_t plm_alphabet_rank(const plm_alphabet *alphabet, int32_t id);
 bool plm_alphabet_is_one_letter(const plm_alphabet *alphabet, int32_t id); /* not a special token */
 bool plm_alphabet_is_framing(const plm_alphabet *alphabet, int32_t id);    /* opens or closes a sequence */
 
-/* Special tokens of a whole protein: its tokens are so many more than its residues. The smallest window in which every
- * protein shows a residue holds one token more. */
+/* Special tokens of a whole protein: its tokens are so many more than its residues. */
 int64_t plm_alphabet_specials(const plm_alphabet *alphabet);
+
+enum { PLM_SMALLEST_WINDOW = 3 }; /* tokens: shows a residue in whichever frame */
 
 typedef enum plm_lowercase { PLM_LOWERCASE_UPPER, PLM_LOWERCASE_X } plm_lowercase;
 typedef enum plm_invalid {                    /* what is no letter, gap or '*': digits, ... */

@@ -44,9 +44,9 @@ plm_status plm_model_tensors_fill(void *user, size_t i, void *buffer);
 /* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers reads them. */
 PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory, const plm_alphabet *alphabet);
 
-/* PLM_E_INPUT when there is a vocab.txt with other tokens: the letters of a sequence would mean something else to that
+/* PLM_E_INPUT when there is a vocab.txt with other tokens than the family's: the letters of a sequence would mean something else to that
  * model. */
-PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory, const plm_alphabet *alphabet);
+PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory, const plm_family *family);
 
 /* A new file of these words, synced. */
 PLM_CHECKED plm_status plm_model_file_write(const char *directory, const char *name, const char *text);

@@ -34,7 +34,7 @@ plm_status plm_model_dir_read_config(const char *directory, plm_model_config *re
   }
   PLM_TRY_GOTO(plm_json_load(path, &document), out);
   PLM_TRY_GOTO(plm_model_config_read(document, path, ret_config), out);
-  status = plm_tokenizer_files_check(directory, plm_alphabet_esm2());
+  status = plm_tokenizer_files_check(directory, ret_config->family);
 out:
   json_decref(document);
   plm_free(path);
@@ -69,7 +69,7 @@ static plm_status save_weights(const char *directory, const plm_model *model, co
 
 plm_status plm_model_dir_save(const char *directory, const plm_model *model, const plm_save_options *options) {
   PLM_TRY(save_config(directory, plm_model_get_config(model), options->half));
-  PLM_TRY(plm_tokenizer_files_write(directory, plm_alphabet_esm2()));
+  PLM_TRY(plm_tokenizer_files_write(directory, plm_family_alphabet(plm_model_get_config(model)->family)));
   if (options->weights) PLM_TRY(save_weights(directory, model, options));
   return plm_directory_sync(directory);
 }

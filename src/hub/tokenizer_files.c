@@ -51,19 +51,19 @@ plm_status plm_tokenizer_files_write(const char *directory, const plm_alphabet *
 }
 
 /* The first token of the file that is not the alphabet's own; one that is missing is "". */
-static plm_status compare(const char *path, const plm_alphabet *file, const plm_alphabet *own) {
+static plm_status compare(const char *path, const plm_alphabet *file, const plm_family *family) {
+  const plm_alphabet *own = plm_family_alphabet(family);
   for (int32_t id = 0; id < own->size; id++) {
     const char *token = id < file->size ? file->tokens[id] : "";
     if (strcmp(token, own->tokens[id]) == 0) continue;
-    return plm_hint(
-        plm_fail(PLM_E_INPUT, "%s: token %d is '%.40s', which is not ESM-2's: the model has another alphabet", path,
-                 (int)id, token),
-        "protlm reads models whose vocab.txt begins with ESM-2's %d tokens", (int)own->size);
+    return plm_hint(plm_fail(PLM_E_INPUT, "%s: token %d is '%.40s', which is not %s's: the model has another alphabet",
+                             path, (int)id, token, family->words),
+                    "protlm reads models whose vocab.txt begins with %s's %d tokens", family->words, (int)own->size);
   }
   return PLM_OK;
 }
 
-plm_status plm_tokenizer_files_check(const char *directory, const plm_alphabet *alphabet) {
+plm_status plm_tokenizer_files_check(const char *directory, const plm_family *family) {
   enum { LARGEST = 1 << 20 };
   char *path, *text = NULL;
   plm_alphabet *file = NULL;
@@ -73,7 +73,7 @@ plm_status plm_tokenizer_files_check(const char *directory, const plm_alphabet *
   if (!plm_file_exists(path)) goto out;
   PLM_TRY_GOTO(plm_file_read(path, LARGEST, &text, &bytes), out);
   PLM_TRY_GOTO(plm_alphabet_read(text, &file), out);
-  status = compare(path, file, alphabet);
+  status = compare(path, file, family);
 out:
   plm_free(file);
   plm_free(text);

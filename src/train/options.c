@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "data/alphabet.h"
+
 #define OPTION(option_name, option_type, field, heading, class)                                                       \
   .name = option_name, .type = PLM_OPT_##option_type, .offset = offsetof(plm_train_options, field), .group = heading, \
   .resume = PLM_RESUME_##class
@@ -54,8 +56,8 @@ static const plm_option options[] = {
      .exclusive_max = true, .argument = "F",
      .help =
          "set this share of the training sequences aside for evaluation; identical sequences always fall on one side"},
-    {OPTION("max-length", INT, max_length, data, NEVER), .aliases = "max-seq-length", .default_value = "1024", .min = 3,
-     .max = 1e7, .argument = "N",
+    {OPTION("max-length", INT, max_length, data, NEVER), .aliases = "max-seq-length", .default_value = "1024",
+     .min = PLM_SMALLEST_WINDOW, .max = 1e7, .argument = "N",
      .help =
          "longest sequence in tokens, <cls> and <eos> included; longer ones are cropped at random in training, always alike in evaluation"},
     {OPTION("lowercase", CHOICE, lowercase, data, NEVER), .default_value = "upper", .choices = "upper|x",

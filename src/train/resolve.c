@@ -227,11 +227,10 @@ static plm_status resolve_options(plm_train_settings *s) {
   PLM_TRY(check_allow_change(s));
   PLM_TRY(read_save_at(s));
   if (s->o->bf16) s->o->dtype = "bf16";
-  const int64_t least = plm_alphabet_specials(plm_alphabet_esm2()) + 1;
-  if (s->o->batch_tokens < least)
+  if (s->o->batch_tokens < PLM_SMALLEST_WINDOW)
     return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld holds no residue between <cls> and <eos>",
                              (long long)s->o->batch_tokens),
-                    "use %lld or more; 2K to 64K are usual", (long long)least);
+                    "use %d or more; 2K to 64K are usual", PLM_SMALLEST_WINDOW);
   adapt_lengths(s);
   fill_masking(s);
   return PLM_OK;

@@ -70,7 +70,7 @@ plm_status plm_run_open_sequences(plm_run *run) {
 void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer) {
   const plm_train_settings *s = run->settings;
   *ret_packer = (plm_packer_options){
-      .alphabet = plm_alphabet_esm2(),
+      .alphabet = plm_family_alphabet(s->config.family),
       .policy = s->policy,
       .mask = s->mask,
       .masked = true,
@@ -135,7 +135,8 @@ static void report_dataset(const plm_run *run, const plm_dataset *dataset) {
   plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count),
            plm_count_text(info->residues, residues), plm_count_text(info->longest, longest),
            info->from_cache ? " (packed form from the cache)" : "");
-  plm_dataset_report(dataset, plm_alphabet_esm2(), &run->settings->policy, say_line, (void *)(uintptr_t)info->source);
+  plm_dataset_report(dataset, plm_family_alphabet(run->settings->config.family), &run->settings->policy, say_line,
+                     (void *)(uintptr_t)info->source);
 }
 
 plm_status plm_run_report_sequences(plm_run *run) {

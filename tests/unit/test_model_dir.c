@@ -479,8 +479,10 @@ static void tokenizer_files_are_those_of_the_alphabet(void **state) {
   plm_alphabet *read;
   assert_ok(plm_directory_make(scratch_path("made-up")));
   assert_ok(plm_tokenizer_files_write(scratch_path("made-up"), alphabet));
-  assert_ok(plm_tokenizer_files_check(scratch_path("made-up"), alphabet));
-  assert_fails(plm_tokenizer_files_check(scratch_path("made-up"), plm_alphabet_esm2()), PLM_E_INPUT, "token 0 is 'Y'");
+  const plm_family family = {.name = "made-up", .words = "Made-up", .alphabet = alphabet->name};
+  assert_ok(plm_tokenizer_files_check(scratch_path("made-up"), &family));
+  assert_fails(plm_tokenizer_files_check(scratch_path("made-up"), &plm_family_esm2), PLM_E_INPUT, "token 0 is 'Y'");
+  assert_fails(plm_tokenizer_files_check(scratch_path("alphabet"), &family), PLM_E_INPUT, "which is not Made-up's");
   assert_ok(plm_alphabet_read(scratch_read("made-up/vocab.txt"), &read));
   assert_int_equal(read->size, alphabet->size);
   assert_int_equal(read->mask, alphabet->mask);
