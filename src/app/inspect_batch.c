@@ -186,6 +186,7 @@ static plm_status show(const batch_options *options, const plm_run *run, const p
 plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_output *output) {
   const batch_options *options = values->options;
   plm_option_values *train = NULL;
+  plm_train_settings *settings = NULL;
   plm_run *run = NULL;
   plm_status status;
   const char *config = options->train.config;
@@ -199,14 +200,16 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   PLM_TRY_GOTO(PLM_NEW(&run, 1), done);
   run->observer = &observer;
   PLM_TRY_GOTO(plm_comm_self_create(&run->comm), done);
-  PLM_TRY_GOTO(plm_train_settings_create(train, &run->settings), done);
-  PLM_TRY_GOTO(plm_train_resolve_model(run->settings, NULL), done);
+  PLM_TRY_GOTO(plm_train_settings_create(train, &settings), done);
+  run->settings = settings;
+  PLM_TRY_GOTO(plm_train_resolve_model(settings, NULL), done);
+  plm_train_resolve_batches(settings, -1, 1);
   PLM_TRY_GOTO(plm_run_open_sequences(run), done);
   plm_session_report_data(run->train_data, plm_family_alphabet(run->settings->config.family), &run->settings->policy);
   PLM_TRY_GOTO(show(options, run, output), done);
 done:
   if (run != NULL) plm_run_close_sequences(run);
-  if (run != NULL) plm_train_settings_destroy(run->settings);
+  plm_train_settings_destroy(settings);
   if (run != NULL) plm_comm_destroy(run->comm);
   plm_free(run);
   plm_option_values_destroy(train);

@@ -69,22 +69,22 @@ static void say_when_bits_may_differ(const plm_run *run) {
 }
 
 static void choose_dtype(plm_run *run) {
-  plm_train_options *o = run->settings->o;
-  if (o->dtype == NULL && run->resumed) o->dtype = run->state.arithmetic.dtype;
-  if (o->dtype == NULL) o->dtype = run->x->computes_bf16 ? "bf16" : "fp32";
-  run->dtype = strcmp(o->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
+  const char *word = run->settings->o->dtype;
+  if (word == NULL && run->resumed) word = run->state.arithmetic.dtype;
+  if (word == NULL) word = run->x->computes_bf16 ? "bf16" : "fp32";
+  run->dtype = strcmp(word, "bf16") == 0 ? PLM_BF16 : PLM_F32;
   if (run->dtype == PLM_BF16 && !run->x->computes_bf16)
     plm_warn("--dtype bf16: these processor kernels (%s) don't compute bf16; fp32 would be faster", run->x->kernels);
 }
 
-plm_status plm_run_open_machine(plm_run *run) {
-  plm_train_options *o = run->settings->o;
-  o->threads = choose_threads(run);
-  const plm_machine_options options = {.threads = (int)o->threads,
+plm_status plm_run_open_machine(plm_run *run, plm_train_settings *settings) {
+  const int64_t threads = choose_threads(run);
+  const plm_machine_options options = {.threads = (int)threads,
                                        .level = run->resumed ? run->state.arithmetic.level : NULL};
   PLM_TRY(plm_machine_open(&options, &run->machine));
   run->x = run->machine.exec;
   choose_dtype(run);
+  plm_train_resolve_machine(settings, threads, run->dtype);
   if (run->resumed) say_when_bits_may_differ(run);
   return PLM_OK;
 }
@@ -119,7 +119,7 @@ int64_t plm_run_checkpoint_bytes(const plm_run *run) {
 static int64_t automatic_limit(const plm_run *run) {
   const plm_train_options *o = run->settings->o;
   int64_t batch =
-      run->state.global_batch_sequences > 0 || o->per_device_train_batch_size > 0 ? INT64_MAX / 2 : o->batch_tokens;
+      run->settings->batch_sequences > 0 || o->per_device_train_batch_size > 0 ? INT64_MAX / 2 : o->batch_tokens;
   const int64_t usual = run->x->usual_micro_batch;
   int64_t limit = batch + o->max_length < usual ? batch + o->max_length : usual;
   return limit > o->max_length ? limit : o->max_length;
@@ -138,8 +138,8 @@ static plm_status refuse_memory(const plm_run *run, size_t total) {
       "take a smaller model, or lower --micro-batch-tokens and --max-length, or use a machine with more memory");
 }
 
-plm_status plm_run_plan_memory(plm_run *run) {
-  plm_train_options *o = run->settings->o;
+plm_status plm_run_plan_memory(plm_run *run, plm_train_settings *settings) {
+  const plm_train_options *o = run->settings->o;
   size_t total, available;
   PLM_TRY(run->x->device->memory_info(run->x->device, &total, &available));
   const bool fixed = plm_train_explicit(run->settings, "micro-batch-tokens"),
@@ -157,7 +157,7 @@ plm_status plm_run_plan_memory(plm_run *run) {
   if (run->resumed && saved && run->micro_batch_tokens != run->state.arithmetic.micro_batch_tokens)
     plm_warn("bits may differ from a run that was not interrupted: micro-batches of %lld tokens then, %lld now",
              (long long)run->state.arithmetic.micro_batch_tokens, (long long)run->micro_batch_tokens);
-  o->micro_batch_tokens = run->micro_batch_tokens;
+  plm_train_resolve_micro_batch(settings, run->micro_batch_tokens);
   return PLM_OK;
 }
 

@@ -1,4 +1,5 @@
-/* resolve.c - see resolve.h. Contents: the copy, contradictions, adapted defaults, model, horizon. */
+/* resolve.c - see resolve.h. Contents: the copy, contradictions, adapted defaults, model, batches and machine, horizon.
+ */
 #include "train/resolve.h"
 
 #include <math.h>
@@ -8,6 +9,9 @@
 #include "base/file.h"
 #include "hub/model_dir.h"
 #include "protlm/log.h"
+
+/* Here alone they are written. */
+static plm_train_options *options_of(plm_train_settings *settings) { return settings->values->options; }
 
 bool plm_train_explicit(const plm_train_settings *settings, const char *name) {
   return plm_option_origin(settings->values, name) > PLM_FROM_PRESET;
@@ -136,7 +140,7 @@ static plm_status check_required(const plm_train_settings *s) {
 }
 
 static plm_status check_batches(plm_train_settings *s) {
-  plm_train_options *o = s->o;
+  plm_train_options *o = options_of(s);
   const bool tokens = typed(s, "batch-tokens"), sequences = typed(s, "per-device-train-batch-size");
   if (tokens && sequences)
     return plm_hint(
@@ -194,7 +198,7 @@ static plm_status check_optimisation(const plm_train_settings *s) {
 /* ---- defaults that another option makes impossible are adapted, and said ---- */
 
 static void adapt_lengths(plm_train_settings *s) {
-  plm_train_options *o = s->o;
+  plm_train_options *o = options_of(s);
   if (o->per_device_train_batch_size > 0 || o->batch_tokens >= o->max_length) return;
   if (plm_train_explicit(s, "batch-tokens")) {
     plm_info("--max-length is lowered from %lld to %lld tokens, the size of a batch", (long long)o->max_length,
@@ -216,6 +220,17 @@ static void fill_masking(plm_train_settings *s) {
   s->policy = plm_alphabet_policy_from_words(o->lowercase, o->on_invalid);
 }
 
+static void fill_optimiser(plm_train_settings *s) {
+  const plm_train_options *o = s->o;
+  s->optimiser = (plm_optimiser_options){
+      .beta1 = o->adam_beta1,
+      .beta2 = o->adam_beta2,
+      .epsilon = o->adam_epsilon,
+      .weight_decay = o->weight_decay,
+      .max_grad_norm = o->max_grad_norm,
+  };
+}
+
 static plm_status resolve_options(plm_train_settings *s) {
   if (s->o->demo_compat) PLM_TRY(apply_demo(s->values));
   PLM_TRY(check_required(s));
@@ -226,13 +241,14 @@ static plm_status resolve_options(plm_train_settings *s) {
   PLM_TRY(check_optimisation(s));
   PLM_TRY(check_allow_change(s));
   PLM_TRY(read_save_at(s));
-  if (s->o->bf16) s->o->dtype = "bf16";
+  if (s->o->bf16) options_of(s)->dtype = "bf16";
   if (s->o->batch_tokens < PLM_SMALLEST_WINDOW)
     return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld holds no residue between <cls> and <eos>",
                              (long long)s->o->batch_tokens),
                     "use %d or more; 2K to 64K are usual", PLM_SMALLEST_WINDOW);
   adapt_lengths(s);
   fill_masking(s);
+  fill_optimiser(s);
   return PLM_OK;
 }
 
@@ -252,18 +268,18 @@ plm_status plm_train_settings_create(const plm_option_values *given, plm_train_s
   return PLM_OK;
 }
 
-void plm_train_settings_destroy(plm_train_settings *settings) {
+void plm_train_settings_destroy(const plm_train_settings *settings) {
   if (settings == NULL) return;
   plm_option_values_destroy(settings->values);
   plm_free(settings->model_directory);
-  plm_free(settings);
+  plm_free((void *)(uintptr_t)settings);
 }
 
 /* ---- model ---- */
 
 static const struct {
   const char *option;
-  size_t wish, shape;
+  size_t requested, configured; /* 0 = not requested */
 } sizes[] = {
     {"num-hidden-layers", offsetof(plm_train_options, num_hidden_layers),
      offsetof(plm_model_config, num_hidden_layers)},
@@ -275,14 +291,18 @@ static const struct {
 };
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
-static int64_t *wish(plm_train_settings *s, int i) { return (int64_t *)((char *)s->o + sizes[i].wish); }
-static int64_t *shape(plm_train_settings *s, int i) { return (int64_t *)((char *)&s->config + sizes[i].shape); }
+static int64_t *requested(plm_train_settings *s, int i) {
+  return (int64_t *)((char *)options_of(s) + sizes[i].requested);
+}
+static int64_t *configured(plm_train_settings *s, int i) {
+  return (int64_t *)((char *)&s->config + sizes[i].configured);
+}
 
-static plm_status shape_preset(plm_train_settings *s) {
+static plm_status configure_preset(plm_train_settings *s) {
   PLM_TRY(plm_model_config_preset(s->o->model, &s->config));
   if (s->o->hidden_size > 0) s->config.intermediate_size = 4 * s->o->hidden_size;
   for (int i = 0; i < SIZES; i++)
-    if (*wish(s, i) > 0) *shape(s, i) = *wish(s, i);
+    if (*requested(s, i) > 0) *configured(s, i) = *requested(s, i);
   if (s->config.hidden_size % s->config.num_attention_heads == 0)
     s->config.head_width = s->config.hidden_size / s->config.num_attention_heads;
   return plm_model_config_check(&s->config);
@@ -293,7 +313,7 @@ static bool looks_like_preset(const char *name) {
   return strchr(name, '/') == NULL && strstr(name, "_UR50") == NULL && !plm_file_exists(name);
 }
 
-static plm_status shape_trained(plm_train_settings *s, const char *checkpoint) {
+static plm_status configure_trained(plm_train_settings *s, const char *checkpoint) {
   if (checkpoint == NULL) {
     if (looks_like_preset(s->o->model)) PLM_TRY(plm_model_config_preset(s->o->model, &s->config));
     PLM_TRY(plm_model_dir_resolve(s->o->model, &s->model_directory));
@@ -303,9 +323,9 @@ static plm_status shape_trained(plm_train_settings *s, const char *checkpoint) {
     plm_warn("%s: its config.json asks for dropout %g in training; protlm trains ESM-2 without, as it was published",
              s->o->model, s->config.dropout);
   for (int i = 0; i < SIZES; i++)
-    if (*wish(s, i) > 0 && *wish(s, i) != *shape(s, i))
+    if (*requested(s, i) > 0 && *requested(s, i) != *configured(s, i))
       return plm_hint(plm_fail(PLM_E_USAGE, "--%s %lld: %s has trained weights of size %lld", sizes[i].option,
-                               (long long)*wish(s, i), s->o->model, (long long)*shape(s, i)),
+                               (long long)*requested(s, i), s->o->model, (long long)*configured(s, i)),
                       "sizes can be chosen for presets (esm2_t6_8M ... esm2_t48_15B), which start from random weights");
   return PLM_OK;
 }
@@ -313,12 +333,28 @@ static plm_status shape_trained(plm_train_settings *s, const char *checkpoint) {
 plm_status plm_train_resolve_model(plm_train_settings *s, const char *checkpoint) {
   s->from_scratch = plm_model_is_preset(s->o->model);
   if (s->from_scratch)
-    PLM_TRY(shape_preset(s));
+    PLM_TRY(configure_preset(s));
   else
-    PLM_TRY(shape_trained(s, checkpoint));
-  for (int i = 0; i < SIZES; i++) *wish(s, i) = *shape(s, i);
-  if (!plm_option_given(s->values, "learning-rate")) s->o->learning_rate = s->from_scratch ? 4e-4 : 5e-5;
+    PLM_TRY(configure_trained(s, checkpoint));
+  for (int i = 0; i < SIZES; i++) *requested(s, i) = *configured(s, i);
+  if (!plm_option_given(s->values, "learning-rate")) options_of(s)->learning_rate = s->from_scratch ? 4e-4 : 5e-5;
   return PLM_OK;
+}
+
+/* ---- batches and machine ---- */
+
+void plm_train_resolve_batches(plm_train_settings *s, int64_t saved, int ranks) {
+  s->batch_sequences =
+      saved >= 0 ? saved : s->o->per_device_train_batch_size * s->o->gradient_accumulation_steps * ranks;
+}
+
+void plm_train_resolve_machine(plm_train_settings *s, int64_t threads, plm_dtype dtype) {
+  options_of(s)->threads = threads;
+  options_of(s)->dtype = dtype == PLM_BF16 ? "bf16" : "fp32";
+}
+
+void plm_train_resolve_micro_batch(plm_train_settings *s, int64_t tokens) {
+  options_of(s)->micro_batch_tokens = tokens;
 }
 
 /* ---- horizon ---- */
@@ -329,7 +365,7 @@ static bool counts_epochs(const plm_train_settings *s) {
 }
 
 /* The warm-up asked for, or that the run began with; NAN: neither. One that nobody typed gives way to a shorter run. */
-static double wanted_warmup(const plm_train_settings *s, int64_t saved_warmup) {
+static double requested_warmup(const plm_train_settings *s, int64_t saved_warmup) {
   const int64_t steps = s->o->max_steps;
   const bool given = plm_option_given(s->values, "warmup-steps");
   const double warmup = given ? s->o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN;
@@ -341,7 +377,7 @@ static double wanted_warmup(const plm_train_settings *s, int64_t saved_warmup) {
 }
 
 plm_status plm_train_resolve_horizon(plm_train_settings *s, int64_t steps_per_epoch, int64_t saved_warmup) {
-  plm_train_options *o = s->o;
+  plm_train_options *o = options_of(s);
   if (counts_epochs(s)) {
     double steps = ceil(o->num_train_epochs * (double)steps_per_epoch - 1e-9);
     if (!(steps < 1e15))
@@ -354,7 +390,7 @@ plm_status plm_train_resolve_horizon(plm_train_settings *s, int64_t steps_per_ep
   plm_schedule_request request = {
       .name = o->lr_scheduler_type,
       .peak = o->learning_rate,
-      .warmup = wanted_warmup(s, saved_warmup),
+      .warmup = requested_warmup(s, saved_warmup),
       .min_lr_ratio = plm_option_given(s->values, "min-lr-ratio") ? o->min_lr_ratio : NAN,
       .from_scratch = s->from_scratch,
       .warmup_from_zero = o->demo_compat,
@@ -364,5 +400,6 @@ plm_status plm_train_resolve_horizon(plm_train_settings *s, int64_t steps_per_ep
   o->lr_scheduler_type = plm_schedule_name(&s->schedule);
   o->warmup_steps = (double)s->schedule.W;
   o->min_lr_ratio = s->schedule.r;
+  o->resume_from_checkpoint = "auto"; /* what the run's config.yaml is to say: it is this run from now on */
   return PLM_OK;
 }

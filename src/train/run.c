@@ -103,8 +103,6 @@ static plm_status settle_state(plm_run *run) {
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
   json_t *options;
   plm_arithmetic arithmetic;
-  run->settings->o->resume_from_checkpoint =
-      "auto"; /* what the run's config.yaml is to say: it is this run from now on */
   PLM_TRY(plm_resume_options(run->settings, &options));
   json_decref(s->options);
   s->options = options;
@@ -115,7 +113,7 @@ static plm_status settle_state(plm_run *run) {
   s->guard.limit = o->max_nonfinite;
   s->guard.skip_spikes = o->skip_spikes;
   plm_run_arithmetic(run, &arithmetic);
-  s->arithmetic = arithmetic; /* o->dtype may lie in it: it has been copied, and stays the same */
+  s->arithmetic = arithmetic;
   return PLM_OK;
 }
 
@@ -149,19 +147,11 @@ static plm_status fill_weights(plm_run *run) {
 }
 
 static plm_status open_model(plm_run *run) {
-  const plm_train_options *o = run->settings->o;
   plm_model_options options;
   plm_run_model_options(run, &options);
-  run->optimiser_options = (plm_optimiser_options){
-      .beta1 = o->adam_beta1,
-      .beta2 = o->adam_beta2,
-      .epsilon = o->adam_epsilon,
-      .weight_decay = o->weight_decay,
-      .max_grad_norm = o->max_grad_norm,
-  };
-  plm_run_phase(run, "loading %s", o->model);
+  plm_run_phase(run, "loading %s", run->settings->o->model);
   PLM_TRY(plm_model_create(&run->settings->config, &options, run->x, &run->model));
-  PLM_TRY(plm_optimiser_create(run->model, run->x, &run->optimiser_options, &run->optimiser));
+  PLM_TRY(plm_optimiser_create(run->model, run->x, &run->settings->optimiser, &run->optimiser));
   PLM_TRY(fill_weights(run));
   return plm_model_refresh(run->model, run->x, PLM_REFRESH_ALL);
 }
@@ -170,19 +160,22 @@ static plm_status open_model(plm_run *run) {
 
 /* All that can be known without computing: ends with the plan. */
 static plm_status prepare(plm_run *run, const plm_option_values *values) {
-  PLM_TRY(plm_train_settings_create(values, &run->settings));
+  plm_train_settings *settings;
+  PLM_TRY(plm_train_settings_create(values, &settings));
+  run->settings = settings;
   PLM_TRY(open_communicator(run));
   PLM_TRY(plm_run_directory_open(run->settings, &run->directory));
   PLM_TRY(read_state(run));
-  PLM_TRY(plm_train_resolve_model(run->settings, run->directory.checkpoint));
-  PLM_TRY(plm_run_open_machine(run));
-  PLM_TRY(plm_run_plan_memory(run));
+  PLM_TRY(plm_train_resolve_model(settings, run->directory.checkpoint));
+  plm_train_resolve_batches(settings, run->resumed ? run->state.global_batch_sequences : -1, run->comm->size);
+  PLM_TRY(plm_run_open_machine(run, settings));
+  PLM_TRY(plm_run_plan_memory(run, settings));
   PLM_TRY(check_interrupted(run));
   plm_status status = plm_run_open_sequences(run);
   PLM_TRY(check_interrupted(run));
   PLM_TRY(status);
   PLM_TRY(plm_run_open_loader(run));
-  PLM_TRY(plm_train_resolve_horizon(run->settings, plm_loader_steps_per_epoch(run->loader),
+  PLM_TRY(plm_train_resolve_horizon(settings, plm_loader_steps_per_epoch(run->loader),
                                     run->resumed ? run->state.warmup : -1));
   PLM_TRY(check_horizon(run));
   run->state.warmup = run->settings->schedule.W;

@@ -20,7 +20,7 @@
 typedef struct plm_run {
   const plm_train_observer *observer; /* may be NULL */
   plm_train_result *result;
-  plm_train_settings *settings;
+  const plm_train_settings *settings;
   plm_comm *comm;
   plm_run_directory directory;
   plm_train_state state;
@@ -43,7 +43,6 @@ typedef struct plm_run {
 
   plm_model *model;
   plm_optimiser *optimiser;
-  plm_optimiser_options optimiser_options;
   plm_metrics *metrics;
   plm_deadline deadline;
 
@@ -78,9 +77,10 @@ void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer);
 void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader);
 
 /* ---- machine.c ---- */
-PLM_CHECKED plm_status plm_run_open_machine(plm_run *run); /* exec, dtype; reuses the state's choices */
-PLM_CHECKED plm_status
-plm_run_plan_memory(plm_run *run); /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
+PLM_CHECKED plm_status plm_run_open_machine(plm_run *run,
+                                            plm_train_settings *settings); /* exec, dtype; reuses the state's choices */
+PLM_CHECKED plm_status plm_run_plan_memory(
+    plm_run *run, plm_train_settings *settings); /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
 PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);                    /* memory, disk, steps */
 void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic); /* as it is in this start */
 void plm_run_model_options(const plm_run *run,

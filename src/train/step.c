@@ -87,7 +87,7 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
 /* ---- update ---- */
 
 static plm_status update(plm_run *run, double sum_norm, int64_t M, double learning_rate) {
-  double scale = plm_optimiser_scale(&run->optimiser_options, sum_norm, M);
+  double scale = plm_optimiser_scale(&run->settings->optimiser, sum_norm, M);
   PLM_TRY(plm_optimiser_update(run->optimiser, run->x, run->state.updates + 1, learning_rate, scale));
   PLM_TRY(plm_model_refresh(run->model, run->x, PLM_REFRESH_UPDATED));
   run->state.updates++;

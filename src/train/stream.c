@@ -82,14 +82,6 @@ void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer) 
   };
 }
 
-/* Sequences of a global batch: decided by the first start of a run and kept, whatever the world is later. 0 = batches
- * of tokens. */
-static int64_t global_batch_sequences(const plm_run *run) {
-  const plm_train_options *o = run->settings->o;
-  if (run->resumed) return run->state.global_batch_sequences;
-  return o->per_device_train_batch_size * o->gradient_accumulation_steps * run->comm->size;
-}
-
 void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader) {
   const plm_train_options *o = run->settings->o;
   *ret_loader = (plm_loader_options){
@@ -97,7 +89,7 @@ void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader) 
           {
               .seed = (uint64_t)o->seed,
               .batch_tokens = o->batch_tokens,
-              .batch_sequences = global_batch_sequences(run),
+              .batch_sequences = run->settings->batch_sequences,
               .max_length = o->max_length,
           },
       .rank = run->comm->rank,
