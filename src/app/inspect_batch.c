@@ -11,9 +11,8 @@
 #include "app/commands.h"
 #include "app/output_file.h"
 #include "app/session.h"
-#include "base/alloc.h"
 #include "protlm/log.h"
-#include "train/run.h"
+#include "train/stream.h"
 
 typedef struct batch_options {
   plm_train_options train; /* first: rows of train's table keep their offsets */
@@ -167,27 +166,29 @@ static plm_status write_batch(const char *path, plm_packed *packed) {
 
 /* ---- the command ---- */
 
-static plm_status show(const batch_options *options, const plm_run *run, const plm_output *output) {
+static plm_status show(const batch_options *options, const plm_train_settings *settings, const plm_stream *stream,
+                       const plm_output *output) {
   plm_loader_options loader;
   plm_packed *packed;
   int64_t epoch;
-  plm_run_loader_options(run, &loader);
+  plm_stream_loader_options(settings, 0, NULL, &loader);
   PLM_TRY(plm_packed_create(&packed));
-  plm_status status = plm_loader_inspect(&run->train, &loader, options->step - 1, packed, &epoch);
+  plm_status status = plm_loader_inspect(&stream->train, &loader, options->step - 1, packed, &epoch);
   if (status == PLM_OK && options->output != NULL) status = write_batch(options->output, packed);
   if (status == PLM_OK)
-    plm_print_batch(output, run->train_data, loader.packer.alphabet, packed, options->step, epoch + 1,
+    plm_print_batch(output, stream->train_data, loader.packer.alphabet, packed, options->step, epoch + 1,
                     options->records);
   plm_packed_destroy(packed);
   return status;
 }
 
-/* A run that is opened as far as its data, and closed again. */
 plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_output *output) {
   const batch_options *options = values->options;
   plm_option_values *train = NULL;
   plm_train_settings *settings = NULL;
-  plm_run *run = NULL;
+  plm_stream stream = {0};
+  const plm_train_observer observer = {.program = output->program};
+  const plm_run_context context = {.observer = &observer};
   plm_status status;
   const char *config = options->train.config;
   const plm_output_inputs inputs = {
@@ -196,22 +197,15 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   };
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   PLM_TRY(as_train_values(values, &train));
-  const plm_train_observer observer = {.program = output->program};
-  PLM_TRY_GOTO(PLM_NEW(&run, 1), done);
-  run->observer = &observer;
-  PLM_TRY_GOTO(plm_comm_self_create(&run->comm), done);
   PLM_TRY_GOTO(plm_train_settings_create(train, &settings), done);
-  run->settings = settings;
   PLM_TRY_GOTO(plm_train_resolve_model(settings, NULL), done);
   plm_train_resolve_batches(settings, -1, 1);
-  PLM_TRY_GOTO(plm_run_open_sequences(run), done);
-  plm_session_report_data(run->train_data, plm_family_alphabet(run->settings->config.family), &run->settings->policy);
-  PLM_TRY_GOTO(show(options, run, output), done);
+  PLM_TRY_GOTO(plm_stream_open(&stream, settings, &context), done);
+  plm_session_report_data(stream.train_data, plm_family_alphabet(settings->config.family), &settings->policy);
+  PLM_TRY_GOTO(show(options, settings, &stream, output), done);
 done:
-  if (run != NULL) plm_run_close_sequences(run);
+  plm_stream_close(&stream);
   plm_train_settings_destroy(settings);
-  if (run != NULL) plm_comm_destroy(run->comm);
-  plm_free(run);
   plm_option_values_destroy(train);
   return status;
 }

@@ -42,7 +42,7 @@ static void add_step(plm_run *run, const plm_step_outcome *o, double step_second
   run->waited += o->control.data_wait;
   run->start_residues += o->control.residues;
   run->start_tokens += o->control.tokens;
-  plm_deadline_step(&run->deadline, step_seconds);
+  plm_deadline_step(&run->context.deadline, step_seconds);
 }
 
 /* ---- the line of the log ---- */
@@ -90,10 +90,11 @@ static void report_progress(plm_run *run, const plm_step_outcome *o, bool logged
   p->real_share = s->tokens > 0 ? (double)s->residues / (double)s->tokens : 0;
   p->seconds = s->seconds;
   p->eta = done > 0 ? (s->seconds - run->seconds_before) / (double)done * (double)(p->max_steps - s->step) : NAN;
-  p->time_limit_left = plm_deadline_left(&run->deadline);
+  p->time_limit_left = plm_deadline_left(&run->context.deadline);
   p->memory_bytes = plm_peak_memory();
   p->logged = logged;
-  if (run->observer != NULL && run->observer->step != NULL) run->observer->step(run->observer->user, p);
+  if (run->context.observer != NULL && run->context.observer->step != NULL)
+    run->context.observer->step(run->context.observer->user, p);
 }
 
 plm_status plm_run_count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds) {

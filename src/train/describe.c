@@ -78,8 +78,8 @@ static plm_status write_environment(const plm_run *run) {
       plm_json_string(system.hostname), "os", plm_json_string(system.os), "cpu", plm_json_string(system.cpu), "cpus",
       system.cpus, "memory_bytes", (json_int_t)system.memory, "threads", (json_int_t)run->settings->o->threads,
       "kernels", run->x->kernels, "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN, "dtype",
-      run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->micro_batch_tokens, "rank", run->comm->rank,
-      "ranks", run->comm->size, "environment", environment());
+      run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->micro_batch_tokens, "rank",
+      run->context.comm->rank, "ranks", run->context.comm->size, "environment", environment());
   plm_status status = replace_json(run, "env.json", document);
   json_decref(document);
   return status;
@@ -87,7 +87,7 @@ static plm_status write_environment(const plm_run *run) {
 
 plm_status plm_run_write_description(plm_run *run) {
   char *yaml;
-  if (run->comm->rank != 0) return PLM_OK;
+  if (run->context.comm->rank != 0) return PLM_OK;
   PLM_TRY(plm_options_config(run->settings->values, true, &yaml));
   plm_status status = replace_text(run, "config.yaml", yaml);
   plm_free(yaml);
@@ -103,7 +103,7 @@ static json_t *list_sequences(const plm_run *run, const plm_step_batch *batch) {
     const plm_tokens *tokens = &batch->micro[i]->batch.encoder;
     for (int64_t s = 0; s < tokens->S; s++) {
       char name[256]; /* raw bytes of the FASTA, and the cut may go through a character */
-      plm_dataset_name(run->train_data, tokens->sequence_id[s], name, sizeof name);
+      plm_dataset_name(run->stream.train_data, tokens->sequence_id[s], name, sizeof name);
       list = append(list, json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
                                     plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch",
                                     (json_int_t)i));

@@ -20,28 +20,27 @@ static bool on_plateau(const plm_run *run) {
 
 bool plm_run_is_over(const plm_run *run) { return run->state.step >= run->settings->max_steps || on_plateau(run); }
 
-const char *plm_run_end_reason(const plm_run *run, char *buffer, size_t bytes) {
-  const plm_train_options *o = run->settings->o;
-  if (run->state.step >= run->settings->max_steps && plm_train_explicit(run->settings, "max-steps"))
-    snprintf(buffer, bytes, "reached --max-steps %lld", (long long)run->settings->max_steps);
-  else if (run->state.step >= run->settings->max_steps)
-    snprintf(buffer, bytes, "reached step %lld, the end of %g epochs", (long long)run->settings->max_steps,
-             o->num_train_epochs);
+void plm_run_set_end_reason(plm_run *run) {
+  plm_run_context *context = &run->context;
+  const long long steps = run->settings->max_steps;
+  if (run->state.step >= steps && plm_train_explicit(run->settings, "max-steps"))
+    plm_run_set_reason(context, "reached --max-steps %lld", steps);
+  else if (run->state.step >= steps)
+    plm_run_set_reason(context, "reached step %lld, the end of %g epochs", steps, run->settings->o->num_train_epochs);
   else
-    snprintf(buffer, bytes, "no lower evaluation loss in %lld evaluations", (long long)run->state.plateau_count);
-  return buffer;
+    plm_run_set_reason(context, "no lower evaluation loss in %lld evaluations", (long long)run->state.plateau_count);
 }
 
 static bool is_epoch_end(const plm_run *run) { return run->state.step % run->settings->steps_per_epoch == 0; }
 
 static bool evaluation_is_due(const plm_run *run) {
-  return run->has_eval &&
+  return run->stream.has_eval &&
          (run->state.step % run->settings->o->eval_steps == 0 || run->state.step >= run->settings->max_steps);
 }
 
 static bool save_is_due(const plm_run *run) {
   return run->state.step % run->settings->o->save_steps == 0 || plm_run_is_over(run) ||
-         (run->settings->save_at_epoch && is_epoch_end(run)) || (run->stop & PLM_STOP_SAVE) != 0;
+         (run->settings->save_at_epoch && is_epoch_end(run)) || (run->context.stop & PLM_STOP_SAVE) != 0;
 }
 
 /* ---- evaluation ---- */
@@ -49,7 +48,7 @@ static bool save_is_due(const plm_run *run) {
 /* Asked to stop, or time is nearly up; not before this start's first step, so that every start gets somewhere. */
 static bool cancelled(void *user) {
   const plm_run *run = user;
-  return plm_run_interrupted() || plm_deadline_flags(&run->deadline) != 0;
+  return plm_run_interrupted() || plm_deadline_flags(&run->context.deadline) != 0;
 }
 
 /* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency
@@ -108,17 +107,17 @@ static plm_status evaluate(plm_run *run) {
   plm_record *m = &run->state.last_eval, found;
   plm_evaluate_options options = {
       .draws = run->settings->o->eval_draws,
-      .frequency = run->frequency,
-      .comm = run->comm,
-      .cancelled = run->comm->size == 1 ? cancelled : NULL,
+      .frequency = run->stream.frequency,
+      .comm = run->context.comm,
+      .cancelled = run->context.comm->size == 1 ? cancelled : NULL,
       .user = run,
   };
   double started = plm_clock_monotonic();
-  plm_run_phase(run, "evaluating");
-  plm_run_packer_options(run, &options.packer);
+  plm_run_phase(&run->context, "evaluating");
+  plm_stream_packer_options(run->settings, run->micro_batch_tokens, &options.packer);
   options.packer.seed = (uint64_t)run->settings->o->eval_seed;
-  plm_status status = plm_evaluate(&run->eval, run->model, run->x, &options, NULL, NULL, &found);
-  PLM_TRY(plm_dataset_check_unchanged(run->eval_data != NULL ? run->eval_data : run->train_data));
+  plm_status status = plm_evaluate(&run->stream.eval, run->model, run->x, &options, NULL, NULL, &found);
+  PLM_TRY(plm_dataset_check_unchanged(run->stream.eval_data != NULL ? run->stream.eval_data : run->stream.train_data));
   PLM_TRY(status);
   *m = found;
   plm_record_set_count(m, PLM_MEASURE_STEP, run->state.step);
@@ -152,51 +151,23 @@ static plm_status save(plm_run *run, bool evaluated) {
     s->best_step = best_step;
     return status;
   }
-  if ((run->stop & PLM_STOP_SAVE) != 0) plm_stop_clear(PLM_STOP_SAVE);
+  if ((run->context.stop & PLM_STOP_SAVE) != 0) plm_stop_clear(PLM_STOP_SAVE);
   return PLM_OK;
 }
 
 /* ---- stopping ---- */
 
-/* All ranks learn of signals that came after the step's own agreement: at once, where asking costs nothing or something
- * long has passed. */
-static plm_status agree_on_stop(plm_run *run, bool after_long) {
-  const uint32_t mine = plm_stop_signals() & PLM_STOP_EARLY;
-  double ranks = mine != 0;
-  if (run->comm->size > 1 && !after_long) return PLM_OK;
-  PLM_TRY(run->comm->sum(run->comm, &ranks, 1));
-  if (ranks > 0) run->stop |= mine != 0 ? mine : PLM_STOP_TERM;
-  return PLM_OK;
-}
-
-static plm_status stop_here(plm_run *run) {
-  plm_train_result *r = run->result;
-  r->outcome = PLM_TRAIN_STOPPED;
-  snprintf(r->reason, sizeof r->reason, "%s", plm_stop_reason(run->stop));
-  plm_error_clear();
-  return PLM_STOPPED;
-}
-
 static plm_status save_and_stop(plm_run *run) {
   PLM_TRY(save(run, false));
-  return stop_here(run);
+  return plm_run_stop_here(&run->context);
 }
 
 /* ---- one turn ---- */
 
-/* Asked before, so that no more is read of a file that was changed, and after, as it may have been changed while the
- * batch was made. */
-static plm_status next_batch(plm_run *run, const plm_step_batch **ret_batch, double *ret_waited) {
-  PLM_TRY(plm_dataset_check_unchanged(run->train_data));
-  plm_status status = plm_loader_get(run->loader, run->state.step, ret_batch, ret_waited);
-  PLM_TRY(plm_dataset_check_unchanged(run->train_data)); /* if so, that is what is wrong with the batch */
-  return status;
-}
-
 /* It is not the model that failed: what was learnt since the last save is kept. */
 static plm_status save_and_fail(plm_run *run, plm_status failure) {
   plm_error_record first;
-  if (run->comm->size > 1 || run->state.step == 0) return failure;
+  if (run->context.comm->size > 1 || run->state.step == 0) return failure;
   plm_error_take(failure, &first);
   if (save(run, false) != PLM_OK) plm_warn("%s", plm_error_message());
   return plm_error_give(&first);
@@ -206,12 +177,13 @@ static plm_status step_once(plm_run *run) {
   const plm_step_batch *batch;
   plm_step_outcome outcome;
   double waited, started = plm_clock_monotonic();
-  plm_status status = next_batch(run, &batch, &waited);
+  plm_status status = plm_stream_get(&run->stream, run->state.step, &batch, &waited);
   if (status != PLM_OK) return save_and_fail(run, status);
   PLM_TRY(plm_run_step(run, batch, waited, &outcome));
-  run->stop = outcome.control.stop_flags;
+  plm_run_set_stop(&run->context, outcome.control.stop_flags);
   /* Asked to stop before the first step was done: it does not count, is not logged, and leaves nothing. */
-  if (run->state.step == 0 && (run->stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start) return stop_here(run);
+  if (run->state.step == 0 && (run->context.stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start)
+    return plm_run_stop_here(&run->context);
   if (outcome.verdict == PLM_GUARD_STOP) {
     char *path = NULL;
     if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
@@ -232,12 +204,13 @@ static plm_status step_once(plm_run *run) {
 static plm_status after_step(plm_run *run) {
   plm_train_state *s = &run->state;
   bool evaluated = false;
-  if ((run->stop & PLM_STOP_EARLY) != 0) return save_and_stop(run);
+  if ((run->context.stop & PLM_STOP_EARLY) != 0) return save_and_stop(run);
   if (s->evaluation_due) {
     plm_status status = evaluate(run);
     if (status == PLM_STOPPED) {
-      run->stop |= plm_stop_signals() | plm_deadline_flags(&run->deadline);
-      return s->step == 0 ? stop_here(run) : save_and_stop(run);
+      plm_run_set_stop(&run->context,
+                       run->context.stop | plm_stop_signals() | plm_deadline_flags(&run->context.deadline));
+      return s->step == 0 ? plm_run_stop_here(&run->context) : save_and_stop(run);
     }
     PLM_TRY(status);
     evaluated = true;
@@ -248,14 +221,14 @@ static plm_status after_step(plm_run *run) {
   const bool nothing_new = run->resumed && s->step == run->first_step && !evaluated;
   const bool saves = !nothing_new && (s->step == 0 ? start : save_is_due(run) || keep_best);
   if (saves) PLM_TRY(save(run, evaluated));
-  PLM_TRY(agree_on_stop(run, evaluated || saves));
-  if ((run->stop & PLM_STOP_EARLY) == 0 || plm_run_is_over(run)) return PLM_OK;
-  return saves || s->step == run->first_step ? stop_here(run) : save_and_stop(run);
+  PLM_TRY(plm_run_agree_on_stop(&run->context, evaluated || saves));
+  if ((run->context.stop & PLM_STOP_EARLY) == 0 || plm_run_is_over(run)) return PLM_OK;
+  return saves || s->step == run->first_step ? plm_run_stop_here(&run->context) : save_and_stop(run);
 }
 
 plm_status plm_run_loop(plm_run *run) {
   plm_train_state *s = &run->state;
-  if (!run->resumed) s->evaluation_due = run->has_eval && run->settings->o->eval_on_start;
+  if (!run->resumed) s->evaluation_due = run->stream.has_eval && run->settings->o->eval_on_start;
   PLM_TRY(after_step(run));
   plm_run_begin_interval(run);
   while (!plm_run_is_over(run)) {

@@ -176,7 +176,7 @@ static void report_memory(const plm_run *run) {
 static void report_steps(const plm_run *run) {
   const plm_train_settings *s = run->settings;
   char steps[PLM_NUMBER_TEXT], epoch[PLM_NUMBER_TEXT], batch[PLM_NUMBER_TEXT];
-  const int64_t tokens = plm_loader_tokens_per_epoch(run->loader) / s->steps_per_epoch;
+  const int64_t tokens = plm_loader_tokens_per_epoch(run->stream.loader) / s->steps_per_epoch;
   plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps),
            plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch,
            plm_count_text(tokens, batch));

@@ -72,7 +72,7 @@ static plm_status publish(plm_run *run) {
     content.protlm_state = state;
     status = plm_checkpoint_save(run->directory.path, run->state.step, &content, &path);
   }
-  if (status == PLM_OK) snprintf(run->result->checkpoint, sizeof run->result->checkpoint, "%s", path);
+  if (status == PLM_OK) snprintf(run->last_checkpoint, sizeof run->last_checkpoint, "%s", path);
   plm_free(path);
   json_decref(trainer);
   json_decref(state);
@@ -111,22 +111,22 @@ plm_status plm_run_save(plm_run *run) {
   double started = plm_clock_monotonic();
   plm_run_close_interval_for_save(run);
   PLM_TRY(check_finite(run));
-  if (run->comm->rank == 0) {
-    plm_run_phase(run, "saving checkpoint-%lld", (long long)run->state.step);
+  if (run->context.comm->rank == 0) {
+    plm_run_phase(&run->context, "saving checkpoint-%lld", (long long)run->state.step);
     status = publish_patiently(run);
     if (status == PLM_OK) status = after_save(run);
   }
-  PLM_TRY(run->comm->agree(run->comm, status, &worst));
+  PLM_TRY(run->context.comm->agree(run->context.comm, status, &worst));
   if (status != PLM_OK) {
     const char *remedy = plm_error_hint();
-    if (status == PLM_E_RESOURCE && run->result->checkpoint[0] != '\0')
+    if (status == PLM_E_RESOURCE && run->last_checkpoint[0] != '\0')
       plm_hint(status, "%s%sthe last good checkpoint is %s: the same command goes on from there", remedy,
-               *remedy != '\0' ? "; " : "", run->result->checkpoint);
+               *remedy != '\0' ? "; " : "", run->last_checkpoint);
     return status;
   }
   if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)run->state.step);
   run->last_save_at = plm_clock_monotonic();
-  plm_deadline_save(&run->deadline, run->last_save_at - started);
+  plm_deadline_save(&run->context.deadline, run->last_save_at - started);
   return PLM_OK;
 }
 
@@ -235,7 +235,7 @@ bool plm_run_has_final(const plm_run *run) {
 
 /* The report is a convenience: without it the run is still a success. */
 static void write_report(plm_run *run) {
-  plm_run_phase(run, "writing report.html");
+  plm_run_phase(&run->context, "writing report.html");
   if (plm_report_write(run->directory.path, NULL) == PLM_OK) return;
   plm_warn("report.html could not be written: %s", plm_error_message());
   plm_error_clear();
@@ -243,12 +243,12 @@ static void write_report(plm_run *run) {
 
 plm_status plm_run_write_final(plm_run *run) {
   plm_status status = PLM_OK, worst;
-  if (run->comm->rank == 0) {
-    plm_run_phase(run, "writing final/");
+  if (run->context.comm->rank == 0) {
+    plm_run_phase(&run->context, "writing final/");
     status = write_final(run);
     if (status == PLM_OK) write_report(run);
   }
-  PLM_TRY(run->comm->agree(run->comm, status, &worst));
+  PLM_TRY(run->context.comm->agree(run->context.comm, status, &worst));
   if (status == PLM_OK && worst != PLM_OK) return plm_fail(worst, "rank 0 could not write final/");
   return status;
 }

@@ -2,7 +2,6 @@
 #include "train/run.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,39 +12,6 @@
 #include "hub/model_dir.h"
 #include "runlog/trainer_state.h"
 #include "protlm/log.h"
-
-void plm_run_phase(plm_run *run, const char *format, ...) {
-  char what[256];
-  va_list args;
-  va_start(args, format);
-  vsnprintf(what, sizeof what, format, args);
-  va_end(args);
-  if (run->observer != NULL && run->observer->phase != NULL) run->observer->phase(run->observer->user, what);
-}
-
-bool plm_run_interrupted(void) { return (plm_stop_signals() & PLM_STOP_EARLY) != 0; }
-
-/* Between stages before the first step, when nothing has been written: a request to stop is granted at once. */
-static plm_status check_interrupted(plm_run *run) {
-  if (!plm_run_interrupted()) return PLM_OK;
-  run->result->outcome = PLM_TRAIN_STOPPED;
-  snprintf(run->result->reason, sizeof run->result->reason, "%s before the first step",
-           plm_stop_reason(plm_stop_signals()));
-  return PLM_STOPPED;
-}
-
-/* ---- the communicator ---- */
-
-/* Only one rank for now: a launcher that started several would get that many runs in one directory. */
-static plm_status open_communicator(plm_run *run) {
-  plm_launch launch;
-  plm_launch_detect(&launch);
-  if (launch.size > 1)
-    return plm_hint(
-        plm_fail(PLM_E_USAGE, "%s started %d ranks, but this build trains with one", launch.by, launch.size),
-        "start one task (srun --ntasks=1 --cpus-per-task=N) and use --threads N");
-  return plm_comm_self_create(&run->comm);
-}
 
 /* ---- state ---- */
 
@@ -98,8 +64,9 @@ static uint64_t hash_options(const json_t *options) {
 static plm_status settle_state(plm_run *run) {
   plm_train_state *s = &run->state;
   const plm_train_options *o = run->settings->o;
-  const char *train_hash = plm_dataset_get_info(run->train_data)->content_hash;
-  const char *eval_hash = run->eval_data != NULL ? plm_dataset_get_info(run->eval_data)->content_hash : "";
+  const char *train_hash = plm_dataset_get_info(run->stream.train_data)->content_hash;
+  const char *eval_hash =
+      run->stream.eval_data != NULL ? plm_dataset_get_info(run->stream.eval_data)->content_hash : "";
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
   json_t *options;
   plm_arithmetic arithmetic;
@@ -149,7 +116,7 @@ static plm_status fill_weights(plm_run *run) {
 static plm_status open_model(plm_run *run) {
   plm_model_options options;
   plm_run_model_options(run, &options);
-  plm_run_phase(run, "loading %s", run->settings->o->model);
+  plm_run_phase(&run->context, "loading %s", run->settings->o->model);
   PLM_TRY(plm_model_create(&run->settings->config, &options, run->x, &run->model));
   PLM_TRY(plm_optimiser_create(run->model, run->x, &run->settings->optimiser, &run->optimiser));
   PLM_TRY(fill_weights(run));
@@ -159,28 +126,31 @@ static plm_status open_model(plm_run *run) {
 /* ---- stages ---- */
 
 /* All that can be known without computing: ends with the plan. */
-static plm_status prepare(plm_run *run, const plm_option_values *values) {
+static plm_status prepare(plm_run *run, const plm_option_values *values, const plm_train_observer *observer) {
   plm_train_settings *settings;
+  plm_loader_options loader;
   PLM_TRY(plm_train_settings_create(values, &settings));
   run->settings = settings;
-  PLM_TRY(open_communicator(run));
+  PLM_TRY(plm_run_context_open(&run->context, observer));
   PLM_TRY(plm_run_directory_open(run->settings, &run->directory));
   PLM_TRY(read_state(run));
   PLM_TRY(plm_train_resolve_model(settings, run->directory.checkpoint));
-  plm_train_resolve_batches(settings, run->resumed ? run->state.global_batch_sequences : -1, run->comm->size);
+  plm_train_resolve_batches(settings, run->resumed ? run->state.global_batch_sequences : -1, run->context.comm->size);
   PLM_TRY(plm_run_open_machine(run, settings));
   PLM_TRY(plm_run_plan_memory(run, settings));
-  PLM_TRY(check_interrupted(run));
-  plm_status status = plm_run_open_sequences(run);
-  PLM_TRY(check_interrupted(run));
+  PLM_TRY(plm_run_check_interrupted(&run->context));
+  plm_status status = plm_stream_open(&run->stream, settings, &run->context);
+  PLM_TRY(plm_run_check_interrupted(&run->context));
   PLM_TRY(status);
-  PLM_TRY(plm_run_open_loader(run));
-  PLM_TRY(plm_train_resolve_horizon(settings, plm_loader_steps_per_epoch(run->loader),
+  plm_stream_loader_options(settings, run->micro_batch_tokens, run->context.comm, &loader);
+  run->state.global_batch_sequences = settings->batch_sequences;
+  PLM_TRY(plm_stream_open_loader(&run->stream, &loader));
+  PLM_TRY(plm_train_resolve_horizon(settings, plm_loader_steps_per_epoch(run->stream.loader),
                                     run->resumed ? run->state.warmup : -1));
   PLM_TRY(check_horizon(run));
   run->state.warmup = run->settings->schedule.W;
   PLM_TRY(settle_state(run));
-  PLM_TRY(plm_run_report_sequences(run));
+  PLM_TRY(plm_stream_report(&run->stream, settings, run->resumed));
   return plm_run_report_plan(run);
 }
 
@@ -212,42 +182,40 @@ static plm_status tell_missing_lines(const plm_run *run) {
 }
 
 static plm_status start_writing(plm_run *run) {
-  if (run->comm->rank != 0) return PLM_OK;
+  if (run->context.comm->rank != 0) return PLM_OK;
   PLM_TRY(plm_run_write_description(run));
   PLM_TRY(plm_metrics_open(run->directory.path, run->resumed ? run->state.step : -1, &run->metrics));
   return tell_missing_lines(run);
 }
 
 static plm_status train(plm_run *run) {
-  plm_train_result *r = run->result;
   PLM_TRY(open_model(run));
-  PLM_TRY(check_interrupted(run));
-  plm_deadline_init(&run->deadline, run->started, run->settings->o->time_limit, plm_run_checkpoint_bytes(run));
+  PLM_TRY(plm_run_check_interrupted(&run->context));
+  plm_deadline_init(&run->context.deadline, run->started, run->settings->o->time_limit, plm_run_checkpoint_bytes(run));
   run->last_save_at = plm_clock_monotonic();
   PLM_TRY(start_writing(run));
   PLM_TRY(plm_run_loop(run));
   PLM_TRY(plm_run_write_final(run));
-  r->outcome = PLM_TRAIN_FINISHED;
-  plm_run_end_reason(run, r->reason, sizeof r->reason);
+  plm_run_set_end_reason(run);
   return PLM_OK;
 }
 
-static plm_status run_stages(plm_run *run, const plm_option_values *values) {
-  plm_train_result *r = run->result;
-  PLM_TRY(prepare(run, values));
-  snprintf(r->output_directory, sizeof r->output_directory, "%s",
-           run->directory.path != NULL ? run->directory.path : "");
-  snprintf(r->checkpoint, sizeof r->checkpoint, "%s",
-           run->directory.checkpoint != NULL ? run->directory.checkpoint : "");
+static plm_status run_stages(plm_run *run, const plm_option_values *values, const plm_train_observer *observer,
+                             plm_train_result *result) {
+  PLM_TRY(prepare(run, values, observer));
+  if (run->directory.path != NULL)
+    snprintf(result->output_directory, sizeof result->output_directory, "%s", run->directory.path);
+  if (run->directory.checkpoint != NULL)
+    snprintf(run->last_checkpoint, sizeof run->last_checkpoint, "%s", run->directory.checkpoint);
   if (run->settings->o->dry_run) {
-    r->outcome = PLM_TRAIN_DRY_RUN;
-    snprintf(r->reason, sizeof r->reason, "the plan fits this machine");
+    result->outcome = PLM_TRAIN_DRY_RUN;
+    plm_run_set_reason(&run->context, "the plan fits this machine");
     return PLM_OK;
   }
   if (is_finished(run)) {
-    r->outcome = PLM_TRAIN_ALREADY_FINISHED;
-    plm_run_end_reason(run, r->reason, sizeof r->reason);
-    plm_info("%s is finished: %s", run->directory.path, r->reason);
+    result->outcome = PLM_TRAIN_ALREADY_FINISHED;
+    plm_run_set_end_reason(run);
+    plm_info("%s is finished: %s", run->directory.path, run->context.reason);
     return PLM_OK;
   }
   return train(run);
@@ -255,10 +223,12 @@ static plm_status run_stages(plm_run *run, const plm_option_values *values) {
 
 /* ---- the result ---- */
 
-static void fill_result(const plm_run *run) {
-  plm_train_result *r = run->result;
+static void fill_result(const plm_run *run, plm_status status, plm_train_result *r) {
   const plm_train_state *s = &run->state;
   const double seconds = s->seconds - run->seconds_before;
+  if (status == PLM_STOPPED) r->outcome = PLM_TRAIN_STOPPED;
+  snprintf(r->reason, sizeof r->reason, "%s", run->context.reason);
+  if (r->output_directory[0] != '\0') snprintf(r->checkpoint, sizeof r->checkpoint, "%s", run->last_checkpoint);
   r->step = s->step;
   r->first_step = run->first_step;
   r->max_steps = run->settings != NULL ? run->settings->max_steps : 0;
@@ -287,10 +257,10 @@ static plm_status close_run(plm_run *run, plm_status status) {
   if (closed != PLM_OK && status == PLM_OK) plm_error_take(closed, &first);
   plm_optimiser_destroy(run->optimiser);
   plm_model_destroy(run->model);
-  plm_run_close_sequences(run);
+  plm_stream_close(&run->stream);
   plm_run_close_machine(run);
   plm_run_directory_close(&run->directory);
-  plm_comm_destroy(run->comm);
+  plm_run_context_close(&run->context);
   plm_train_state_free(&run->state);
   plm_train_settings_destroy(run->settings);
   return first.code == PLM_OK ? PLM_OK : plm_error_give(&first);
@@ -301,8 +271,6 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
   plm_run *run;
   memset(ret_result, 0, sizeof *ret_result);
   PLM_TRY(PLM_NEW(&run, 1));
-  run->observer = observer;
-  run->result = ret_result;
   run->started = plm_clock_monotonic();
   run->first_step_at = NAN;
   run->progress = (plm_progress){
@@ -318,10 +286,10 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
   plm_train_state_init(&run->state);
   plm_status status = plm_stop_install();
   if (status == PLM_OK) {
-    status = run_stages(run, values);
+    status = run_stages(run, values, observer, ret_result);
     plm_stop_restore();
   }
-  fill_result(run);
+  fill_result(run, status, ret_result);
   run->directory.fruitless =
       status == PLM_STOPPED && run->state.step == 0 && !run->resumed && ret_result->checkpoint[0] == '\0';
   status = close_run(run, status);

@@ -6,33 +6,26 @@
 #ifndef PLM_TRAIN_RUN_H
 #define PLM_TRAIN_RUN_H
 
-#include "data/loader.h"
-#include "dist/comm.h"
 #include "runlog/metrics.h"
+#include "train/context.h"
 #include "train/evaluate.h"
 #include "train/machine.h"
 #include "train/optimiser.h"
 #include "train/resolve.h"
 #include "train/resume.h"
 #include "train/state.h"
-#include "train/stop.h"
+#include "train/stream.h"
 
 typedef struct plm_run {
-  const plm_train_observer *observer; /* may be NULL */
-  plm_train_result *result;
+  plm_run_context context;
   const plm_train_settings *settings;
-  plm_comm *comm;
   plm_run_directory directory;
   plm_train_state state;
-  int64_t first_step; /* of the state this start began with */
+  char last_checkpoint[4096]; /* that is good; "" = none */
+  int64_t first_step;         /* of the state this start began with */
   bool resumed;
 
-  /* stream.c */
-  plm_dataset *train_data, *eval_data;
-  plm_view train, eval;
-  bool has_eval;
-  double *frequency; /* [V] residues of the training side */
-  plm_loader *loader;
+  plm_stream stream;
 
   /* machine.c */
   plm_machine machine;
@@ -44,7 +37,6 @@ typedef struct plm_run {
   plm_model *model;
   plm_optimiser *optimiser;
   plm_metrics *metrics;
-  plm_deadline deadline;
 
   /* times: monotonic clock */
   double started;         /* plm_train was called */
@@ -57,24 +49,9 @@ typedef struct plm_run {
   double waited;         /* for data, by this start */
   int64_t start_residues, start_tokens;
   plm_progress progress;
-  uint32_t stop;   /* flags all ranks agreed on */
   bool saves_anew; /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
   uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
-
-/* "reading train.fasta": to the observer and the log. */
-void plm_run_phase(plm_run *run, const char *format, ...) PLM_PRINTF(2, 3);
-
-/* A request to stop has come: the caller returns PLM_STOPPED. For the stages before the first step. */
-bool plm_run_interrupted(void);
-
-/* ---- stream.c ---- */
-PLM_CHECKED plm_status plm_run_open_sequences(plm_run *run); /* datasets, views, frequencies */
-PLM_CHECKED plm_status plm_run_open_loader(plm_run *run);
-PLM_CHECKED plm_status plm_run_report_sequences(plm_run *run); /* what was read, for a person */
-void plm_run_close_sequences(plm_run *run);
-void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer);
-void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader);
 
 /* ---- machine.c ---- */
 PLM_CHECKED plm_status plm_run_open_machine(plm_run *run,
@@ -102,7 +79,7 @@ PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, d
 /* ---- loop.c ---- until the run is over (PLM_OK) or was asked to stop (PLM_STOPPED, saved) ---- */
 PLM_CHECKED plm_status plm_run_loop(plm_run *run);
 bool plm_run_is_over(const plm_run *run);
-const char *plm_run_end_reason(const plm_run *run, char *buffer, size_t bytes);
+void plm_run_set_end_reason(plm_run *run);
 
 /* ---- clock.c: rates and the lines of the log ---- */
 void plm_run_begin_interval(plm_run *run);

@@ -18,15 +18,16 @@
 /* ---- forward and backward ---- */
 
 static plm_status bucket_needed(void *user, int bucket) {
-  plm_comm *comm = ((plm_run *)user)->comm;
+  plm_comm *comm = ((plm_run *)user)->context.comm;
   return comm->bucket_needed(comm, bucket);
 }
 
 static plm_status bucket_ready(void *user, int bucket) {
   plm_run *run = user;
+  plm_comm *comm = run->context.comm;
   const plm_bucket *range = &plm_model_get_params(run->model)->buckets[bucket];
   if (range->count == 0) return PLM_OK;
-  return run->comm->bucket_ready(run->comm, bucket, plm_model_gradient(run->model) + range->first, range->count);
+  return comm->bucket_ready(comm, bucket, plm_model_gradient(run->model) + range->first, range->count);
 }
 
 static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
@@ -36,7 +37,7 @@ static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
   for (int64_t i = 0; i < batch->micro_count; i++)
     PLM_TRY(plm_model_forward_backward(run->model, run->x, &batch->micro[i]->batch,
                                        i == batch->micro_count - 1 ? &hooks : NULL));
-  return run->comm->finish_gradients(run->comm);
+  return run->context.comm->finish_gradients(run->context.comm);
 }
 
 /* ---- agreement ---- */
@@ -51,7 +52,7 @@ static void fill_control(const plm_run *run, const plm_step_batch *batch, double
                          plm_control *control) {
   *control = (plm_control){
       .data_wait = waited,
-      .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->deadline) | save_by_clock(run),
+      .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->context.deadline) | save_by_clock(run),
       .error_flag = mine != PLM_OK,
       .config_hash = run->config_hash,
   };
@@ -77,7 +78,7 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
   control->count = sums.count;
   control->correct = sums.correct;
   control->nonfinite = sums.nonfinite + all.norm.nonfinite;
-  PLM_TRY(run->comm->control(run->comm, control));
+  PLM_TRY(run->context.comm->control(run->context.comm, control));
   if (failure.code != PLM_OK) return plm_error_give(&failure);
   return control->error_flag == 0
              ? PLM_OK

@@ -1,22 +1,24 @@
-/* stream.c - the run's data: what is trained on, what it is evaluated on, and the stream of batches. */
+/* stream.c - see stream.h. Contents: opening, what the loader is given, batches, for a person. */
+#include "train/stream.h"
+
 #include <string.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
 #include "protlm/log.h"
-#include "train/run.h"
+#include "train/evaluate.h"
 
-static plm_status open_dataset(plm_run *run, const plm_string_list *paths, plm_dataset **ret_dataset) {
-  const plm_train_settings *s = run->settings;
+static plm_status open_dataset(const plm_train_settings *s, const plm_run_context *context,
+                               const plm_string_list *paths, plm_dataset **ret_dataset) {
   const plm_dataset_options options = {
       .paths = {paths->items, paths->count},
       .cache_directory = s->o->cache_dir,
       .policy = s->policy,
       .threads = (int)s->o->threads,
       .interrupted = plm_run_interrupted,
-      .hdf5_reader = run->observer != NULL ? run->observer->program : NULL,
+      .hdf5_reader = context->observer != NULL ? context->observer->program : NULL,
   };
-  plm_run_phase(run, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
+  plm_run_phase(context, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
   return plm_dataset_open(&options, ret_dataset);
 }
 
@@ -32,43 +34,43 @@ static plm_status check_predictable(const plm_packer_options *packer, const int6
 }
 
 /* What was set aside is the smaller part, so that is counted and taken off. */
-static plm_status count_residues(plm_run *run) {
+static plm_status count_residues(plm_stream *stream, const plm_train_settings *settings) {
   plm_packer_options packer;
   int64_t histogram[256], evaluation[256];
-  plm_run_packer_options(run, &packer);
-  memcpy(histogram, plm_dataset_get_info(run->train_data)->histogram, sizeof histogram);
-  if (run->has_eval) {
-    plm_view_histogram(&run->eval, evaluation);
-    PLM_TRY(check_predictable(&packer, evaluation, &run->eval, "evaluation"));
+  plm_stream_packer_options(settings, settings->o->micro_batch_tokens, &packer);
+  memcpy(histogram, plm_dataset_get_info(stream->train_data)->histogram, sizeof histogram);
+  if (stream->has_eval) {
+    plm_view_histogram(&stream->eval, evaluation);
+    PLM_TRY(check_predictable(&packer, evaluation, &stream->eval, "evaluation"));
   }
-  if (run->train.ids != NULL)
+  if (stream->train.ids != NULL)
     for (int i = 0; i < 256; i++) histogram[i] -= evaluation[i];
-  PLM_TRY(check_predictable(&packer, histogram, &run->train, "training"));
-  if (!run->has_eval) return PLM_OK;
-  PLM_TRY(PLM_NEW(&run->frequency, packer.alphabet->size));
-  plm_residue_frequencies(&packer, histogram, run->frequency);
+  PLM_TRY(check_predictable(&packer, histogram, &stream->train, "training"));
+  if (!stream->has_eval) return PLM_OK;
+  PLM_TRY(PLM_NEW(&stream->frequency, packer.alphabet->size));
+  plm_residue_frequencies(&packer, histogram, stream->frequency);
   return PLM_OK;
 }
 
-plm_status plm_run_open_sequences(plm_run *run) {
-  const plm_train_options *o = run->settings->o;
-  PLM_TRY(open_dataset(run, &o->train, &run->train_data));
+plm_status plm_stream_open(plm_stream *stream, const plm_train_settings *settings, const plm_run_context *context) {
+  const plm_train_options *o = settings->o;
+  PLM_TRY(open_dataset(settings, context, &o->train, &stream->train_data));
   if (o->eval_fraction > 0) {
-    PLM_TRY(plm_dataset_split(run->train_data, o->eval_fraction, (uint64_t)o->seed, &run->train, &run->eval));
-    run->has_eval = true;
+    PLM_TRY(plm_dataset_split(stream->train_data, o->eval_fraction, (uint64_t)o->seed, &stream->train, &stream->eval));
+    stream->has_eval = true;
   } else {
-    plm_view_all(run->train_data, &run->train);
+    plm_view_all(stream->train_data, &stream->train);
   }
   if (o->eval.count > 0) {
-    PLM_TRY(open_dataset(run, &o->eval, &run->eval_data));
-    plm_view_all(run->eval_data, &run->eval);
-    run->has_eval = true;
+    PLM_TRY(open_dataset(settings, context, &o->eval, &stream->eval_data));
+    plm_view_all(stream->eval_data, &stream->eval);
+    stream->has_eval = true;
   }
-  return count_residues(run);
+  return count_residues(stream, settings);
 }
 
-void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer) {
-  const plm_train_settings *s = run->settings;
+void plm_stream_packer_options(const plm_train_settings *s, int64_t micro_batch_tokens,
+                               plm_packer_options *ret_packer) {
   *ret_packer = (plm_packer_options){
       .alphabet = plm_family_alphabet(s->config.family),
       .policy = s->policy,
@@ -76,74 +78,81 @@ void plm_run_packer_options(const plm_run *run, plm_packer_options *ret_packer) 
       .masked = true,
       .seed = (uint64_t)s->o->seed,
       .max_length = s->o->max_length,
-      .micro_batch_tokens = run->micro_batch_tokens,
+      .micro_batch_tokens = micro_batch_tokens,
       .quadratic_cost =
           1 / (6.0 * (double)s->config.hidden_size), /* 12 L C T of attention beside 72 L C^2 of products, a token */
   };
 }
 
-void plm_run_loader_options(const plm_run *run, plm_loader_options *ret_loader) {
-  const plm_train_options *o = run->settings->o;
+void plm_stream_loader_options(const plm_train_settings *s, int64_t micro_batch_tokens, const plm_comm *comm,
+                               plm_loader_options *ret_loader) {
+  const plm_train_options *o = s->o;
   *ret_loader = (plm_loader_options){
       .sampler =
           {
               .seed = (uint64_t)o->seed,
               .batch_tokens = o->batch_tokens,
-              .batch_sequences = run->settings->batch_sequences,
+              .batch_sequences = s->batch_sequences,
               .max_length = o->max_length,
           },
-      .rank = run->comm->rank,
-      .ranks = run->comm->size,
+      .rank = comm != NULL ? comm->rank : 0,
+      .ranks = comm != NULL ? comm->size : 1,
       .workers = (int)o->loader_workers,
       .ahead = 4,
   };
-  plm_run_packer_options(run, &ret_loader->packer);
+  plm_stream_packer_options(s, micro_batch_tokens, &ret_loader->packer);
   ret_loader->sampler.alphabet = ret_loader->packer.alphabet;
 }
 
-plm_status plm_run_open_loader(plm_run *run) {
-  plm_loader_options options;
-  plm_run_loader_options(run, &options);
-  run->state.global_batch_sequences = options.sampler.batch_sequences;
-  return plm_loader_create(&run->train, &options, &run->loader);
+plm_status plm_stream_open_loader(plm_stream *stream, const plm_loader_options *options) {
+  return plm_loader_create(&stream->train, options, &stream->loader);
 }
 
-void plm_run_close_sequences(plm_run *run) {
-  plm_loader_destroy(run->loader);
-  if (run->train_data != NULL) plm_view_free(&run->train);
-  if (run->has_eval) plm_view_free(&run->eval);
-  plm_dataset_close(run->eval_data);
-  plm_dataset_close(run->train_data);
-  plm_free(run->frequency);
+/* Asked before, so that no more is read of a file that was changed, and after, as it may have been changed while the
+ * batch was made. */
+plm_status plm_stream_get(plm_stream *stream, int64_t step, const plm_step_batch **ret_batch, double *ret_waited) {
+  PLM_TRY(plm_dataset_check_unchanged(stream->train_data));
+  plm_status status = plm_loader_get(stream->loader, step, ret_batch, ret_waited);
+  PLM_TRY(plm_dataset_check_unchanged(stream->train_data)); /* if so, that is what is wrong with the batch */
+  return status;
+}
+
+void plm_stream_close(plm_stream *stream) {
+  plm_loader_destroy(stream->loader);
+  if (stream->train_data != NULL) plm_view_free(&stream->train);
+  if (stream->has_eval) plm_view_free(&stream->eval);
+  plm_dataset_close(stream->eval_data);
+  plm_dataset_close(stream->train_data);
+  plm_free(stream->frequency);
 }
 
 /* ---- for a person ---- */
 
 static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
 
-static void report_dataset(const plm_run *run, const plm_dataset *dataset) {
+static void report_dataset(const plm_dataset *dataset, const plm_train_settings *s) {
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   char count[PLM_NUMBER_TEXT], residues[PLM_NUMBER_TEXT], longest[PLM_NUMBER_TEXT];
   plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count),
            plm_count_text(info->residues, residues), plm_count_text(info->longest, longest),
            info->from_cache ? " (packed form from the cache)" : "");
-  plm_dataset_report(dataset, plm_family_alphabet(run->settings->config.family), &run->settings->policy, say_line,
+  plm_dataset_report(dataset, plm_family_alphabet(s->config.family), &s->policy, say_line,
                      (void *)(uintptr_t)info->source);
 }
 
-plm_status plm_run_report_sequences(plm_run *run) {
+plm_status plm_stream_report(const plm_stream *stream, const plm_train_settings *settings, bool resumed) {
   char count[PLM_NUMBER_TEXT], total[PLM_NUMBER_TEXT];
-  report_dataset(run, run->train_data);
-  if (run->eval_data != NULL) report_dataset(run, run->eval_data);
-  if (run->train.ids != NULL)
-    plm_info("%s sequences are set aside for evaluation, %s remain", plm_count_text(run->eval.count, count),
-             plm_count_text(run->train.count, total));
-  if (run->eval_data == NULL || run->resumed) return PLM_OK;
+  report_dataset(stream->train_data, settings);
+  if (stream->eval_data != NULL) report_dataset(stream->eval_data, settings);
+  if (stream->train.ids != NULL)
+    plm_info("%s sequences are set aside for evaluation, %s remain", plm_count_text(stream->eval.count, count),
+             plm_count_text(stream->train.count, total));
+  if (stream->eval_data == NULL || resumed) return PLM_OK;
   int64_t shared = 0;
-  PLM_TRY(plm_dataset_count_shared(&run->train, &run->eval, &shared));
+  PLM_TRY(plm_dataset_count_shared(&stream->train, &stream->eval, &shared));
   if (shared > 0)
     plm_warn(
         "%s of %s evaluation sequences stand verbatim in the training data: the evaluation will look better than it is",
-        plm_count_text(shared, count), plm_count_text(run->eval.count, total));
+        plm_count_text(shared, count), plm_count_text(stream->eval.count, total));
   return PLM_OK;
 }

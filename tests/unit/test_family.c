@@ -237,8 +237,8 @@ static void check_run(const char *dtype) {
   snprintf(a, sizeof a, "%s/final", whole);
   snprintf(model, sizeof model, "%s", scratch_path(a));
   char *eval[] = {
-      word("--model"),      model,      word("--data"),  word(PROTEINS), word("--max-length"),
-      word("40"),           word("--dtype"), word(dtype), word("--cache-dir"), word(scratch_path("cache")),
+      word("--model"), model,           word("--data"), word(PROTEINS),      word("--max-length"),
+      word("40"),      word("--dtype"), word(dtype),    word("--cache-dir"), word(scratch_path("cache")),
   };
   run_command("eval", eval, sizeof eval / sizeof *eval, text);
   assert_non_null(strstr(text, "perplexity"));
