@@ -16,8 +16,8 @@ void plm_run_begin_interval(plm_run *run) {
 }
 
 static void bring_clocks_up_to_date(plm_run *run, double now) {
-  run->state.seconds = run->seconds_before + now - run->first_step_at;
-  run->state.window.seconds = run->interval_before + now - run->interval_at;
+  plm_train_state_set_clocks(&run->state, run->seconds_before + now - run->first_step_at,
+                             run->interval_before + now - run->interval_at);
 }
 
 void plm_run_close_interval_for_save(plm_run *run) {
@@ -26,49 +26,38 @@ void plm_run_close_interval_for_save(plm_run *run) {
 
 /* ---- counters ---- */
 
-static void add_step(plm_run *run, const plm_step_outcome *o, double step_seconds) {
-  plm_train_state *s = &run->state;
-  s->step++;
-  s->tokens += o->control.tokens;
-  s->residues += o->control.residues;
-  if (o->verdict == PLM_GUARD_APPLY) {
-    s->window.nll += o->control.nll;
-    s->window.count += o->control.count;
-  }
-  s->window.grad_norm = o->grad_norm;
-  s->window.learning_rate = o->learning_rate;
-  s->window.residues += o->control.residues;
-  s->window.waited += o->control.data_wait;
-  run->waited += o->control.data_wait;
-  run->start_residues += o->control.residues;
-  run->start_tokens += o->control.tokens;
+static void add_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds) {
+  plm_train_state_count_step(&run->state, outcome);
+  run->waited += outcome->control.data_wait;
+  run->start_residues += outcome->control.residues;
+  run->start_tokens += outcome->control.tokens;
   plm_deadline_step(&run->context.deadline, step_seconds);
 }
 
 /* ---- the line of the log ---- */
 
 static plm_status write_line(plm_run *run, double now) {
-  plm_train_state *s = &run->state;
-  const double seconds = s->window.seconds;
-  s->last_loss = s->window.count > 0 ? s->window.nll / (double)s->window.count : NAN;
+  const plm_train_state *s = &run->state;
+  const plm_log_window window = s->window;
+  const double seconds = window.seconds;
+  plm_train_state_close_window(&run->state);
   plm_progress *p = &run->progress;
   p->loss = s->last_loss;
   p->perplexity = exp(s->last_loss);
-  p->residues_per_s = seconds > 0 ? (double)s->window.residues / seconds : NAN;
-  p->data_wait = seconds > 0 ? fmin(1, s->window.waited / seconds) : 0;
+  p->residues_per_s = seconds > 0 ? (double)window.residues / seconds : NAN;
+  p->data_wait = seconds > 0 ? fmin(1, window.waited / seconds) : 0;
   plm_record line = {0};
   plm_record_set_count(&line, PLM_MEASURE_STEP, s->step);
   plm_record_set(&line, PLM_MEASURE_EPOCH, (double)s->step / (double)run->settings->steps_per_epoch);
   plm_record_set(&line, PLM_MEASURE_LOSS, s->last_loss);
-  plm_record_set(&line, PLM_MEASURE_GRAD_NORM, s->window.grad_norm);
-  plm_record_set(&line, PLM_MEASURE_LEARNING_RATE, s->window.learning_rate);
+  plm_record_set(&line, PLM_MEASURE_GRAD_NORM, window.grad_norm);
+  plm_record_set(&line, PLM_MEASURE_LEARNING_RATE, window.learning_rate);
   plm_record_set_count(&line, PLM_MEASURE_TOKENS, s->tokens);
   plm_record_set_count(&line, PLM_MEASURE_RESIDUES, s->residues);
   plm_record_set(&line, PLM_MEASURE_SECONDS, s->seconds);
   plm_record_set(&line, PLM_MEASURE_RESIDUES_PER_S, p->residues_per_s);
   plm_record_set(&line, PLM_MEASURE_DATA_WAIT, p->data_wait);
   p->gflops_per_s = now > run->interval_at ? (run->x->flops - run->interval_flops) / (now - run->interval_at) / 1e9 : 0;
-  s->window = (plm_log_window){.grad_norm = s->window.grad_norm, .learning_rate = s->window.learning_rate};
   run->interval_at = now;
   run->interval_before = 0;
   run->interval_flops = run->x->flops;
@@ -77,7 +66,7 @@ static plm_status write_line(plm_run *run, double now) {
 
 /* ---- for the progress bar ---- */
 
-static void report_progress(plm_run *run, const plm_step_outcome *o, bool logged) {
+static void report_progress(plm_run *run, const plm_step_outcome *outcome, bool logged) {
   const plm_train_state *s = &run->state;
   plm_progress *p = &run->progress;
   const int64_t done = s->step - run->first_step;
@@ -85,8 +74,8 @@ static void report_progress(plm_run *run, const plm_step_outcome *o, bool logged
   p->max_steps = run->settings->max_steps;
   p->epoch = (double)s->step / (double)run->settings->steps_per_epoch;
   p->epochs = (double)p->max_steps / (double)run->settings->steps_per_epoch;
-  p->learning_rate = o->learning_rate;
-  p->grad_norm = o->grad_norm;
+  p->learning_rate = outcome->learning_rate;
+  p->grad_norm = outcome->grad_norm;
   p->real_share = s->tokens > 0 ? (double)s->residues / (double)s->tokens : 0;
   p->seconds = s->seconds;
   p->eta = done > 0 ? (s->seconds - run->seconds_before) / (double)done * (double)(p->max_steps - s->step) : NAN;

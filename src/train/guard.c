@@ -4,6 +4,11 @@
 #include <math.h>
 #include <stddef.h>
 
+void plm_guard_configure(plm_guard *guard, int64_t limit, bool skip_spikes) {
+  guard->limit = limit;
+  guard->skip_spikes = skip_spikes;
+}
+
 static double window_z(const plm_guard *guard, double loss) {
   if (guard->seen < PLM_GUARD_WINDOW) return NAN;
   double mean = 0, square = 0;

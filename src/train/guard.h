@@ -24,6 +24,9 @@ typedef struct plm_guard {
   int64_t nonfinite_in_a_row, skipped, spikes;
 } plm_guard;
 
+/* What the options say, which a resumed run may change; the window and the counts stay. */
+void plm_guard_configure(plm_guard *guard, int64_t limit, bool skip_spikes);
+
 typedef enum plm_guard_verdict { PLM_GUARD_APPLY, PLM_GUARD_SKIP, PLM_GUARD_STOP } plm_guard_verdict;
 
 /* Judge a step by its mean loss, gradient norm and count of non-finite elements seen by operators. *ret_z (optional) =

@@ -51,26 +51,12 @@ static bool cancelled(void *user) {
   return plm_run_interrupted() || plm_deadline_flags(&run->context.deadline) != 0;
 }
 
-/* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency
- * plateau. */
-static void count_patience(plm_run *run, double loss) {
-  plm_train_state *s = &run->state;
-  const int64_t warmup = run->settings->schedule.W;
-  if (s->updates < warmup || s->step < 500) return;
-  if (isnan(s->plateau_loss) || loss < s->plateau_loss - run->settings->o->early_stopping_threshold) {
-    s->plateau_loss = loss;
-    s->plateau_count = 0;
-  } else {
-    s->plateau_count++;
-  }
-}
-
-static void watch_forgetting(plm_run *run, double loss) {
-  plm_train_state *s = &run->state;
-  if (s->step == 0) s->first_eval_loss = loss;
+static void watch_forgetting(plm_run *run) {
+  const plm_train_state *s = &run->state;
+  const double loss = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS);
   if (s->forgetting_said || s->updates < run->settings->schedule.W || !(loss > s->first_eval_loss) || s->step == 0)
     return;
-  s->forgetting_said = true;
+  plm_train_state_set_forgetting_said(&run->state);
   plm_warn(
       "step %lld: the evaluation loss %.4f is above its value before training, %.4f: the model may be forgetting; a lower --learning-rate is gentler",
       (long long)s->step, loss, s->first_eval_loss);
@@ -104,7 +90,7 @@ static plm_status log_evaluation(plm_run *run, const plm_record *m) {
 }
 
 static plm_status evaluate(plm_run *run) {
-  plm_record *m = &run->state.last_eval, found;
+  plm_record metrics;
   plm_evaluate_options options = {
       .draws = run->settings->o->eval_draws,
       .frequency = run->stream.frequency,
@@ -116,19 +102,17 @@ static plm_status evaluate(plm_run *run) {
   plm_run_phase(&run->context, "evaluating");
   plm_stream_packer_options(run->settings, run->micro_batch_tokens, &options.packer);
   options.packer.seed = (uint64_t)run->settings->o->eval_seed;
-  plm_status status = plm_evaluate(&run->stream.eval, run->model, run->x, &options, NULL, NULL, &found);
+  plm_status status = plm_evaluate(&run->stream.eval, run->model, run->x, &options, NULL, NULL, &metrics);
   PLM_TRY(plm_dataset_check_unchanged(run->stream.eval_data != NULL ? run->stream.eval_data : run->stream.train_data));
   PLM_TRY(status);
-  *m = found;
-  plm_record_set_count(m, PLM_MEASURE_STEP, run->state.step);
-  plm_record_set(m, PLM_MEASURE_EPOCH, (double)run->state.step / (double)run->settings->steps_per_epoch);
-  plm_record_set(m, PLM_MEASURE_EVAL_SECONDS, plm_clock_monotonic() - started);
-  const double loss = run->progress.eval_loss = plm_record_number(m, PLM_MEASURE_EVAL_LOSS);
-  run->progress.eval_perplexity_masked = plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
-  watch_forgetting(run, loss);
-  count_patience(run, loss);
-  run->state.evaluation_due = false;
-  return log_evaluation(run, m);
+  plm_record_set_count(&metrics, PLM_MEASURE_STEP, run->state.step);
+  plm_record_set(&metrics, PLM_MEASURE_EPOCH, (double)run->state.step / (double)run->settings->steps_per_epoch);
+  plm_record_set(&metrics, PLM_MEASURE_EVAL_SECONDS, plm_clock_monotonic() - started);
+  plm_train_state_add_evaluation(&run->state, run->settings, &metrics);
+  run->progress.eval_loss = plm_record_number(&metrics, PLM_MEASURE_EVAL_LOSS);
+  run->progress.eval_perplexity_masked = plm_record_number(&metrics, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
+  watch_forgetting(run);
+  return log_evaluation(run, &metrics);
 }
 
 /* A model that was evaluated and is being saved may be the best of those saved. */
@@ -141,14 +125,11 @@ static plm_status save(plm_run *run, bool evaluated) {
   plm_train_state *s = &run->state;
   const double best_loss = s->best_eval_loss;
   const int64_t best_step = s->best_step;
-  if (evaluated && is_new_best(run)) {
-    s->best_eval_loss = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS);
-    s->best_step = s->step;
-  }
+  if (evaluated && is_new_best(run))
+    plm_train_state_set_best(s, s->step, plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS));
   plm_status status = plm_run_save(run);
   if (status != PLM_OK) {
-    s->best_eval_loss = best_loss;
-    s->best_step = best_step;
+    plm_train_state_set_best(s, best_step, best_loss);
     return status;
   }
   if ((run->context.stop & PLM_STOP_SAVE) != 0) plm_stop_clear(PLM_STOP_SAVE);
@@ -202,7 +183,7 @@ static plm_status step_once(plm_run *run) {
 
 /* What follows a step, or an evaluation that an earlier start owed. */
 static plm_status after_step(plm_run *run) {
-  plm_train_state *s = &run->state;
+  const plm_train_state *s = &run->state;
   bool evaluated = false;
   if ((run->context.stop & PLM_STOP_EARLY) != 0) return save_and_stop(run);
   if (s->evaluation_due) {
@@ -228,12 +209,12 @@ static plm_status after_step(plm_run *run) {
 
 plm_status plm_run_loop(plm_run *run) {
   plm_train_state *s = &run->state;
-  if (!run->resumed) s->evaluation_due = run->stream.has_eval && run->settings->o->eval_on_start;
+  if (!run->resumed) plm_train_state_set_evaluation_due(s, run->stream.has_eval && run->settings->o->eval_on_start);
   PLM_TRY(after_step(run));
   plm_run_begin_interval(run);
   while (!plm_run_is_over(run)) {
     PLM_TRY(step_once(run));
-    s->evaluation_due = evaluation_is_due(run);
+    plm_train_state_set_evaluation_due(s, evaluation_is_due(run));
     PLM_TRY(after_step(run));
   }
   return PLM_OK;

@@ -96,7 +96,7 @@ static plm_status publish_patiently(plm_run *run) {
 }
 
 static plm_status after_save(plm_run *run) {
-  plm_train_state *s = &run->state;
+  const plm_train_state *s = &run->state;
   if (s->best_step == s->step && plm_checkpoint_link(run->directory.path, "best", s->step) != PLM_OK) {
     plm_warn("%s", plm_error_message()); /* for people, as `latest` is: the state knows the best */
     plm_error_clear();
@@ -141,8 +141,7 @@ static plm_status verify_best(plm_run *run, const char *path, bool *ret_good) {
   plm_warn("checkpoint-%lld, the best, is damaged: final/ is the model of step %lld, the last: %s",
            (long long)run->state.best_step, (long long)run->state.step, plm_error_message());
   plm_error_clear();
-  run->state.best_step = -1;
-  run->state.best_eval_loss = NAN;
+  plm_train_state_set_best(&run->state, -1, NAN);
   return PLM_OK;
 }
 

@@ -16,17 +16,16 @@
 /* ---- state ---- */
 
 /* The best checkpoint may not be here: of the run that this one branches off from, or removed since. The search then
- * starts anew. */
+ * begins again. */
 static plm_status forget_absent_best(plm_run *run) {
   char *path;
-  plm_train_state *s = &run->state;
+  const plm_train_state *s = &run->state;
   if (s->best_step < 0) return PLM_OK;
   PLM_TRY(plm_sprintf(&path, "%s/checkpoint-%lld", run->directory.path, (long long)s->best_step));
   if (!plm_file_is_directory(path)) {
     plm_info("checkpoint-%lld, the best so far, is not in %s: the next that is evaluated counts as the best",
              (long long)s->best_step, run->directory.path);
-    s->best_step = -1;
-    s->best_eval_loss = NAN;
+    plm_train_state_set_best(&run->state, -1, NAN);
   }
   plm_free(path);
   return PLM_OK;
@@ -34,7 +33,7 @@ static plm_status forget_absent_best(plm_run *run) {
 
 static plm_status read_state(plm_run *run) {
   if (run->directory.checkpoint == NULL) {
-    plm_uuid(run->state.run_id);
+    plm_train_state_begin(&run->state);
     return PLM_OK;
   }
   json_t *document;
@@ -62,25 +61,16 @@ static uint64_t hash_options(const json_t *options) {
 
 /* Hold the options against those of the state, then put them, and what was resolved with them, in their place. */
 static plm_status settle_state(plm_run *run) {
-  plm_train_state *s = &run->state;
-  const plm_train_options *o = run->settings->o;
   const char *train_hash = plm_dataset_get_info(run->stream.train_data)->content_hash;
   const char *eval_hash =
       run->stream.eval_data != NULL ? plm_dataset_get_info(run->stream.eval_data)->content_hash : "";
-  if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, s, train_hash, eval_hash));
   json_t *options;
   plm_arithmetic arithmetic;
+  if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, &run->state, train_hash, eval_hash));
   PLM_TRY(plm_resume_options(run->settings, &options));
-  json_decref(s->options);
-  s->options = options;
   run->config_hash = hash_options(options);
-  snprintf(s->train_hash, sizeof s->train_hash, "%s", train_hash);
-  snprintf(s->eval_hash, sizeof s->eval_hash, "%s", eval_hash);
-  s->steps_per_epoch = run->settings->steps_per_epoch;
-  s->guard.limit = o->max_nonfinite;
-  s->guard.skip_spikes = o->skip_spikes;
   plm_run_arithmetic(run, &arithmetic);
-  s->arithmetic = arithmetic;
+  plm_train_state_settle(&run->state, run->settings, &arithmetic, options, train_hash, eval_hash);
   return PLM_OK;
 }
 
@@ -143,12 +133,10 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(plm_run_check_interrupted(&run->context));
   PLM_TRY(status);
   plm_stream_loader_options(settings, run->micro_batch_tokens, run->context.comm, &loader);
-  run->state.global_batch_sequences = settings->batch_sequences;
   PLM_TRY(plm_stream_open_loader(&run->stream, &loader));
   PLM_TRY(plm_train_resolve_horizon(settings, plm_loader_steps_per_epoch(run->stream.loader),
                                     run->resumed ? run->state.warmup : -1));
   PLM_TRY(check_horizon(run));
-  run->state.warmup = run->settings->schedule.W;
   PLM_TRY(settle_state(run));
   PLM_TRY(plm_stream_report(&run->stream, settings, run->resumed));
   return plm_run_report_plan(run);

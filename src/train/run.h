@@ -66,13 +66,6 @@ int64_t plm_run_checkpoint_bytes(const plm_run *run);       /* about, from the p
 void plm_run_close_machine(plm_run *run);
 
 /* ---- step.c ---- */
-typedef struct plm_step_outcome {
-  plm_control control; /* agreed by all ranks */
-  double loss;         /* mean over the rows of the global batch */
-  double grad_norm;    /* of the mean loss's gradient, before clipping */
-  double learning_rate, z;
-  plm_guard_verdict verdict;
-} plm_step_outcome;
 PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited,
                                     plm_step_outcome *ret_outcome);
 

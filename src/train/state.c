@@ -1,4 +1,4 @@
-/* state.c - the state to JSON and back, by one table of fields. */
+/* state.c - see state.h. Contents: how it changes; to JSON and back, by one table of fields. */
 #include "train/state.h"
 
 #include <inttypes.h>
@@ -80,6 +80,83 @@ void plm_train_state_free(plm_train_state *state) {
   if (state == NULL) return;
   json_decref(state->options);
   state->options = NULL;
+}
+
+/* ---- how it changes ---- */
+
+void plm_train_state_begin(plm_train_state *state) { plm_uuid(state->run_id); }
+
+void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
+                            const plm_arithmetic *arithmetic, json_t *options, const char *train_hash,
+                            const char *eval_hash) {
+  json_decref(state->options);
+  state->options = options;
+  snprintf(state->train_hash, sizeof state->train_hash, "%s", train_hash);
+  snprintf(state->eval_hash, sizeof state->eval_hash, "%s", eval_hash);
+  state->steps_per_epoch = settings->steps_per_epoch;
+  state->global_batch_sequences = settings->batch_sequences;
+  state->warmup = settings->schedule.W;
+  state->arithmetic = *arithmetic;
+  plm_guard_configure(&state->guard, settings->o->max_nonfinite, settings->o->skip_spikes);
+}
+
+void plm_train_state_count_update(plm_train_state *state) { state->updates++; }
+
+void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *outcome) {
+  const plm_control *control = &outcome->control;
+  plm_log_window *window = &state->window;
+  state->step++;
+  state->tokens += control->tokens;
+  state->residues += control->residues;
+  if (outcome->verdict == PLM_GUARD_APPLY) {
+    window->nll += control->nll;
+    window->count += control->count;
+  }
+  window->grad_norm = outcome->grad_norm;
+  window->learning_rate = outcome->learning_rate;
+  window->residues += control->residues;
+  window->waited += control->data_wait;
+}
+
+void plm_train_state_set_clocks(plm_train_state *state, double seconds, double window_seconds) {
+  state->seconds = seconds;
+  state->window.seconds = window_seconds;
+}
+
+void plm_train_state_close_window(plm_train_state *state) {
+  const plm_log_window *window = &state->window;
+  state->last_loss = window->count > 0 ? window->nll / (double)window->count : NAN;
+  state->window = (plm_log_window){.grad_norm = window->grad_norm, .learning_rate = window->learning_rate};
+}
+
+void plm_train_state_set_evaluation_due(plm_train_state *state, bool due) { state->evaluation_due = due; }
+
+/* Patience: absolute in loss, counted after warm-up and 500 steps, before which the loss may sit on the frequency
+ * plateau. */
+static void count_patience(plm_train_state *state, const plm_train_settings *settings, double loss) {
+  if (state->updates < settings->schedule.W || state->step < 500) return;
+  if (isnan(state->plateau_loss) || loss < state->plateau_loss - settings->o->early_stopping_threshold) {
+    state->plateau_loss = loss;
+    state->plateau_count = 0;
+  } else {
+    state->plateau_count++;
+  }
+}
+
+void plm_train_state_add_evaluation(plm_train_state *state, const plm_train_settings *settings,
+                                    const plm_record *metrics) {
+  const double loss = plm_record_number(metrics, PLM_MEASURE_EVAL_LOSS);
+  state->last_eval = *metrics;
+  if (state->step == 0) state->first_eval_loss = loss;
+  count_patience(state, settings, loss);
+  state->evaluation_due = false;
+}
+
+void plm_train_state_set_forgetting_said(plm_train_state *state) { state->forgetting_said = true; }
+
+void plm_train_state_set_best(plm_train_state *state, int64_t step, double eval_loss) {
+  state->best_step = step;
+  state->best_eval_loss = eval_loss;
 }
 
 /* ---- the guard's window: 64 doubles as one string of hex digits ---- */

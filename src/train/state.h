@@ -12,8 +12,10 @@
 #include <stdint.h>
 
 #include "base/json.h"
+#include "dist/comm.h"
 #include "runlog/measures.h"
 #include "train/guard.h"
+#include "train/resolve.h"
 
 /* What decides the order of sums, so the bits: choices, which a resumed run makes again, and what it finds, which it
  * compares. */
@@ -60,10 +62,40 @@ typedef struct plm_train_state {
   json_t *options; /* resolved value of every option, by name; owned */
 } plm_train_state;
 
+/* What one step came to. */
+typedef struct plm_step_outcome {
+  plm_control control; /* agreed by all ranks */
+  double loss;         /* mean over the rows of the global batch */
+  double grad_norm;    /* of the mean loss's gradient, before clipping */
+  double learning_rate, z;
+  plm_guard_verdict verdict;
+} plm_step_outcome;
+
 /* A run that has not begun. `options` stays NULL. */
 void plm_train_state_init(plm_train_state *state);
 void plm_train_state_free(plm_train_state *state);
 
+/* ---- how it changes: by these functions alone ---- */
+void plm_train_state_begin(plm_train_state *state); /* a new run, by a name of its own */
+
+/* What this start was asked and found. `options` (resolved, by name) is taken over. */
+void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
+                            const plm_arithmetic *arithmetic, json_t *options, const char *train_hash,
+                            const char *eval_hash);
+
+void plm_train_state_count_update(plm_train_state *state);
+void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *outcome);
+void plm_train_state_set_clocks(plm_train_state *state, double seconds, double window_seconds);
+void plm_train_state_close_window(plm_train_state *state); /* after its line was made; leaves last_loss */
+
+void plm_train_state_set_evaluation_due(plm_train_state *state, bool due);
+/* Results, patience and the loss before training; the evaluation is no longer due. */
+void plm_train_state_add_evaluation(plm_train_state *state, const plm_train_settings *settings,
+                                    const plm_record *metrics);
+void plm_train_state_set_forgetting_said(plm_train_state *state);
+void plm_train_state_set_best(plm_train_state *state, int64_t step, double eval_loss); /* -1, NAN: none */
+
+/* ---- the file ---- */
 /* New reference to the document. */
 PLM_CHECKED plm_status plm_train_state_write(const plm_train_state *state, json_t **ret_document);
 

@@ -91,40 +91,49 @@ static plm_status update(plm_run *run, double sum_norm, int64_t M, double learni
   double scale = plm_optimiser_scale(&run->settings->optimiser, sum_norm, M);
   PLM_TRY(plm_optimiser_update(run->optimiser, run->x, run->state.updates + 1, learning_rate, scale));
   PLM_TRY(plm_model_refresh(run->model, run->x, PLM_REFRESH_UPDATED));
-  run->state.updates++;
+  plm_train_state_count_update(&run->state);
   return PLM_OK;
 }
 
-static void tell_verdict(const plm_run *run, const plm_step_outcome *o) {
+static void tell_verdict(const plm_run *run, const plm_step_outcome *outcome) {
   const long long step = run->state.step + 1;
-  if (o->verdict != PLM_GUARD_APPLY && !(o->z > PLM_GUARD_SPIKE))
+  if (outcome->verdict != PLM_GUARD_APPLY && !(outcome->z > PLM_GUARD_SPIKE))
     plm_warn(
         "step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)",
-        step, o->loss, (long long)o->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row,
+        step, outcome->loss, (long long)outcome->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row,
         (long long)run->state.guard.limit);
-  else if (o->z > PLM_GUARD_SPIKE)
-    plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, o->loss, o->z,
-             PLM_GUARD_WINDOW, o->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");
+  else if (outcome->z > PLM_GUARD_SPIKE)
+    plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, outcome->loss,
+             outcome->z, PLM_GUARD_WINDOW, outcome->verdict == PLM_GUARD_SKIP ? "; its update is left out" : "");
 }
 
 /* A step in which nothing was masked (a few short sequences, a low --mask-probability) has no loss: nothing to judge or
  * to remember. */
-static plm_guard_verdict judge(plm_run *run, plm_step_outcome *o) {
-  o->z = NAN;
-  if (o->control.count == 0 && o->control.nonfinite == 0) return PLM_GUARD_APPLY;
-  return plm_guard_judge(&run->state.guard, o->loss, o->grad_norm, o->control.nonfinite, &o->z);
+static plm_guard_verdict judge(plm_run *run, const plm_control *control, double loss, double grad_norm, double *ret_z) {
+  *ret_z = NAN;
+  if (control->count == 0 && control->nonfinite == 0) return PLM_GUARD_APPLY;
+  return plm_guard_judge(&run->state.guard, loss, grad_norm, control->nonfinite, ret_z);
 }
 
 plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited, plm_step_outcome *ret_outcome) {
-  plm_step_outcome o = {.learning_rate = plm_schedule_rate(&run->settings->schedule, run->state.updates)};
-  double sum_norm = NAN;
-  PLM_TRY(agree(run, batch, waited, accumulate(run, batch), &sum_norm, &o.control));
-  const int64_t M = o.control.count;
-  o.loss = M > 0 ? o.control.nll / (double)M : 0;
-  o.grad_norm = o.control.nonfinite > 0 ? NAN : M > 0 ? sum_norm / (double)M : 0;
-  o.verdict = judge(run, &o);
-  tell_verdict(run, &o);
-  if (o.verdict == PLM_GUARD_APPLY && M > 0) PLM_TRY(update(run, sum_norm, M, o.learning_rate));
-  *ret_outcome = o;
+  const double learning_rate = plm_schedule_rate(&run->settings->schedule, run->state.updates);
+  plm_control control;
+  double sum_norm = NAN, z;
+  PLM_TRY(agree(run, batch, waited, accumulate(run, batch), &sum_norm, &control));
+  const int64_t M = control.count;
+  const double loss = M > 0 ? control.nll / (double)M : 0;
+  const double grad_norm = control.nonfinite > 0 ? NAN : M > 0 ? sum_norm / (double)M : 0;
+  const plm_guard_verdict verdict = judge(run, &control, loss, grad_norm, &z);
+  const plm_step_outcome outcome = {
+      .control = control,
+      .loss = loss,
+      .grad_norm = grad_norm,
+      .learning_rate = learning_rate,
+      .z = z,
+      .verdict = verdict,
+  };
+  tell_verdict(run, &outcome);
+  if (verdict == PLM_GUARD_APPLY && M > 0) PLM_TRY(update(run, sum_norm, M, learning_rate));
+  *ret_outcome = outcome;
   return PLM_OK;
 }
