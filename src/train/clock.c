@@ -12,7 +12,7 @@ void plm_run_begin_interval(plm_run *run) {
   run->first_step_at = run->interval_at = now;
   run->seconds_before = run->state.seconds;
   run->interval_before = run->state.window.seconds;
-  run->interval_flops = run->x->flops;
+  run->interval_flops = run->machine.exec->flops;
 }
 
 static void bring_clocks_up_to_date(plm_run *run, double now) {
@@ -57,10 +57,11 @@ static plm_status write_line(plm_run *run, double now) {
   plm_record_set(&line, PLM_MEASURE_SECONDS, s->seconds);
   plm_record_set(&line, PLM_MEASURE_RESIDUES_PER_S, p->residues_per_s);
   plm_record_set(&line, PLM_MEASURE_DATA_WAIT, p->data_wait);
-  p->gflops_per_s = now > run->interval_at ? (run->x->flops - run->interval_flops) / (now - run->interval_at) / 1e9 : 0;
+  p->gflops_per_s =
+      now > run->interval_at ? (run->machine.exec->flops - run->interval_flops) / (now - run->interval_at) / 1e9 : 0;
   run->interval_at = now;
   run->interval_before = 0;
-  run->interval_flops = run->x->flops;
+  run->interval_flops = run->machine.exec->flops;
   return run->metrics != NULL ? plm_metrics_write(run->metrics, &line) : PLM_OK;
 }
 

@@ -77,8 +77,8 @@ static plm_status write_environment(const plm_run *run) {
       (json_int_t)run->first_step + 1, "command", command_line(), "directory", plm_json_string(directory), "host",
       plm_json_string(system.hostname), "os", plm_json_string(system.os), "cpu", plm_json_string(system.cpu), "cpus",
       system.cpus, "memory_bytes", (json_int_t)system.memory, "threads", (json_int_t)run->settings->o->threads,
-      "kernels", run->x->kernels, "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN, "dtype",
-      run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->micro_batch_tokens, "rank",
+      "kernels", run->machine.exec->kernels, "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN, "dtype",
+      run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->plan.micro_batch_tokens, "rank",
       run->context.comm->rank, "ranks", run->context.comm->size, "environment", environment());
   plm_status status = replace_json(run, "env.json", document);
   json_decref(document);

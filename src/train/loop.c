@@ -100,9 +100,9 @@ static plm_status evaluate(plm_run *run) {
   };
   double started = plm_clock_monotonic();
   plm_run_phase(&run->context, "evaluating");
-  plm_stream_packer_options(run->settings, run->micro_batch_tokens, &options.packer);
+  plm_stream_packer_options(run->settings, run->plan.micro_batch_tokens, &options.packer);
   options.packer.seed = (uint64_t)run->settings->o->eval_seed;
-  plm_status status = plm_evaluate(&run->stream.eval, run->model, run->x, &options, NULL, NULL, &metrics);
+  plm_status status = plm_evaluate(&run->stream.eval, run->model, run->machine.exec, &options, NULL, NULL, &metrics);
   PLM_TRY(plm_dataset_check_unchanged(run->stream.eval_data != NULL ? run->stream.eval_data : run->stream.train_data));
   PLM_TRY(status);
   plm_record_set_count(&metrics, PLM_MEASURE_STEP, run->state.step);

@@ -1,8 +1,12 @@
-/* machine.h - the device that a command computes on, and the exec on it. Every command opens them here. */
+/* machine.h - the device that a command computes on, and the exec on it, opened here by every command; and what a run
+ * of training plans to do with them: number format, micro-batch, memory.
+ */
 #ifndef PLM_TRAIN_MACHINE_H
 #define PLM_TRAIN_MACHINE_H
 
 #include "kernels/backend.h"
+#include "train/resolve.h"
+#include "train/state.h"
 
 typedef struct plm_machine_options {
   int threads;
@@ -15,5 +19,33 @@ typedef struct plm_machine {
 
 PLM_CHECKED plm_status plm_machine_open(const plm_machine_options *options, plm_machine *ret_machine);
 void plm_machine_close(plm_machine *machine); /* accepts one that was never opened */
+
+/* ---- a run's choices: made from options, model and total memory, or `saved` with its state (NULL: a new run) ---- */
+typedef struct plm_run_plan {
+  plm_dtype dtype;
+  int64_t micro_batch_tokens;
+  plm_memory_plan memory;
+} plm_run_plan;
+
+/* Threads, kernels and number format. Says when bits may differ from those of a run that was not interrupted. */
+PLM_CHECKED plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved,
+                                            plm_machine *ret_machine, plm_run_plan *plan);
+
+/* Micro-batch and memory; PLM_E_RESOURCE when it cannot fit. */
+PLM_CHECKED plm_status plm_run_plan_memory(plm_train_settings *settings, const plm_arithmetic *saved, plm_exec *exec,
+                                           plm_run_plan *plan);
+
+/* Memory, steps and disk, for a person. epoch_tokens: of the loader; directory: may be NULL. */
+void plm_run_report_plan(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
+                         int64_t epoch_tokens, const char *directory);
+
+/* As it is in this start. */
+void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
+                        plm_arithmetic *ret_arithmetic);
+
+/* For micro_batch_tokens: of the plan and of the model. */
+void plm_run_model_options(const plm_run_plan *plan, const plm_train_settings *settings,
+                           plm_model_options *ret_options);
+int64_t plm_run_checkpoint_bytes(const plm_run_plan *plan); /* about */
 
 #endif

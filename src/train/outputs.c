@@ -48,7 +48,7 @@ static plm_status trainer_state(const plm_run *run, json_t **ret_document) {
 /* Whatever the guard let through, nothing that is not finite is ever published. */
 static plm_status check_finite(plm_run *run) {
   int64_t nonfinite = 0;
-  PLM_TRY(plm_optimiser_count_nonfinite(run->optimiser, run->x, &nonfinite));
+  PLM_TRY(plm_optimiser_count_nonfinite(run->optimiser, run->machine.exec, &nonfinite));
   if (nonfinite == 0) return PLM_OK;
   return plm_hint(
       plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved",
@@ -59,7 +59,7 @@ static plm_status check_finite(plm_run *run) {
 static plm_status publish(plm_run *run) {
   plm_checkpoint_content content = {
       .model = run->model,
-      .exec = run->x,
+      .exec = run->machine.exec,
       .moments = plm_optimiser_moments(run->optimiser),
       .anew = run->saves_anew,
   };
@@ -156,13 +156,13 @@ static plm_status load_best(plm_run *run) {
   PLM_TRY(plm_path_join(run->directory.path, name, &path));
   plm_status status = verify_best(run, path, &good);
   if (status == PLM_OK && good)
-    status = plm_checkpoint_load(path, run->model, run->x, plm_optimiser_moments(run->optimiser), &state);
+    status = plm_checkpoint_load(path, run->model, run->machine.exec, plm_optimiser_moments(run->optimiser), &state);
   plm_free(path);
   json_decref(state);
   PLM_TRY(status);
   if (!good) return PLM_OK;
   plm_info("final/ is the model of step %lld, whose evaluation loss was lowest", (long long)s->best_step);
-  return plm_model_refresh(run->model, run->x, PLM_REFRESH_ALL);
+  return plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_ALL);
 }
 
 /* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it.

@@ -69,7 +69,7 @@ static plm_status settle_state(plm_run *run) {
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, &run->state, train_hash, eval_hash));
   PLM_TRY(plm_resume_options(run->settings, &options));
   run->config_hash = hash_options(options);
-  plm_run_arithmetic(run, &arithmetic);
+  plm_run_arithmetic(&run->plan, run->settings, run->machine.exec, &arithmetic);
   plm_train_state_settle(&run->state, run->settings, &arithmetic, options, train_hash, eval_hash);
   return PLM_OK;
 }
@@ -91,8 +91,8 @@ static plm_status fill_weights(plm_run *run) {
   plm_load_report report;
   if (run->resumed) {
     json_t *state = NULL;
-    PLM_TRY(plm_checkpoint_load(run->directory.checkpoint, run->model, run->x, plm_optimiser_moments(run->optimiser),
-                                &state));
+    PLM_TRY(plm_checkpoint_load(run->directory.checkpoint, run->model, run->machine.exec,
+                                plm_optimiser_moments(run->optimiser), &state));
     json_decref(state);
     return PLM_OK;
   }
@@ -105,12 +105,12 @@ static plm_status fill_weights(plm_run *run) {
 
 static plm_status open_model(plm_run *run) {
   plm_model_options options;
-  plm_run_model_options(run, &options);
+  plm_run_model_options(&run->plan, run->settings, &options);
   plm_run_phase(&run->context, "loading %s", run->settings->o->model);
-  PLM_TRY(plm_model_create(&run->settings->config, &options, run->x, &run->model));
-  PLM_TRY(plm_optimiser_create(run->model, run->x, &run->settings->optimiser, &run->optimiser));
+  PLM_TRY(plm_model_create(&run->settings->config, &options, run->machine.exec, &run->model));
+  PLM_TRY(plm_optimiser_create(run->model, run->machine.exec, &run->settings->optimiser, &run->optimiser));
   PLM_TRY(fill_weights(run));
-  return plm_model_refresh(run->model, run->x, PLM_REFRESH_ALL);
+  return plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_ALL);
 }
 
 /* ---- stages ---- */
@@ -126,20 +126,23 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(read_state(run));
   PLM_TRY(plm_train_resolve_model(settings, run->directory.checkpoint));
   plm_train_resolve_batches(settings, run->resumed ? run->state.global_batch_sequences : -1, run->context.comm->size);
-  PLM_TRY(plm_run_open_machine(run, settings));
-  PLM_TRY(plm_run_plan_memory(run, settings));
+  const plm_arithmetic *saved = run->resumed ? &run->state.arithmetic : NULL;
+  PLM_TRY(plm_run_open_machine(settings, saved, &run->machine, &run->plan));
+  PLM_TRY(plm_run_plan_memory(settings, saved, run->machine.exec, &run->plan));
   PLM_TRY(plm_run_check_interrupted(&run->context));
   plm_status status = plm_stream_open(&run->stream, settings, &run->context);
   PLM_TRY(plm_run_check_interrupted(&run->context));
   PLM_TRY(status);
-  plm_stream_loader_options(settings, run->micro_batch_tokens, run->context.comm, &loader);
+  plm_stream_loader_options(settings, run->plan.micro_batch_tokens, run->context.comm, &loader);
   PLM_TRY(plm_stream_open_loader(&run->stream, &loader));
   PLM_TRY(plm_train_resolve_horizon(settings, plm_loader_steps_per_epoch(run->stream.loader),
                                     run->resumed ? run->state.warmup : -1));
   PLM_TRY(check_horizon(run));
   PLM_TRY(settle_state(run));
   PLM_TRY(plm_stream_report(&run->stream, settings, run->resumed));
-  return plm_run_report_plan(run);
+  plm_run_report_plan(&run->plan, settings, run->machine.exec, plm_loader_tokens_per_epoch(run->stream.loader),
+                      run->directory.path);
+  return PLM_OK;
 }
 
 /* final/ of the last step is written when all else is done, also an evaluation that the checkpoint still owed. */
@@ -179,7 +182,8 @@ static plm_status start_writing(plm_run *run) {
 static plm_status train(plm_run *run) {
   PLM_TRY(open_model(run));
   PLM_TRY(plm_run_check_interrupted(&run->context));
-  plm_deadline_init(&run->context.deadline, run->started, run->settings->o->time_limit, plm_run_checkpoint_bytes(run));
+  plm_deadline_init(&run->context.deadline, run->started, run->settings->o->time_limit,
+                    plm_run_checkpoint_bytes(&run->plan));
   run->last_save_at = plm_clock_monotonic();
   PLM_TRY(start_writing(run));
   PLM_TRY(plm_run_loop(run));
@@ -246,7 +250,7 @@ static plm_status close_run(plm_run *run, plm_status status) {
   plm_optimiser_destroy(run->optimiser);
   plm_model_destroy(run->model);
   plm_stream_close(&run->stream);
-  plm_run_close_machine(run);
+  plm_machine_close(&run->machine);
   plm_run_directory_close(&run->directory);
   plm_run_context_close(&run->context);
   plm_train_state_free(&run->state);

@@ -27,13 +27,8 @@ typedef struct plm_run {
 
   plm_stream stream;
 
-  /* machine.c */
   plm_machine machine;
-  plm_exec *x; /* machine.exec */
-  plm_dtype dtype;
-  int64_t micro_batch_tokens;
-  plm_memory_plan memory;
-
+  plm_run_plan plan;
   plm_model *model;
   plm_optimiser *optimiser;
   plm_metrics *metrics;
@@ -52,18 +47,6 @@ typedef struct plm_run {
   bool saves_anew; /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
   uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
-
-/* ---- machine.c ---- */
-PLM_CHECKED plm_status plm_run_open_machine(plm_run *run,
-                                            plm_train_settings *settings); /* exec, dtype; reuses the state's choices */
-PLM_CHECKED plm_status plm_run_plan_memory(
-    plm_run *run, plm_train_settings *settings); /* micro_batch_tokens, memory; PLM_E_RESOURCE when it cannot fit */
-PLM_CHECKED plm_status plm_run_report_plan(plm_run *run);                    /* memory, disk, steps */
-void plm_run_arithmetic(const plm_run *run, plm_arithmetic *ret_arithmetic); /* as it is in this start */
-void plm_run_model_options(const plm_run *run,
-                           plm_model_options *ret_options); /* for micro_batch_tokens: of the plan and of the model */
-int64_t plm_run_checkpoint_bytes(const plm_run *run);       /* about, from the plan */
-void plm_run_close_machine(plm_run *run);
 
 /* ---- step.c ---- */
 PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited,

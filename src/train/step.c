@@ -32,10 +32,10 @@ static plm_status bucket_ready(void *user, int bucket) {
 
 static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
   const plm_bucket_hooks hooks = {.user = run, .needed = bucket_needed, .ready = bucket_ready};
-  PLM_TRY(plm_model_zero_gradient(run->model, run->x));
-  PLM_TRY(plm_model_reset_sums(run->model, run->x));
+  PLM_TRY(plm_model_zero_gradient(run->model, run->machine.exec));
+  PLM_TRY(plm_model_reset_sums(run->model, run->machine.exec));
   for (int64_t i = 0; i < batch->micro_count; i++)
-    PLM_TRY(plm_model_forward_backward(run->model, run->x, &batch->micro[i]->batch,
+    PLM_TRY(plm_model_forward_backward(run->model, run->machine.exec, &batch->micro[i]->batch,
                                        i == batch->micro_count - 1 ? &hooks : NULL));
   return run->context.comm->finish_gradients(run->context.comm);
 }
@@ -67,8 +67,8 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
                         plm_control *control) {
   plm_step_sums all = {0};
   plm_error_record failure = {.code = PLM_OK};
-  if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->x);
-  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->x, &all);
+  if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->machine.exec);
+  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->machine.exec, &all);
   const plm_loss_sums sums = all.objective[0];
   fill_control(run, batch, waited, mine, control);
   if (mine != PLM_OK) plm_error_take(mine, &failure);
@@ -89,8 +89,8 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
 
 static plm_status update(plm_run *run, double sum_norm, int64_t M, double learning_rate) {
   double scale = plm_optimiser_scale(&run->settings->optimiser, sum_norm, M);
-  PLM_TRY(plm_optimiser_update(run->optimiser, run->x, run->state.updates + 1, learning_rate, scale));
-  PLM_TRY(plm_model_refresh(run->model, run->x, PLM_REFRESH_UPDATED));
+  PLM_TRY(plm_optimiser_update(run->optimiser, run->machine.exec, run->state.updates + 1, learning_rate, scale));
+  PLM_TRY(plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_UPDATED));
   plm_train_state_count_update(&run->state);
   return PLM_OK;
 }
