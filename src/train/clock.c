@@ -1,99 +1,104 @@
-/* clock.c - what is measured between two lines of the log, and the lines. All clocks run from end of step to end of
- * step: reading, update, logging, evaluation and saving are inside. */
+/* clock.c - see clock.h. */
+#include "train/clock.h"
+
 #include <math.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "base/system.h"
-#include "train/run.h"
 
-void plm_run_begin_interval(plm_run *run) {
-  double now = plm_clock_monotonic();
-  run->first_step_at = run->interval_at = now;
-  run->seconds_before = run->state.seconds;
-  run->interval_before = run->state.window.seconds;
-  run->interval_flops = run->machine.exec->flops;
+void plm_run_clock_init(plm_run_clock *clock) {
+  *clock = (plm_run_clock){
+      .started = plm_clock_monotonic(),
+      .first_step_at = NAN,
+      .progress =
+          {
+              .loss = NAN,
+              .perplexity = NAN,
+              .grad_norm = NAN,
+              .data_wait = NAN,
+              .eval_loss = NAN,
+              .eval_perplexity_masked = NAN,
+              .eta = NAN,
+              .time_limit_left = NAN,
+          },
+  };
 }
 
-static void bring_clocks_up_to_date(plm_run *run, double now) {
-  plm_train_state_set_clocks(&run->state, run->seconds_before + now - run->first_step_at,
-                             run->interval_before + now - run->interval_at);
+void plm_run_clock_set_first_step(plm_run_clock *clock, int64_t step) { clock->first_step = step; }
+
+void plm_run_clock_begin(plm_run_clock *clock, const plm_train_state *state, double flops) {
+  clock->first_step_at = clock->interval_at = plm_clock_monotonic();
+  clock->seconds_before = state->seconds;
+  clock->interval_before = state->window.seconds;
+  clock->interval_flops = flops;
 }
 
-void plm_run_close_interval_for_save(plm_run *run) {
-  if (!isnan(run->first_step_at)) bring_clocks_up_to_date(run, plm_clock_monotonic());
+void plm_run_clock_update(plm_run_clock *clock, plm_train_state *state) {
+  if (isnan(clock->first_step_at)) return;
+  clock->now = plm_clock_monotonic();
+  plm_train_state_set_clocks(state, clock->seconds_before + clock->now - clock->first_step_at,
+                             clock->interval_before + clock->now - clock->interval_at);
 }
 
-/* ---- counters ---- */
-
-static void add_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds) {
-  plm_train_state_count_step(&run->state, outcome);
-  run->waited += outcome->control.data_wait;
-  run->start_residues += outcome->control.residues;
-  run->start_tokens += outcome->control.tokens;
-  plm_deadline_step(&run->context.deadline, step_seconds);
+void plm_run_clock_count_step(plm_run_clock *clock, const plm_control *control) {
+  clock->waited += control->data_wait;
+  clock->residues += control->residues;
+  clock->tokens += control->tokens;
 }
+
+void plm_run_clock_mark_save(plm_run_clock *clock) { clock->last_save_at = plm_clock_monotonic(); }
+double plm_run_clock_since_save(const plm_run_clock *clock) { return plm_clock_monotonic() - clock->last_save_at; }
 
 /* ---- the line of the log ---- */
 
-static plm_status write_line(plm_run *run, double now) {
-  const plm_train_state *s = &run->state;
-  const plm_log_window window = s->window;
-  const double seconds = window.seconds;
-  plm_train_state_close_window(&run->state);
-  plm_progress *p = &run->progress;
-  p->loss = s->last_loss;
-  p->perplexity = exp(s->last_loss);
+void plm_run_clock_close_interval(plm_run_clock *clock, plm_train_state *state, double flops, plm_record *ret_line) {
+  const plm_log_window window = state->window;
+  const double now = clock->now, seconds = window.seconds;
+  plm_progress *p = &clock->progress;
+  plm_train_state_close_window(state);
+  p->loss = state->last_loss;
+  p->perplexity = exp(state->last_loss);
   p->residues_per_s = seconds > 0 ? (double)window.residues / seconds : NAN;
   p->data_wait = seconds > 0 ? fmin(1, window.waited / seconds) : 0;
-  plm_record line = {0};
-  plm_record_set_count(&line, PLM_MEASURE_STEP, s->step);
-  plm_record_set(&line, PLM_MEASURE_EPOCH, (double)s->step / (double)run->settings->steps_per_epoch);
-  plm_record_set(&line, PLM_MEASURE_LOSS, s->last_loss);
-  plm_record_set(&line, PLM_MEASURE_GRAD_NORM, window.grad_norm);
-  plm_record_set(&line, PLM_MEASURE_LEARNING_RATE, window.learning_rate);
-  plm_record_set_count(&line, PLM_MEASURE_TOKENS, s->tokens);
-  plm_record_set_count(&line, PLM_MEASURE_RESIDUES, s->residues);
-  plm_record_set(&line, PLM_MEASURE_SECONDS, s->seconds);
-  plm_record_set(&line, PLM_MEASURE_RESIDUES_PER_S, p->residues_per_s);
-  plm_record_set(&line, PLM_MEASURE_DATA_WAIT, p->data_wait);
-  p->gflops_per_s =
-      now > run->interval_at ? (run->machine.exec->flops - run->interval_flops) / (now - run->interval_at) / 1e9 : 0;
-  run->interval_at = now;
-  run->interval_before = 0;
-  run->interval_flops = run->machine.exec->flops;
-  return run->metrics != NULL ? plm_metrics_write(run->metrics, &line) : PLM_OK;
+  p->gflops_per_s = now > clock->interval_at ? (flops - clock->interval_flops) / (now - clock->interval_at) / 1e9 : 0;
+  *ret_line = (plm_record){0};
+  plm_record_set_count(ret_line, PLM_MEASURE_STEP, state->step);
+  plm_record_set(ret_line, PLM_MEASURE_EPOCH, (double)state->step / (double)state->steps_per_epoch);
+  plm_record_set(ret_line, PLM_MEASURE_LOSS, state->last_loss);
+  plm_record_set(ret_line, PLM_MEASURE_GRAD_NORM, window.grad_norm);
+  plm_record_set(ret_line, PLM_MEASURE_LEARNING_RATE, window.learning_rate);
+  plm_record_set_count(ret_line, PLM_MEASURE_TOKENS, state->tokens);
+  plm_record_set_count(ret_line, PLM_MEASURE_RESIDUES, state->residues);
+  plm_record_set(ret_line, PLM_MEASURE_SECONDS, state->seconds);
+  plm_record_set(ret_line, PLM_MEASURE_RESIDUES_PER_S, p->residues_per_s);
+  plm_record_set(ret_line, PLM_MEASURE_DATA_WAIT, p->data_wait);
+  clock->interval_at = now;
+  clock->interval_before = 0;
+  clock->interval_flops = flops;
 }
 
 /* ---- for the progress bar ---- */
 
-static void report_progress(plm_run *run, const plm_step_outcome *outcome, bool logged) {
-  const plm_train_state *s = &run->state;
-  plm_progress *p = &run->progress;
-  const int64_t done = s->step - run->first_step;
-  p->step = s->step;
-  p->max_steps = run->settings->max_steps;
-  p->epoch = (double)s->step / (double)run->settings->steps_per_epoch;
-  p->epochs = (double)p->max_steps / (double)run->settings->steps_per_epoch;
-  p->learning_rate = outcome->learning_rate;
-  p->grad_norm = outcome->grad_norm;
-  p->real_share = s->tokens > 0 ? (double)s->residues / (double)s->tokens : 0;
-  p->seconds = s->seconds;
-  p->eta = done > 0 ? (s->seconds - run->seconds_before) / (double)done * (double)(p->max_steps - s->step) : NAN;
-  p->time_limit_left = plm_deadline_left(&run->context.deadline);
-  p->memory_bytes = plm_peak_memory();
-  p->logged = logged;
-  if (run->context.observer != NULL && run->context.observer->step != NULL)
-    run->context.observer->step(run->context.observer->user, p);
+void plm_run_clock_count_evaluation(plm_run_clock *clock, const plm_record *metrics) {
+  clock->progress.eval_loss = plm_record_number(metrics, PLM_MEASURE_EVAL_LOSS);
+  clock->progress.eval_perplexity_masked = plm_record_number(metrics, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
 }
 
-plm_status plm_run_count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds) {
-  add_step(run, outcome, step_seconds);
-  const double now = plm_clock_monotonic();
-  bring_clocks_up_to_date(run, now);
-  const bool last = run->state.step >= run->settings->max_steps;
-  const bool logged = run->state.step % run->settings->o->logging_steps == 0 || last;
-  if (logged) PLM_TRY(write_line(run, now));
-  report_progress(run, outcome, logged);
-  return PLM_OK;
+void plm_run_clock_report(plm_run_clock *clock, const plm_run_context *context, const plm_train_settings *settings,
+                          const plm_train_state *state, const plm_step_outcome *outcome, bool logged) {
+  plm_progress *p = &clock->progress;
+  const int64_t done = state->step - clock->first_step, left = settings->max_steps - state->step;
+  p->step = state->step;
+  p->max_steps = settings->max_steps;
+  p->epoch = (double)state->step / (double)settings->steps_per_epoch;
+  p->epochs = (double)p->max_steps / (double)settings->steps_per_epoch;
+  p->learning_rate = outcome->learning_rate;
+  p->grad_norm = outcome->grad_norm;
+  p->real_share = state->tokens > 0 ? (double)state->residues / (double)state->tokens : 0;
+  p->seconds = state->seconds;
+  p->eta = done > 0 ? (state->seconds - clock->seconds_before) / (double)done * (double)left : NAN;
+  p->time_limit_left = plm_deadline_left(&context->deadline);
+  p->memory_bytes = plm_peak_memory();
+  p->logged = logged;
+  if (context->observer != NULL && context->observer->step != NULL) context->observer->step(context->observer->user, p);
 }

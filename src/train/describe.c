@@ -74,7 +74,7 @@ static plm_status write_environment(const plm_run *run) {
   json_t *document = json_pack(
       "{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:i, s:i, s:o}",
       "protlm", PLM_VERSION, "started", when, "run_id", run->state.run_id, "process", (int)getpid(), "first_step",
-      (json_int_t)run->first_step + 1, "command", command_line(), "directory", plm_json_string(directory), "host",
+      (json_int_t)run->clock.first_step + 1, "command", command_line(), "directory", plm_json_string(directory), "host",
       plm_json_string(system.hostname), "os", plm_json_string(system.os), "cpu", plm_json_string(system.cpu), "cpus",
       system.cpus, "memory_bytes", (json_int_t)system.memory, "threads", (json_int_t)run->settings->o->threads,
       "kernels", run->machine.exec->kernels, "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN, "dtype",

@@ -67,7 +67,7 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   json_t *history, *line;
   size_t i;
   *ret_logged = false;
-  if (!run->resumed || run->state.step != run->first_step) return PLM_OK;
+  if (!run->resumed || run->state.step != run->clock.first_step) return PLM_OK;
   PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
   json_array_foreach(history, i, line) {
     if (json_integer_value(json_object_get(line, "step")) == run->state.step &&
@@ -109,8 +109,7 @@ static plm_status evaluate(plm_run *run) {
   plm_record_set(&metrics, PLM_MEASURE_EPOCH, (double)run->state.step / (double)run->settings->steps_per_epoch);
   plm_record_set(&metrics, PLM_MEASURE_EVAL_SECONDS, plm_clock_monotonic() - started);
   plm_train_state_add_evaluation(&run->state, run->settings, &metrics);
-  run->progress.eval_loss = plm_record_number(&metrics, PLM_MEASURE_EVAL_LOSS);
-  run->progress.eval_perplexity_masked = plm_record_number(&metrics, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
+  plm_run_clock_count_evaluation(&run->clock, &metrics);
   watch_forgetting(run);
   return log_evaluation(run, &metrics);
 }
@@ -125,13 +124,17 @@ static plm_status save(plm_run *run, bool evaluated) {
   plm_train_state *s = &run->state;
   const double best_loss = s->best_eval_loss;
   const int64_t best_step = s->best_step;
+  const double started = plm_clock_monotonic();
   if (evaluated && is_new_best(run))
     plm_train_state_set_best(s, s->step, plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS));
+  plm_run_clock_update(&run->clock, s);
   plm_status status = plm_run_save(run);
   if (status != PLM_OK) {
     plm_train_state_set_best(s, best_step, best_loss);
     return status;
   }
+  plm_run_clock_mark_save(&run->clock);
+  plm_deadline_save(&run->context.deadline, plm_clock_monotonic() - started);
   if ((run->context.stop & PLM_STOP_SAVE) != 0) plm_stop_clear(PLM_STOP_SAVE);
   return PLM_OK;
 }
@@ -144,6 +147,22 @@ static plm_status save_and_stop(plm_run *run) {
 }
 
 /* ---- one turn ---- */
+
+static plm_status count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds) {
+  plm_train_state *s = &run->state;
+  plm_train_state_count_step(s, outcome);
+  plm_run_clock_count_step(&run->clock, &outcome->control);
+  plm_deadline_step(&run->context.deadline, step_seconds);
+  plm_run_clock_update(&run->clock, s);
+  const bool logged = s->step % run->settings->o->logging_steps == 0 || s->step >= run->settings->max_steps;
+  if (logged) {
+    plm_record line;
+    plm_run_clock_close_interval(&run->clock, s, run->machine.exec->flops, &line);
+    if (run->metrics != NULL) PLM_TRY(plm_metrics_write(run->metrics, &line));
+  }
+  plm_run_clock_report(&run->clock, &run->context, run->settings, s, outcome, logged);
+  return PLM_OK;
+}
 
 /* It is not the model that failed: what was learnt since the last save is kept. */
 static plm_status save_and_fail(plm_run *run, plm_status failure) {
@@ -178,7 +197,7 @@ static plm_status step_once(plm_run *run) {
         PLM_E_NUMERIC,
         "lower --learning-rate (with --allow-change learning-rate where a checkpoint is continued), or look at those sequences");
   }
-  return plm_run_count_step(run, &outcome, plm_clock_monotonic() - started);
+  return count_step(run, &outcome, plm_clock_monotonic() - started);
 }
 
 /* What follows a step, or an evaluation that an earlier start owed. */
@@ -196,22 +215,22 @@ static plm_status after_step(plm_run *run) {
     PLM_TRY(status);
     evaluated = true;
   }
-  run->saves_anew = evaluated && run->resumed && s->step == run->first_step;
+  run->saves_anew = evaluated && run->resumed && s->step == run->clock.first_step;
   const bool keep_best = evaluated && run->settings->o->load_best_model_at_end && s->step > 0 && is_new_best(run);
   const bool start = s->step == 0 && run->settings->save_at_start && !run->resumed;
-  const bool nothing_new = run->resumed && s->step == run->first_step && !evaluated;
+  const bool nothing_new = run->resumed && s->step == run->clock.first_step && !evaluated;
   const bool saves = !nothing_new && (s->step == 0 ? start : save_is_due(run) || keep_best);
   if (saves) PLM_TRY(save(run, evaluated));
   PLM_TRY(plm_run_agree_on_stop(&run->context, evaluated || saves));
   if ((run->context.stop & PLM_STOP_EARLY) == 0 || plm_run_is_over(run)) return PLM_OK;
-  return saves || s->step == run->first_step ? plm_run_stop_here(&run->context) : save_and_stop(run);
+  return saves || s->step == run->clock.first_step ? plm_run_stop_here(&run->context) : save_and_stop(run);
 }
 
 plm_status plm_run_loop(plm_run *run) {
   plm_train_state *s = &run->state;
   if (!run->resumed) plm_train_state_set_evaluation_due(s, run->stream.has_eval && run->settings->o->eval_on_start);
   PLM_TRY(after_step(run));
-  plm_run_begin_interval(run);
+  plm_run_clock_begin(&run->clock, s, run->machine.exec->flops);
   while (!plm_run_is_over(run)) {
     PLM_TRY(step_once(run));
     plm_train_state_set_evaluation_due(s, evaluation_is_due(run));

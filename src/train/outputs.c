@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "report/report.h"
 #include "formats/safetensors.h"
@@ -108,8 +107,6 @@ static plm_status after_save(plm_run *run) {
 /* Only rank 0 writes; all ranks learn how it went. */
 plm_status plm_run_save(plm_run *run) {
   plm_status status = PLM_OK, worst;
-  double started = plm_clock_monotonic();
-  plm_run_close_interval_for_save(run);
   PLM_TRY(check_finite(run));
   if (run->context.comm->rank == 0) {
     plm_run_phase(&run->context, "saving checkpoint-%lld", (long long)run->state.step);
@@ -125,8 +122,6 @@ plm_status plm_run_save(plm_run *run) {
     return status;
   }
   if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)run->state.step);
-  run->last_save_at = plm_clock_monotonic();
-  plm_deadline_save(&run->context.deadline, run->last_save_at - started);
   return PLM_OK;
 }
 

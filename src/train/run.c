@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/hash.h"
 #include "checkpoint/checkpoint.h"
 #include "hub/model_dir.h"
@@ -43,7 +42,7 @@ static plm_status read_state(plm_run *run) {
   json_decref(document);
   PLM_TRY(status);
   run->resumed = true;
-  run->first_step = run->state.step;
+  plm_run_clock_set_first_step(&run->clock, run->state.step);
   plm_info("continuing from %s", run->directory.checkpoint);
   return forget_absent_best(run);
 }
@@ -182,9 +181,9 @@ static plm_status start_writing(plm_run *run) {
 static plm_status train(plm_run *run) {
   PLM_TRY(open_model(run));
   PLM_TRY(plm_run_check_interrupted(&run->context));
-  plm_deadline_init(&run->context.deadline, run->started, run->settings->o->time_limit,
+  plm_deadline_init(&run->context.deadline, run->clock.started, run->settings->o->time_limit,
                     plm_run_checkpoint_bytes(&run->plan));
-  run->last_save_at = plm_clock_monotonic();
+  plm_run_clock_mark_save(&run->clock);
   PLM_TRY(start_writing(run));
   PLM_TRY(plm_run_loop(run));
   PLM_TRY(plm_run_write_final(run));
@@ -217,12 +216,12 @@ static plm_status run_stages(plm_run *run, const plm_option_values *values, cons
 
 static void fill_result(const plm_run *run, plm_status status, plm_train_result *r) {
   const plm_train_state *s = &run->state;
-  const double seconds = s->seconds - run->seconds_before;
+  const double seconds = s->seconds - run->clock.seconds_before;
   if (status == PLM_STOPPED) r->outcome = PLM_TRAIN_STOPPED;
   snprintf(r->reason, sizeof r->reason, "%s", run->context.reason);
   if (r->output_directory[0] != '\0') snprintf(r->checkpoint, sizeof r->checkpoint, "%s", run->last_checkpoint);
   r->step = s->step;
-  r->first_step = run->first_step;
+  r->first_step = run->clock.first_step;
   r->max_steps = run->settings != NULL ? run->settings->max_steps : 0;
   r->skipped_updates = s->guard.skipped;
   r->final_loss = s->last_loss;
@@ -234,11 +233,11 @@ static void fill_result(const plm_run *run, plm_status status, plm_train_result 
   r->gain_masked_se = plm_record_number(&s->last_eval, PLM_MEASURE_GAIN_MASKED_SE);
   r->best_eval_loss = s->best_eval_loss;
   r->best_step = s->best_step;
-  r->residues = run->start_residues;
-  r->tokens = run->start_tokens;
-  r->seconds = isnan(run->first_step_at) ? 0 : seconds;
-  r->residues_per_s = r->seconds > 0 ? (double)run->start_residues / r->seconds : 0;
-  r->data_wait = r->seconds > 0 ? fmin(1, run->waited / r->seconds) : 0;
+  r->residues = run->clock.residues;
+  r->tokens = run->clock.tokens;
+  r->seconds = isnan(run->clock.first_step_at) ? 0 : seconds;
+  r->residues_per_s = r->seconds > 0 ? (double)run->clock.residues / r->seconds : 0;
+  r->data_wait = r->seconds > 0 ? fmin(1, run->clock.waited / r->seconds) : 0;
 }
 
 /* Close in reverse order. The first failure is the one that is told. */
@@ -263,18 +262,7 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
   plm_run *run;
   memset(ret_result, 0, sizeof *ret_result);
   PLM_TRY(PLM_NEW(&run, 1));
-  run->started = plm_clock_monotonic();
-  run->first_step_at = NAN;
-  run->progress = (plm_progress){
-      .loss = NAN,
-      .perplexity = NAN,
-      .grad_norm = NAN,
-      .data_wait = NAN,
-      .eval_loss = NAN,
-      .eval_perplexity_masked = NAN,
-      .eta = NAN,
-      .time_limit_left = NAN,
-  };
+  plm_run_clock_init(&run->clock);
   plm_train_state_init(&run->state);
   plm_status status = plm_stop_install();
   if (status == PLM_OK) {

@@ -7,6 +7,7 @@
 #define PLM_TRAIN_RUN_H
 
 #include "runlog/metrics.h"
+#include "train/clock.h"
 #include "train/context.h"
 #include "train/evaluate.h"
 #include "train/machine.h"
@@ -22,7 +23,6 @@ typedef struct plm_run {
   plm_run_directory directory;
   plm_train_state state;
   char last_checkpoint[4096]; /* that is good; "" = none */
-  int64_t first_step;         /* of the state this start began with */
   bool resumed;
 
   plm_stream stream;
@@ -33,17 +33,7 @@ typedef struct plm_run {
   plm_optimiser *optimiser;
   plm_metrics *metrics;
 
-  /* times: monotonic clock */
-  double started;         /* plm_train was called */
-  double first_step_at;   /* the first step of this start began; NAN before */
-  double seconds_before;  /* state.seconds when this start began */
-  double interval_at;     /* end of the last logged step, or start of the first step */
-  double interval_before; /* seconds of the open interval spent by an earlier start */
-  double last_save_at;
-  double interval_flops; /* exec's counter at interval_at */
-  double waited;         /* for data, by this start */
-  int64_t start_residues, start_tokens;
-  plm_progress progress;
+  plm_run_clock clock;
   bool saves_anew; /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
   uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
@@ -56,11 +46,6 @@ PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, d
 PLM_CHECKED plm_status plm_run_loop(plm_run *run);
 bool plm_run_is_over(const plm_run *run);
 void plm_run_set_end_reason(plm_run *run);
-
-/* ---- clock.c: rates and the lines of the log ---- */
-void plm_run_begin_interval(plm_run *run);
-PLM_CHECKED plm_status plm_run_count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds);
-void plm_run_close_interval_for_save(plm_run *run); /* brings the state's clocks up to date */
 
 /* ---- outputs.c ---- */
 PLM_CHECKED plm_status plm_run_write_description(plm_run *run); /* config.yaml, env.json */

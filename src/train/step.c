@@ -11,7 +11,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "protlm/log.h"
 #include "train/run.h"
 
@@ -45,7 +44,7 @@ static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
 /* This rank's wish for a save by the clock; with the others' it becomes all ranks'. */
 static uint32_t save_by_clock(const plm_run *run) {
   double minutes = run->settings->o->save_minutes;
-  return minutes > 0 && plm_clock_monotonic() - run->last_save_at >= 60 * minutes ? PLM_STOP_SAVE : 0;
+  return minutes > 0 && plm_run_clock_since_save(&run->clock) >= 60 * minutes ? PLM_STOP_SAVE : 0;
 }
 
 static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, plm_status mine,
