@@ -1,4 +1,6 @@
 /* describe.c - what is needed to understand a run later: config.yaml, env.json, and the batch that broke it. */
+#include "train/outputs.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -8,21 +10,20 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/system.h"
-#include "train/run.h"
 
-static plm_status replace_text(const plm_run *run, const char *name, const char *text) {
+static plm_status replace_text(const plm_outputs *outputs, const char *name, const char *text) {
   char *path;
-  PLM_TRY(plm_path_join(run->directory.path, name, &path));
+  PLM_TRY(plm_path_join(outputs->directory.path, name, &path));
   plm_status status = plm_file_replace(path, text, strlen(text));
   plm_free(path);
   return status;
 }
 
-static plm_status replace_json(const plm_run *run, const char *name, json_t *document) {
+static plm_status replace_json(const plm_outputs *outputs, const char *name, json_t *document) {
   char *text;
   if (document == NULL) return plm_fail(PLM_E_RESOURCE, "out of memory while writing %s", name);
   PLM_TRY(plm_json_dump(document, &text));
-  plm_status status = replace_text(run, name, text);
+  plm_status status = replace_text(outputs, name, text);
   plm_free(text);
   return status;
 }
@@ -63,7 +64,10 @@ static json_t *environment(void) {
   return object;
 }
 
-static plm_status write_environment(const plm_run *run) {
+static plm_status write_environment(const plm_outputs *outputs) {
+  const plm_output_parts *parts = &outputs->parts;
+  const plm_train_options *o = parts->settings->o;
+  const plm_comm *comm = parts->context->comm;
   plm_system system;
   char directory[4096] = "", when[64] = "";
   time_t now = (time_t)plm_clock_wall();
@@ -73,37 +77,36 @@ static plm_status write_environment(const plm_run *run) {
   if (gmtime_r(&now, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
   json_t *document = json_pack(
       "{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:o, s:i, s:I, s:I, s:s, s:s, s:b, s:s, s:I, s:i, s:i, s:o}",
-      "protlm", PLM_VERSION, "started", when, "run_id", run->state.run_id, "process", (int)getpid(), "first_step",
-      (json_int_t)run->clock.first_step + 1, "command", command_line(), "directory", plm_json_string(directory), "host",
+      "protlm", PLM_VERSION, "started", when, "run_id", parts->state->run_id, "process", (int)getpid(), "first_step",
+      (json_int_t)parts->state->step + 1, "command", command_line(), "directory", plm_json_string(directory), "host",
       plm_json_string(system.hostname), "os", plm_json_string(system.os), "cpu", plm_json_string(system.cpu), "cpus",
-      system.cpus, "memory_bytes", (json_int_t)system.memory, "threads", (json_int_t)run->settings->o->threads,
-      "kernels", run->machine.exec->kernels, "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN, "dtype",
-      run->settings->o->dtype, "micro_batch_tokens", (json_int_t)run->plan.micro_batch_tokens, "rank",
-      run->context.comm->rank, "ranks", run->context.comm->size, "environment", environment());
-  plm_status status = replace_json(run, "env.json", document);
+      system.cpus, "memory_bytes", (json_int_t)system.memory, "threads", (json_int_t)o->threads, "kernels",
+      parts->exec->kernels, "threading", plm_pool_kind(), "onednn", PLM_HAVE_ONEDNN, "dtype", o->dtype,
+      "micro_batch_tokens", (json_int_t)o->micro_batch_tokens, "rank", comm->rank, "ranks", comm->size, "environment",
+      environment());
+  plm_status status = replace_json(outputs, "env.json", document);
   json_decref(document);
   return status;
 }
 
-plm_status plm_run_write_description(plm_run *run) {
+plm_status plm_outputs_describe(const plm_outputs *outputs) {
   char *yaml;
-  if (run->context.comm->rank != 0) return PLM_OK;
-  PLM_TRY(plm_options_config(run->settings->values, true, &yaml));
-  plm_status status = replace_text(run, "config.yaml", yaml);
+  PLM_TRY(plm_options_config(outputs->parts.settings->values, true, &yaml));
+  plm_status status = replace_text(outputs, "config.yaml", yaml);
   plm_free(yaml);
   PLM_TRY(status);
-  return write_environment(run);
+  return write_environment(outputs);
 }
 
 /* ---- the batch of a step that was not finite ---- */
 
-static json_t *list_sequences(const plm_run *run, const plm_step_batch *batch) {
+static json_t *list_sequences(const plm_dataset *dataset, const plm_step_batch *batch) {
   json_t *list = json_array();
   for (int64_t i = 0; i < batch->micro_count; i++) {
     const plm_tokens *tokens = &batch->micro[i]->batch.encoder;
     for (int64_t s = 0; s < tokens->S; s++) {
       char name[256]; /* raw bytes of the FASTA, and the cut may go through a character */
-      plm_dataset_name(run->stream.train_data, tokens->sequence_id[s], name, sizeof name);
+      plm_dataset_name(dataset, tokens->sequence_id[s], name, sizeof name);
       list = append(list, json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
                                     plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch",
                                     (json_int_t)i));
@@ -112,15 +115,15 @@ static json_t *list_sequences(const plm_run *run, const plm_step_batch *batch) {
   return list;
 }
 
-plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome,
-                              char **ret_path) {
+plm_status plm_outputs_describe_batch(const plm_outputs *outputs, const plm_dataset *dataset,
+                                      const plm_step_batch *batch, const plm_control *control, char **ret_path) {
   char *name;
   PLM_TRY(plm_sprintf(&name, "nonfinite-%lld.json", (long long)batch->step + 1));
   json_t *document = json_pack("{s:I, s:I, s:I, s:I, s:o}", "step", (json_int_t)batch->step + 1, "epoch",
-                               (json_int_t)batch->epoch, "rows", (json_int_t)outcome->control.count, "nonfinite",
-                               (json_int_t)outcome->control.nonfinite, "sequences", list_sequences(run, batch));
-  plm_status status = replace_json(run, name, document);
-  if (status == PLM_OK) status = plm_path_join(run->directory.path, name, ret_path);
+                               (json_int_t)batch->epoch, "rows", (json_int_t)control->count, "nonfinite",
+                               (json_int_t)control->nonfinite, "sequences", list_sequences(dataset, batch));
+  plm_status status = replace_json(outputs, name, document);
+  if (status == PLM_OK) status = plm_path_join(outputs->directory.path, name, ret_path);
   json_decref(document);
   plm_free(name);
   return status;

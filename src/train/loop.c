@@ -68,7 +68,7 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   size_t i;
   *ret_logged = false;
   if (!run->resumed || run->state.step != run->clock.first_step) return PLM_OK;
-  PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
+  PLM_TRY(plm_metrics_history(run->outputs.directory.path, run->state.step, &history));
   json_array_foreach(history, i, line) {
     if (json_integer_value(json_object_get(line, "step")) == run->state.step &&
         json_object_get(line, "eval_loss") != NULL)
@@ -84,9 +84,9 @@ static plm_status log_evaluation(plm_run *run, const plm_record *m) {
            (long long)run->state.step, plm_record_number(m, PLM_MEASURE_EVAL_LOSS),
            plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY), plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY_MASKED),
            plm_record_number(m, PLM_MEASURE_BASELINE_FREQUENCY_MASKED));
-  if (run->metrics == NULL) return PLM_OK;
+  if (run->outputs.metrics == NULL) return PLM_OK;
   PLM_TRY(is_logged(run, &logged));
-  return logged ? PLM_OK : plm_metrics_write(run->metrics, m);
+  return logged ? PLM_OK : plm_metrics_write(run->outputs.metrics, m);
 }
 
 static plm_status evaluate(plm_run *run) {
@@ -128,7 +128,7 @@ static plm_status save(plm_run *run, bool evaluated) {
   if (evaluated && is_new_best(run))
     plm_train_state_set_best(s, s->step, plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS));
   plm_run_clock_update(&run->clock, s);
-  plm_status status = plm_run_save(run);
+  plm_status status = plm_outputs_save(&run->outputs);
   if (status != PLM_OK) {
     plm_train_state_set_best(s, best_step, best_loss);
     return status;
@@ -158,7 +158,7 @@ static plm_status count_step(plm_run *run, const plm_step_outcome *outcome, doub
   if (logged) {
     plm_record line;
     plm_run_clock_close_interval(&run->clock, s, run->machine.exec->flops, &line);
-    if (run->metrics != NULL) PLM_TRY(plm_metrics_write(run->metrics, &line));
+    if (run->outputs.metrics != NULL) PLM_TRY(plm_metrics_write(run->outputs.metrics, &line));
   }
   plm_run_clock_report(&run->clock, &run->context, run->settings, s, outcome, logged);
   return PLM_OK;
@@ -186,7 +186,8 @@ static plm_status step_once(plm_run *run) {
     return plm_run_stop_here(&run->context);
   if (outcome.verdict == PLM_GUARD_STOP) {
     char *path = NULL;
-    if (plm_run_dump_batch(run, batch, &outcome, &path) != PLM_OK) plm_warn("%s", plm_error_message());
+    if (plm_outputs_describe_batch(&run->outputs, run->stream.train_data, batch, &outcome.control, &path) != PLM_OK)
+      plm_warn("%s", plm_error_message());
     plm_fail(
         PLM_E_NUMERIC,
         "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
@@ -215,7 +216,7 @@ static plm_status after_step(plm_run *run) {
     PLM_TRY(status);
     evaluated = true;
   }
-  run->saves_anew = evaluated && run->resumed && s->step == run->clock.first_step;
+  plm_outputs_set_overwrite(&run->outputs, evaluated && run->resumed && s->step == run->clock.first_step);
   const bool keep_best = evaluated && run->settings->o->load_best_model_at_end && s->step > 0 && is_new_best(run);
   const bool start = s->step == 0 && run->settings->save_at_start && !run->resumed;
   const bool nothing_new = run->resumed && s->step == run->clock.first_step && !evaluated;

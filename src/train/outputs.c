@@ -1,5 +1,7 @@
-/* outputs.c - what a run leaves in its directory: checkpoints and links, final/, the report. Descriptions: describe.c.
- * */
+/* outputs.c - see outputs.h. Contents: entering and leaving, trainer_state.json, a checkpoint, final/ and the report.
+ * Descriptions: describe.c. */
+#include "train/outputs.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,23 +14,72 @@
 #include "formats/safetensors.h"
 #include "runlog/trainer_state.h"
 #include "protlm/log.h"
-#include "train/run.h"
+
+/* ---- entering and leaving ---- */
+
+plm_status plm_outputs_enter(plm_outputs *outputs, const plm_train_settings *settings) {
+  PLM_TRY(plm_run_directory_open(settings, &outputs->directory));
+  if (outputs->directory.checkpoint != NULL)
+    snprintf(outputs->checkpoint, sizeof outputs->checkpoint, "%s", outputs->directory.checkpoint);
+  return PLM_OK;
+}
+
+void plm_outputs_leave(plm_outputs *outputs, bool fruitless) {
+  plm_run_directory_close(&outputs->directory, fruitless);
+}
+
+/* A run that branches off from another's checkpoint has no lines yet. */
+static plm_status lies_in_run(const plm_run_directory *directory, bool *ret_lies) {
+  char *parent;
+  PLM_TRY(plm_path_parent(directory->checkpoint, &parent));
+  *ret_lies = plm_file_is_same(parent, directory->path);
+  plm_free(parent);
+  return PLM_OK;
+}
+
+static plm_status tell_missing_lines(const plm_run_directory *directory, int64_t step) {
+  json_t *history;
+  bool is_ours;
+  PLM_TRY(lies_in_run(directory, &is_ours));
+  if (!is_ours) return PLM_OK;
+  PLM_TRY(plm_metrics_history(directory->path, step, &history));
+  size_t there = json_array_size(history), known = plm_trainer_state_lines(directory->checkpoint);
+  json_decref(history);
+  if (there < known)
+    plm_warn(
+        "%s/log.jsonl has %zu of the %zu lines that were in it at step %lld; the others are still in %s/trainer_state.json",
+        directory->path, there, known, (long long)step, directory->checkpoint);
+  return PLM_OK;
+}
+
+plm_status plm_outputs_open(plm_outputs *outputs, const plm_output_parts *parts, bool resumed) {
+  const int64_t step = parts->state->step;
+  outputs->parts = *parts;
+  if (parts->context->comm->rank != 0) return PLM_OK;
+  PLM_TRY(plm_outputs_describe(outputs));
+  PLM_TRY(plm_metrics_open(outputs->directory.path, resumed ? step : -1, &outputs->metrics));
+  return resumed ? tell_missing_lines(&outputs->directory, step) : PLM_OK;
+}
+
+plm_status plm_outputs_close(plm_outputs *outputs) { return plm_metrics_close(outputs->metrics); }
+
+void plm_outputs_set_overwrite(plm_outputs *outputs, bool overwrite) { outputs->overwrite = overwrite; }
 
 /* ---- trainer_state.json ---- */
 
-static plm_status trainer_state(const plm_run *run, json_t **ret_document) {
-  const plm_train_state *s = &run->state;
-  const plm_train_options *o = run->settings->o;
-  const double steps_per_epoch = (double)run->settings->steps_per_epoch;
+static plm_status trainer_state(const plm_outputs *outputs, json_t **ret_document) {
+  const plm_train_state *s = outputs->parts.state;
+  const plm_train_options *o = outputs->parts.settings->o;
+  const double steps_per_epoch = (double)outputs->parts.settings->steps_per_epoch;
   json_t *history = NULL;
   char best[48];
-  PLM_TRY(plm_metrics_history(run->directory.path, s->step, &history));
+  PLM_TRY(plm_metrics_history(outputs->directory.path, s->step, &history));
   snprintf(best, sizeof best, "checkpoint-%lld", (long long)s->best_step);
   const plm_trainer_state values = {
       .step = s->step,
-      .max_steps = run->settings->max_steps,
+      .max_steps = outputs->parts.settings->max_steps,
       .epoch = (double)s->step / steps_per_epoch,
-      .num_train_epochs = (double)run->settings->max_steps / steps_per_epoch,
+      .num_train_epochs = (double)outputs->parts.settings->max_steps / steps_per_epoch,
       .logging_steps = o->logging_steps,
       .eval_steps = o->eval_steps,
       .save_steps = o->save_steps,
@@ -45,33 +96,33 @@ static plm_status trainer_state(const plm_run *run, json_t **ret_document) {
 /* ---- a checkpoint ---- */
 
 /* Whatever the guard let through, nothing that is not finite is ever published. */
-static plm_status check_finite(plm_run *run) {
+static plm_status check_finite(plm_outputs *outputs) {
   int64_t nonfinite = 0;
-  PLM_TRY(plm_optimiser_count_nonfinite(run->optimiser, run->machine.exec, &nonfinite));
+  PLM_TRY(plm_optimiser_count_nonfinite(outputs->parts.optimiser, outputs->parts.exec, &nonfinite));
   if (nonfinite == 0) return PLM_OK;
   return plm_hint(
       plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved",
-               (long long)run->state.step, (long long)nonfinite),
+               (long long)outputs->parts.state->step, (long long)nonfinite),
       "run the same command again to go on from the last good checkpoint; lower --learning-rate if it happens again");
 }
 
-static plm_status publish(plm_run *run) {
+static plm_status publish(plm_outputs *outputs) {
   plm_checkpoint_content content = {
-      .model = run->model,
-      .exec = run->machine.exec,
-      .moments = plm_optimiser_moments(run->optimiser),
-      .anew = run->saves_anew,
+      .model = outputs->parts.model,
+      .exec = outputs->parts.exec,
+      .moments = plm_optimiser_moments(outputs->parts.optimiser),
+      .anew = outputs->overwrite,
   };
   json_t *trainer = NULL, *state = NULL;
   char *path = NULL;
-  plm_status status = trainer_state(run, &trainer);
-  if (status == PLM_OK) status = plm_train_state_write(&run->state, &state);
+  plm_status status = trainer_state(outputs, &trainer);
+  if (status == PLM_OK) status = plm_train_state_write(outputs->parts.state, &state);
   if (status == PLM_OK) {
     content.trainer_state = trainer;
     content.protlm_state = state;
-    status = plm_checkpoint_save(run->directory.path, run->state.step, &content, &path);
+    status = plm_checkpoint_save(outputs->directory.path, outputs->parts.state->step, &content, &path);
   }
-  if (status == PLM_OK) snprintf(run->last_checkpoint, sizeof run->last_checkpoint, "%s", path);
+  if (status == PLM_OK) snprintf(outputs->checkpoint, sizeof outputs->checkpoint, "%s", path);
   plm_free(path);
   json_decref(trainer);
   json_decref(state);
@@ -80,48 +131,48 @@ static plm_status publish(plm_run *run) {
 
 /* A network file system may fail a write now and take it a moment later; a full disk stays full. A checkpoint is
  * written anew each time; the logs are not, so their sync is not tried again: see plm_fs_sync. */
-static plm_status publish_patiently(plm_run *run) {
+static plm_status publish_patiently(plm_outputs *outputs) {
   static const time_t pauses[] = {1, 4};
-  PLM_TRY(plm_metrics_sync(run->metrics));
-  plm_status status = publish(run);
+  PLM_TRY(plm_metrics_sync(outputs->metrics));
+  plm_status status = publish(outputs);
   for (size_t i = 0; i < sizeof pauses / sizeof *pauses && status == PLM_E_RESOURCE; i++) {
-    plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)run->state.step,
+    plm_warn("saving checkpoint-%lld failed, trying again in %lld s: %s", (long long)outputs->parts.state->step,
              (long long)pauses[i], plm_error_message());
     struct timespec pause = {.tv_sec = pauses[i]};
     while (nanosleep(&pause, &pause) != 0 && errno == EINTR && (plm_stop_signals() & PLM_STOP_EARLY) == 0) continue;
-    status = publish(run);
+    status = publish(outputs);
   }
   return status;
 }
 
-static plm_status after_save(plm_run *run) {
-  const plm_train_state *s = &run->state;
-  if (s->best_step == s->step && plm_checkpoint_link(run->directory.path, "best", s->step) != PLM_OK) {
+static plm_status after_save(plm_outputs *outputs) {
+  const plm_train_state *s = outputs->parts.state;
+  if (s->best_step == s->step && plm_checkpoint_link(outputs->directory.path, "best", s->step) != PLM_OK) {
     plm_warn("%s", plm_error_message()); /* for people, as `latest` is: the state knows the best */
     plm_error_clear();
   }
-  return plm_checkpoint_prune(run->directory.path, (int)run->settings->o->save_total_limit, &s->best_step,
+  return plm_checkpoint_prune(outputs->directory.path, (int)outputs->parts.settings->o->save_total_limit, &s->best_step,
                               s->best_step >= 0 ? 1 : 0);
 }
 
 /* Only rank 0 writes; all ranks learn how it went. */
-plm_status plm_run_save(plm_run *run) {
+plm_status plm_outputs_save(plm_outputs *outputs) {
   plm_status status = PLM_OK, worst;
-  PLM_TRY(check_finite(run));
-  if (run->context.comm->rank == 0) {
-    plm_run_phase(&run->context, "saving checkpoint-%lld", (long long)run->state.step);
-    status = publish_patiently(run);
-    if (status == PLM_OK) status = after_save(run);
+  PLM_TRY(check_finite(outputs));
+  if (outputs->parts.context->comm->rank == 0) {
+    plm_run_phase(outputs->parts.context, "saving checkpoint-%lld", (long long)outputs->parts.state->step);
+    status = publish_patiently(outputs);
+    if (status == PLM_OK) status = after_save(outputs);
   }
-  PLM_TRY(run->context.comm->agree(run->context.comm, status, &worst));
+  PLM_TRY(outputs->parts.context->comm->agree(outputs->parts.context->comm, status, &worst));
   if (status != PLM_OK) {
     const char *remedy = plm_error_hint();
-    if (status == PLM_E_RESOURCE && run->last_checkpoint[0] != '\0')
+    if (status == PLM_E_RESOURCE && outputs->checkpoint[0] != '\0')
       plm_hint(status, "%s%sthe last good checkpoint is %s: the same command goes on from there", remedy,
-               *remedy != '\0' ? "; " : "", run->last_checkpoint);
+               *remedy != '\0' ? "; " : "", outputs->checkpoint);
     return status;
   }
-  if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)run->state.step);
+  if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)outputs->parts.state->step);
   return PLM_OK;
 }
 
@@ -129,44 +180,45 @@ plm_status plm_run_save(plm_run *run) {
 
 /* *ret_good: it can be loaded. A damaged one is like one that isn't there: the run's own end is good, and no new start
  * would mend it. */
-static plm_status verify_best(plm_run *run, const char *path, bool *ret_good) {
+static plm_status verify_best(plm_outputs *outputs, const char *path, bool *ret_good) {
   plm_status status = plm_checkpoint_verify(path);
   *ret_good = status == PLM_OK;
   if (status != PLM_E_CHECKPOINT) return status;
   plm_warn("checkpoint-%lld, the best, is damaged: final/ is the model of step %lld, the last: %s",
-           (long long)run->state.best_step, (long long)run->state.step, plm_error_message());
+           (long long)outputs->parts.state->best_step, (long long)outputs->parts.state->step, plm_error_message());
   plm_error_clear();
-  plm_train_state_set_best(&run->state, -1, NAN);
+  plm_train_state_set_best(outputs->parts.state, -1, NAN);
   return PLM_OK;
 }
 
 /* Become the best model of the run, if that is asked for and it isn't this one. */
-static plm_status load_best(plm_run *run) {
-  const plm_train_state *s = &run->state;
+static plm_status load_best(plm_outputs *outputs) {
+  const plm_train_state *s = outputs->parts.state;
   bool good;
-  if (!run->settings->o->load_best_model_at_end || s->best_step < 0 || s->best_step == s->step) return PLM_OK;
+  if (!outputs->parts.settings->o->load_best_model_at_end || s->best_step < 0 || s->best_step == s->step) return PLM_OK;
   char name[48], *path;
   json_t *state = NULL;
   snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
-  PLM_TRY(plm_path_join(run->directory.path, name, &path));
-  plm_status status = verify_best(run, path, &good);
+  PLM_TRY(plm_path_join(outputs->directory.path, name, &path));
+  plm_status status = verify_best(outputs, path, &good);
   if (status == PLM_OK && good)
-    status = plm_checkpoint_load(path, run->model, run->machine.exec, plm_optimiser_moments(run->optimiser), &state);
+    status = plm_checkpoint_load(path, outputs->parts.model, outputs->parts.exec,
+                                 plm_optimiser_moments(outputs->parts.optimiser), &state);
   plm_free(path);
   json_decref(state);
   PLM_TRY(status);
   if (!good) return PLM_OK;
   plm_info("final/ is the model of step %lld, whose evaluation loss was lowest", (long long)s->best_step);
-  return plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_ALL);
+  return plm_model_refresh(outputs->parts.model, outputs->parts.exec, PLM_REFRESH_ALL);
 }
 
 /* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it.
  * */
-static plm_status write_final_state(const plm_run *run, const char *directory) {
+static plm_status write_final_state(const plm_outputs *outputs, const char *directory) {
   json_t *state = NULL;
   char *path = NULL, *text = NULL;
   plm_status status;
-  PLM_TRY_GOTO(trainer_state(run, &state), done);
+  PLM_TRY_GOTO(trainer_state(outputs, &state), done);
   PLM_TRY_GOTO(plm_json_dump(state, &text), done);
   PLM_TRY_GOTO(plm_path_join(directory, "trainer_state.json", &path), done);
   PLM_TRY_GOTO(plm_file_replace(path, text, strlen(text)), done);
@@ -185,28 +237,31 @@ static plm_status replace_directory(const char *parent, const char *from, const 
   return plm_tree_remove(trash);
 }
 
-static plm_status write_final(plm_run *run) {
-  const plm_save_options options = {.weights = true, .half = strcmp(run->settings->o->save_dtype, "bf16") == 0};
+static plm_status write_final(plm_outputs *outputs) {
+  const plm_save_options options = {.weights = true,
+                                    .half = strcmp(outputs->parts.settings->o->save_dtype, "bf16") == 0};
   char *paths[3] = {NULL, NULL, NULL};
   plm_status status;
-  PLM_TRY_GOTO(plm_path_join(run->directory.path, "final", &paths[0]), done);
-  PLM_TRY_GOTO(plm_checkpoint_staging_path(run->directory.path, "tmp", run->state.step, &paths[1]), done);
-  PLM_TRY_GOTO(plm_checkpoint_staging_path(run->directory.path, ".trash", run->state.step, &paths[2]), done);
-  PLM_TRY_GOTO(load_best(run), done);
+  PLM_TRY_GOTO(plm_path_join(outputs->directory.path, "final", &paths[0]), done);
+  PLM_TRY_GOTO(plm_checkpoint_staging_path(outputs->directory.path, "tmp", outputs->parts.state->step, &paths[1]),
+               done);
+  PLM_TRY_GOTO(plm_checkpoint_staging_path(outputs->directory.path, ".trash", outputs->parts.state->step, &paths[2]),
+               done);
+  PLM_TRY_GOTO(load_best(outputs), done);
   PLM_TRY_GOTO(plm_directory_create(paths[1]), done);
-  PLM_TRY_GOTO(plm_model_dir_save(paths[1], run->model, &options), done);
-  PLM_TRY_GOTO(write_final_state(run, paths[1]), done);
-  PLM_TRY_GOTO(replace_directory(run->directory.path, paths[1], paths[0], paths[2]), done);
+  PLM_TRY_GOTO(plm_model_dir_save(paths[1], outputs->parts.model, &options), done);
+  PLM_TRY_GOTO(write_final_state(outputs, paths[1]), done);
+  PLM_TRY_GOTO(replace_directory(outputs->directory.path, paths[1], paths[0], paths[2]), done);
 done:
   for (int i = 0; i < 3; i++) plm_free(paths[i]);
   return status;
 }
 
 /* Whole by its header and size: a copy that failed, or a disk that was full, is made again from the checkpoint. */
-static bool has_final_weights(const plm_run *run) {
+static bool has_final_weights(const plm_outputs *outputs) {
   char *path = NULL;
   plm_safetensors *file = NULL;
-  plm_status status = plm_sprintf(&path, "%s/final/model.safetensors", run->directory.path);
+  plm_status status = plm_sprintf(&path, "%s/final/model.safetensors", outputs->directory.path);
   if (status == PLM_OK) status = plm_safetensors_open(path, &file);
   if (status != PLM_OK) plm_error_clear();
   plm_safetensors_close(file);
@@ -214,35 +269,35 @@ static bool has_final_weights(const plm_run *run) {
   return status == PLM_OK;
 }
 
-bool plm_run_has_final(const plm_run *run) {
+bool plm_outputs_has_final(const plm_outputs *outputs, int64_t of_step) {
   char *path = NULL;
   json_t *state = NULL;
   int64_t step = -1;
-  plm_status status = plm_sprintf(&path, "%s/final/trainer_state.json", run->directory.path);
+  plm_status status = plm_sprintf(&path, "%s/final/trainer_state.json", outputs->directory.path);
   if (status == PLM_OK) status = plm_file_exists(path) ? plm_json_load(path, &state) : PLM_E_INPUT;
   if (status == PLM_OK) status = plm_json_get_int(state, path, "global_step", true, 0, INT64_MAX, &step);
   if (status != PLM_OK) plm_error_clear();
   json_decref(state);
   plm_free(path);
-  return status == PLM_OK && step == run->state.step && has_final_weights(run);
+  return status == PLM_OK && step == of_step && has_final_weights(outputs);
 }
 
 /* The report is a convenience: without it the run is still a success. */
-static void write_report(plm_run *run) {
-  plm_run_phase(&run->context, "writing report.html");
-  if (plm_report_write(run->directory.path, NULL) == PLM_OK) return;
+static void write_report(plm_outputs *outputs) {
+  plm_run_phase(outputs->parts.context, "writing report.html");
+  if (plm_report_write(outputs->directory.path, NULL) == PLM_OK) return;
   plm_warn("report.html could not be written: %s", plm_error_message());
   plm_error_clear();
 }
 
-plm_status plm_run_write_final(plm_run *run) {
+plm_status plm_outputs_write_final(plm_outputs *outputs) {
   plm_status status = PLM_OK, worst;
-  if (run->context.comm->rank == 0) {
-    plm_run_phase(&run->context, "writing final/");
-    status = write_final(run);
-    if (status == PLM_OK) write_report(run);
+  if (outputs->parts.context->comm->rank == 0) {
+    plm_run_phase(outputs->parts.context, "writing final/");
+    status = write_final(outputs);
+    if (status == PLM_OK) write_report(outputs);
   }
-  PLM_TRY(run->context.comm->agree(run->context.comm, status, &worst));
+  PLM_TRY(outputs->parts.context->comm->agree(outputs->parts.context->comm, status, &worst));
   if (status == PLM_OK && worst != PLM_OK) return plm_fail(worst, "rank 0 could not write final/");
   return status;
 }

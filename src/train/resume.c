@@ -202,7 +202,7 @@ plm_status plm_run_directory_open(const plm_train_settings *settings, plm_run_di
   PLM_TRY(plm_strdup(settings->o->output_dir, &d.path));
   plm_status status = enter(settings, &d);
   if (status != PLM_OK) {
-    plm_run_directory_close(&d);
+    plm_run_directory_close(&d, false);
     return status;
   }
   *ret_directory = d;
@@ -225,15 +225,15 @@ static plm_status remove_named(const char *directory, const char *name) {
   return status;
 }
 
-/* Take back what came of this start: files from which nothing followed, and the directory if it was made for nothing.
+/* What came of this start goes: files from which nothing followed, and the directory if it was made for nothing.
  * */
-static plm_status take_back(const plm_run_directory *d) {
+static plm_status remove_early(const plm_run_directory *d, bool fruitless) {
   char **names;
   size_t count, left = 0;
   PLM_TRY(plm_directory_list(d->path, &names, &count));
   plm_status status = PLM_OK;
   for (size_t i = 0; i < count && status == PLM_OK; i++) {
-    if (d->fruitless && is_early(names[i]))
+    if (fruitless && is_early(names[i]))
       status = remove_named(d->path, names[i]);
     else
       left += strcmp(names[i], lock_name) != 0;
@@ -246,15 +246,15 @@ static plm_status take_back(const plm_run_directory *d) {
 }
 
 /* A failure to tidy up changes nothing for anyone. */
-static void leave_no_trace(const plm_run_directory *d) {
+static void remove_outputs(const plm_run_directory *d, bool fruitless) {
   plm_error_record first;
   plm_error_take(PLM_OK, &first);
-  if (take_back(d) != PLM_OK) plm_debug("%s", plm_error_message());
+  if (remove_early(d, fruitless) != PLM_OK) plm_debug("%s", plm_error_message());
   plm_error_give(&first);
 }
 
-void plm_run_directory_close(plm_run_directory *d) {
-  if (d->lock != NULL && (d->created || d->fruitless)) leave_no_trace(d);
+void plm_run_directory_close(plm_run_directory *d, bool fruitless) {
+  if (d->lock != NULL && (d->created || fruitless)) remove_outputs(d, fruitless);
   plm_lock_release(d->lock);
   plm_free(d->path);
   plm_free(d->checkpoint);

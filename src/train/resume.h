@@ -11,7 +11,6 @@ typedef struct plm_run_directory {
   char *path;       /* NULL: a dry run without --output-dir */
   plm_lock *lock;   /* NULL: a dry run */
   bool created;     /* by this start; removed again at close if nothing but the lock came into it */
-  bool fruitless;   /* stopped before the first step: at close, what this start wrote is removed */
   char *checkpoint; /* to go on from; NULL = begin */
   int64_t step;     /* of that checkpoint */
 } plm_run_directory;
@@ -20,7 +19,8 @@ typedef struct plm_run_directory {
  * A dry run only looks. PLM_E_USAGE: not a run and not empty (left untouched), in use by another; PLM_E_RESOURCE:
  * cannot be made or written; PLM_E_CHECKPOINT: checkpoints, but none that is good. */
 PLM_CHECKED plm_status plm_run_directory_open(const plm_train_settings *settings, plm_run_directory *ret_directory);
-void plm_run_directory_close(plm_run_directory *directory);
+/* fruitless: stopped before the first step, so what this start wrote is removed. */
+void plm_run_directory_close(plm_run_directory *directory, bool fruitless);
 
 /* Resolved options by name, for the state. New reference. */
 PLM_CHECKED plm_status plm_resume_options(const plm_train_settings *settings, json_t **ret_options);

@@ -20,10 +20,10 @@ static plm_status forget_absent_best(plm_run *run) {
   char *path;
   const plm_train_state *s = &run->state;
   if (s->best_step < 0) return PLM_OK;
-  PLM_TRY(plm_sprintf(&path, "%s/checkpoint-%lld", run->directory.path, (long long)s->best_step));
+  PLM_TRY(plm_sprintf(&path, "%s/checkpoint-%lld", run->outputs.directory.path, (long long)s->best_step));
   if (!plm_file_is_directory(path)) {
     plm_info("checkpoint-%lld, the best so far, is not in %s: the next that is evaluated counts as the best",
-             (long long)s->best_step, run->directory.path);
+             (long long)s->best_step, run->outputs.directory.path);
     plm_train_state_set_best(&run->state, -1, NAN);
   }
   plm_free(path);
@@ -31,19 +31,19 @@ static plm_status forget_absent_best(plm_run *run) {
 }
 
 static plm_status read_state(plm_run *run) {
-  if (run->directory.checkpoint == NULL) {
+  if (run->outputs.directory.checkpoint == NULL) {
     plm_train_state_begin(&run->state);
     return PLM_OK;
   }
   json_t *document;
-  PLM_TRY(plm_checkpoint_read_state(run->directory.checkpoint, &document));
+  PLM_TRY(plm_checkpoint_read_state(run->outputs.directory.checkpoint, &document));
   plm_train_state_free(&run->state);
-  plm_status status = plm_train_state_read(document, run->directory.checkpoint, &run->state);
+  plm_status status = plm_train_state_read(document, run->outputs.directory.checkpoint, &run->state);
   json_decref(document);
   PLM_TRY(status);
   run->resumed = true;
   plm_run_clock_set_first_step(&run->clock, run->state.step);
-  plm_info("continuing from %s", run->directory.checkpoint);
+  plm_info("continuing from %s", run->outputs.directory.checkpoint);
   return forget_absent_best(run);
 }
 
@@ -77,7 +77,8 @@ static plm_status settle_state(plm_run *run) {
 static plm_status check_horizon(const plm_run *run) {
   const long long steps = run->settings->max_steps, done = run->state.step;
   if (!run->resumed || done <= steps) return PLM_OK;
-  plm_fail(PLM_E_USAGE, "%s has done %lld steps already, and is asked for %lld", run->directory.path, done, steps);
+  plm_fail(PLM_E_USAGE, "%s has done %lld steps already, and is asked for %lld", run->outputs.directory.path, done,
+           steps);
   return plm_hint(PLM_E_USAGE,
                   "ask for %lld or more, or take an earlier checkpoint of it as --model for another --output-dir",
                   done);
@@ -90,7 +91,7 @@ static plm_status fill_weights(plm_run *run) {
   plm_load_report report;
   if (run->resumed) {
     json_t *state = NULL;
-    PLM_TRY(plm_checkpoint_load(run->directory.checkpoint, run->model, run->machine.exec,
+    PLM_TRY(plm_checkpoint_load(run->outputs.directory.checkpoint, run->model, run->machine.exec,
                                 plm_optimiser_moments(run->optimiser), &state));
     json_decref(state);
     return PLM_OK;
@@ -121,9 +122,9 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(plm_train_settings_create(values, &settings));
   run->settings = settings;
   PLM_TRY(plm_run_context_open(&run->context, observer));
-  PLM_TRY(plm_run_directory_open(run->settings, &run->directory));
+  PLM_TRY(plm_outputs_enter(&run->outputs, settings));
   PLM_TRY(read_state(run));
-  PLM_TRY(plm_train_resolve_model(settings, run->directory.checkpoint));
+  PLM_TRY(plm_train_resolve_model(settings, run->outputs.directory.checkpoint));
   plm_train_resolve_batches(settings, run->resumed ? run->state.global_batch_sequences : -1, run->context.comm->size);
   const plm_arithmetic *saved = run->resumed ? &run->state.arithmetic : NULL;
   PLM_TRY(plm_run_open_machine(settings, saved, &run->machine, &run->plan));
@@ -140,53 +141,32 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(settle_state(run));
   PLM_TRY(plm_stream_report(&run->stream, settings, run->resumed));
   plm_run_report_plan(&run->plan, settings, run->machine.exec, plm_loader_tokens_per_epoch(run->stream.loader),
-                      run->directory.path);
+                      run->outputs.directory.path);
   return PLM_OK;
 }
 
 /* final/ of the last step is written when all else is done, also an evaluation that the checkpoint still owed. */
-static bool is_finished(const plm_run *run) { return run->resumed && plm_run_is_over(run) && plm_run_has_final(run); }
-
-/* A run that branches off from another's checkpoint has no lines yet. */
-static plm_status lies_in_run(const plm_run *run, const char *checkpoint, bool *ret_lies) {
-  char *parent;
-  PLM_TRY(plm_path_parent(checkpoint, &parent));
-  *ret_lies = plm_file_is_same(parent, run->directory.path);
-  plm_free(parent);
-  return PLM_OK;
-}
-
-static plm_status tell_missing_lines(const plm_run *run) {
-  json_t *history;
-  bool is_ours = false;
-  if (run->resumed) PLM_TRY(lies_in_run(run, run->directory.checkpoint, &is_ours));
-  if (!is_ours) return PLM_OK;
-  PLM_TRY(plm_metrics_history(run->directory.path, run->state.step, &history));
-  size_t there = json_array_size(history), known = plm_trainer_state_lines(run->directory.checkpoint);
-  json_decref(history);
-  if (there < known)
-    plm_warn(
-        "%s/log.jsonl has %zu of the %zu lines that were in it at step %lld; the others are still in %s/trainer_state.json",
-        run->directory.path, there, known, (long long)run->state.step, run->directory.checkpoint);
-  return PLM_OK;
-}
-
-static plm_status start_writing(plm_run *run) {
-  if (run->context.comm->rank != 0) return PLM_OK;
-  PLM_TRY(plm_run_write_description(run));
-  PLM_TRY(plm_metrics_open(run->directory.path, run->resumed ? run->state.step : -1, &run->metrics));
-  return tell_missing_lines(run);
+static bool is_finished(const plm_run *run) {
+  return run->resumed && plm_run_is_over(run) && plm_outputs_has_final(&run->outputs, run->state.step);
 }
 
 static plm_status train(plm_run *run) {
   PLM_TRY(open_model(run));
+  const plm_output_parts parts = {
+      .context = &run->context,
+      .settings = run->settings,
+      .state = &run->state,
+      .model = run->model,
+      .optimiser = run->optimiser,
+      .exec = run->machine.exec,
+  };
   PLM_TRY(plm_run_check_interrupted(&run->context));
   plm_deadline_init(&run->context.deadline, run->clock.started, run->settings->o->time_limit,
                     plm_run_checkpoint_bytes(&run->plan));
   plm_run_clock_mark_save(&run->clock);
-  PLM_TRY(start_writing(run));
+  PLM_TRY(plm_outputs_open(&run->outputs, &parts, run->resumed));
   PLM_TRY(plm_run_loop(run));
-  PLM_TRY(plm_run_write_final(run));
+  PLM_TRY(plm_outputs_write_final(&run->outputs));
   plm_run_set_end_reason(run);
   return PLM_OK;
 }
@@ -194,10 +174,8 @@ static plm_status train(plm_run *run) {
 static plm_status run_stages(plm_run *run, const plm_option_values *values, const plm_train_observer *observer,
                              plm_train_result *result) {
   PLM_TRY(prepare(run, values, observer));
-  if (run->directory.path != NULL)
-    snprintf(result->output_directory, sizeof result->output_directory, "%s", run->directory.path);
-  if (run->directory.checkpoint != NULL)
-    snprintf(run->last_checkpoint, sizeof run->last_checkpoint, "%s", run->directory.checkpoint);
+  if (run->outputs.directory.path != NULL)
+    snprintf(result->output_directory, sizeof result->output_directory, "%s", run->outputs.directory.path);
   if (run->settings->o->dry_run) {
     result->outcome = PLM_TRAIN_DRY_RUN;
     plm_run_set_reason(&run->context, "the plan fits this machine");
@@ -206,7 +184,7 @@ static plm_status run_stages(plm_run *run, const plm_option_values *values, cons
   if (is_finished(run)) {
     result->outcome = PLM_TRAIN_ALREADY_FINISHED;
     plm_run_set_end_reason(run);
-    plm_info("%s is finished: %s", run->directory.path, run->context.reason);
+    plm_info("%s is finished: %s", run->outputs.directory.path, run->context.reason);
     return PLM_OK;
   }
   return train(run);
@@ -219,7 +197,7 @@ static void fill_result(const plm_run *run, plm_status status, plm_train_result 
   const double seconds = s->seconds - run->clock.seconds_before;
   if (status == PLM_STOPPED) r->outcome = PLM_TRAIN_STOPPED;
   snprintf(r->reason, sizeof r->reason, "%s", run->context.reason);
-  if (r->output_directory[0] != '\0') snprintf(r->checkpoint, sizeof r->checkpoint, "%s", run->last_checkpoint);
+  if (r->output_directory[0] != '\0') snprintf(r->checkpoint, sizeof r->checkpoint, "%s", run->outputs.checkpoint);
   r->step = s->step;
   r->first_step = run->clock.first_step;
   r->max_steps = run->settings != NULL ? run->settings->max_steps : 0;
@@ -241,16 +219,16 @@ static void fill_result(const plm_run *run, plm_status status, plm_train_result 
 }
 
 /* Close in reverse order. The first failure is the one that is told. */
-static plm_status close_run(plm_run *run, plm_status status) {
+static plm_status close_run(plm_run *run, plm_status status, bool fruitless) {
   plm_error_record first = {.code = status};
   if (status != PLM_OK) plm_error_take(status, &first);
-  plm_status closed = plm_metrics_close(run->metrics);
+  plm_status closed = plm_outputs_close(&run->outputs);
   if (closed != PLM_OK && status == PLM_OK) plm_error_take(closed, &first);
   plm_optimiser_destroy(run->optimiser);
   plm_model_destroy(run->model);
   plm_stream_close(&run->stream);
   plm_machine_close(&run->machine);
-  plm_run_directory_close(&run->directory);
+  plm_outputs_leave(&run->outputs, fruitless);
   plm_run_context_close(&run->context);
   plm_train_state_free(&run->state);
   plm_train_settings_destroy(run->settings);
@@ -270,9 +248,9 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
     plm_stop_restore();
   }
   fill_result(run, status, ret_result);
-  run->directory.fruitless =
+  const bool fruitless =
       status == PLM_STOPPED && run->state.step == 0 && !run->resumed && ret_result->checkpoint[0] == '\0';
-  status = close_run(run, status);
+  status = close_run(run, status, fruitless);
   plm_free(run);
   return status;
 }

@@ -11,30 +11,24 @@
 #include "train/context.h"
 #include "train/evaluate.h"
 #include "train/machine.h"
+#include "train/outputs.h"
 #include "train/optimiser.h"
 #include "train/resolve.h"
-#include "train/resume.h"
 #include "train/state.h"
 #include "train/stream.h"
 
 typedef struct plm_run {
   plm_run_context context;
-  const plm_train_settings *settings;
-  plm_run_directory directory;
-  plm_train_state state;
-  char last_checkpoint[4096]; /* that is good; "" = none */
-  bool resumed;
-
+  const plm_train_settings *settings; /* owned; written by resolve.c alone */
   plm_stream stream;
-
   plm_machine machine;
   plm_run_plan plan;
   plm_model *model;
   plm_optimiser *optimiser;
-  plm_metrics *metrics;
-
+  plm_train_state state;
   plm_run_clock clock;
-  bool saves_anew; /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
+  plm_outputs outputs;
+  bool resumed;
   uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
 
@@ -46,13 +40,5 @@ PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, d
 PLM_CHECKED plm_status plm_run_loop(plm_run *run);
 bool plm_run_is_over(const plm_run *run);
 void plm_run_set_end_reason(plm_run *run);
-
-/* ---- outputs.c ---- */
-PLM_CHECKED plm_status plm_run_write_description(plm_run *run); /* config.yaml, env.json */
-PLM_CHECKED plm_status plm_run_save(plm_run *run);              /* checkpoint of this step, links, pruning */
-PLM_CHECKED plm_status plm_run_dump_batch(plm_run *run, const plm_step_batch *batch, const plm_step_outcome *outcome,
-                                          char **ret_path);
-PLM_CHECKED plm_status plm_run_write_final(plm_run *run); /* final/, report.html */
-bool plm_run_has_final(const plm_run *run);
 
 #endif
