@@ -86,19 +86,30 @@ void plm_run_clock_count_evaluation(plm_run_clock *clock, const plm_record *metr
 
 void plm_run_clock_report(plm_run_clock *clock, const plm_run_context *context, const plm_train_settings *settings,
                           const plm_train_state *state, const plm_step_outcome *outcome, bool logged) {
-  plm_progress *p = &clock->progress;
+  const plm_progress last = clock->progress;
   const int64_t done = state->step - clock->first_step, left = settings->max_steps - state->step;
-  p->step = state->step;
-  p->max_steps = settings->max_steps;
-  p->epoch = (double)state->step / (double)settings->steps_per_epoch;
-  p->epochs = (double)p->max_steps / (double)settings->steps_per_epoch;
-  p->learning_rate = outcome->learning_rate;
-  p->grad_norm = outcome->grad_norm;
-  p->real_share = state->tokens > 0 ? (double)state->residues / (double)state->tokens : 0;
-  p->seconds = state->seconds;
-  p->eta = done > 0 ? (state->seconds - clock->seconds_before) / (double)done * (double)left : NAN;
-  p->time_limit_left = plm_deadline_left(&context->deadline);
-  p->memory_bytes = plm_peak_memory();
-  p->logged = logged;
-  if (context->observer != NULL && context->observer->step != NULL) context->observer->step(context->observer->user, p);
+  const double epoch_steps = (double)settings->steps_per_epoch;
+  clock->progress = (plm_progress){
+      .step = state->step,
+      .max_steps = settings->max_steps,
+      .epoch = (double)state->step / epoch_steps,
+      .epochs = (double)settings->max_steps / epoch_steps,
+      .loss = last.loss,
+      .perplexity = last.perplexity,
+      .learning_rate = outcome->learning_rate,
+      .grad_norm = outcome->grad_norm,
+      .residues_per_s = last.residues_per_s,
+      .gflops_per_s = last.gflops_per_s,
+      .data_wait = last.data_wait,
+      .real_share = state->tokens > 0 ? (double)state->residues / (double)state->tokens : 0,
+      .eval_loss = last.eval_loss,
+      .eval_perplexity_masked = last.eval_perplexity_masked,
+      .seconds = state->seconds,
+      .eta = done > 0 ? (state->seconds - clock->seconds_before) / (double)done * (double)left : NAN,
+      .time_limit_left = plm_deadline_left(&context->deadline),
+      .memory_bytes = plm_peak_memory(),
+      .logged = logged,
+  };
+  if (context->observer != NULL && context->observer->step != NULL)
+    context->observer->step(context->observer->user, &clock->progress);
 }

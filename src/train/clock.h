@@ -9,17 +9,14 @@
 
 /* Times are of the monotonic clock. "Interval": since the last line of the log, or the first step. */
 typedef struct plm_run_clock {
-  double started;         /* plm_train was called */
-  double first_step_at;   /* the first step of this start began; NAN before */
-  double seconds_before;  /* state.seconds when this start began */
-  double interval_at;     /* begin of the interval */
-  double interval_before; /* seconds of it spent by an earlier start */
-  double interval_flops;  /* exec's counter at interval_at */
-  double now;             /* the last step's end */
-  double last_save_at;
-  double waited;            /* for data, by this start */
-  int64_t first_step;       /* of the state this start began with */
-  int64_t residues, tokens; /* by this start */
+  double started, first_step_at, last_save_at; /* of this start; first_step_at: NAN before it */
+  double seconds_before;                       /* state.seconds when this start began */
+  double now;                                  /* the last step's end, or save's begin */
+  double interval_at, interval_flops;          /* begin of the interval, and the exec's counter then */
+  double interval_before;                      /* seconds of it spent by an earlier start */
+  double waited;                               /* for data, by this start */
+  int64_t first_step;                          /* of the state this start began with */
+  int64_t residues, tokens;                    /* by this start */
   plm_progress progress;
 } plm_run_clock;
 

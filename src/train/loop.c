@@ -51,17 +51,6 @@ static bool cancelled(void *user) {
   return plm_run_interrupted() || plm_deadline_flags(&run->context.deadline) != 0;
 }
 
-static void watch_forgetting(plm_run *run) {
-  const plm_train_state *s = &run->state;
-  const double loss = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS);
-  if (s->forgetting_said || s->updates < run->settings->schedule.W || !(loss > s->first_eval_loss) || s->step == 0)
-    return;
-  plm_train_state_set_forgetting_said(&run->state);
-  plm_warn(
-      "step %lld: the evaluation loss %.4f is above its value before training, %.4f: the model may be forgetting; a lower --learning-rate is gentler",
-      (long long)s->step, loss, s->first_eval_loss);
-}
-
 /* An evaluation that was owed may have been done, and logged, by a start that was killed before its next checkpoint. */
 static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   json_t *history, *line;
@@ -108,9 +97,11 @@ static plm_status evaluate(plm_run *run) {
   plm_record_set_count(&metrics, PLM_MEASURE_STEP, run->state.step);
   plm_record_set(&metrics, PLM_MEASURE_EPOCH, (double)run->state.step / (double)run->settings->steps_per_epoch);
   plm_record_set(&metrics, PLM_MEASURE_EVAL_SECONDS, plm_clock_monotonic() - started);
-  plm_train_state_add_evaluation(&run->state, run->settings, &metrics);
   plm_run_clock_count_evaluation(&run->clock, &metrics);
-  watch_forgetting(run);
+  if (plm_train_state_add_evaluation(&run->state, run->settings, &metrics))
+    plm_warn(
+        "step %lld: the evaluation loss %.4f is above its value before training, %.4f: the model may be forgetting; a lower --learning-rate is gentler",
+        (long long)run->state.step, plm_record_number(&metrics, PLM_MEASURE_EVAL_LOSS), run->state.first_eval_loss);
   return log_evaluation(run, &metrics);
 }
 

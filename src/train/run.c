@@ -118,7 +118,6 @@ static plm_status open_model(plm_run *run) {
 /* All that can be known without computing: ends with the plan. */
 static plm_status prepare(plm_run *run, const plm_option_values *values, const plm_train_observer *observer) {
   plm_train_settings *settings;
-  plm_loader_options loader;
   PLM_TRY(plm_train_settings_create(values, &settings));
   run->settings = settings;
   PLM_TRY(plm_run_context_open(&run->context, observer));
@@ -133,8 +132,7 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   plm_status status = plm_stream_open(&run->stream, settings, &run->context);
   PLM_TRY(plm_run_check_interrupted(&run->context));
   PLM_TRY(status);
-  plm_stream_loader_options(settings, run->plan.micro_batch_tokens, run->context.comm, &loader);
-  PLM_TRY(plm_stream_open_loader(&run->stream, &loader));
+  PLM_TRY(plm_stream_open_loader(&run->stream, settings, run->plan.micro_batch_tokens, run->context.comm));
   PLM_TRY(plm_train_resolve_horizon(settings, plm_loader_steps_per_epoch(run->stream.loader),
                                     run->resumed ? run->state.warmup : -1));
   PLM_TRY(check_horizon(run));
@@ -172,17 +170,15 @@ static plm_status train(plm_run *run) {
 }
 
 static plm_status run_stages(plm_run *run, const plm_option_values *values, const plm_train_observer *observer,
-                             plm_train_result *result) {
+                             plm_train_outcome *ret_outcome) {
   PLM_TRY(prepare(run, values, observer));
-  if (run->outputs.directory.path != NULL)
-    snprintf(result->output_directory, sizeof result->output_directory, "%s", run->outputs.directory.path);
   if (run->settings->o->dry_run) {
-    result->outcome = PLM_TRAIN_DRY_RUN;
+    *ret_outcome = PLM_TRAIN_DRY_RUN;
     plm_run_set_reason(&run->context, "the plan fits this machine");
     return PLM_OK;
   }
   if (is_finished(run)) {
-    result->outcome = PLM_TRAIN_ALREADY_FINISHED;
+    *ret_outcome = PLM_TRAIN_ALREADY_FINISHED;
     plm_run_set_end_reason(run);
     plm_info("%s is finished: %s", run->outputs.directory.path, run->context.reason);
     return PLM_OK;
@@ -192,30 +188,36 @@ static plm_status run_stages(plm_run *run, const plm_option_values *values, cons
 
 /* ---- the result ---- */
 
-static void fill_result(const plm_run *run, plm_status status, plm_train_result *r) {
+static void fill_result(const plm_run *run, plm_train_outcome outcome, plm_train_result *ret_result) {
   const plm_train_state *s = &run->state;
-  const double seconds = s->seconds - run->clock.seconds_before;
-  if (status == PLM_STOPPED) r->outcome = PLM_TRAIN_STOPPED;
-  snprintf(r->reason, sizeof r->reason, "%s", run->context.reason);
-  if (r->output_directory[0] != '\0') snprintf(r->checkpoint, sizeof r->checkpoint, "%s", run->outputs.checkpoint);
-  r->step = s->step;
-  r->first_step = run->clock.first_step;
-  r->max_steps = run->settings != NULL ? run->settings->max_steps : 0;
-  r->skipped_updates = s->guard.skipped;
-  r->final_loss = s->last_loss;
-  r->final_eval_loss = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS);
-  r->final_eval_perplexity = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_PERPLEXITY);
-  r->final_eval_perplexity_masked = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
-  r->baseline_frequency_masked = plm_record_number(&s->last_eval, PLM_MEASURE_BASELINE_FREQUENCY_MASKED);
-  r->gain_masked = plm_record_number(&s->last_eval, PLM_MEASURE_GAIN_MASKED);
-  r->gain_masked_se = plm_record_number(&s->last_eval, PLM_MEASURE_GAIN_MASKED_SE);
-  r->best_eval_loss = s->best_eval_loss;
-  r->best_step = s->best_step;
-  r->residues = run->clock.residues;
-  r->tokens = run->clock.tokens;
-  r->seconds = isnan(run->clock.first_step_at) ? 0 : seconds;
-  r->residues_per_s = r->seconds > 0 ? (double)run->clock.residues / r->seconds : 0;
-  r->data_wait = r->seconds > 0 ? fmin(1, run->clock.waited / r->seconds) : 0;
+  const plm_run_clock *clock = &run->clock;
+  const double seconds = isnan(clock->first_step_at) ? 0 : s->seconds - clock->seconds_before;
+  const bool has_plan = run->model != NULL || outcome == PLM_TRAIN_DRY_RUN || outcome == PLM_TRAIN_ALREADY_FINISHED;
+  const char *directory = has_plan && run->outputs.directory.path != NULL ? run->outputs.directory.path : "";
+  *ret_result = (plm_train_result){
+      .outcome = outcome,
+      .step = s->step,
+      .first_step = clock->first_step,
+      .max_steps = run->settings != NULL ? run->settings->max_steps : 0,
+      .skipped_updates = s->guard.skipped,
+      .final_loss = s->last_loss,
+      .final_eval_loss = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS),
+      .final_eval_perplexity = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_PERPLEXITY),
+      .final_eval_perplexity_masked = plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_PERPLEXITY_MASKED),
+      .baseline_frequency_masked = plm_record_number(&s->last_eval, PLM_MEASURE_BASELINE_FREQUENCY_MASKED),
+      .gain_masked = plm_record_number(&s->last_eval, PLM_MEASURE_GAIN_MASKED),
+      .gain_masked_se = plm_record_number(&s->last_eval, PLM_MEASURE_GAIN_MASKED_SE),
+      .best_eval_loss = s->best_eval_loss,
+      .best_step = s->best_step,
+      .residues = clock->residues,
+      .tokens = clock->tokens,
+      .seconds = seconds,
+      .residues_per_s = seconds > 0 ? (double)clock->residues / seconds : 0,
+      .data_wait = seconds > 0 ? fmin(1, clock->waited / seconds) : 0,
+  };
+  snprintf(ret_result->reason, sizeof ret_result->reason, "%s", run->context.reason);
+  snprintf(ret_result->output_directory, sizeof ret_result->output_directory, "%s", directory);
+  snprintf(ret_result->checkpoint, sizeof ret_result->checkpoint, "%s", has_plan ? run->outputs.checkpoint : "");
 }
 
 /* Close in reverse order. The first failure is the one that is told. */
@@ -237,6 +239,7 @@ static plm_status close_run(plm_run *run, plm_status status, bool fruitless) {
 
 plm_status plm_train(const plm_option_values *values, const plm_train_observer *observer,
                      plm_train_result *ret_result) {
+  plm_train_outcome outcome = PLM_TRAIN_FINISHED;
   plm_run *run;
   memset(ret_result, 0, sizeof *ret_result);
   PLM_TRY(PLM_NEW(&run, 1));
@@ -244,10 +247,10 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
   plm_train_state_init(&run->state);
   plm_status status = plm_stop_install();
   if (status == PLM_OK) {
-    status = run_stages(run, values, observer, ret_result);
+    status = run_stages(run, values, observer, &outcome);
     plm_stop_restore();
   }
-  fill_result(run, status, ret_result);
+  fill_result(run, status == PLM_STOPPED ? PLM_TRAIN_STOPPED : outcome, ret_result);
   const bool fruitless =
       status == PLM_STOPPED && run->state.step == 0 && !run->resumed && ret_result->checkpoint[0] == '\0';
   status = close_run(run, status, fruitless);

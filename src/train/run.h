@@ -1,20 +1,16 @@
-/* run.h - a run of training in memory: everything between plm_train's first line and its last. For src/train, and
- * for `inspect batch`, which shows the stream that a run would read.
+/* run.h - a run of training in memory: everything between plm_train's first line and its last. Only run.c, loop.c and
+ * step.c know it; each of its parts is a chapter with a header of its own, which knows the parts that it takes.
  *
  * Read in this order: run.c (from options to a result), loop.c (steps, evaluations, saves), step.c (one step).
  */
 #ifndef PLM_TRAIN_RUN_H
 #define PLM_TRAIN_RUN_H
 
-#include "runlog/metrics.h"
 #include "train/clock.h"
 #include "train/context.h"
 #include "train/evaluate.h"
 #include "train/machine.h"
 #include "train/outputs.h"
-#include "train/optimiser.h"
-#include "train/resolve.h"
-#include "train/state.h"
 #include "train/stream.h"
 
 typedef struct plm_run {

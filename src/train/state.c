@@ -100,8 +100,6 @@ void plm_train_state_settle(plm_train_state *state, const plm_train_settings *se
   plm_guard_configure(&state->guard, settings->o->max_nonfinite, settings->o->skip_spikes);
 }
 
-void plm_train_state_count_update(plm_train_state *state) { state->updates++; }
-
 void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *outcome) {
   const plm_control *control = &outcome->control;
   plm_log_window *window = &state->window;
@@ -109,6 +107,7 @@ void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *
   state->tokens += control->tokens;
   state->residues += control->residues;
   if (outcome->verdict == PLM_GUARD_APPLY) {
+    state->updates += control->count > 0;
     window->nll += control->nll;
     window->count += control->count;
   }
@@ -143,16 +142,17 @@ static void count_patience(plm_train_state *state, const plm_train_settings *set
   }
 }
 
-void plm_train_state_add_evaluation(plm_train_state *state, const plm_train_settings *settings,
+bool plm_train_state_add_evaluation(plm_train_state *state, const plm_train_settings *settings,
                                     const plm_record *metrics) {
   const double loss = plm_record_number(metrics, PLM_MEASURE_EVAL_LOSS);
   state->last_eval = *metrics;
   if (state->step == 0) state->first_eval_loss = loss;
   count_patience(state, settings, loss);
   state->evaluation_due = false;
+  if (state->forgetting_said || state->step == 0 || state->updates < settings->schedule.W) return false;
+  state->forgetting_said = loss > state->first_eval_loss;
+  return state->forgetting_said;
 }
-
-void plm_train_state_set_forgetting_said(plm_train_state *state) { state->forgetting_said = true; }
 
 void plm_train_state_set_best(plm_train_state *state, int64_t step, double eval_loss) {
   state->best_step = step;

@@ -41,7 +41,7 @@ static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
 
 /* ---- agreement ---- */
 
-/* This rank's wish for a save by the clock; with the others' it becomes all ranks'. */
+/* This rank's request for a save by the clock; with the others' it becomes all ranks'. */
 static uint32_t save_by_clock(const plm_run *run) {
   double minutes = run->settings->o->save_minutes;
   return minutes > 0 && plm_run_clock_since_save(&run->clock) >= 60 * minutes ? PLM_STOP_SAVE : 0;
@@ -67,7 +67,7 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
   plm_step_sums all = {0};
   plm_error_record failure = {.code = PLM_OK};
   if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->machine.exec);
-  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->machine.exec, &all);
+  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->machine.exec, &all); /* the host waits here, once */
   const plm_loss_sums sums = all.objective[0];
   fill_control(run, batch, waited, mine, control);
   if (mine != PLM_OK) plm_error_take(mine, &failure);
@@ -89,9 +89,7 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
 static plm_status update(plm_run *run, double sum_norm, int64_t M, double learning_rate) {
   double scale = plm_optimiser_scale(&run->settings->optimiser, sum_norm, M);
   PLM_TRY(plm_optimiser_update(run->optimiser, run->machine.exec, run->state.updates + 1, learning_rate, scale));
-  PLM_TRY(plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_UPDATED));
-  plm_train_state_count_update(&run->state);
-  return PLM_OK;
+  return plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_UPDATED);
 }
 
 static void tell_verdict(const plm_run *run, const plm_step_outcome *outcome) {

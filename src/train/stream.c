@@ -104,8 +104,11 @@ void plm_stream_loader_options(const plm_train_settings *s, int64_t micro_batch_
   ret_loader->sampler.alphabet = ret_loader->packer.alphabet;
 }
 
-plm_status plm_stream_open_loader(plm_stream *stream, const plm_loader_options *options) {
-  return plm_loader_create(&stream->train, options, &stream->loader);
+plm_status plm_stream_open_loader(plm_stream *stream, const plm_train_settings *s, int64_t micro_batch_tokens,
+                                  const plm_comm *comm) {
+  plm_loader_options options;
+  plm_stream_loader_options(s, micro_batch_tokens, comm, &options);
+  return plm_loader_create(&stream->train, &options, &stream->loader);
 }
 
 /* Asked before, so that no more is read of a file that was changed, and after, as it may have been changed while the

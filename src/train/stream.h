@@ -20,7 +20,8 @@ typedef struct plm_stream {
  * is nothing to predict; PLM_STOPPED when interrupted. */
 PLM_CHECKED plm_status plm_stream_open(plm_stream *stream, const plm_train_settings *settings,
                                        const plm_run_context *context);
-PLM_CHECKED plm_status plm_stream_open_loader(plm_stream *stream, const plm_loader_options *options);
+PLM_CHECKED plm_status plm_stream_open_loader(plm_stream *stream, const plm_train_settings *settings,
+                                              int64_t micro_batch_tokens, const plm_comm *comm);
 void plm_stream_close(plm_stream *stream);
 
 /* The batch of a step, and the seconds waited for it. A file that was changed meanwhile is what is wrong with it. */
