@@ -130,8 +130,7 @@ PLM_CHECKED plm_status plm_chart_thin(const plm_series *series, size_t buckets, 
  * the axis does not drag its surroundings along; NAN where there is none. */
 void plm_chart_running_mean(const plm_series *series, size_t window, double limit, double *ret_mean);
 
-/* ---- the page (page.c, figures.c, tables.c, assets.c) ---- */
-PLM_CHECKED plm_status plm_report_page(const plm_report_run *run, plm_text *html);
+/* ---- the page (figures.c, verdict.c, tables.c, assets.c) ---- */
 void plm_report_verdict(const plm_report_run *run, plm_text *html);
 void plm_report_result_table(const plm_report_run *run, plm_text *html);
 void plm_report_settings(const plm_report_run *run, plm_text *html);

@@ -1,12 +1,11 @@
 /* trainer_state.c - the members every version of transformers' TrainerState knows (it refuses unknown ones), in its
  * order. */
-#include "runlog/trainer_state.h"
-
 #include <math.h>
 
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "runlog/metrics.h"
 
 static json_t *number_or_null(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 static json_t *text_or_null(const char *text) { return text != NULL ? json_string(text) : json_null(); }

@@ -12,7 +12,6 @@
 #include "base/file.h"
 #include "report/report.h"
 #include "formats/safetensors.h"
-#include "runlog/trainer_state.h"
 #include "protlm/log.h"
 
 /* ---- entering and leaving ---- */

@@ -9,7 +9,6 @@
 #include "base/hash.h"
 #include "checkpoint/checkpoint.h"
 #include "hub/model_dir.h"
-#include "runlog/trainer_state.h"
 #include "protlm/log.h"
 
 /* ---- state ---- */

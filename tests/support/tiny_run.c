@@ -5,7 +5,7 @@
 
 #include "base/rng.h"
 #include "kernels/cpu/backend_cpu.h"
-#include "runlog/trainer_state.h"
+#include "runlog/metrics.h"
 #include "support/guarded.h"
 
 static plm_model_config tiny_config(int64_t hidden_size) {
