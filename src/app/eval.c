@@ -342,7 +342,7 @@ static plm_status evaluate_into(void *user, const char *path) {
   plm_writer *writer;
   PLM_TRY(plm_writer_open(path, &writer));
   plm_status status = evaluate(user, writer);
-  if (status == PLM_OK) return plm_writer_close(writer, NULL);
+  if (status == PLM_OK) return plm_writer_close(&writer, NULL);
   plm_writer_abandon(writer);
   return status;
 }

@@ -91,9 +91,9 @@ typedef struct plm_writer plm_writer;
 PLM_CHECKED plm_status plm_writer_open(const char *path, plm_writer **ret_writer);
 PLM_CHECKED plm_status plm_writer_write(plm_writer *writer, const void *data, size_t bytes);
 int64_t plm_writer_bytes(const plm_writer *writer);
-/* Sync, close, verify; frees the writer in any case. On failure the file is removed. `ret_hash` (33 bytes) is optional:
- * XXH3-128 hex. */
-PLM_CHECKED plm_status plm_writer_close(plm_writer *writer, char *ret_hash);
+/* Sync, close, verify. The writer is freed and *writer NULL in any case. On failure the file is removed. `ret_hash` (33
+ * bytes) is optional: XXH3-128 hex. */
+PLM_CHECKED plm_status plm_writer_close(plm_writer **writer, char *ret_hash);
 void plm_writer_abandon(plm_writer *writer); /* close and remove the file; accepts NULL */
 
 /* Replace `path` by these bytes or leave it as it was: temporary beside it, sync, rename, sync the directory.
@@ -101,12 +101,13 @@ void plm_writer_abandon(plm_writer *writer); /* close and remove the file; accep
 PLM_CHECKED plm_status plm_file_replace(const char *path, const void *data, size_t bytes);
 
 /* A file that grows by whole lines (logs). Opened for append, made if absent; each append is one write call, and
- * what could not be written whole is taken back. Close syncs. */
+ * what could not be written whole is taken back. Close syncs; it frees the appender and leaves *appender NULL in any case.
+ */
 typedef struct plm_appender plm_appender;
 PLM_CHECKED plm_status plm_appender_open(const char *path, plm_appender **ret_appender);
 PLM_CHECKED plm_status plm_appender_write(plm_appender *appender, const void *data, size_t bytes);
-PLM_CHECKED plm_status plm_appender_sync(plm_appender *appender);  /* all lines so far survive a power cut */
-PLM_CHECKED plm_status plm_appender_close(plm_appender *appender); /* accepts NULL */
+PLM_CHECKED plm_status plm_appender_sync(plm_appender *appender);   /* all lines so far survive a power cut */
+PLM_CHECKED plm_status plm_appender_close(plm_appender **appender); /* accepts a NULL in it */
 
 /* ---- directories and names ---- */
 PLM_CHECKED plm_status plm_directory_make(const char *path);   /* with parents, each synced; existing is fine */

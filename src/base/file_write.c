@@ -83,8 +83,10 @@ static plm_status check_size(const plm_writer *writer) {
                   (long long)facts.st_size, (long long)writer->bytes);
 }
 
-plm_status plm_writer_close(plm_writer *writer, char *ret_hash) {
+plm_status plm_writer_close(plm_writer **closing, char *ret_hash) {
+  plm_writer *writer = *closing;
   plm_status status;
+  *closing = NULL;
   PLM_TRY_GOTO(flush(writer), fail);
   PLM_TRY_GOTO(plm_fs_sync(writer->fd, writer->path), fail);
   int fd = writer->fd;
@@ -133,9 +135,7 @@ plm_status plm_file_replace(const char *path, const void *data, size_t bytes) {
   PLM_TRY_GOTO(plm_path_parent(path, &parent), done);
   PLM_TRY_GOTO(open_temporary(path, &temporary, &writer), done);
   PLM_TRY_GOTO(plm_writer_write(writer, data, bytes), done);
-  plm_writer *closing = writer;
-  writer = NULL;
-  PLM_TRY_GOTO(plm_writer_close(closing, NULL), done);
+  PLM_TRY_GOTO(plm_writer_close(&writer, NULL), done);
   status = plm_file_rename(temporary, path);
   if (status != PLM_OK) {
     plm_fs_current()->unlink(temporary);
@@ -209,7 +209,9 @@ plm_status plm_appender_sync(plm_appender *appender) {
   return plm_fs_sync(appender->fd, appender->path);
 }
 
-plm_status plm_appender_close(plm_appender *appender) {
+plm_status plm_appender_close(plm_appender **closing) {
+  plm_appender *appender = *closing;
+  *closing = NULL;
   if (appender == NULL) return PLM_OK;
   plm_status status = plm_fs_sync(appender->fd, appender->path);
   if (status == PLM_OK)

@@ -97,9 +97,7 @@ plm_status plm_manifest_write(const plm_manifest *manifest, const char *director
   PLM_TRY_GOTO(plm_path_join(directory, PLM_MANIFEST_NAME, &path), done);
   PLM_TRY_GOTO(plm_writer_open(path, &writer), done);
   PLM_TRY_GOTO(plm_writer_write(writer, text.data, text.length), done);
-  plm_writer *closing = writer;
-  writer = NULL;
-  PLM_TRY_GOTO(plm_writer_close(closing, NULL), done);
+  PLM_TRY_GOTO(plm_writer_close(&writer, NULL), done);
 done:
   plm_writer_abandon(writer);
   plm_free(path);

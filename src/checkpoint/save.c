@@ -81,9 +81,7 @@ static plm_status write_json(const char *directory, const char *name, const json
   PLM_TRY_GOTO(plm_writer_open(path, &writer), done);
   PLM_TRY_GOTO(plm_writer_write(writer, text, strlen(text)), done);
   bytes = plm_writer_bytes(writer);
-  plm_writer *closing = writer;
-  writer = NULL;
-  PLM_TRY_GOTO(plm_writer_close(closing, hash), done);
+  PLM_TRY_GOTO(plm_writer_close(&writer, hash), done);
   PLM_TRY_GOTO(plm_manifest_add(manifest, name, bytes, hash), done);
 done:
   plm_writer_abandon(writer);

@@ -160,9 +160,7 @@ static plm_status write_offsets(plm_packed_file_writer *writer, const uint32_t *
 static plm_status copy_names(plm_packed_file_writer *writer) {
   plm_mapping names;
   PLM_TRY(flush_names(writer));
-  plm_writer *names_file = writer->names_file;
-  writer->names_file = NULL;
-  PLM_TRY(plm_writer_close(names_file, NULL));
+  PLM_TRY(plm_writer_close(&writer->names_file, NULL));
   plm_status status = plm_file_map(writer->names_path, &names);
   if (status == PLM_OK) {
     status = plm_writer_write(writer->file, names.data, names.bytes);
@@ -208,11 +206,7 @@ static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_fi
 plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped,
                                         uint64_t source_key) {
   plm_status status = write_tail(writer, dropped, source_key);
-  if (status == PLM_OK) {
-    plm_writer *file = writer->file;
-    writer->file = NULL;
-    status = plm_writer_close(file, NULL);
-  }
+  if (status == PLM_OK) status = plm_writer_close(&writer->file, NULL);
   plm_packed_file_writer_abandon(writer);
   return status;
 }

@@ -101,9 +101,8 @@ plm_status plm_safetensors_write(const char *path, const plm_tensor_info *entrie
   PLM_TRY_GOTO(plm_writer_open(path, &writer), out);
   PLM_TRY_GOTO(write_contents(writer, slots, count, fill, user), out);
   int64_t bytes = plm_writer_bytes(writer);
-  status = plm_writer_close(writer, ret_hash);
-  writer = NULL;
-  if (status == PLM_OK && ret_bytes != NULL) *ret_bytes = bytes;
+  PLM_TRY_GOTO(plm_writer_close(&writer, ret_hash), out);
+  if (ret_bytes != NULL) *ret_bytes = bytes;
 out:
   plm_writer_abandon(writer);
   plm_free(slots);

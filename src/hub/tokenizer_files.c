@@ -13,8 +13,7 @@ plm_status plm_model_file_write(const char *directory, const char *name, const c
   PLM_TRY(plm_path_join(directory, name, &path));
   PLM_TRY_GOTO(plm_writer_open(path, &writer), out);
   PLM_TRY_GOTO(plm_writer_write(writer, text, strlen(text)), out);
-  status = plm_writer_close(writer, NULL);
-  writer = NULL;
+  PLM_TRY_GOTO(plm_writer_close(&writer, NULL), out);
 out:
   plm_writer_abandon(writer);
   plm_free(path);

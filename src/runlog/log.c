@@ -69,9 +69,9 @@ plm_status plm_metrics_close(plm_metrics *metrics) {
   if (metrics == NULL) return PLM_OK;
   plm_error_record first = {.code = PLM_OK};
   plm_status results[3];
-  results[0] = plm_appender_close(metrics->log);
+  results[0] = plm_appender_close(&metrics->log);
   if (results[0] != PLM_OK) plm_error_take(results[0], &first);
-  results[1] = plm_appender_close(metrics->csv);
+  results[1] = plm_appender_close(&metrics->csv);
   if (results[1] != PLM_OK && first.code == PLM_OK) plm_error_take(results[1], &first);
   results[2] = plm_tfevents_close(metrics->events);
   if (results[2] != PLM_OK && first.code == PLM_OK) plm_error_take(results[2], &first);

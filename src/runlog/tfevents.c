@@ -164,7 +164,7 @@ plm_status plm_tfevents_session_start(plm_tfevents *file, int64_t step) {
 
 plm_status plm_tfevents_close(plm_tfevents *file) {
   if (file == NULL) return PLM_OK;
-  plm_status status = plm_appender_close(file->appender);
+  plm_status status = plm_appender_close(&file->appender);
   plm_free(file);
   return status;
 }

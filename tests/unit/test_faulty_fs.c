@@ -139,12 +139,12 @@ static void replace_carelessly(bool syncs_file, bool syncs_directory) {
   plm_appender *appender;
   assert_ok(plm_appender_open(scratch_path("d/t"), &appender));
   assert_ok(plm_appender_write(appender, new_text, strlen(new_text)));
-  if (syncs_file) assert_ok(plm_appender_close(appender));
+  if (syncs_file) assert_ok(plm_appender_close(&appender));
   assert_ok(plm_file_rename(scratch_path("d/t"), scratch_path("d/f")));
   if (syncs_directory) assert_ok(plm_directory_sync(scratch_path("d")));
   if (syncs_file) return;
   faulty_fs_power_cut(FAULTY_DROP_DATA, 0); /* before the appender's close, which syncs */
-  assert_ok(plm_appender_close(appender));
+  assert_ok(plm_appender_close(&appender));
 }
 
 static void a_replacement_without_its_syncs_is_found_out(void **state) {
@@ -177,7 +177,7 @@ static void garbled_data_is_kept_dropped_cut_zeroed_or_noise(void **state) {
     plm_appender *appender;
     assert_ok(plm_appender_open(scratch_path("d/log"), &appender));
     assert_ok(plm_appender_write(appender, new_text, strlen(new_text)));
-    assert_fails(plm_appender_close(appender), PLM_E_RESOURCE, "Input/output error");
+    assert_fails(plm_appender_close(&appender), PLM_E_RESOURCE, "Input/output error");
     faulty_fs_power_cut(FAULTY_GARBLE, seed);
     plm_mapping log;
     assert_ok(plm_file_map(scratch_path("d/log"), &log));
@@ -207,7 +207,7 @@ static plm_status turn_over(void) {
     plm_writer_abandon(writer);
     return status;
   }
-  PLM_TRY(plm_writer_close(writer, NULL));
+  PLM_TRY(plm_writer_close(&writer, NULL));
   PLM_TRY(plm_link_replace("weights", scratch_path("d/tmp-2/link")));
   PLM_TRY(plm_directory_sync(scratch_path("d/tmp-2")));
   PLM_TRY(plm_file_rename(scratch_path("d/tmp-2"), scratch_path("d/checkpoint-2")));

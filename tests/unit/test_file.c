@@ -196,7 +196,7 @@ static void the_writer_counts_hashes_and_keeps_every_byte(void **state) {
   for (int i = 0; i < 100000; i++)
     assert_ok(plm_writer_write(writer, "abcdef", 6)); /* through the buffer, several times */
   assert_int_equal(plm_writer_bytes(writer), 6 + 600000 + 5000 + 600000);
-  assert_ok(plm_writer_close(writer, hash));
+  assert_ok(plm_writer_close(&writer, hash));
   plm_free(large);
 
   plm_mapping mapping;
@@ -243,7 +243,7 @@ static void a_file_system_that_loses_bytes_is_caught_at_close(void **state) {
   plm_fs_set(&table);
   assert_ok(plm_writer_open(scratch_path("lost"), &writer));
   assert_ok(plm_writer_write(writer, "12345", 5));
-  assert_fails(plm_writer_close(writer, NULL), PLM_E_RESOURCE, "has 4 bytes after 5 were written");
+  assert_fails(plm_writer_close(&writer, NULL), PLM_E_RESOURCE, "has 4 bytes after 5 were written");
   plm_fs_set(NULL);
   assert_false(plm_file_exists(scratch_path("lost")));
 }
@@ -304,10 +304,11 @@ static void an_appender_adds_lines_to_what_is_there(void **state) {
   for (int i = 0; i < 2; i++) {
     assert_ok(plm_appender_open(scratch_path("log"), &appender));
     assert_ok(plm_appender_write(appender, "line\n", 5));
-    assert_ok(plm_appender_close(appender));
+    assert_ok(plm_appender_close(&appender));
   }
   assert_string_equal(scratch_read("log"), "line\nline\n");
-  assert_ok(plm_appender_close(NULL));
+  assert_null(appender);
+  assert_ok(plm_appender_close(&appender));
 }
 
 static char said[256];
@@ -329,7 +330,7 @@ static void a_log_that_is_removed_is_said_once(void **state) {
   said[0] = '\0';
   assert_ok(plm_appender_sync(appender));
   assert_string_equal(said, "");
-  assert_ok(plm_appender_close(appender));
+  assert_ok(plm_appender_close(&appender));
   plm_log_set_sink(NULL, NULL);
 }
 
@@ -352,7 +353,7 @@ static void a_line_that_does_not_fit_leaves_no_half_behind(void **state) {
   assert_fails(plm_appender_write(appender, "second\n", 7), PLM_E_RESOURCE, "No space left");
   plm_fs_set(NULL);
   assert_ok(plm_appender_write(appender, "third\n", 6));
-  assert_ok(plm_appender_close(appender));
+  assert_ok(plm_appender_close(&appender));
   assert_string_equal(scratch_read("half"), "whole\nthird\n");
 }
 
@@ -499,9 +500,9 @@ static plm_status do_everything(void) {
   PLM_TRY_GOTO(plm_appender_write(appender, "x\n", 2), done);
 done:
   if (status == PLM_OK)
-    status = plm_appender_close(appender);
+    status = plm_appender_close(&appender);
   else
-    (void)!plm_appender_close(appender);
+    (void)!plm_appender_close(&appender);
   plm_names_free(names, count);
   plm_free(data);
   plm_lock_release(lock);
@@ -533,7 +534,7 @@ static void hash_of_a_file_is_the_one_taken_while_writing(void **state) {
     char line[32];
     assert_ok(plm_writer_write(writer, line, (size_t)snprintf(line, sizeof line, "line %d\n", i)));
   }
-  assert_ok(plm_writer_close(writer, written));
+  assert_ok(plm_writer_close(&writer, written));
   assert_ok(plm_file_hash(scratch_path("hashed"), read, &bytes));
   assert_string_equal(written, read);
   assert_true(bytes > 1 << 21);
