@@ -138,4 +138,11 @@ const char *plm_path_name(const char *path);                                 /* 
 /* The name of a file that lies beside another one, wherever the name came from: it leads nowhere else. */
 bool plm_path_is_plain(const char *name);
 
+/* ---- whole files of text ---- in `directory` */
+/* A new one, synced; hash and size as plm_writer_close says them, each optional. */
+PLM_CHECKED plm_status plm_file_create(const char *directory, const char *name, const char *text, char *ret_hash,
+                                       int64_t *ret_bytes);
+/* In place of what was there (plm_file_replace). */
+PLM_CHECKED plm_status plm_file_replace_text(const char *directory, const char *name, const char *text);
+
 #endif

@@ -221,3 +221,29 @@ plm_status plm_appender_close(plm_appender **closing) {
   free_appender(appender);
   return status;
 }
+
+/* ---- whole files of text ---- */
+
+plm_status plm_file_create(const char *directory, const char *name, const char *text, char *ret_hash,
+                           int64_t *ret_bytes) {
+  char *path;
+  plm_writer *writer = NULL;
+  plm_status status;
+  PLM_TRY(plm_path_join(directory, name, &path));
+  PLM_TRY_GOTO(plm_writer_open(path, &writer), done);
+  PLM_TRY_GOTO(plm_writer_write(writer, text, strlen(text)), done);
+  if (ret_bytes != NULL) *ret_bytes = plm_writer_bytes(writer);
+  PLM_TRY_GOTO(plm_writer_close(&writer, ret_hash), done);
+done:
+  plm_writer_abandon(writer);
+  plm_free(path);
+  return status;
+}
+
+plm_status plm_file_replace_text(const char *directory, const char *name, const char *text) {
+  char *path;
+  PLM_TRY(plm_path_join(directory, name, &path));
+  plm_status status = plm_file_replace(path, text, strlen(text));
+  plm_free(path);
+  return status;
+}

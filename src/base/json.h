@@ -48,6 +48,12 @@ json_t *plm_json_string(const char *bytes);
 /* Text of a document, indented by 2 and ending in a newline; keys in insertion order. Free with plm_free. */
 PLM_CHECKED plm_status plm_json_dump(const json_t *document, char **ret_text);
 
+/* The same as a file of `directory`: a new one (plm_file_create), or in place of what was there
+ * (plm_file_replace_text). */
+PLM_CHECKED plm_status plm_json_create(const char *directory, const char *name, const json_t *document, char *ret_hash,
+                                       int64_t *ret_bytes);
+PLM_CHECKED plm_status plm_json_replace(const char *directory, const char *name, const json_t *document);
+
 /* ---- one line of log.jsonl: fixed buffer, 9 significant digits, non-finite numbers are null ---- */
 typedef struct plm_json_line {
   char text[4096]; /* always a valid prefix; `{"step":1,"loss":2.5` */

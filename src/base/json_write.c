@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -145,6 +146,23 @@ plm_status plm_json_dump(const json_t *document, char **ret_text) {
   write_value(&out, document, 0);
   plm_text_append(&out, "\n");
   return plm_text_take(&out, ret_text);
+}
+
+plm_status plm_json_create(const char *directory, const char *name, const json_t *document, char *ret_hash,
+                           int64_t *ret_bytes) {
+  char *text;
+  PLM_TRY(plm_json_dump(document, &text));
+  plm_status status = plm_file_create(directory, name, text, ret_hash, ret_bytes);
+  plm_free(text);
+  return status;
+}
+
+plm_status plm_json_replace(const char *directory, const char *name, const json_t *document) {
+  char *text;
+  PLM_TRY(plm_json_dump(document, &text));
+  plm_status status = plm_file_replace_text(directory, name, text);
+  plm_free(text);
+  return status;
 }
 
 /* ---- lines ---- */

@@ -86,21 +86,15 @@ static plm_status hash_bytes(const char *data, size_t bytes, char hash[33]) {
 
 plm_status plm_manifest_write(const plm_manifest *manifest, const char *directory) {
   plm_text text = {0};
-  char *path = NULL, hash[33];
-  plm_writer *writer = NULL;
+  char hash[33];
   plm_status status;
   append_body(&text, manifest);
   PLM_TRY_GOTO(text.status, done);
   PLM_TRY_GOTO(hash_bytes(text.data, text.length, hash), done);
   plm_text_printf(&text, "%s%s%s", SEAL, hash, END);
   PLM_TRY_GOTO(text.status, done);
-  PLM_TRY_GOTO(plm_path_join(directory, PLM_MANIFEST_NAME, &path), done);
-  PLM_TRY_GOTO(plm_writer_open(path, &writer), done);
-  PLM_TRY_GOTO(plm_writer_write(writer, text.data, text.length), done);
-  PLM_TRY_GOTO(plm_writer_close(&writer, NULL), done);
+  PLM_TRY_GOTO(plm_file_create(directory, PLM_MANIFEST_NAME, text.data, NULL, NULL), done);
 done:
-  plm_writer_abandon(writer);
-  plm_free(path);
   plm_text_free(&text);
   return status;
 }

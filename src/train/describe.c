@@ -11,21 +11,9 @@
 #include "base/file.h"
 #include "base/system.h"
 
-static plm_status replace_text(const plm_outputs *outputs, const char *name, const char *text) {
-  char *path;
-  PLM_TRY(plm_path_join(outputs->directory.path, name, &path));
-  plm_status status = plm_file_replace(path, text, strlen(text));
-  plm_free(path);
-  return status;
-}
-
 static plm_status replace_json(const plm_outputs *outputs, const char *name, json_t *document) {
-  char *text;
   if (document == NULL) return plm_fail(PLM_E_RESOURCE, "out of memory while writing %s", name);
-  PLM_TRY(plm_json_dump(document, &text));
-  plm_status status = replace_text(outputs, name, text);
-  plm_free(text);
-  return status;
+  return plm_json_replace(outputs->directory.path, name, document);
 }
 
 /* The list with `value` in it; NULL when out of memory, which json_pack passes on: no list rather than one that lacks
@@ -92,7 +80,7 @@ static plm_status write_environment(const plm_outputs *outputs) {
 plm_status plm_outputs_describe(const plm_outputs *outputs) {
   char *yaml;
   PLM_TRY(plm_options_config(outputs->parts.settings->values, true, &yaml));
-  plm_status status = replace_text(outputs, "config.yaml", yaml);
+  plm_status status = plm_file_replace_text(outputs->directory.path, "config.yaml", yaml);
   plm_free(yaml);
   PLM_TRY(status);
   return write_environment(outputs);
