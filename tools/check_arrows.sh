@@ -18,7 +18,7 @@ allowed() { # what a file of room $1 may include, besides protlm/status.h and lo
     dist) echo base kernels dist ;;
     model) echo base kernels data/alphabet.h model protlm/batch.h ;;
     hub) echo base data/alphabet.h formats kernels/bf16.h model hub ;;
-    checkpoint) echo base formats hub model kernels checkpoint ;;
+    checkpoint) echo base formats checkpoint ;;
     train) echo base options data formats kernels model hub checkpoint runlog report dist train protlm ;;
     app) echo base options data formats kernels model hub checkpoint runlog report dist train app protlm ;;
     cli) echo base/text.h base/clock.h base/lost_file.h base/json.h options app cli protlm ;;

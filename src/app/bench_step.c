@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/rng.h"
+#include "train/optimiser.h"
 
 typedef struct step_options {
   const char *model, *dtype;
@@ -168,6 +169,7 @@ static plm_status open_model(const step_options *options, plm_session *session) 
       .training = true,
       .max_tokens = options->tokens,
       .max_length = options->length,
+      .optimizer_bytes = plm_optimiser_bytes,
   };
   PLM_TRY(plm_model_create(&config, &model, session->machine.exec, &session->model));
   PLM_TRY(plm_model_initialise(session->model, 1));

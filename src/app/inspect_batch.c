@@ -139,27 +139,25 @@ static plm_status as_train_values(const plm_option_values *values, plm_option_va
 
 /* ---- the file ---- */
 
-static plm_status fill_tensor(void *user, size_t i, void *buffer) {
-  const plm_packed *packed = user;
+static plm_status write_batch(const char *path, const plm_packed *packed) {
   const plm_tokens *t = &packed->batch.encoder;
-  const void *const data[] = {t->tokens,     packed->original, packed->labels,
-                              t->cu_seqlens, t->crop_offset,   t->sequence_id};
-  const int64_t bytes[] = {4 * t->N, 4 * t->N, 4 * t->N, 4 * (t->S + 1), 4 * t->S, 8 * t->S};
-  memcpy(buffer, data[i], (size_t)bytes[i]);
-  return PLM_OK;
-}
-
-static plm_status write_batch(const char *path, plm_packed *packed) {
-  const int64_t N = packed->batch.encoder.N, S = packed->batch.encoder.S;
-  const plm_tensor_info entries[] = {
-      {.name = "tokens", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
-      {.name = "original", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
-      {.name = "labels", .dtype = "I32", .dims = 1, .shape = {N}, .bytes = 4 * N},
-      {.name = "cu_seqlens", .dtype = "I32", .dims = 1, .shape = {S + 1}, .bytes = 4 * (S + 1)},
-      {.name = "crop_offset", .dtype = "I32", .dims = 1, .shape = {S}, .bytes = 4 * S},
-      {.name = "sequence_id", .dtype = "I64", .dims = 1, .shape = {S}, .bytes = 8 * S},
+  const int64_t N = t->N, S = t->S, ends = S + 1;
+  const struct {
+    const char *name, *dtype;
+    const int64_t *count;
+    const void *data;
+  } tensors[] = {
+      {"tokens", "I32", &N, t->tokens},           {"original", "I32", &N, packed->original},
+      {"labels", "I32", &N, packed->labels},      {"cu_seqlens", "I32", &ends, t->cu_seqlens},
+      {"crop_offset", "I32", &S, t->crop_offset}, {"sequence_id", "I64", &S, t->sequence_id},
   };
-  PLM_TRY(plm_output_file_tensors(path, entries, sizeof entries / sizeof *entries, fill_tensor, packed));
+  plm_tensor_list list = {0};
+  plm_status status = PLM_OK;
+  for (size_t i = 0; i < sizeof tensors / sizeof *tensors && status == PLM_OK; i++)
+    status = plm_tensor_list_add(&list, tensors[i].name, tensors[i].dtype, 1, tensors[i].count, tensors[i].data, 0);
+  if (status == PLM_OK) status = plm_output_file_tensors(path, &list);
+  plm_tensor_list_free(&list);
+  PLM_TRY(status);
   plm_info("wrote %s", path);
   return PLM_OK;
 }

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/output_file.h"
 #include "app/session.h"
 #include "app/tensor_stats.h"
 #include "base/alloc.h"
 #include "data/packer.h"
 #include "protlm/log.h"
-#include "app/output_file.h"
 
 typedef struct forward_options {
   plm_session_options session;
@@ -209,59 +209,26 @@ done:
 
 /* ---- showing and writing ---- */
 
-typedef struct tensor_list {
-  plm_shown_tensor *items;
-  plm_tensor_info *entries; /* the same, for the file */
-  char (*names)[40];
-  size_t count;
-} tensor_list;
-
-static void add_tensor(tensor_list *list, const char *name, int dims, int64_t rows, int64_t columns, const float *f32,
-                       const int32_t *i32) {
-  size_t i = list->count++;
-  snprintf(list->names[i], sizeof list->names[i], "%s", name);
-  list->items[i] =
-      (plm_shown_tensor){.name = list->names[i], .dims = dims, .shape = {rows, columns}, .f32 = f32, .i32 = i32};
-  list->entries[i] = (plm_tensor_info){
-      .name = list->names[i],
-      .dtype = f32 != NULL ? "F32" : "I32",
-      .dims = dims,
-      .shape = {rows, columns},
-      .bytes = rows * (dims > 1 ? columns : 1) * 4,
-  };
-}
-
-static plm_status list_tensors(const results *r, tensor_list *list) {
-  size_t most = (size_t)r->L + 4;
-  PLM_TRY(PLM_NEW(&list->items, most));
-  PLM_TRY(PLM_NEW(&list->entries, most));
-  PLM_TRY(PLM_NEW(&list->names, most));
-  add_tensor(list, "tokens", 1, r->N, 0, NULL, r->tokens);
-  add_tensor(list, "cu_seqlens", 1, r->S + 1, 0, NULL, r->cu_seqlens);
+static plm_status list_tensors(const results *r, plm_tensor_list *list) {
+  const int64_t ends = r->S + 1, hidden[] = {r->N, r->C}, logits[] = {r->N, r->V};
+  PLM_TRY(plm_tensor_list_add(list, "tokens", "I32", 1, &r->N, r->tokens, 0));
+  PLM_TRY(plm_tensor_list_add(list, "cu_seqlens", "I32", 1, &ends, r->cu_seqlens, 0));
   for (int64_t i = 0; i <= r->L; i++) {
     char name[40];
     snprintf(name, sizeof name, "hidden_states.%lld", (long long)i);
-    if (r->hidden[i] != NULL) add_tensor(list, name, 2, r->N, r->C, r->hidden[i], NULL);
+    if (r->hidden[i] != NULL) PLM_TRY(plm_tensor_list_add(list, name, "F32", 2, hidden, r->hidden[i], 0));
   }
-  add_tensor(list, "logits", 2, r->N, r->V, r->logits, NULL);
-  return PLM_OK;
-}
-
-static plm_status fill_tensor(void *user, size_t i, void *buffer) {
-  const tensor_list *list = user;
-  const void *from = list->items[i].f32 != NULL ? (const void *)list->items[i].f32 : (const void *)list->items[i].i32;
-  memcpy(buffer, from, (size_t)list->entries[i].bytes);
-  return PLM_OK;
+  return plm_tensor_list_add(list, "logits", "F32", 2, logits, r->logits, 0);
 }
 
 enum { NAME_WIDTH = 16 }; /* "hidden_states.47" */
 
 static plm_status show(const forward_options *options, const results *r, const plm_output *output) {
-  tensor_list list = {0};
+  plm_tensor_list list = {0};
   plm_status status;
   PLM_TRY_GOTO(list_tensors(r, &list), done);
   if (options->output != NULL) {
-    PLM_TRY_GOTO(plm_output_file_tensors(options->output, list.entries, list.count, fill_tensor, &list), done);
+    PLM_TRY_GOTO(plm_output_file_tensors(options->output, &list), done);
     plm_info("wrote %s: %lld sequences, %lld tokens", options->output, (long long)r->S, (long long)r->N);
   }
   plm_print_tensor_header(output, NAME_WIDTH);
@@ -269,9 +236,7 @@ static plm_status show(const forward_options *options, const results *r, const p
   for (size_t i = 0; i < options->slices.count; i++)
     PLM_TRY_GOTO(plm_print_slice(output, options->slices.items[i], list.items, list.count), done);
 done:
-  plm_free(list.items);
-  plm_free(list.entries);
-  plm_free(list.names);
+  plm_tensor_list_free(&list);
   return status;
 }
 

@@ -43,8 +43,10 @@ const plm_option_table *plm_inspect_params_option_table(void) {
   return &table;
 }
 
-static plm_shown_tensor describe(const plm_param *p, const float *values) {
-  return (plm_shown_tensor){.name = p->name, .dims = p->dims, .shape = {p->shape[0], p->shape[1]}, .f32 = values};
+static plm_tensor_info describe(const plm_param *p, const float *values) {
+  plm_tensor_info tensor = {.name = p->name, .dtype = "F32", .dims = p->dims, .data = values};
+  memcpy(tensor.shape, p->shape, sizeof p->shape);
+  return tensor;
 }
 
 /* One parameter's values stay in memory at a time, so the table of a 15B model needs little. */
@@ -63,7 +65,7 @@ static plm_status print_table(const plm_model *model, const plm_output *output) 
   plm_status status = PLM_OK;
   for (int i = 0; i < params->count && status == PLM_OK; i++) {
     status = plm_model_get(model, i, values);
-    const plm_shown_tensor tensor = describe(&params->items[i], values);
+    const plm_tensor_info tensor = describe(&params->items[i], values);
     if (status == PLM_OK) plm_print_tensor_row(output, width, &tensor);
   }
   plm_free(values);
@@ -76,7 +78,7 @@ static plm_status print_table(const plm_model *model, const plm_output *output) 
 /* The slice's name decides which parameter is fetched; every other tensor is only a name to compare with. */
 static plm_status print_slice(const plm_model *model, const char *slice, const plm_output *output) {
   const plm_params *params = plm_model_get_params(model);
-  plm_shown_tensor *tensors = NULL;
+  plm_tensor_info *tensors = NULL;
   float *values = NULL;
   plm_status status;
   PLM_TRY_GOTO(PLM_NEW(&tensors, params->count), done);
@@ -87,7 +89,7 @@ static plm_status print_slice(const plm_model *model, const char *slice, const p
     if (strncmp(slice, p->name, length) != 0 || (slice[length] != '[' && slice[length] != '\0')) continue;
     PLM_TRY_GOTO(PLM_NEW(&values, p->count), done);
     PLM_TRY_GOTO(plm_model_get(model, i, values), done);
-    tensors[i].f32 = values;
+    tensors[i].data = values;
   }
   PLM_TRY_GOTO(plm_print_slice(output, slice, tensors, (size_t)params->count), done);
 done:

@@ -193,20 +193,8 @@ done:
   return status;
 }
 
-typedef struct tensors {
-  const plm_tensor_info *entries;
-  size_t count;
-  plm_tensor_fill *fill;
-  void *user;
-} tensors;
+static plm_status write_tensors(void *user, const char *path) { return plm_safetensors_write(path, user, NULL, NULL); }
 
-static plm_status write_tensors(void *user, const char *path) {
-  const tensors *t = user;
-  return plm_safetensors_write(path, t->entries, t->count, t->fill, t->user, NULL, NULL);
-}
-
-plm_status plm_output_file_tensors(const char *path, const plm_tensor_info *entries, size_t count,
-                                   plm_tensor_fill *fill, void *user) {
-  tensors t = {.entries = entries, .count = count, .fill = fill, .user = user};
-  return plm_output_file_replace(path, write_tensors, &t);
+plm_status plm_output_file_tensors(const char *path, const plm_tensor_list *list) {
+  return plm_output_file_replace(path, write_tensors, (void *)(uintptr_t)list);
 }

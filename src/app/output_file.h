@@ -27,7 +27,6 @@ PLM_CHECKED plm_status plm_output_file_check(const char *path, const plm_output_
 PLM_CHECKED plm_status plm_directory_holds(const char *directory, const char *name, bool *ret_holds);
 
 /* A safetensors file in place of `path` (plm_safetensors_write). */
-PLM_CHECKED plm_status plm_output_file_tensors(const char *path, const plm_tensor_info *entries, size_t count,
-                                               plm_tensor_fill *fill, void *user);
+PLM_CHECKED plm_status plm_output_file_tensors(const char *path, const plm_tensor_list *list);
 
 #endif

@@ -12,15 +12,16 @@ typedef struct stats {
   int64_t finite, nan, infinite;
 } stats;
 
-static int64_t element_count(const plm_shown_tensor *t) {
+static int64_t element_count(const plm_tensor_info *t) {
   return t->dims == 0 ? 1 : t->dims == 1 ? t->shape[0] : t->shape[0] * t->shape[1];
 }
-static double element(const plm_shown_tensor *t, int64_t i) {
-  return t->f32 != NULL ? (double)t->f32[i] : (double)t->i32[i];
+static bool is_f32(const plm_tensor_info *t) { return t->dtype[0] == 'F'; }
+static double element(const plm_tensor_info *t, int64_t i) {
+  return is_f32(t) ? (double)((const float *)t->data)[i] : (double)((const int32_t *)t->data)[i];
 }
 
 /* Two passes: the mean first, so that the deviation of large values does not cancel. */
-static stats measure(const plm_shown_tensor *t) {
+static stats measure(const plm_tensor_info *t) {
   stats s = {.min = INFINITY, .max = -INFINITY};
   int64_t n = element_count(t);
   double sum = 0, squares = 0;
@@ -52,7 +53,7 @@ void plm_print_tensor_header(const plm_output *output, int width) {
             "min", "max", "mean", "std", "NaN", plm_style(output, PLM_RESET));
 }
 
-void plm_print_tensor_row(const plm_output *output, int width, const plm_shown_tensor *t) {
+void plm_print_tensor_row(const plm_output *output, int width, const plm_tensor_info *t) {
   char shape[48];
   if (t->dims == 0)
     snprintf(shape, sizeof shape, "[]");
@@ -106,7 +107,7 @@ static plm_status parse_range(const char *slice, const char **cursor, int64_t n,
   return PLM_OK;
 }
 
-static plm_status parse_ranges(const char *slice, const char *bracket, const plm_shown_tensor *t, range ranges[2]) {
+static plm_status parse_ranges(const char *slice, const char *bracket, const plm_tensor_info *t, range ranges[2]) {
   const char *p = bracket + 1;
   for (int d = 0; d < 2; d++) ranges[d] = (range){0, d < t->dims ? t->shape[d] : 1};
   for (int d = 0; d < t->dims; d++) {
@@ -121,8 +122,8 @@ static plm_status parse_ranges(const char *slice, const char *bracket, const plm
   return PLM_OK;
 }
 
-static plm_status find_tensor(const char *slice, size_t length, const plm_shown_tensor *tensors, size_t count,
-                              const plm_shown_tensor **ret_tensor) {
+static plm_status find_tensor(const char *slice, size_t length, const plm_tensor_info *tensors, size_t count,
+                              const plm_tensor_info **ret_tensor) {
   const char *names[512];
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
@@ -139,10 +140,10 @@ static plm_status find_tensor(const char *slice, size_t length, const plm_shown_
   return nearest == NULL ? status : plm_hint(status, "did you mean '%s'?", nearest);
 }
 
-plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_shown_tensor *tensors, size_t count) {
+plm_status plm_print_slice(const plm_output *output, const char *slice, const plm_tensor_info *tensors, size_t count) {
   const char *bracket = strchr(slice, '[');
   size_t length = bracket == NULL ? strlen(slice) : (size_t)(bracket - slice);
-  const plm_shown_tensor *t = NULL;
+  const plm_tensor_info *t = NULL;
   PLM_TRY(find_tensor(slice, length, tensors, count, &t));
   range r[2] = {{0, t->dims > 0 ? t->shape[0] : 1}, {0, t->dims > 1 ? t->shape[1] : 1}};
   if (bracket != NULL) PLM_TRY(parse_ranges(slice, bracket, t, r));
@@ -151,7 +152,7 @@ plm_status plm_print_slice(const plm_output *output, const char *slice, const pl
   for (int64_t i = r[0].begin; i < r[0].end; i++) {
     for (int64_t j = r[1].begin; j < r[1].end; j++) {
       double v = element(t, i * columns + j);
-      if (t->f32 != NULL)
+      if (is_f32(t))
         plm_print(output, " %12.7g", v);
       else
         plm_print(output, " %6lld", (long long)v);

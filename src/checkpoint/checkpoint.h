@@ -7,41 +7,55 @@
  *
  *   config.json, tokenizer files      opens with transformers' AutoModelForMaskedLM / AutoTokenizer
  *   model.safetensors                 master weights, F32
- *   optimizer.safetensors             <HF name>.exp_avg, <HF name>.exp_avg_sq, F32, trainable parameters only
+ *   optimizer.safetensors             <HF name>.<state> of each state of the optimiser, F32, trainable parameters only
  *   trainer_state.json                HF-shaped, with the log history
  *   protlm_state.json                 everything exact resume needs (train/state.h)
  *   MANIFEST.json                     size and xxh3-128 of every file; last, the hash of what precedes it
+ *
+ * The manifest is this room's; all else comes as parts from whoever trains, and what is in them is not known here.
  */
 #ifndef PLM_CHECKPOINT_CHECKPOINT_H
 #define PLM_CHECKPOINT_CHECKPOINT_H
 
-#include "hub/model_dir.h"
+#include <stdbool.h>
 
-/* Device memory of the optimiser's moments, laid out as the train block. */
-typedef struct plm_moments {
-  float *m, *v;
-} plm_moments;
+#include "base/json.h"
+#include "formats/tensor_list.h"
 
+#define PLM_CHECKPOINT_WEIGHTS "model.safetensors"
+#define PLM_CHECKPOINT_OPTIMIZER "optimizer.safetensors"
+#define PLM_CHECKPOINT_TRAINER_STATE "trainer_state.json"
+#define PLM_CHECKPOINT_STATE "protlm_state.json"
+
+/* A file of a checkpoint, or several: tensors, a document, or what `write` puts into the directory. */
+typedef struct plm_checkpoint_part {
+  const char *name; /* of the file */
+  const plm_tensor_list *tensors;
+  const json_t *document;
+  plm_status (*write)(void *user, const char *directory); /* without a name; first, as all that is there then is its */
+  plm_status (*read)(void *user, const char *directory);  /* optional */
+  void *user;
+} plm_checkpoint_part;
+
+enum { PLM_CHECKPOINT_MAX_PARTS = 8 };
 typedef struct plm_checkpoint_content {
-  const plm_model *model;
-  plm_exec *exec;
-  plm_moments moments;
-  const json_t *trainer_state, *protlm_state;
-  bool anew; /* one of this step that is there, and good, knows less: replace it */
+  plm_checkpoint_part parts[PLM_CHECKPOINT_MAX_PARTS]; /* in the order in which they are written */
+  size_t count;
+  bool overwrite; /* one of this step that is there, and good, knows less: replace it */
 } plm_checkpoint_content;
 
 /* Publish checkpoint-<step> in run_directory (whose lock the caller holds) and point the link `latest` at it. An
- * existing complete one of that step is left, its name synced, and is success, unless `anew`; such a one, or a damaged
+ * existing complete one of that step is left, its name synced, and is success, unless `overwrite`; such a one, or a damaged
  * one, is replaced when the new one is whole, and not before. Less free disk than needed is a warning only. On failure
- * (PLM_E_RESOURCE with bytes needed and free; PLM_E_NUMERIC when the optimiser's state is not finite) nothing of that
+ * (PLM_E_RESOURCE with bytes needed and free; PLM_E_NUMERIC when an F32 tensor is not finite) nothing of that
  * name appears, older checkpoints are as they were and the temporary directory is removed if it can be. One failure is
  * different, and its message says so: when only the last sync of run_directory fails, the checkpoint is complete and
  * visible, but a power cut may undo it. *ret_path (optional) is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_save(const char *run_directory, int64_t step,
                                            const plm_checkpoint_content *content, char **ret_path);
 
-/* Bytes a checkpoint takes of a model with so many parameters, so many of them trained; for messages about disks. */
-int64_t plm_checkpoint_bytes(int64_t parameters, int64_t trainable);
+/* Bytes a checkpoint takes whose tensors take so many; for messages about disks. */
+int64_t plm_checkpoint_bytes(int64_t tensor_bytes);
 
 typedef enum plm_checkpoint_state { PLM_CHECKPOINT_GOOD, PLM_CHECKPOINT_DAMAGED } plm_checkpoint_state;
 typedef struct plm_checkpoint_info {
@@ -67,12 +81,11 @@ PLM_CHECKED plm_status plm_checkpoint_verify(const char *path);
  * */
 PLM_CHECKED plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path, int64_t *ret_step);
 
-/* Load weights and moments of a checkpoint that plm_checkpoint_find_newest or plm_checkpoint_verify has found whole:
- * here only names and sizes are looked at again, since a large one takes minutes to read. The caller refreshes the
- * model. *ret_state is a new reference to protlm_state.json. PLM_E_CHECKPOINT names the file that is damaged, the
- * tensor that is missing, too many or of another shape, or the size in which the checkpoint's model differs; model and
- * moments are then undefined. */
-PLM_CHECKED plm_status plm_checkpoint_load(const char *path, plm_model *model, plm_exec *exec, plm_moments moments,
+/* Load the parts that can be read (tensors with `take`, and those with `read`), in their order, of a checkpoint that plm_checkpoint_find_newest or plm_checkpoint_verify has found whole:
+ * here only names and sizes are looked at again, since a large one takes minutes to read. *ret_state is a new reference to protlm_state.json. PLM_E_CHECKPOINT names the file that is damaged, the
+ * tensor that is missing, too many or of another shape, or what the parts' readers found; what they fill is then
+ * undefined. */
+PLM_CHECKED plm_status plm_checkpoint_load(const char *path, const plm_checkpoint_part *parts, size_t count,
                                            json_t **ret_state);
 PLM_CHECKED plm_status plm_checkpoint_read_state(const char *path, json_t **ret_state);
 

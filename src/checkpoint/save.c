@@ -9,6 +9,7 @@
  *
  * Only one process does this, the holder of the run's lock: renames by every rank of a shared file system have been
  * tried elsewhere and taken back twice (huggingface/transformers #27925, #36112). */
+#include <math.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -17,17 +18,16 @@
 #include "base/text.h"
 #include "checkpoint/internal.h"
 #include "checkpoint/manifest.h"
-#include "hub/internal.h"
+#include "formats/safetensors.h"
 #include "protlm/log.h"
 
 /* ---- the files ---- */
 
-/* config.json and the tokenizer: small, so their hashes are taken from what was written, by reading it again. */
-static plm_status write_description(const char *directory, const plm_model *model, plm_manifest *manifest) {
-  const plm_save_options options = {.weights = false};
+/* What others write is small (configuration, tokenizer), so hashes are taken by reading it again. */
+static plm_status write_foreign(const char *directory, const plm_checkpoint_part *part, plm_manifest *manifest) {
   char **names;
   size_t count;
-  PLM_TRY(plm_model_dir_save(directory, model, &options));
+  PLM_TRY(part->write(part->user, directory));
   PLM_TRY(plm_directory_list(directory, &names, &count));
   plm_status status = PLM_OK;
   for (size_t i = 0; i < count && status == PLM_OK; i++)
@@ -36,72 +36,59 @@ static plm_status write_description(const char *directory, const plm_model *mode
   return status;
 }
 
-static plm_status fill_checked(void *user, size_t i, void *buffer) {
-  const plm_model_tensors *tensors = user;
-  const plm_tensor_info *entry = &tensors->entries[i];
-  PLM_TRY(plm_model_tensors_fill(user, i, buffer));
-  return plm_checkpoint_check_finite(entry->name, buffer, entry->bytes / (int64_t)sizeof(float));
+/* NaN or an infinity: the run is broken in a way its guard has not seen, and such a state must not become a checkpoint.
+ * */
+static plm_status fill_checked(void *user, const plm_tensor_info *tensor, void *buffer) {
+  const float *values = buffer;
+  PLM_TRY(plm_tensor_list_fill(user, tensor, buffer));
+  int64_t count = strcmp(tensor->dtype, "F32") == 0 ? tensor->bytes / (int64_t)sizeof *values : 0;
+  for (int64_t i = 0; i < count; i++)
+    if (!isfinite(values[i]))
+      return plm_fail(PLM_E_NUMERIC, "%s is not finite at element %lld", tensor->name, (long long)i);
+  return PLM_OK;
 }
 
-static plm_status write_weights(const char *directory, const plm_model *model, plm_manifest *manifest) {
-  plm_model_tensors *tensors = NULL;
-  char *path = NULL, hash[33];
-  int64_t bytes = 0;
-  plm_status status;
-  PLM_TRY_GOTO(plm_path_join(directory, PLM_CHECKPOINT_WEIGHTS, &path), done);
-  PLM_TRY_GOTO(plm_model_tensors_create(model, false, &tensors), done);
-  PLM_TRY_GOTO(plm_safetensors_write(path, tensors->entries, tensors->count, fill_checked, tensors, hash, &bytes),
-               done);
-  PLM_TRY_GOTO(plm_manifest_add(manifest, PLM_CHECKPOINT_WEIGHTS, bytes, hash), done);
-done:
-  plm_model_tensors_destroy(tensors);
+static plm_status write_tensors(const char *directory, const plm_checkpoint_part *part, char hash[33],
+                                int64_t *ret_bytes) {
+  plm_tensor_list checked = *part->tensors;
+  char *path;
+  checked.fill = fill_checked;
+  checked.user = (void *)(uintptr_t)part->tensors;
+  PLM_TRY(plm_path_join(directory, part->name, &path));
+  plm_status status = plm_safetensors_write(path, &checked, hash, ret_bytes);
   plm_free(path);
   return status;
 }
 
-static plm_status write_optimizer(const char *directory, const plm_checkpoint_content *content,
-                                  plm_manifest *manifest) {
-  char *path, hash[33];
+static plm_status write_part(const char *directory, const plm_checkpoint_part *part, plm_manifest *manifest) {
+  char hash[33];
   int64_t bytes = 0;
-  PLM_TRY(plm_path_join(directory, PLM_CHECKPOINT_OPTIMIZER, &path));
-  plm_status status =
-      plm_optimizer_write(path, plm_model_get_params(content->model), content->exec, content->moments, hash, &bytes);
-  plm_free(path);
-  PLM_TRY(status);
-  return plm_manifest_add(manifest, PLM_CHECKPOINT_OPTIMIZER, bytes, hash);
-}
-
-static plm_status write_json(const char *directory, const char *name, const json_t *document, plm_manifest *manifest) {
-  char *path = NULL, *text = NULL, hash[33];
-  plm_writer *writer = NULL;
-  int64_t bytes;
-  plm_status status;
-  PLM_TRY_GOTO(plm_path_join(directory, name, &path), done);
-  PLM_TRY_GOTO(plm_json_dump(document, &text), done);
-  PLM_TRY_GOTO(plm_writer_open(path, &writer), done);
-  PLM_TRY_GOTO(plm_writer_write(writer, text, strlen(text)), done);
-  bytes = plm_writer_bytes(writer);
-  PLM_TRY_GOTO(plm_writer_close(&writer, hash), done);
-  PLM_TRY_GOTO(plm_manifest_add(manifest, name, bytes, hash), done);
-done:
-  plm_writer_abandon(writer);
-  plm_free(text);
-  plm_free(path);
-  return status;
+  if (part->write != NULL) return write_foreign(directory, part, manifest);
+  PLM_TRY(part->tensors != NULL ? write_tensors(directory, part, hash, &bytes)
+                                : plm_json_create(directory, part->name, part->document, hash, &bytes));
+  return plm_manifest_add(manifest, part->name, bytes, hash);
 }
 
 static plm_status write_files(const char *directory, int64_t step, const plm_checkpoint_content *content) {
   plm_manifest manifest = {.kind = "full", .step = step, .written = plm_clock_wall()};
-  PLM_TRY(write_description(directory, content->model, &manifest));
-  PLM_TRY(write_weights(directory, content->model, &manifest));
-  PLM_TRY(write_optimizer(directory, content, &manifest));
-  PLM_TRY(write_json(directory, PLM_CHECKPOINT_TRAINER_STATE, content->trainer_state, &manifest));
-  PLM_TRY(write_json(directory, PLM_CHECKPOINT_STATE, content->protlm_state, &manifest));
+  for (size_t i = 0; i < content->count; i++) PLM_TRY(write_part(directory, &content->parts[i], &manifest));
   PLM_TRY(plm_manifest_write(&manifest, directory));
   return plm_directory_sync(directory);
 }
 
 /* ---- publishing ---- */
+
+int64_t plm_checkpoint_bytes(int64_t tensor_bytes) {
+  const int64_t others = 1 << 20; /* headers, configuration, states */
+  return tensor_bytes + others;
+}
+
+static int64_t content_bytes(const plm_checkpoint_content *content) {
+  int64_t bytes = 0;
+  for (size_t i = 0; i < content->count; i++)
+    if (content->parts[i].tensors != NULL) bytes += plm_tensor_list_bytes(content->parts[i].tensors);
+  return plm_checkpoint_bytes(bytes);
+}
 
 /* *ret_complete: a good checkpoint of that step is there already. A damaged one stays until its replacement is whole.
  * */
@@ -185,13 +172,12 @@ plm_status plm_checkpoint_save(const char *run_directory, int64_t step, const pl
                                char **ret_path) {
   char *path = NULL, *trash = NULL;
   bool is_complete;
-  const plm_params *params = plm_model_get_params(content->model);
-  int64_t needed = plm_checkpoint_bytes(params->parameters, params->trainable), available = -1;
+  int64_t needed = content_bytes(content), available = -1;
   plm_status status;
   PLM_TRY_GOTO(plm_checkpoint_path(run_directory, step, &path), done);
   PLM_TRY_GOTO(plm_checkpoint_staging_path(run_directory, ".trash", step, &trash), done);
   PLM_TRY_GOTO(look_at_existing(path, &is_complete), done);
-  if (!is_complete || content->anew) {
+  if (!is_complete || content->overwrite) {
     warn_if_disk_is_short(run_directory, needed, &available);
     status = write_and_rename(run_directory, step, path, trash, content);
     if (status != PLM_OK) {
@@ -214,9 +200,4 @@ done:
   plm_free(trash);
   plm_free(path);
   return status;
-}
-
-int64_t plm_checkpoint_bytes(int64_t parameters, int64_t trainable) {
-  const int64_t others = 1 << 20; /* headers, rotary frequencies, configuration, states */
-  return (int64_t)sizeof(float) * (parameters + 2 * trainable) + others;
 }

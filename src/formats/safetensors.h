@@ -7,16 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "protlm/status.h"
-
-typedef struct plm_tensor_info {
-  const char *name;
-  const char *dtype; /* as in the file: "F32", "BF16", "I64", ... */
-  int dims;
-  int64_t shape[8];
-  int64_t bytes;
-  const void *data; /* into the mapping, alignment not guaranteed; NULL when writing */
-} plm_tensor_info;
+#include "formats/tensor_list.h"
 
 /* ---- reading: a file, or all shards of a model.safetensors.index.json as one set ---- */
 typedef struct plm_safetensors plm_safetensors;
@@ -33,19 +24,15 @@ const char *plm_safetensors_path(const plm_safetensors *file);
 PLM_CHECKED plm_status plm_tensor_to_f32(const plm_safetensors *file, const plm_tensor_info *tensor, float *ret_values);
 
 /* ---- writing ---- */
-/* Gives tensor `i`'s bytes (little-endian, entries[i].bytes of them) into `buffer`. */
-typedef plm_status plm_tensor_fill(void *user, size_t i, void *buffer);
-
 /* Write a new file in canonical order (dtype, then name), 8-byte aligned header, metadata {"format":"pt"}; synced,
  * closed, size checked. The same tensors give the same bytes. `ret_hash` (33 bytes) optional: xxh3-128 of the file;
  * ret_bytes optional. Not atomic by itself: write into a temporary directory or name. */
-PLM_CHECKED plm_status plm_safetensors_write(const char *path, const plm_tensor_info *entries, size_t count,
-                                             plm_tensor_fill *fill, void *user, char *ret_hash, int64_t *ret_bytes);
+PLM_CHECKED plm_status plm_safetensors_write(const char *path, const plm_tensor_list *list, char *ret_hash,
+                                             int64_t *ret_bytes);
 
 /* The same, split into shards of at most max_shard_bytes with HF's greedy rule and names, plus the index, into
  * `directory`; one shard: plain model.safetensors. Stale model*.safetensors and index files are removed first. */
-PLM_CHECKED plm_status plm_safetensors_write_sharded(const char *directory, const plm_tensor_info *entries,
-                                                     size_t count, int64_t max_shard_bytes, plm_tensor_fill *fill,
-                                                     void *user);
+PLM_CHECKED plm_status plm_safetensors_write_sharded(const char *directory, const plm_tensor_list *list,
+                                                     int64_t max_shard_bytes);
 
 #endif

@@ -77,18 +77,6 @@ out:
 
 /* ---- writing ---- */
 
-/* Entries first .. first + count - 1 of the whole, given to the writer as if they were all. */
-typedef struct shard_fill {
-  plm_tensor_fill *fill;
-  void *user;
-  size_t first;
-} shard_fill;
-
-static plm_status fill_of_shard(void *user, size_t i, void *buffer) {
-  const shard_fill *shard = user;
-  return shard->fill(shard->user, shard->first + i, buffer);
-}
-
 static bool is_stale(const char *name) {
   size_t length = strlen(name), tail = strlen(".safetensors");
   return strcmp(name, INDEX_NAME) == 0 ||
@@ -114,16 +102,17 @@ out:
 
 /* HF's greedy rule: a shard takes tensors in order while they fit; one that exceeds the limit alone gets a shard of its
  * own. shard_of[i] = shard of entry i; returns the number of shards. */
-static size_t divide(const plm_tensor_info *entries, size_t count, int64_t limit, uint32_t *shard_of) {
+static size_t divide(const plm_tensor_list *list, int64_t limit, uint32_t *shard_of) {
   uint32_t shard = 0;
   int64_t used = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (i > 0 && limit > 0 && entries[i].bytes > limit - used) {
+  for (size_t i = 0; i < list->count; i++) {
+    int64_t bytes = list->items[i].bytes;
+    if (i > 0 && limit > 0 && bytes > limit - used) {
       shard++;
       used = 0;
     }
     shard_of[i] = shard;
-    used += entries[i].bytes;
+    used += bytes;
   }
   return (size_t)shard + 1;
 }
@@ -135,54 +124,42 @@ static void name_shard(size_t shard, size_t shards, char name[64]) {
     snprintf(name, 64, "model-%05zu-of-%05zu.safetensors", shard + 1, shards);
 }
 
-static plm_status write_index(const char *directory, const plm_tensor_info *entries, size_t count,
-                              const uint32_t *shard_of, size_t shards) {
-  int64_t total = 0;
-  char *text = NULL, *path = NULL;
-  plm_status status = PLM_OK;
-  json_t *map = json_object(), *document = NULL;
+static plm_status write_index(const char *directory, const plm_tensor_list *list, const uint32_t *shard_of,
+                              size_t shards) {
+  json_t *map = json_object();
   bool is_complete = map != NULL;
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < list->count; i++) {
     char name[64];
     name_shard(shard_of[i], shards, name);
-    total += entries[i].bytes;
-    is_complete = is_complete && json_object_set_new(map, entries[i].name, json_string(name)) == 0;
+    is_complete = is_complete && json_object_set_new(map, list->items[i].name, json_string(name)) == 0;
   }
-  document = json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)total, "weight_map", map);
-  if (!is_complete || document == NULL) {
-    status = plm_fail(PLM_E_RESOURCE, "out of memory writing %s", INDEX_NAME);
-    goto out;
-  }
-  PLM_TRY_GOTO(plm_json_dump(document, &text), out);
-  PLM_TRY_GOTO(plm_path_join(directory, INDEX_NAME, &path), out);
-  PLM_TRY_GOTO(plm_file_replace(path, text, strlen(text)), out);
-out:
-  plm_free(path);
-  plm_free(text);
+  json_t *document =
+      json_pack("{s:{s:I}, s:o}", "metadata", "total_size", (json_int_t)plm_tensor_list_bytes(list), "weight_map", map);
+  is_complete = is_complete && document != NULL;
+  plm_status status = is_complete ? plm_json_replace(directory, INDEX_NAME, document)
+                                  : plm_fail(PLM_E_RESOURCE, "out of memory writing %s", INDEX_NAME);
   json_decref(document);
   return status;
 }
 
-plm_status plm_safetensors_write_sharded(const char *directory, const plm_tensor_info *entries, size_t count,
-                                         int64_t max_shard_bytes, plm_tensor_fill *fill, void *user) {
+plm_status plm_safetensors_write_sharded(const char *directory, const plm_tensor_list *list, int64_t max_shard_bytes) {
   uint32_t *shard_of;
   plm_status status;
   PLM_TRY(remove_stale(directory));
-  PLM_TRY(PLM_NEW(&shard_of, count + 1));
-  size_t shards = divide(entries, count, max_shard_bytes, shard_of), first = 0;
+  PLM_TRY(PLM_NEW(&shard_of, list->count + 1));
+  size_t shards = divide(list, max_shard_bytes, shard_of), first = 0;
   for (size_t shard = 0; shard < shards; shard++) {
     char name[64], *path;
-    size_t last = first;
-    while (last < count && shard_of[last] == shard) last++;
+    plm_tensor_list part = *list;
+    part.items += first;
+    for (part.count = 0; first < list->count && shard_of[first] == shard; first++) part.count++;
     name_shard(shard, shards, name);
     PLM_TRY_GOTO(plm_path_join(directory, name, &path), out);
-    status = plm_safetensors_write(path, entries + first, last - first, fill_of_shard, &(shard_fill){fill, user, first},
-                                   NULL, NULL);
+    status = plm_safetensors_write(path, &part, NULL, NULL);
     plm_free(path);
     if (status != PLM_OK) goto out;
-    first = last;
   }
-  if (shards > 1) PLM_TRY_GOTO(write_index(directory, entries, count, shard_of, shards), out);
+  if (shards > 1) PLM_TRY_GOTO(write_index(directory, list, shard_of, shards), out);
   status = plm_directory_sync(directory);
 out:
   plm_free(shard_of);

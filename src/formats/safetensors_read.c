@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "formats/safetensors_internal.h"
 
-enum { MAX_HEADER = 100000000, MAX_DEPTH = 4, MAX_TENSORS = 1000000, MAX_DIMS = 8 };
+enum { MAX_HEADER = 100000000, MAX_DEPTH = 4, MAX_TENSORS = 1000000 };
 
 /* ---- header ---- */
 
@@ -71,9 +71,9 @@ static int64_t count_of(const json_t *value) {
 static plm_status read_shape(const plm_safetensors *file, const json_t *shape, plm_tensor_info *info) {
   if (!json_is_array(shape))
     return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': shape is not a list", file->path, info->name);
-  if (json_array_size(shape) > MAX_DIMS)
+  if (json_array_size(shape) > PLM_TENSOR_MAX_DIMS)
     return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s' has %zu dimensions; at most %d can be read", file->path,
-                    info->name, json_array_size(shape), MAX_DIMS);
+                    info->name, json_array_size(shape), PLM_TENSOR_MAX_DIMS);
   info->dims = (int)json_array_size(shape);
   for (int i = 0; i < info->dims; i++) {
     info->shape[i] = count_of(json_array_get(shape, (size_t)i));

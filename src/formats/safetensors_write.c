@@ -11,7 +11,6 @@
 typedef struct slot {
   const plm_tensor_info *info;
   const plm_tensor_dtype *dtype;
-  size_t index; /* in the caller's list */
 } slot;
 
 static int compare_slots(const void *a, const void *b) {
@@ -21,11 +20,12 @@ static int compare_slots(const void *a, const void *b) {
 }
 
 /* Our own entries that cannot be written are our bug: the message is for whoever made them. */
-static plm_status make_slots(const plm_tensor_info *entries, size_t count, slot *slots) {
+static plm_status make_slots(const plm_tensor_list *list, slot *slots) {
+  size_t count = list->count;
   for (size_t i = 0; i < count; i++) {
-    const plm_tensor_info *info = &entries[i];
-    slots[i] = (slot){info, plm_tensor_dtype_find(info->dtype), i};
-    PLM_ASSERT(slots[i].dtype != NULL && info->dims >= 0 && info->dims <= 8);
+    const plm_tensor_info *info = &list->items[i];
+    slots[i] = (slot){info, plm_tensor_dtype_find(info->dtype)};
+    PLM_ASSERT(slots[i].dtype != NULL && info->dims >= 0 && info->dims <= PLM_TENSOR_MAX_DIMS);
     int64_t bits = slots[i].dtype->bits;
     for (int d = 0; d < info->dims; d++)
       PLM_ASSERT(info->shape[d] >= 0 && !__builtin_mul_overflow(bits, info->shape[d], &bits));
@@ -69,9 +69,9 @@ static plm_status make_header(const slot *slots, size_t count, char **ret_header
   return plm_text_take(&text, ret_header);
 }
 
-static plm_status write_contents(plm_writer *writer, const slot *slots, size_t count, plm_tensor_fill *fill,
-                                 void *user) {
+static plm_status write_contents(plm_writer *writer, const slot *slots, const plm_tensor_list *list) {
   char *header, *buffer;
+  size_t count = list->count;
   int64_t largest = 0;
   plm_status status;
   for (size_t i = 0; i < count; i++) largest = slots[i].info->bytes > largest ? slots[i].info->bytes : largest;
@@ -81,7 +81,7 @@ static plm_status write_contents(plm_writer *writer, const slot *slots, size_t c
   PLM_TRY_GOTO(plm_writer_write(writer, &bytes, sizeof bytes), out_buffer);
   PLM_TRY_GOTO(plm_writer_write(writer, header, (size_t)bytes), out_buffer);
   for (size_t i = 0; i < count; i++) {
-    PLM_TRY_GOTO(fill(user, slots[i].index, buffer), out_buffer);
+    PLM_TRY_GOTO(plm_tensor_list_fill(list, slots[i].info, buffer), out_buffer);
     PLM_TRY_GOTO(plm_writer_write(writer, buffer, (size_t)slots[i].info->bytes), out_buffer);
   }
 out_buffer:
@@ -91,15 +91,14 @@ out:
   return status;
 }
 
-plm_status plm_safetensors_write(const char *path, const plm_tensor_info *entries, size_t count, plm_tensor_fill *fill,
-                                 void *user, char *ret_hash, int64_t *ret_bytes) {
+plm_status plm_safetensors_write(const char *path, const plm_tensor_list *list, char *ret_hash, int64_t *ret_bytes) {
   slot *slots;
   plm_writer *writer = NULL;
   plm_status status;
-  PLM_TRY(PLM_NEW(&slots, count));
-  PLM_TRY_GOTO(make_slots(entries, count, slots), out);
+  PLM_TRY(PLM_NEW(&slots, list->count));
+  PLM_TRY_GOTO(make_slots(list, slots), out);
   PLM_TRY_GOTO(plm_writer_open(path, &writer), out);
-  PLM_TRY_GOTO(write_contents(writer, slots, count, fill, user), out);
+  PLM_TRY_GOTO(write_contents(writer, slots, list), out);
   int64_t bytes = plm_writer_bytes(writer);
   PLM_TRY_GOTO(plm_writer_close(&writer, ret_hash), out);
   if (ret_bytes != NULL) *ret_bytes = bytes;

@@ -21,24 +21,6 @@ typedef struct plm_named_tensor {
 PLM_CHECKED plm_status plm_model_names_resolve(const plm_family *family, const plm_safetensors *file, plm_arena *memory,
                                                plm_named_tensor **ret_tensors);
 
-/* ---- model_tensors.c ---- */
-
-/* Tensors of the master weights as safetensors entries (names, per-layer inv_freq, contact head), in table order. */
-typedef struct plm_model_tensors {
-  const plm_model *model;
-  plm_arena *memory;
-  plm_tensor_info *entries;
-  int *param; /* [count] index in the table: inv_freq stands once for each layer */
-  size_t count;
-  float *values; /* a parameter on its way to BF16 */
-} plm_model_tensors;
-
-PLM_CHECKED plm_status plm_model_tensors_create(const plm_model *model, bool half, plm_model_tensors **ret_tensors);
-void plm_model_tensors_destroy(plm_model_tensors *tensors);
-
-/* The plm_tensor_fill that goes with the entries; user is the plm_model_tensors. */
-plm_status plm_model_tensors_fill(void *user, size_t i, void *buffer);
-
 /* ---- tokenizer_files.c ---- */
 
 /* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers reads them. */
@@ -47,9 +29,6 @@ PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory, const pl
 /* PLM_E_INPUT when there is a vocab.txt with other tokens than the family's: the letters of a sequence would mean something else to that
  * model. */
 PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory, const plm_family *family);
-
-/* A new file of these words, synced. */
-PLM_CHECKED plm_status plm_model_file_write(const char *directory, const char *name, const char *text);
 
 /* ---- hub_cache.c ---- */
 

@@ -43,27 +43,19 @@ out:
 
 static plm_status save_config(const char *directory, const plm_model_config *config, bool half) {
   json_t *document;
-  char *text = NULL;
-  plm_status status;
   PLM_TRY(plm_model_config_write(config, &document));
-  if (half && json_object_set_new(document, "torch_dtype", json_string("bfloat16")) != 0) {
-    status = plm_fail(PLM_E_RESOURCE, "out of memory writing config.json");
-    goto out;
-  }
-  PLM_TRY_GOTO(plm_json_dump(document, &text), out);
-  PLM_TRY_GOTO(plm_model_file_write(directory, "config.json", text), out);
-out:
-  plm_free(text);
+  bool is_complete = !half || json_object_set_new(document, "torch_dtype", json_string("bfloat16")) == 0;
+  plm_status status = is_complete ? plm_json_create(directory, "config.json", document, NULL, NULL)
+                                  : plm_fail(PLM_E_RESOURCE, "out of memory writing config.json");
   json_decref(document);
   return status;
 }
 
 static plm_status save_weights(const char *directory, const plm_model *model, const plm_save_options *options) {
-  plm_model_tensors *tensors;
-  PLM_TRY(plm_model_tensors_create(model, options->half, &tensors));
-  plm_status status = plm_safetensors_write_sharded(directory, tensors->entries, tensors->count,
-                                                    options->max_shard_bytes, plm_model_tensors_fill, tensors);
-  plm_model_tensors_destroy(tensors);
+  plm_tensor_list tensors;
+  PLM_TRY(plm_model_tensors(model, options->half, &tensors));
+  plm_status status = plm_safetensors_write_sharded(directory, &tensors, options->max_shard_bytes);
+  plm_tensor_list_free(&tensors);
   return status;
 }
 

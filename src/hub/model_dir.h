@@ -8,6 +8,7 @@
 #ifndef PLM_HUB_MODEL_DIR_H
 #define PLM_HUB_MODEL_DIR_H
 
+#include "formats/tensor_list.h"
 #include "model/model.h"
 
 /* The directory that `name` means. A preset's name is PLM_E_USAGE here ("random weights"). Free with plm_free. */
@@ -30,6 +31,15 @@ typedef struct plm_load_report {
  * convert). All aliases of model_spec 2.5, 2.6 and 3.3. Missing, misshapen or non-finite required tensors are
  * PLM_E_INPUT by name. The caller then refreshes the model. */
 PLM_CHECKED plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_report *ret_report);
+
+/* Fill a model from a directory that plm_model_dir_save wrote for one just like it: PLM_E_CHECKPOINT names the size in
+ * which the saved one differs, PLM_E_INPUT the tensor that is lacking, or too many. The caller then refreshes the model.
+ * */
+PLM_CHECKED plm_status plm_model_dir_load_own(const char *directory, plm_model *model);
+
+/* The parameters as tensors by name, in table order, inv_freq once for each layer: F32, or BF16 with `half`. To be
+ * written; reading is plm_model_dir_load's. `model` must outlive the list. Free with plm_tensor_list_free. */
+PLM_CHECKED plm_status plm_model_tensors(const plm_model *model, bool half, plm_tensor_list *ret_list);
 
 /* Write config.json, tokenizer files and (unless `weights` is false) model.safetensors (F32, or BF16 with half) into an
  * existing, empty directory. Sharded above max_shard_bytes (0 = never). Each file synced. */

@@ -61,23 +61,15 @@ typedef struct loader {
   plm_load_report report;
 } loader;
 
-static void shape_text(int dims, const int64_t *shape, char text[128]) {
-  size_t used = (size_t)snprintf(text, 128, "[");
-  for (int i = 0; i < dims && used < 100; i++)
-    used += (size_t)snprintf(text + used, 128 - used, i == 0 ? "%lld" : ", %lld", (long long)shape[i]);
-  snprintf(text + used, 128 - used, "]");
-}
-
 static plm_status check_shape(const loader *l, const plm_param *p, const plm_tensor_info *info) {
   bool is_same = info->dims == p->dims;
   for (int i = 0; i < p->dims && is_same; i++) is_same = info->shape[i] == p->shape[i];
   if (is_same) return PLM_OK;
-  char found[128], expected[128];
-  shape_text(info->dims, info->shape, found);
-  shape_text(p->dims, p->shape, expected);
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: tensor '%s' has shape %s, but by config.json it is %s",
-                           plm_safetensors_path(l->file), info->name, found, expected),
-                  "config.json and weights are of two different models");
+  char found[PLM_SHAPE_TEXT], expected[PLM_SHAPE_TEXT];
+  return plm_hint(
+      plm_fail(PLM_E_INPUT, "%s: tensor '%s' has shape %s, but by config.json it is %s", plm_safetensors_path(l->file),
+               info->name, plm_shape_text(info->dims, info->shape, found), plm_shape_text(p->dims, p->shape, expected)),
+      "config.json and weights are of two different models");
 }
 
 static plm_status read_values(const loader *l, const plm_param *p, const plm_tensor_info *info, float *values) {
@@ -205,4 +197,48 @@ out:
   plm_arena_destroy(memory);
   plm_safetensors_close(file);
   return status;
+}
+
+/* ---- a directory that we wrote ---- */
+
+static plm_status compare_size(const char *path, const char *name, int64_t saved, int64_t ours) {
+  if (saved == ours) return PLM_OK;
+  plm_status status = plm_fail(PLM_E_CHECKPOINT, "%s is of a model with %s %lld; this run's has %lld", path, name,
+                               (long long)saved, (long long)ours);
+  return plm_hint(status, "give the model that the run was started with, or another --output-dir");
+}
+
+static plm_status check_config(const char *path, const plm_model_config *ours) {
+  plm_model_config saved;
+  PLM_TRY(plm_model_dir_read_config(path, &saved));
+  PLM_TRY(compare_size(path, "vocab_size", saved.vocab_size, ours->vocab_size));
+  PLM_TRY(compare_size(path, "hidden_size", saved.hidden_size, ours->hidden_size));
+  PLM_TRY(compare_size(path, "num_hidden_layers", saved.num_hidden_layers, ours->num_hidden_layers));
+  PLM_TRY(compare_size(path, "num_attention_heads", saved.num_attention_heads, ours->num_attention_heads));
+  PLM_TRY(compare_size(path, "intermediate_size", saved.intermediate_size, ours->intermediate_size));
+  PLM_TRY(compare_size(path, "token_dropout", saved.token_dropout, ours->token_dropout));
+  if (saved.layer_norm_eps != ours->layer_norm_eps)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with layer_norm_eps %g; this run's has %g", path,
+                    saved.layer_norm_eps, ours->layer_norm_eps);
+  return PLM_OK;
+}
+
+/* plm_model_dir_load passes over tensors it has no use for, and makes up some that are lacking (heads, buffers of other
+ * versions). A directory of ours has exactly the tensors that we write. */
+static plm_status check_names(const char *directory, const plm_model *model) {
+  plm_tensor_list expected = {0};
+  char *weights;
+  PLM_TRY(plm_path_join(directory, "model.safetensors", &weights));
+  plm_status status = plm_model_tensors(model, false, &expected);
+  if (status == PLM_OK) status = plm_tensor_list_read(&expected, weights);
+  plm_tensor_list_free(&expected);
+  plm_free(weights);
+  return status;
+}
+
+plm_status plm_model_dir_load_own(const char *directory, plm_model *model) {
+  plm_load_report report;
+  PLM_TRY(check_config(directory, plm_model_get_config(model)));
+  PLM_TRY(check_names(directory, model));
+  return plm_model_dir_load(directory, model, &report);
 }

@@ -6,24 +6,10 @@
 #include "base/text.h"
 #include "hub/internal.h"
 
-plm_status plm_model_file_write(const char *directory, const char *name, const char *text) {
-  char *path;
-  plm_writer *writer = NULL;
-  plm_status status;
-  PLM_TRY(plm_path_join(directory, name, &path));
-  PLM_TRY_GOTO(plm_writer_open(path, &writer), out);
-  PLM_TRY_GOTO(plm_writer_write(writer, text, strlen(text)), out);
-  PLM_TRY_GOTO(plm_writer_close(&writer, NULL), out);
-out:
-  plm_writer_abandon(writer);
-  plm_free(path);
-  return status;
-}
-
 static plm_status write_text(const char *directory, const char *name, plm_text *built) {
   char *text;
   PLM_TRY(plm_text_take(built, &text));
-  plm_status status = plm_model_file_write(directory, name, text);
+  plm_status status = plm_file_create(directory, name, text, NULL, NULL);
   plm_free(text);
   return status;
 }

@@ -43,7 +43,7 @@ static plm_status reserve_parameters(plm_model *model) {
     PLM_TRY(reserve_block(model, table, &taken->parameters, &model->sin_table));
   }
   PLM_TRY(reserve_block(model, sizeof(plm_step_sums), &taken->parameters, &model->sums));
-  taken->optimizer = 2 * (int64_t)plm_round_up(train, ALIGNMENT); /* m and v, which the optimiser allocates */
+  if (options->optimizer_bytes != NULL) taken->optimizer = options->optimizer_bytes(options->optimizer, params);
   return reserve_block(model, train, &taken->gradients, &model->gradient);
 }
 

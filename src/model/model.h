@@ -23,6 +23,8 @@ typedef struct plm_model_options {
   int64_t max_tokens; /* largest N of a batch: sizes the activation block */
   int64_t max_length; /* longest sequence: sizes the rotary table */
   bool all_rows;      /* logits or hidden states of every row will be asked for (inspect), so M may reach N */
+  int64_t (*optimizer_bytes)(const void *optimizer, const plm_params *params); /* what the optimiser will allocate */
+  const void *optimizer; /* beside this model, for the plan; NULL: nothing */
 } plm_model_options;
 
 /* What a model of this shape would take, found by running the model's own code dry. Bytes, but for the counts. */

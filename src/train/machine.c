@@ -106,6 +106,7 @@ void plm_run_model_options(const plm_run_plan *plan, const plm_train_settings *s
       .decay_all = o->decay_all,
       .max_tokens = plan->micro_batch_tokens > o->max_length ? plan->micro_batch_tokens : o->max_length,
       .max_length = o->max_length,
+      .optimizer_bytes = plm_optimiser_bytes,
   };
 }
 
@@ -118,7 +119,7 @@ static plm_status plan_micro_batch(const plm_train_settings *settings, plm_exec 
 }
 
 int64_t plm_run_checkpoint_bytes(const plm_run_plan *plan) {
-  return plm_checkpoint_bytes(plan->memory.parameter_count, plan->memory.trainable_count);
+  return plm_checkpoint_bytes(plan->memory.parameter_count * (int64_t)sizeof(float) + plan->memory.optimizer);
 }
 
 /* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that

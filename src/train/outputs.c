@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "hub/model_dir.h"
 #include "report/report.h"
 #include "formats/safetensors.h"
 #include "protlm/log.h"
@@ -106,22 +107,30 @@ static plm_status check_finite(plm_outputs *outputs) {
 }
 
 static plm_status publish(plm_outputs *outputs) {
-  plm_checkpoint_content content = {
-      .model = outputs->parts.model,
-      .exec = outputs->parts.exec,
-      .moments = plm_optimiser_moments(outputs->parts.optimiser),
-      .anew = outputs->overwrite,
-  };
+  const plm_output_parts *p = &outputs->parts;
+  plm_training_parts parts = {0};
   json_t *trainer = NULL, *state = NULL;
   char *path = NULL;
-  plm_status status = trainer_state(outputs, &trainer);
-  if (status == PLM_OK) status = plm_train_state_write(outputs->parts.state, &state);
-  if (status == PLM_OK) {
-    content.trainer_state = trainer;
-    content.protlm_state = state;
-    status = plm_checkpoint_save(outputs->directory.path, outputs->parts.state->step, &content, &path);
-  }
-  if (status == PLM_OK) snprintf(outputs->checkpoint, sizeof outputs->checkpoint, "%s", path);
+  plm_status status;
+  PLM_TRY_GOTO(trainer_state(outputs, &trainer), done);
+  PLM_TRY_GOTO(plm_train_state_write(p->state, &state), done);
+  PLM_TRY_GOTO(plm_training_parts_create(p->model, p->optimiser, &parts), done);
+  const plm_checkpoint_content content = {
+      .parts =
+          {
+              parts.items[0],
+              parts.items[1],
+              parts.items[2],
+              {.name = PLM_CHECKPOINT_TRAINER_STATE, .document = trainer},
+              {.name = PLM_CHECKPOINT_STATE, .document = state},
+          },
+      .count = 5,
+      .overwrite = outputs->overwrite,
+  };
+  PLM_TRY_GOTO(plm_checkpoint_save(outputs->directory.path, p->state->step, &content, &path), done);
+  snprintf(outputs->checkpoint, sizeof outputs->checkpoint, "%s", path);
+done:
+  plm_training_parts_free(&parts);
   plm_free(path);
   json_decref(trainer);
   json_decref(state);
@@ -196,15 +205,11 @@ static plm_status load_best(plm_outputs *outputs) {
   bool good;
   if (!outputs->parts.settings->o->load_best_model_at_end || s->best_step < 0 || s->best_step == s->step) return PLM_OK;
   char name[48], *path;
-  json_t *state = NULL;
   snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
   PLM_TRY(plm_path_join(outputs->directory.path, name, &path));
   plm_status status = verify_best(outputs, path, &good);
-  if (status == PLM_OK && good)
-    status = plm_checkpoint_load(path, outputs->parts.model, outputs->parts.exec,
-                                 plm_optimiser_moments(outputs->parts.optimiser), &state);
+  if (status == PLM_OK && good) status = plm_training_load(path, outputs->parts.model, outputs->parts.optimiser, NULL);
   plm_free(path);
-  json_decref(state);
   PLM_TRY(status);
   if (!good) return PLM_OK;
   plm_info("final/ is the model of step %lld, whose evaluation loss was lowest", (long long)s->best_step);
@@ -214,17 +219,10 @@ static plm_status load_best(plm_outputs *outputs) {
 /* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it.
  * */
 static plm_status write_final_state(const plm_outputs *outputs, const char *directory) {
-  json_t *state = NULL;
-  char *path = NULL, *text = NULL;
-  plm_status status;
-  PLM_TRY_GOTO(trainer_state(outputs, &state), done);
-  PLM_TRY_GOTO(plm_json_dump(state, &text), done);
-  PLM_TRY_GOTO(plm_path_join(directory, "trainer_state.json", &path), done);
-  PLM_TRY_GOTO(plm_file_replace(path, text, strlen(text)), done);
-done:
+  json_t *state;
+  PLM_TRY(trainer_state(outputs, &state));
+  plm_status status = plm_json_replace(directory, PLM_CHECKPOINT_TRAINER_STATE, state);
   json_decref(state);
-  plm_free(text);
-  plm_free(path);
   return status;
 }
 

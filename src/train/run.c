@@ -88,13 +88,7 @@ static plm_status check_horizon(const plm_run *run) {
 static plm_status fill_weights(plm_run *run) {
   const plm_train_settings *s = run->settings;
   plm_load_report report;
-  if (run->resumed) {
-    json_t *state = NULL;
-    PLM_TRY(plm_checkpoint_load(run->outputs.directory.checkpoint, run->model, run->machine.exec,
-                                plm_optimiser_moments(run->optimiser), &state));
-    json_decref(state);
-    return PLM_OK;
-  }
+  if (run->resumed) return plm_training_load(run->outputs.directory.checkpoint, run->model, run->optimiser, NULL);
   if (s->from_scratch) return plm_model_initialise(run->model, (uint64_t)s->o->seed);
   PLM_TRY(plm_model_dir_load(s->model_directory, run->model, &report));
   plm_info("%s: %lld tensors, rotary frequencies from %s", s->model_directory, (long long)report.tensors,

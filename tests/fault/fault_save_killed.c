@@ -71,7 +71,7 @@ static void a_replacement_is_killed_at_every_operation(void **state) {
   tiny_run_create(&run, "replace", 4, false);
   tiny_run_set(&run, 2);
   assert_ok(tiny_run_save(&run, 2));
-  run.anew = true;
+  run.overwrite = true;
   int64_t n = 1;
   for (bool was_killed = true; was_killed; n++) {
     was_killed = do_killed(&run, save_second, n);

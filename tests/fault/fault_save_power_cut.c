@@ -57,10 +57,10 @@ static void the_power_goes_while_the_only_checkpoint_is_replaced(void **state) {
   for (int m = 0; m < 2; m++) {
     bool was_cut = true;
     for (int64_t n = 1; was_cut; n++) {
-      run.anew = false;
+      run.overwrite = false;
       tiny_run_set(&run, 2);
       assert_ok(tiny_run_save(&run, 2));
-      run.anew = true;
+      run.overwrite = true;
       faulty_fs_install(&(faulty_plan){.cut_at = n});
       plm_status status = tiny_run_save(&run, 2);
       was_cut = faulty_fs_failures() > 0;

@@ -36,14 +36,11 @@ void tiny_run_create(tiny_run *run, const char *name, int64_t hidden_size, bool 
   assert_ok(plm_exec_create_cpu(run->device, 1, "ref", &run->exec));
   if (guarded) run->exec->ops = plm_ops_guarded(plm_ops_ref());
   assert_ok(plm_model_create(&config, &options, run->exec, &run->model));
-  size_t bytes = (size_t)plm_model_get_params(run->model)->train_size * sizeof(float);
-  assert_ok(run->device->alloc(run->device, bytes, (void **)&run->moments.m));
-  assert_ok(run->device->alloc(run->device, bytes, (void **)&run->moments.v));
+  assert_ok(plm_optimiser_create(run->model, run->exec, &(plm_optimiser_options){.beta1 = 0.9}, &run->optimiser));
 }
 
 void tiny_run_destroy(tiny_run *run) {
-  run->device->free(run->device, run->moments.m);
-  run->device->free(run->device, run->moments.v);
+  plm_optimiser_destroy(run->optimiser);
   plm_model_destroy(run->model);
   plm_exec_destroy(run->exec);
   plm_device_destroy(run->device);
@@ -61,26 +58,34 @@ static void make_values(int64_t step, int kind, int param, int64_t count, float 
                 0.5);
 }
 
-static float *moment_of(tiny_run *run, int kind, const plm_param *param) {
-  return (kind == FIRST_MOMENT ? run->moments.m : run->moments.v) + param->train_offset;
+static const plm_tensor_info *state_of(const plm_tensor_list *states, const char *param, const char *suffix) {
+  char name[160];
+  snprintf(name, sizeof name, "%s%s", param, suffix);
+  for (size_t i = 0; i < states->count; i++)
+    if (strcmp(states->items[i].name, name) == 0) return &states->items[i];
+  return NULL;
 }
 
-static void put(tiny_run *run, int kind, int index, const plm_param *param, const float *values) {
+static const char *const suffixes[] = {[FIRST_MOMENT] = ".exp_avg", [SECOND_MOMENT] = ".exp_avg_sq"};
+
+static void put(tiny_run *run, const plm_tensor_list *states, int kind, int index, const float *values) {
+  const plm_param *param = &plm_model_get_params(run->model)->items[index];
   if (kind == WEIGHT)
     assert_ok(plm_model_set(run->model, index, values));
   else if (param->train_offset >= 0)
-    assert_ok(run->device->copy(run->device, moment_of(run, kind, param), values, (size_t)param->count * sizeof *values,
-                                PLM_COPY_TO_DEVICE));
+    assert_ok(states->take(states->user, state_of(states, param->name, suffixes[kind]), values));
 }
 
-static void compare(tiny_run *run, int kind, int index, const plm_param *param, const float *expected, int64_t step) {
+static void compare(tiny_run *run, const plm_tensor_list *states, int kind, int index, const float *expected,
+                    int64_t step) {
+  const plm_param *param = &plm_model_get_params(run->model)->items[index];
   size_t bytes = (size_t)param->count * sizeof(float);
   float *found;
   assert_ok(PLM_NEW(&found, param->count));
   if (kind == WEIGHT)
     assert_ok(plm_model_get(run->model, index, found));
   else if (param->train_offset >= 0)
-    assert_ok(run->device->copy(run->device, found, moment_of(run, kind, param), bytes, PLM_COPY_TO_HOST));
+    assert_ok(plm_tensor_list_fill(states, state_of(states, param->name, suffixes[kind]), found));
   else
     memcpy(found, expected, bytes);
   if (memcmp(found, expected, bytes) != 0)
@@ -88,19 +93,35 @@ static void compare(tiny_run *run, int kind, int index, const plm_param *param, 
   plm_free(found);
 }
 
+void tiny_run_poison_state(tiny_run *run, const char *param, const char *suffix, float value) {
+  plm_tensor_list states;
+  float *values;
+  assert_ok(plm_optimiser_tensors(run->optimiser, &states));
+  const plm_tensor_info *tensor = state_of(&states, param, suffix);
+  assert_ok(PLM_NEW(&values, tensor->bytes / 4));
+  assert_ok(plm_tensor_list_fill(&states, tensor, values));
+  values[0] = value;
+  assert_ok(states.take(states.user, tensor, values));
+  plm_free(values);
+  plm_tensor_list_free(&states);
+}
+
 static void for_each_value(tiny_run *run, int64_t step, bool is_check) {
   const plm_params *params = plm_model_get_params(run->model);
+  plm_tensor_list states;
+  assert_ok(plm_optimiser_tensors(run->optimiser, &states));
   for (int i = 0; i < params->count; i++)
     for (int kind = 0; kind < KINDS; kind++) {
       float *values;
       assert_ok(PLM_NEW(&values, params->items[i].count));
       make_values(step, kind, i, params->items[i].count, values);
       if (is_check)
-        compare(run, kind, i, &params->items[i], values, step);
+        compare(run, &states, kind, i, values, step);
       else
-        put(run, kind, i, &params->items[i], values);
+        put(run, &states, kind, i, values);
       plm_free(values);
     }
+  plm_tensor_list_free(&states);
 }
 
 void tiny_run_set(tiny_run *run, int64_t step) { for_each_value(run, step, false); }
@@ -121,17 +142,24 @@ plm_status tiny_run_save(tiny_run *run, int64_t step) {
   protlm_state = json_pack("{s:I}", "step", (json_int_t)step);
   status = history == NULL || protlm_state == NULL ? PLM_E_RESOURCE
                                                    : plm_trainer_state_build(&values, history, &trainer_state);
+  plm_training_parts parts = {0};
+  if (status == PLM_OK) status = plm_training_parts_create(run->model, run->optimiser, &parts);
   if (status == PLM_OK) {
     const plm_checkpoint_content content = {
-        .model = run->model,
-        .exec = run->exec,
-        .moments = run->moments,
-        .trainer_state = trainer_state,
-        .protlm_state = protlm_state,
-        .anew = run->anew,
+        .parts =
+            {
+                parts.items[0],
+                parts.items[1],
+                parts.items[2],
+                {.name = PLM_CHECKPOINT_TRAINER_STATE, .document = trainer_state},
+                {.name = PLM_CHECKPOINT_STATE, .document = protlm_state},
+            },
+        .count = 5,
+        .overwrite = run->overwrite,
     };
     status = plm_checkpoint_save(run->directory, step, &content, NULL);
   }
+  plm_training_parts_free(&parts);
   json_decref(history);
   json_decref(trainer_state);
   json_decref(protlm_state);
@@ -146,7 +174,7 @@ plm_status tiny_run_load_newest(tiny_run *run, char **ret_path, json_t **ret_sta
   *ret_path = NULL;
   PLM_TRY(plm_checkpoint_find_newest(run->directory, &path, &step));
   if (path == NULL) return PLM_OK;
-  plm_status status = plm_checkpoint_load(path, run->model, run->exec, run->moments, ret_state);
+  plm_status status = plm_training_load(path, run->model, run->optimiser, ret_state);
   if (status == PLM_OK)
     *ret_path = path;
   else

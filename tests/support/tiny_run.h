@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
+#include "train/optimiser.h"
 #include "support/faulty_fs.h"
 #include "support/scratch.h"
 
@@ -17,9 +18,9 @@ typedef struct tiny_run {
   plm_device *device;
   plm_exec *exec;
   plm_model *model;
-  plm_moments moments;
+  plm_optimiser *optimiser;
   char directory[512];
-  bool anew; /* saves replace a good checkpoint of their step */
+  bool overwrite; /* saves replace a good checkpoint of their step */
 } tiny_run;
 
 /* An empty run directory of that name in the scratch directory, and a model of `hidden_size`, a multiple of 4. guarded:
@@ -30,6 +31,9 @@ void tiny_run_destroy(tiny_run *run);
 /* Weights, moments and states become those of `step`, or are checked to be: each step has its own. */
 void tiny_run_set(tiny_run *run, int64_t step);
 void tiny_run_assert_is(tiny_run *run, int64_t step);
+
+/* The first element of `<param><suffix>` among the optimiser's states. */
+void tiny_run_poison_state(tiny_run *run, const char *param, const char *suffix, float value);
 
 plm_status tiny_run_save(tiny_run *run, int64_t step); /* checkpoint-<step>; sets the model to that step first */
 void tiny_run_remove(tiny_run *run, int64_t step);     /* and all leftovers; faults must be off */

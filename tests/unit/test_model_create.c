@@ -7,6 +7,7 @@
 #include "kernels/cpu/backend_cpu.h"
 #include "model/activations.h"
 #include "model/model.h"
+#include "train/optimiser.h"
 
 static plm_device *device;
 static plm_exec *x;
@@ -42,8 +43,13 @@ static plm_model_config tiny_config(void) {
 static void the_plan_is_what_is_taken(void **state) {
   (void)state;
   static const plm_model_options cases[] = {
-      {.dtype = PLM_F32, .training = true, .max_tokens = 200, .max_length = 50},
-      {.dtype = PLM_BF16, .training = true, .max_tokens = 200, .max_length = 300, .all_rows = true},
+      {.dtype = PLM_F32, .training = true, .max_tokens = 200, .max_length = 50, .optimizer_bytes = plm_optimiser_bytes},
+      {.dtype = PLM_BF16,
+       .training = true,
+       .max_tokens = 200,
+       .max_length = 300,
+       .all_rows = true,
+       .optimizer_bytes = plm_optimiser_bytes},
       {.dtype = PLM_F32, .max_tokens = 128, .max_length = 64, .all_rows = true},
       {.dtype = PLM_BF16, .max_tokens = 128, .max_length = 64},
   };
@@ -77,7 +83,11 @@ static void plans_cost_nothing_and_stay_modest(void **state) {
   (void)state;
   plm_model_config c;
   plm_memory_plan plan;
-  plm_model_options options = {.dtype = PLM_F32, .training = true, .max_tokens = 4096, .max_length = 1024};
+  plm_model_options options = {.dtype = PLM_F32,
+                               .training = true,
+                               .max_tokens = 4096,
+                               .max_length = 1024,
+                               .optimizer_bytes = plm_optimiser_bytes};
   size_t before = device->bytes_peak;
   assert_ok(plm_model_config_preset("esm2_t6_8M", &c));
   assert_ok(plm_model_plan(&c, &options, x, &plan));

@@ -87,25 +87,18 @@ enum { MAX_TENSORS = 200, ROOM = 1 << 16 };
 typedef struct variant {
   plm_tensor_info entries[MAX_TENSORS];
   char names[MAX_TENSORS][128];
-  const void *data[MAX_TENSORS];
   size_t count;
   plm_safetensors *source;
 } variant;
 
 static char spare[ROOM]; /* contents of tensors that d8 has not */
 
-static plm_status fill_variant(void *user, size_t i, void *buffer) {
-  const variant *v = user;
-  if (v->entries[i].bytes > 0) memcpy(buffer, v->data[i], (size_t)v->entries[i].bytes);
-  return PLM_OK;
-}
-
 static size_t add(variant *v, const char *name, const plm_tensor_info *like, const void *data) {
   size_t i = v->count++;
   v->entries[i] = *like;
   snprintf(v->names[i], sizeof v->names[i], "%s", name);
   v->entries[i].name = v->names[i];
-  v->data[i] = data;
+  v->entries[i].data = data;
   return i;
 }
 
@@ -139,8 +132,8 @@ static void drop(variant *v, const char *name) { v->entries[find(v, name)].dtype
 static void *own_data(variant *v, const char *name) {
   size_t i = find(v, name);
   assert_true(v->entries[i].bytes <= ROOM);
-  memcpy(spare, v->data[i], (size_t)v->entries[i].bytes);
-  v->data[i] = spare;
+  memcpy(spare, v->entries[i].data, (size_t)v->entries[i].bytes);
+  v->entries[i].data = spare;
   return spare;
 }
 
@@ -149,14 +142,13 @@ static const char *write_variant(variant *v) {
   size_t kept = 0;
   for (size_t i = 0; i < v->count; i++) {
     if (v->entries[i].dtype == NULL) continue;
-    v->entries[kept] = v->entries[i];
-    v->data[kept++] = v->data[i];
+    v->entries[kept++] = v->entries[i];
   }
   snprintf(directory, sizeof directory, "%s", scratch_path("variant"));
   assert_ok(plm_tree_remove(directory));
   assert_ok(plm_directory_create(directory));
-  assert_ok(
-      plm_safetensors_write(scratch_path("variant/model.safetensors"), v->entries, kept, fill_variant, v, NULL, NULL));
+  const plm_tensor_list list = {.items = v->entries, .count = kept};
+  assert_ok(plm_safetensors_write(scratch_path("variant/model.safetensors"), &list, NULL, NULL));
   char *config;
   size_t bytes;
   assert_ok(plm_file_read(fixture("d8/config.json"), 1 << 16, &config, &bytes));
@@ -245,7 +237,7 @@ static void inv_freq_may_be_absent_but_not_differ_between_layers(void **state) {
 
   v = open_variant();
   size_t i = find(v, "esm.encoder.layer.*.attention.self.rotary_embeddings.inv_freq");
-  memcpy(spare, v->data[i], 16);
+  memcpy(spare, v->entries[i].data, 16);
   spare[0] ^= 1;
   strcpy(v->names[i], "esm.encoder.layer.0.attention.self.rotary_embeddings.inv_freq");
   add(v, "esm.encoder.layer.1.attention.self.rotary_embeddings.inv_freq", &v->entries[i], spare);
@@ -257,7 +249,7 @@ static void tied_names_must_agree(void **state) {
   plm_load_report report;
   variant *v = open_variant();
   size_t i = find(v, "esm.embeddings.word_embeddings.weight");
-  add(v, "lm_head.decoder.weight", &v->entries[i], v->data[i]);
+  add(v, "lm_head.decoder.weight", &v->entries[i], v->entries[i].data);
   warnings[0] = '\0';
   assert_loads_like_d8(write_variant(v), &report);
   assert_string_equal(warnings, "");
@@ -275,7 +267,7 @@ static void tied_names_must_agree(void **state) {
 
   v = open_variant();
   i = find(v, "lm_head.bias");
-  add(v, "lm_head.decoder.bias", &v->entries[i], v->data[i]);
+  add(v, "lm_head.decoder.bias", &v->entries[i], v->entries[i].data);
   assert_loads_like_d8(write_variant(v), &report);
 
   v = open_variant();
@@ -333,7 +325,7 @@ static void half_files_are_loaded(void **state) {
       memcpy(spare + k * width, t == 2 ? (const void *)&wide_one : (const void *)&one[t], (size_t)width);
     v->entries[i].dtype = types[t];
     v->entries[i].bytes = 24 * width;
-    v->data[i] = spare;
+    v->entries[i].data = spare;
     const char *directory = write_variant(v);
     plm_model *model = make_model(directory);
     assert_ok(plm_model_dir_load(directory, model, &report));

@@ -217,10 +217,14 @@ static void floating_point_types_become_f32_at_any_alignment(void **state) {
 
 /* ---- writing ---- */
 
-static plm_status fill_from_file(void *user, size_t i, void *buffer) {
-  const plm_tensor_info *info = plm_safetensors_at(user, i);
-  memcpy(buffer, info->data, (size_t)info->bytes);
-  return PLM_OK;
+static plm_status write_list(const char *path, const plm_tensor_info *items, size_t count, plm_tensor_fill *fill) {
+  const plm_tensor_list list = {
+      .items = (plm_tensor_info *)(uintptr_t)items,
+      .count = count,
+      .fill = fill,
+      .user = (void *)(uintptr_t)items,
+  };
+  return plm_safetensors_write(path, &list, NULL, NULL);
 }
 
 static const char *fixture(const char *name) {
@@ -250,8 +254,11 @@ static void files_of_the_reference_writer_are_written_again_byte_for_byte(void *
     assert_ok(plm_safetensors_open(fixture(names[i]), &file));
     const char *copy = scratch_path("copy.safetensors");
     assert_ok(plm_file_remove(copy));
-    assert_ok(plm_safetensors_write(copy, plm_safetensors_at(file, 0), plm_safetensors_count(file), fill_from_file,
-                                    file, hash, &size));
+    const plm_tensor_list list = {
+        .items = (plm_tensor_info *)(uintptr_t)plm_safetensors_at(file, 0),
+        .count = plm_safetensors_count(file),
+    };
+    assert_ok(plm_safetensors_write(copy, &list, hash, &size));
     assert_same_file(fixture(names[i]), copy);
     assert_int_equal(strlen(hash), 32);
     assert_ok(plm_file_size(copy, &again));
@@ -260,9 +267,9 @@ static void files_of_the_reference_writer_are_written_again_byte_for_byte(void *
   }
 }
 
-static plm_status fill_counting(void *user, size_t i, void *buffer) {
-  const plm_tensor_info *entries = user;
-  for (int64_t k = 0; k < entries[i].bytes; k++) ((uint8_t *)buffer)[k] = (uint8_t)(16 * i + (size_t)k);
+static plm_status fill_counting(void *user, const plm_tensor_info *tensor, void *buffer) {
+  size_t i = (size_t)(tensor - (const plm_tensor_info *)user);
+  for (int64_t k = 0; k < tensor->bytes; k++) ((uint8_t *)buffer)[k] = (uint8_t)(16 * i + (size_t)k);
   return PLM_OK;
 }
 
@@ -276,7 +283,7 @@ static void odd_entries_are_written_and_read(void **state) {
   };
   plm_safetensors *file;
   const char *path = scratch_path("odd.safetensors");
-  assert_ok(plm_safetensors_write(path, entries, 4, fill_counting, (void *)(uintptr_t)entries, NULL, NULL));
+  assert_ok(write_list(path, entries, 4, fill_counting));
   assert_ok(plm_safetensors_open(path, &file));
   for (size_t i = 0; i < 4; i++) {
     const plm_tensor_info *info = plm_safetensors_find(file, entries[i].name);
@@ -287,28 +294,26 @@ static void odd_entries_are_written_and_read(void **state) {
     for (int64_t k = 0; k < info->bytes; k++) assert_int_equal(((const uint8_t *)info->data)[k], 16 * i + (size_t)k);
   }
   plm_safetensors_close(file);
-  assert_ok(plm_safetensors_write(scratch_path("nothing.safetensors"), NULL, 0, fill_counting, NULL, NULL, NULL));
+  assert_ok(write_list(scratch_path("nothing.safetensors"), NULL, 0, fill_counting));
   assert_ok(plm_safetensors_open(scratch_path("nothing.safetensors"), &file));
   assert_int_equal(plm_safetensors_count(file), 0);
   plm_safetensors_close(file);
 
   const plm_tensor_info twice[] = {entries[0], entries[0]};
-  assert_fails(plm_safetensors_write(scratch_path("twice"), twice, 2, fill_counting, NULL, NULL, NULL), PLM_E_BUG,
-               "two tensors");
+  assert_fails(write_list(scratch_path("twice"), twice, 2, fill_counting), PLM_E_BUG, "two tensors");
   assert_false(plm_file_exists(scratch_path("twice")));
 }
 
-static plm_status fill_failing(void *user, size_t i, void *buffer) {
+static plm_status fill_failing(void *user, const plm_tensor_info *tensor, void *buffer) {
   (void)user, (void)buffer;
-  return i == 1 ? plm_fail(PLM_E_NUMERIC, "no") : PLM_OK;
+  return tensor->name[0] == 'b' ? plm_fail(PLM_E_NUMERIC, "no") : PLM_OK;
 }
 
 static void a_failed_fill_leaves_no_file(void **state) {
   (void)state;
   const plm_tensor_info entries[] = {{.name = "a", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3},
                                      {.name = "b", .dtype = "U8", .dims = 1, .shape = {3}, .bytes = 3}};
-  assert_int_equal(plm_safetensors_write(scratch_path("half"), entries, 2, fill_failing, NULL, NULL, NULL),
-                   PLM_E_NUMERIC);
+  assert_int_equal(write_list(scratch_path("half"), entries, 2, fill_failing), PLM_E_NUMERIC);
   assert_false(plm_file_exists(scratch_path("half")));
 }
 
@@ -322,6 +327,16 @@ static const plm_tensor_info five[] = {
     {.name = "a", .dtype = "U8", .dims = 1, .shape = {2}, .bytes = 2},
 };
 
+static plm_status write_five(const char *name, int64_t max_shard_bytes) {
+  const plm_tensor_list list = {
+      .items = (plm_tensor_info *)(uintptr_t)five,
+      .count = 5,
+      .fill = fill_counting,
+      .user = (void *)(uintptr_t)five,
+  };
+  return plm_safetensors_write_sharded(scratch_path(name), &list, max_shard_bytes);
+}
+
 static void make_directory(const char *name) {
   assert_ok(plm_tree_remove(scratch_path(name)));
   assert_ok(plm_directory_create(scratch_path(name)));
@@ -333,7 +348,7 @@ static void shards_follow_the_greedy_rule_and_read_as_one(void **state) {
   scratch_write_text("set/model-00001-of-00009.safetensors", "stale");
   scratch_write_text("set/model.safetensors", "stale");
   scratch_write_text("set/other.safetensors", "kept");
-  assert_ok(plm_safetensors_write_sharded(scratch_path("set"), five, 5, 10, fill_counting, (void *)(uintptr_t)five));
+  assert_ok(write_five("set", 10));
   assert_false(plm_file_exists(scratch_path("set/model-00001-of-00009.safetensors")));
   assert_false(plm_file_exists(scratch_path("set/model.safetensors")));
   assert_true(plm_file_exists(scratch_path("set/other.safetensors")));
@@ -357,7 +372,7 @@ static void shards_follow_the_greedy_rule_and_read_as_one(void **state) {
   assert_string_equal(plm_safetensors_at(set, 0)->name, "a");
   plm_safetensors_close(set);
 
-  assert_ok(plm_safetensors_write_sharded(scratch_path("set"), five, 5, 0, fill_counting, (void *)(uintptr_t)five));
+  assert_ok(write_five("set", 0));
   assert_true(plm_file_exists(scratch_path("set/model.safetensors")));
   assert_false(plm_file_exists(scratch_path("set/model.safetensors.index.json")));
   assert_false(plm_file_exists(scratch_path("set/model-00001-of-00004.safetensors")));
@@ -366,8 +381,7 @@ static void shards_follow_the_greedy_rule_and_read_as_one(void **state) {
 static void lying_indexes_are_refused(void **state) {
   (void)state;
   make_directory("index");
-  assert_ok(plm_safetensors_write(scratch_path("index/s.safetensors"), five, 2, fill_counting, (void *)(uintptr_t)five,
-                                  NULL, NULL));
+  assert_ok(write_list(scratch_path("index/s.safetensors"), five, 2, fill_counting));
   static const struct {
     const char *text, *words;
   } refused[] = {
@@ -394,7 +408,7 @@ static void lying_indexes_are_refused(void **state) {
 
 static plm_status write_and_read(void) {
   plm_safetensors *set;
-  PLM_TRY(plm_safetensors_write_sharded(scratch_path("alloc"), five, 5, 10, fill_counting, (void *)(uintptr_t)five));
+  PLM_TRY(write_five("alloc", 10));
   PLM_TRY(plm_safetensors_open_index(scratch_path("alloc/model.safetensors.index.json"), &set));
   plm_safetensors_close(set);
   return PLM_OK;
