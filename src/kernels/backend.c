@@ -9,24 +9,23 @@
 enum { MOST_BACKENDS = 8, BUILT_IN = 1 };
 
 /* The built-in ones first, by preference; the CPU, which can always be opened, last of them. */
-static const plm_backend *backends[MOST_BACKENDS + 1] = {&plm_backend_cpu};
+static const plm_backend *backends[MOST_BACKENDS] = {&plm_backend_cpu};
+static int backend_count = BUILT_IN;
 
-const plm_backend *plm_backend_at(int i) { return i < MOST_BACKENDS ? backends[i] : NULL; }
+const plm_backend *plm_backend_at(int i) { return i < backend_count ? backends[i] : NULL; }
 
 const plm_backend *plm_backend_find(const char *name) {
-  int i = 0;
-  while (backends[i] != NULL && strcmp(backends[i]->name, name) != 0) i++;
-  return backends[i];
+  for (int i = 0; i < backend_count; i++)
+    if (strcmp(backends[i]->name, name) == 0) return backends[i];
+  return NULL;
 }
 
 plm_status plm_backend_register(const plm_backend *backend) {
-  int count = 0;
-  while (backends[count] != NULL) count++;
   if (plm_backend_find(backend->name) != NULL || strcmp(backend->name, "auto") == 0)
     return plm_fail(PLM_E_USAGE, "there is a backend '%s' already", backend->name);
-  if (count == MOST_BACKENDS)
+  if (backend_count == MOST_BACKENDS)
     return plm_fail(PLM_E_USAGE, "backend '%s' is one too many: there is room for %d", backend->name, MOST_BACKENDS);
-  backends[count] = backend;
+  backends[backend_count++] = backend;
   return PLM_OK;
 }
 
@@ -41,23 +40,29 @@ static plm_status choose(const char *name, const plm_backend **ret_backend) {
   *ret_backend = plm_backend_find(name);
   if (*ret_backend != NULL) return PLM_OK;
   char names[256] = "";
-  for (int i = 0; backends[i] != NULL; i++) {
-    size_t length = strlen(names);
-    snprintf(names + length, sizeof names - length, ", %s", backends[i]->name);
-  }
+  for (int i = 0; i < backend_count; i++)
+    snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", backends[i]->name);
   return plm_hint(plm_fail(PLM_E_USAGE, "there is no device '%s'", name), "this program knows auto%s", names);
 }
 
-plm_status plm_exec_open(const plm_exec_options *options, plm_exec **ret_exec) {
+plm_status plm_exec_create(const plm_backend *backend, plm_device *device, const plm_exec_options *options,
+                           plm_exec **ret_exec) {
   plm_exec *exec;
   plm_status status;
   PLM_TRY(PLM_NEW(&exec, 1));
-  PLM_TRY_GOTO(choose(options->device, &exec->backend), fail);
+  exec->backend = backend;
+  exec->device = device;
   PLM_TRY_GOTO(plm_pool_create(options->threads, &exec->pool), fail);
-  PLM_TRY_GOTO(exec->backend->open(options, exec), fail);
+  PLM_TRY_GOTO(backend->open(options, exec), fail);
   *ret_exec = exec;
   return PLM_OK;
 fail:
   plm_exec_destroy(exec);
   return status;
+}
+
+plm_status plm_exec_open(const plm_exec_options *options, plm_exec **ret_exec) {
+  const plm_backend *backend;
+  PLM_TRY(choose(options->device, &backend));
+  return plm_exec_create(backend, NULL, options, ret_exec);
 }

@@ -22,8 +22,8 @@ struct plm_backend {
   plm_status (*probe)(void);
   /* The best it has on this machine, whatever the environment masks: what `kernels` of an exec would say. */
   void (*describe)(char ret_words[PLM_BACKEND_WORDS]);
-  /* Fill an exec that has its pool: device (owned), ops, context and what the backend answers for (exec.h). What it
-   * leaves behind on failure, plm_exec_destroy takes away. */
+  /* Fill an exec that has its pool: device (owned, unless there is one), ops, context and what the backend answers for
+   * (exec.h). What it leaves behind on failure, plm_exec_destroy takes away. */
   plm_status (*open)(const plm_exec_options *options, plm_exec *exec);
   void (*close)(plm_exec *exec); /* the context, which may be NULL; the device is still there */
   /* Where an entry of exec->ops comes from: "ref", "avx2", "onednn", ... */
@@ -40,5 +40,9 @@ const plm_backend *plm_backend_find(const char *name); /* NULL: there is none */
 /* An exec, with a device of its own. Fails with PLM_E_USAGE on a name or level that does not exist, or with what the
  * backend says. */
 PLM_CHECKED plm_status plm_exec_open(const plm_exec_options *options, plm_exec **ret_exec);
+
+/* The same of a backend already chosen, on a device of its kind that stays the caller's; NULL: one of its own. */
+PLM_CHECKED plm_status plm_exec_create(const plm_backend *backend, plm_device *device, const plm_exec_options *options,
+                                       plm_exec **ret_exec);
 
 #endif

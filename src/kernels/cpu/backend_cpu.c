@@ -112,15 +112,17 @@ void plm_cpu_products_name(char ret_name[32]) {
 
 /* ---- execs ---- */
 
-/* Tokens that keep products efficient and activations near the caches; how much of a machine one program may take. */
-static const int64_t usual_micro_batch = 4096;
-static const double plan_share = 0.7;
-
-/* All but pool and device. */
-static plm_status fill_exec(const char *level_mask, plm_exec *exec) {
+/* On a device of the caller's, the caller's mask goes before the environment's (backend_cpu.h). */
+static plm_status open_exec(const plm_exec_options *options, plm_exec *exec) {
+  const char *environment = getenv("PROTLM_CPU");
+  const bool masked = exec->device == NULL && environment != NULL && *environment != '\0';
   plm_cpu_context *context;
   plm_cpu_level level;
-  PLM_TRY(plm_cpu_level_choose(level_mask, &level));
+  if (exec->device == NULL) {
+    PLM_TRY(plm_device_cpu_create(&exec->device));
+    exec->owns_device = true;
+  }
+  PLM_TRY(plm_cpu_level_choose(masked ? NULL : options->level_mask, &level));
   PLM_TRY(PLM_NEW(&context, 1));
   context->level = level;
   exec->context = context;
@@ -128,8 +130,8 @@ static plm_status fill_exec(const char *level_mask, plm_exec *exec) {
   snprintf(exec->kernels, sizeof exec->kernels, "%s", plm_cpu_level_name(level));
   plm_cpu_products_name(exec->products);
   exec->computes_bf16 = level >= PLM_CPU_AVX512_BF16;
-  exec->usual_micro_batch = usual_micro_batch;
-  exec->plan_share = plan_share;
+  exec->usual_micro_batch = 4096; /* keeps products efficient, and activations near the caches */
+  exec->plan_share = 0.7;
 #if PLM_CPU_ONEDNN
   return plm_onednn_create(level, &context->onednn);
 #else
@@ -145,35 +147,12 @@ static void close_exec(plm_exec *exec) {
   plm_free(exec->context);
 }
 
-plm_status plm_exec_create_cpu(plm_device *device, int threads, const char *level_mask, plm_exec **ret_exec) {
-  plm_exec *exec;
-  plm_status status;
-  PLM_ASSERT(device != NULL);
-  PLM_TRY(PLM_NEW(&exec, 1));
-  exec->device = device;
-  exec->backend = &plm_backend_cpu;
-  PLM_TRY_GOTO(plm_pool_create(threads, &exec->pool), fail);
-  PLM_TRY_GOTO(fill_exec(level_mask, exec), fail);
-  *ret_exec = exec;
-  return PLM_OK;
-fail:
-  plm_exec_destroy(exec);
-  return status;
-}
-
 /* ---- the backend ---- */
 
 static plm_status probe(void) { return PLM_OK; }
 
 static void describe(char ret_words[PLM_BACKEND_WORDS]) {
   snprintf(ret_words, PLM_BACKEND_WORDS, "%s", plm_cpu_level_name(plm_cpu_level_detect()));
-}
-
-static plm_status open_exec(const plm_exec_options *options, plm_exec *exec) {
-  const char *masked = getenv("PROTLM_CPU");
-  PLM_TRY(plm_device_cpu_create(&exec->device));
-  exec->owns_device = true;
-  return fill_exec(masked == NULL || *masked == '\0' ? options->level_mask : NULL, exec);
 }
 
 static const char *origin(const plm_exec *exec, const char *op) {
@@ -188,3 +167,9 @@ const plm_backend plm_backend_cpu = {
     .close = close_exec,
     .origin = origin,
 };
+
+plm_status plm_exec_create_cpu(plm_device *device, int threads, const char *level_mask, plm_exec **ret_exec) {
+  PLM_ASSERT(device != NULL);
+  return plm_exec_create(&plm_backend_cpu, device, &(plm_exec_options){.threads = threads, .level_mask = level_mask},
+                         ret_exec);
+}

@@ -33,7 +33,8 @@ const char *plm_ops_cpu_origin(plm_cpu_level level, const char *op);
 /* What computes matrix products above level ref: "oneDNN 2.6.3", as loaded, or "own". */
 void plm_cpu_products_name(char ret_name[32]);
 
-/* An exec on `device`, which stays the caller's, with the table of plm_cpu_level_choose(level_mask). */
+/* An exec on `device`, which stays the caller's, with the table of plm_cpu_level_choose(level_mask): a
+ * mask goes before the environment. */
 PLM_CHECKED plm_status plm_exec_create_cpu(plm_device *device, int threads, const char *level_mask,
                                            plm_exec **ret_exec);
 
