@@ -8,10 +8,9 @@ build=$(cd "${1:?usage: tools/check_circles.sh BUILD-DIRECTORY}" && pwd) || exit
 allowed='
 base/alloc.c base/text.c: what is out of memory says how much in words, and words are allocated
 base/file.c base/file_system.c: writing goes through a table, whose usual entries ask how much a disk has left when they fail
-data/fasta.c data/sequence_file.c data/stream_pump.c: the opener picks the reader of a format, and readers find its file and words there
 formats/safetensors_dtype.c formats/safetensors_read.c: a file is checked by the table of types, and a tensor read by it names its file
-kernels/cpu/backend_cpu.c kernels/cpu/gemm_own.c kernels/cpu/level.c kernels/cpu/level_avx2.c kernels/cpu/level_avx512.c kernels/cpu/level_avx512bf16.c kernels/cpu/linear_onednn.c kernels/exec.c kernels/ref/attention.c kernels/ref/linear.c kernels/ref/loss.c kernels/ref/norm.c kernels/ref/ops_ref.c kernels/ref/reduce.c: the exec picks a table of operators, and operators ask the exec for workspace
-model/build.c model/plan.c: a model is built to its plan, and the plan is the building and running of a model that is dry
+kernels/cpu/backend_cpu.c kernels/cpu/gemm_own.c kernels/cpu/level.c kernels/cpu/linear_onednn.c: the backend lists layers of operators, and a layer asks which of them were built
+model/attention.c model/build.c model/config.c model/families/esm2.c model/params.c model/plan.c: the registry knows the families, and a family is written with the blocks, builder and plan that find it there
 options/options.c options/value.c: the table has its values parsed, and a value that is one of several words takes them apart as the table does
 '
 

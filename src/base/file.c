@@ -1,5 +1,5 @@
 /* file.c - questions about files, and reading them. As memory: file_map.c; writing: file_write.c; directories:
- * file_tree.c; lock: file_lock.c; the table of system calls: file_system.c; paths: file_path.c. */
+ * file_tree.c; lock: file_lock.c; the table of system calls: file_system.c; paths: at the end. */
 #define _GNU_SOURCE
 #include "base/file.h"
 
@@ -212,4 +212,35 @@ done:
   plm_hasher_destroy(hasher);
   plm_fs_current()->close(fd);
   return status;
+}
+
+/* ---- paths ---- */
+
+/* Length without trailing slashes; a path of slashes only keeps one. */
+static size_t trimmed_length(const char *path, size_t length) {
+  while (length > 1 && path[length - 1] == '/') length--;
+  return length;
+}
+
+plm_status plm_path_join(const char *directory, const char *name, char **ret_path) {
+  size_t length = trimmed_length(directory, strlen(directory));
+  if (length == 0 || name[0] == '/') return plm_strdup(name, ret_path);
+  const char *separator = directory[length - 1] == '/' ? "" : "/";
+  return plm_sprintf(ret_path, "%.*s%s%s", (int)length, directory, separator, name);
+}
+
+plm_status plm_path_parent(const char *path, char **ret_parent) {
+  size_t length = trimmed_length(path, strlen(path));
+  while (length > 0 && path[length - 1] != '/') length--;
+  if (length == 0) return plm_strdup(".", ret_parent);
+  return plm_sprintf(ret_parent, "%.*s", (int)trimmed_length(path, length), path);
+}
+
+const char *plm_path_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash != NULL ? slash + 1 : path;
+}
+
+bool plm_path_is_plain(const char *name) {
+  return name[0] != '\0' && strchr(name, '/') == NULL && strchr(name, '\\') == NULL && strstr(name, "..") == NULL;
 }

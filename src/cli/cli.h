@@ -38,7 +38,7 @@ void cli_print_usage(FILE *out, const char *only,
                      const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
 plm_status cli_unknown_command(int argc, char **argv);
 
-extern const char cli_own_program[]; /* for plm_output and plm_train_observer (main.c) */
+extern const char cli_own_program[]; /* for plm_output and plm_train_observer (common.c) */
 
 /* Keep idle threads from spinning for long (waiting.c). Does not return when it starts the program over. */
 void cli_settle_waiting(char **argv);

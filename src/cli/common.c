@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+const char cli_own_program[] = "/proc/self/exe"; /* the file that runs, whatever has its name by now */
+
 typedef struct common_fields {
   bool help, quiet, verbose, no_color;
 } common_fields;

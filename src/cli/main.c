@@ -19,8 +19,6 @@ static void hold_standard_files(void) {
     if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0) return;
 }
 
-const char cli_own_program[] = "/proc/self/exe"; /* the file that runs, whatever has its name by now */
-
 static int stdout_failure; /* errno of the first write that failed */
 
 /* Who reads through a pipe and has seen enough (`| head`) wants no more work done. */

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/alloc.h"
-
 enum { MOST_BACKENDS = 8, BUILT_IN = 1 };
 
 /* The built-in ones first, by preference; the CPU, which can always be opened, last of them. */
@@ -43,22 +41,6 @@ static plm_status choose(const char *name, const plm_backend **ret_backend) {
   for (int i = 0; i < backend_count; i++)
     snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", backends[i]->name);
   return plm_hint(plm_fail(PLM_E_USAGE, "there is no device '%s'", name), "this program knows auto%s", names);
-}
-
-plm_status plm_exec_create(const plm_backend *backend, plm_device *device, const plm_exec_options *options,
-                           plm_exec **ret_exec) {
-  plm_exec *exec;
-  plm_status status;
-  PLM_TRY(PLM_NEW(&exec, 1));
-  exec->backend = backend;
-  exec->device = device;
-  PLM_TRY_GOTO(plm_pool_create(options->threads, &exec->pool), fail);
-  PLM_TRY_GOTO(backend->open(options, exec), fail);
-  *ret_exec = exec;
-  return PLM_OK;
-fail:
-  plm_exec_destroy(exec);
-  return status;
 }
 
 plm_status plm_exec_open(const plm_exec_options *options, plm_exec **ret_exec) {

@@ -59,4 +59,8 @@ extern const plm_device plm_device_cpu; /* its table: where a device begins that
 
 void plm_device_destroy(plm_device *device); /* accepts NULL */
 
+/* How much memory this process may use, in total and still to be had: the machine's, or less where a cgroup (container,
+ * Slurm job) limits it. Files are read below `root`: "" for the running system, a made-up tree in tests. */
+PLM_CHECKED plm_status plm_host_memory(const char *root, size_t *ret_total, size_t *ret_free);
+
 #endif

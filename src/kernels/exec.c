@@ -1,8 +1,25 @@
-/* exec.c - the end of an exec, and its workspace. Backends make them (backend.h). */
+/* exec.c - the making and the end of an exec, its workspace, and the end of a device. */
 #include "kernels/exec.h"
 
 #include "base/alloc.h"
 #include "kernels/backend.h"
+#include "kernels/device.h"
+
+plm_status plm_exec_create(const plm_backend *backend, plm_device *device, const plm_exec_options *options,
+                           plm_exec **ret_exec) {
+  plm_exec *exec;
+  plm_status status;
+  PLM_TRY(PLM_NEW(&exec, 1));
+  exec->backend = backend;
+  exec->device = device;
+  PLM_TRY_GOTO(plm_pool_create(options->threads, &exec->pool), fail);
+  PLM_TRY_GOTO(backend->open(options, exec), fail);
+  *ret_exec = exec;
+  return PLM_OK;
+fail:
+  plm_exec_destroy(exec);
+  return status;
+}
 
 void plm_exec_destroy(plm_exec *exec) {
   if (exec == NULL) return;
@@ -32,4 +49,10 @@ plm_status plm_exec_workspace(plm_exec *exec, size_t bytes, void **ret_pointer) 
                     exec->workspace_bytes);
   *ret_pointer = exec->workspace;
   return PLM_OK;
+}
+
+/* ---- devices ---- */
+
+void plm_device_destroy(plm_device *device) {
+  if (device != NULL) device->destroy(device);
 }

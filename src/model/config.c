@@ -1,11 +1,9 @@
-/* config.c - config.json to plm_model_config and back by the family that claims it, presets, sizes checked against each
- * other. Contents: refusing, shared members, sizes, reading and writing, presets, rotary frequencies.
+/* config.c - the families there are; config.json to plm_model_config and back by the family that claims it, presets, sizes checked against each
+ * other. Contents: the registry of families, refusing, shared members, sizes, reading and writing, presets, rotary frequencies.
  *
  * A default in a family's reading is what transformers' class would take, so a file means the same to both. Keys without
  * influence (use_cache, torch_dtype or dtype, ...) are not read: tensors carry their own type.
  */
-#include "model/config.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +15,28 @@
 enum { MAX_WIDTH = 1 << 20, MAX_LAYERS = 1000, MAX_INNER = 1 << 24 };
 
 static const double ROPE_THETA = 10000.0;
+
+/* ---- the registry of families ---- */
+
+enum { MOST = 16 };
+static const plm_family *families[MOST] = {&plm_family_esm2};
+static int count = 1;
+
+plm_status plm_family_register(const plm_family *family) {
+  for (int i = 0; i < count; i++)
+    if (strcmp(families[i]->name, family->name) == 0)
+      return plm_fail(PLM_E_BUG, "there is a family '%s' already", family->name);
+  if (plm_family_alphabet(family) == NULL)
+    return plm_fail(PLM_E_BUG, "the family '%s' reads an alphabet '%s', which is not registered", family->name,
+                    family->alphabet);
+  if (count == MOST) return plm_fail(PLM_E_BUG, "there is no room for a family '%s'", family->name);
+  families[count++] = family;
+  return PLM_OK;
+}
+
+const plm_family *plm_family_at(int i) { return i < count ? families[i] : NULL; }
+
+const plm_alphabet *plm_family_alphabet(const plm_family *family) { return plm_alphabet_find(family->alphabet); }
 
 /* ---- refusing ---- */
 

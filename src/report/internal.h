@@ -120,7 +120,7 @@ typedef struct plm_chart {
  * nothing. */
 PLM_CHECKED plm_status plm_chart_append(plm_text *html, const plm_chart *chart);
 
-/* ---- long series (thin.c) ---- */
+/* ---- long series (axis.c) ---- */
 
 /* At most about `buckets` * 4 points that draw the same line: of each bucket its first, lowest, highest and last.
  * Arrays of `count`; *ret_kept indices into them in order, -1 = gap. Free with plm_free. */

@@ -14,7 +14,6 @@
 #include "base/alloc.h"
 #include "kernels/cpu/backend_cpu.h"
 #include "kernels/device.h"
-#include "kernels/host_memory.h"
 #include "kernels/ops.h"
 #include "support/guarded.h"
 #include "support/late.h"
