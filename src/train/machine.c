@@ -20,8 +20,12 @@
 /* ---- device and exec ---- */
 
 plm_status plm_machine_open(const plm_machine_options *options, plm_machine *ret_machine) {
-  return plm_exec_open(&(plm_exec_options){.threads = options->threads, .level_mask = options->level},
-                       &ret_machine->exec);
+  const plm_exec_options exec = {
+      .device = options->device,
+      .threads = options->threads,
+      .level_mask = options->level,
+  };
+  return plm_exec_open(&exec, &ret_machine->exec);
 }
 
 void plm_machine_close(plm_machine *machine) {
@@ -80,9 +84,10 @@ static plm_dtype choose_dtype(const plm_train_settings *settings, const plm_arit
   return dtype;
 }
 
-plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved, plm_machine *ret_machine,
-                                plm_run_plan *plan) {
+plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved, const char *device,
+                                plm_machine *ret_machine, plm_run_plan *plan) {
   const plm_machine_options options = {
+      .device = device,
       .threads = (int)choose_threads(settings, saved),
       .level = saved != NULL ? saved->level : NULL,
   };

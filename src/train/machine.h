@@ -9,6 +9,7 @@
 #include "train/state.h"
 
 typedef struct plm_machine_options {
+  const char *device; /* name of a backend; NULL: the best there is */
   int threads;
   const char *level; /* of the kernels, where the environment names none; NULL: the best there is */
 } plm_machine_options;
@@ -29,7 +30,7 @@ typedef struct plm_run_plan {
 
 /* Threads, kernels and number format. Says when bits may differ from those of a run that was not interrupted. */
 PLM_CHECKED plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved,
-                                            plm_machine *ret_machine, plm_run_plan *plan);
+                                            const char *device, plm_machine *ret_machine, plm_run_plan *plan);
 
 /* Micro-batch and memory; PLM_E_RESOURCE when it cannot fit. */
 PLM_CHECKED plm_status plm_run_plan_memory(plm_train_settings *settings, const plm_arithmetic *saved, plm_exec *exec,

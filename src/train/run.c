@@ -119,7 +119,7 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(plm_train_resolve_model(settings, run->outputs.directory.checkpoint));
   plm_train_resolve_batches(settings, run->resumed ? run->state.global_batch_sequences : -1, run->context.comm->size);
   const plm_arithmetic *saved = run->resumed ? &run->state.arithmetic : NULL;
-  PLM_TRY(plm_run_open_machine(settings, saved, &run->machine, &run->plan));
+  PLM_TRY(plm_run_open_machine(settings, saved, observer != NULL ? observer->device : NULL, &run->machine, &run->plan));
   PLM_TRY(plm_run_plan_memory(settings, saved, run->machine.exec, &run->plan));
   PLM_TRY(plm_run_check_interrupted(&run->context));
   plm_status status = plm_stream_open(&run->stream, settings, &run->context);
