@@ -26,7 +26,7 @@ static int is_failing(void) { return atomic_load(&fail_countdown) > 0 && atomic_
 
 static plm_status fail_out_of_memory(size_t bytes) {
   char text[PLM_NUMBER_TEXT];
-  return plm_fail(PLM_E_RESOURCE, "out of memory: %s could not be had",
+  return plm_fail(PLM_E_RESOURCE, "out of memory: cannot allocate %s",
                   plm_bytes_text(bytes > INT64_MAX ? INT64_MAX : (int64_t)bytes, text));
 }
 

@@ -73,12 +73,12 @@ void plm_file_let_go(const void *data, size_t bytes);
 
 /* What `path` says of the file that was mapped from it. A file that has taken its name or is gone leaves the mapping as
  * it was. */
-typedef enum plm_file_news {
-  PLM_FILE_AS_IT_WAS,
+typedef enum plm_file_change {
+  PLM_FILE_UNCHANGED,
   PLM_FILE_TOUCHED, /* written to, perhaps with the same bytes */
   PLM_FILE_CUT      /* shorter than the mapping, whose end must not be read */
-} plm_file_news;
-plm_file_news plm_file_look_again(const char *path, const plm_mapping *mapping);
+} plm_file_change;
+plm_file_change plm_file_check_unchanged(const char *path, const plm_mapping *mapping);
 
 /* Names in a directory, sorted bytewise, without "." and "..". Free with plm_names_free. */
 PLM_CHECKED plm_status plm_directory_list(const char *path, char ***ret_names, size_t *ret_count);

@@ -30,7 +30,7 @@ static listed *find_entry(const char *begin) {
   return NULL;
 }
 
-static plm_status enlist(const char *path, const char *begin, size_t bytes) {
+static plm_status register_mapping(const char *path, const char *begin, size_t bytes) {
   char *words;
   PLM_TRY(plm_strdup(path, &words));
   pthread_mutex_lock(&lock);
@@ -45,7 +45,7 @@ static plm_status enlist(const char *path, const char *begin, size_t bytes) {
   return PLM_OK;
 }
 
-static void strike(const char *begin) {
+static void unregister_mapping(const char *begin) {
   pthread_mutex_lock(&lock);
   listed *entry = find_entry(begin);
   if (entry != NULL) {
@@ -89,7 +89,7 @@ void plm_on_lost_file(plm_lost_file_fn *tell) {
 static plm_status map(int fd, const char *path, size_t bytes, void **ret_base) {
   void *base = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
   if (base == MAP_FAILED) return plm_file_cannot(PLM_E_INPUT, "map", path);
-  plm_status status = enlist(path, base, bytes);
+  plm_status status = register_mapping(path, base, bytes);
   if (status != PLM_OK) munmap(base, bytes);
   *ret_base = base;
   return status;
@@ -126,18 +126,18 @@ void plm_file_let_go(const void *data, size_t bytes) {
 
 void plm_file_unmap(plm_mapping *mapping) {
   if (mapping->base != NULL) {
-    strike(mapping->base);
+    unregister_mapping(mapping->base);
     munmap(mapping->base, mapping->bytes);
   }
   *mapping = (plm_mapping){0};
 }
 
-plm_file_news plm_file_look_again(const char *path, const plm_mapping *mapping) {
+plm_file_change plm_file_check_unchanged(const char *path, const plm_mapping *mapping) {
   struct stat facts;
   const struct timespec *then = &mapping->modified;
   if (plm_fs_stat(path, &facts) != 0 || facts.st_dev != mapping->device || facts.st_ino != mapping->inode)
-    return PLM_FILE_AS_IT_WAS;
+    return PLM_FILE_UNCHANGED;
   if ((size_t)facts.st_size < mapping->bytes) return PLM_FILE_CUT;
-  return facts.st_mtim.tv_sec == then->tv_sec && facts.st_mtim.tv_nsec == then->tv_nsec ? PLM_FILE_AS_IT_WAS
+  return facts.st_mtim.tv_sec == then->tv_sec && facts.st_mtim.tv_nsec == then->tv_nsec ? PLM_FILE_UNCHANGED
                                                                                         : PLM_FILE_TOUCHED;
 }

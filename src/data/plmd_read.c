@@ -147,8 +147,8 @@ plm_status plm_dataset_verify(const plm_dataset *dataset) {
  * */
 plm_status plm_dataset_check_unchanged(plm_dataset *dataset) {
   plm_mapping now;
-  switch (plm_file_look_again(dataset->path, &dataset->file)) {
-    case PLM_FILE_AS_IT_WAS:
+  switch (plm_file_check_unchanged(dataset->path, &dataset->file)) {
+    case PLM_FILE_UNCHANGED:
       return PLM_OK;
     case PLM_FILE_CUT:
       break;

@@ -138,7 +138,7 @@ done:
 }
 
 /* A network file system may fail a write now and take it a moment later; a full disk stays full. A checkpoint is
- * written anew each time; the logs are not, so their sync is not tried again: see plm_fs_sync. */
+ * written again each time; the logs are not, so their sync is not tried again: see plm_fs_sync. */
 static plm_status publish_patiently(plm_outputs *outputs) {
   static const time_t pauses[] = {1, 4};
   PLM_TRY(plm_metrics_sync(outputs->metrics));

@@ -142,7 +142,7 @@ static plm_status choose_named(const char *how, plm_run_directory *d, char **new
   return PLM_OK;
 }
 
-/* final/ without a checkpoint is a finished run that was tidied up: to train anew would replace the one thing that was
+/* final/ without a checkpoint is a finished run that was tidied up: training again would replace the one thing that was
  * kept. */
 static plm_status refuse_finished(const char *run) {
   char *path;

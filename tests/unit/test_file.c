@@ -94,15 +94,15 @@ static void a_mapped_file_can_be_looked_at_again(void **state) {
   scratch_write_text("watched", "MKVLA");
   set_time_of_change("watched", 1000);
   assert_ok(plm_file_map(scratch_path("watched"), &mapping));
-  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_AS_IT_WAS);
+  assert_int_equal(plm_file_check_unchanged(scratch_path("watched"), &mapping), PLM_FILE_UNCHANGED);
   set_time_of_change("watched", 1001);
-  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_TOUCHED);
+  assert_int_equal(plm_file_check_unchanged(scratch_path("watched"), &mapping), PLM_FILE_TOUCHED);
   assert_int_equal(truncate(scratch_path("watched"), 4), 0);
-  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_CUT);
+  assert_int_equal(plm_file_check_unchanged(scratch_path("watched"), &mapping), PLM_FILE_CUT);
   assert_ok(plm_file_replace(scratch_path("watched"), "M", 1)); /* another file, by rename */
-  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_AS_IT_WAS);
+  assert_int_equal(plm_file_check_unchanged(scratch_path("watched"), &mapping), PLM_FILE_UNCHANGED);
   assert_ok(plm_file_remove(scratch_path("watched")));
-  assert_int_equal(plm_file_look_again(scratch_path("watched"), &mapping), PLM_FILE_AS_IT_WAS);
+  assert_int_equal(plm_file_check_unchanged(scratch_path("watched"), &mapping), PLM_FILE_UNCHANGED);
   plm_file_unmap(&mapping);
 }
 
