@@ -17,7 +17,7 @@ PLM_CHECKED plm_status plm_model_dir_resolve(const char *name, char **ret_direct
 /* The Hugging Face cache, whether it exists or not. Free with plm_free. */
 PLM_CHECKED plm_status plm_model_hub_root(char **ret_root);
 
-/* config.json of a directory. Its vocab.txt, if it has one, must be ESM-2's: PLM_E_INPUT. */
+/* config.json of a directory. Its vocab.txt, if it has one, must be its family's: PLM_E_INPUT. */
 PLM_CHECKED plm_status plm_model_dir_read_config(const char *directory, plm_model_config *ret_config);
 
 /* What loading found besides the plain case; for one log line each. */

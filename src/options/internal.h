@@ -1,4 +1,4 @@
-/* internal.h - what the chapters of the option table share. Only src/base/options*.c include it. */
+/* internal.h - what the chapters of the option table share. Only src/options includes it. */
 #ifndef PLM_OPTIONS_INTERNAL_H
 #define PLM_OPTIONS_INTERNAL_H
 
