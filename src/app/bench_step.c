@@ -169,7 +169,7 @@ static plm_status open_model(const step_options *options, plm_session *session) 
       .training = true,
       .max_tokens = options->tokens,
       .max_length = options->length,
-      .optimizer_bytes = plm_optimiser_bytes,
+      .optimiser = plm_optimiser_planned(NULL),
   };
   PLM_TRY(plm_model_create(&config, &model, session->machine.exec, &session->model));
   PLM_TRY(plm_model_initialise(session->model, 1));

@@ -25,7 +25,8 @@ struct plm_backend {
   /* Fill an exec that has its pool: device (owned, unless there is one), ops, context and what the backend answers for
    * (exec.h). What it leaves behind on failure, plm_exec_destroy takes away. */
   plm_status (*open)(const plm_exec_options *options, plm_exec *exec);
-  void (*close)(plm_exec *exec); /* the context, which may be NULL; the device is still there */
+  void (*close)(
+      plm_exec *exec); /* the context, which may be NULL where `open` failed, as may the device; else it is there */
   /* Where an entry of exec->ops comes from: "ref", "avx2", "onednn", ... */
   const char *(*origin)(const plm_exec *exec, const char *op);
 };

@@ -18,8 +18,8 @@ typedef struct plm_event plm_event; /* a point in a device's queue; private to t
  *
  * One compute stream belongs to the device, whatever execs run on it: operators, copies and events take effect in the
  * order of the calls. A stack of activations, whose slots are used again at once, is safe for that reason alone. What
- * the host sees of it is another matter: only `copy`, `synchronize` and `event_wait` wait for the stream. Memory is
- * handed back when nothing queued uses it any more. */
+ * the host sees of it is another matter: only `copy`, `synchronize` and `event_wait` wait for the stream. `free` and
+ * `free_host` take memory back when nothing queued uses it any more: they wait themselves where they must. */
 struct plm_device {
   const char *name; /* "cpu" */
   bool is_host;     /* device pointers are host memory that anybody may read */
@@ -30,9 +30,9 @@ struct plm_device {
   plm_status (*alloc_host)(plm_device *device, size_t bytes, void **ret_pointer);
   void (*free_host)(plm_device *device, void *pointer); /* accepts NULL */
 
-  /* Queue a copy behind all earlier work and return. Its host side lies in memory from alloc_host and is left alone, read
-   * neither nor written, until an event recorded after this call has happened: a refilled buffer would send the new
-   * bytes, one read too early holds the old ones. */
+  /* Queue a copy behind all earlier work and return. Its host side lies in memory from alloc_host. Until an event recorded
+   * after this call has happened, what is sent is not written and what is fetched is not read: a refilled buffer would
+   * send the new bytes, one read too early holds the old ones. */
   plm_status (*enqueue_copy)(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind);
   /* The same from or to any host memory, and it has finished when this returns. */
   plm_status (*copy)(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind);

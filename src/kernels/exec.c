@@ -10,9 +10,9 @@ plm_status plm_exec_create(const plm_backend *backend, plm_device *device, const
   plm_exec *exec;
   plm_status status;
   PLM_TRY(PLM_NEW(&exec, 1));
-  exec->backend = backend;
   exec->device = device;
   PLM_TRY_GOTO(plm_pool_create(options->threads, &exec->pool), fail);
+  exec->backend = backend;
   PLM_TRY_GOTO(backend->open(options, exec), fail);
   *ret_exec = exec;
   return PLM_OK;

@@ -63,7 +63,7 @@ static plm_status reserve_parameters(plm_model *model) {
     PLM_TRY(reserve_block(model, table, &taken->parameters, &model->sin_table));
   }
   PLM_TRY(reserve_block(model, sizeof(plm_step_sums), &taken->parameters, &model->sums));
-  if (options->optimizer_bytes != NULL) taken->optimizer = options->optimizer_bytes(options->optimizer, params);
+  if (options->optimiser.bytes != NULL) taken->optimizer = options->optimiser.bytes(options->optimiser.kind, params);
   return reserve_block(model, train, &taken->gradients, &model->gradient);
 }
 
@@ -340,10 +340,11 @@ plm_status plm_model_set(plm_model *model, int index, const float *values) {
 
 /* bf16 values lie in the upper half of the room, and are widened from its front. */
 static plm_status get_half(const plm_model *model, const plm_param *p, float *ret_values) {
-  plm_bf16 *half = (plm_bf16 *)(void *)ret_values + p->count;
+  char *half = (char *)ret_values + (size_t)p->count * sizeof(plm_bf16);
   PLM_TRY(copy_values(model, half, model->half + p->half_offset, p->count, PLM_BF16, PLM_COPY_TO_HOST));
   for (int64_t i = 0; i < p->count; i++) {
-    const plm_bf16 value = half[i];
+    plm_bf16 value;
+    memcpy(&value, half + (size_t)i * sizeof value, sizeof value);
     ret_values[i] = plm_bf16_to_float(value);
   }
   return PLM_OK;

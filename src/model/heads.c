@@ -47,8 +47,9 @@ typedef struct row_results {
 static plm_status take_rows(const plm_pass *pass, row_results *rows) {
   plm_stack *stack = &pass->model->stack;
   *rows = (row_results){0};
-  if (pass->request == NULL) return PLM_OK;
-  PLM_TRY(PLM_TAKE(stack, pass->in.read.count, PLM_F32, &rows->nll));
+  const plm_request *request = pass->request;
+  if (request != NULL && request->row_nll != NULL) PLM_TRY(PLM_TAKE(stack, pass->in.read.count, PLM_F32, &rows->nll));
+  if (request == NULL || request->row_prediction == NULL) return PLM_OK;
   return PLM_TAKE(stack, pass->in.read.count, PLM_I32, &rows->prediction);
 }
 

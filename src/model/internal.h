@@ -133,6 +133,11 @@ PLM_CHECKED plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens,
 PLM_CHECKED plm_status plm_bucket_needed(const plm_pass *pass, int bucket);
 PLM_CHECKED plm_status plm_bucket_ready(const plm_pass *pass, int bucket);
 
+/* May layer `layer` be asked for fewer rows than there are tokens? Its queries are then a product of their own. */
+static inline bool plm_layer_reads_fewer(const plm_model *model, int64_t layer) {
+  return layer == model->config.num_hidden_layers - 1;
+}
+
 /* Rows that layer `layer` computes queries, and everything after them, for: in the last one those that are read. */
 const plm_rows *plm_pass_queries(const plm_pass *pass, int64_t layer);
 

@@ -12,6 +12,13 @@
 #include "model/params.h"
 #include "protlm/batch.h"
 
+/* An optimiser as the plan sees it: the bytes that it will allocate, and its update of n elements run dry. */
+typedef struct plm_planned_optimiser {
+  const void *kind; /* for the two functions */
+  int64_t (*bytes)(const void *kind, const plm_params *params);
+  plm_status (*update)(const void *kind, plm_exec *x, int64_t n, float *w, const float *grad);
+} plm_planned_optimiser;
+
 typedef struct plm_model_options {
   plm_dtype
       /* PLM_F32 or PLM_BF16: storage of activations and of the matrices products read. Residual stream: F32 always */
@@ -23,8 +30,7 @@ typedef struct plm_model_options {
   int64_t max_tokens; /* largest N of a batch: sizes the activation block */
   int64_t max_length; /* longest sequence: sizes the rotary table */
   bool all_rows;      /* logits or hidden states of every row will be asked for (inspect), so M may reach N */
-  int64_t (*optimizer_bytes)(const void *optimizer, const plm_params *params); /* what the optimiser will allocate */
-  const void *optimizer; /* beside this model, for the plan; NULL: nothing */
+  plm_planned_optimiser optimiser; /* beside this model, for the plan; zero: none */
 } plm_model_options;
 
 /* What a model of this shape would take, found by running the model's own code dry. Bytes, but for the counts. */

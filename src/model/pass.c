@@ -25,7 +25,7 @@ static plm_status pass_all_buckets(const plm_pass *pass) {
 /* ---- what is read, and given ---- */
 
 const plm_rows *plm_pass_queries(const plm_pass *pass, int64_t layer) {
-  return layer == pass->model->config.num_hidden_layers - 1 ? &pass->in.read : &pass->in.all;
+  return plm_layer_reads_fewer(pass->model, layer) ? &pass->in.read : &pass->in.all;
 }
 
 bool plm_pass_reads_head(const plm_pass *pass) {
@@ -74,11 +74,11 @@ static int64_t count_layers(const plm_pass *pass) {
 static plm_status find_objective(const plm_model *model, const plm_batch *batch, const plm_objective **ret_objective) {
   const char *family = model->config.family->words;
   *ret_objective = NULL;
-  if (batch->has_decoder) return plm_fail(PLM_E_UNSUPPORTED, "an %s has no decoder", family);
+  if (batch->has_decoder) return plm_fail(PLM_E_UNSUPPORTED, "%s has no decoder", family);
   if (batch->objective_count == 0 || batch->encoder.N == 0) return PLM_OK;
   const plm_objective *objective = &batch->objectives[0];
   if (batch->objective_count != 1 || objective->kind != PLM_LOSS_CROSS_ENTROPY || objective->weight != 1.0)
-    return plm_fail(PLM_E_UNSUPPORTED, "an %s trains on one masked-language objective of weight 1", family);
+    return plm_fail(PLM_E_UNSUPPORTED, "%s trains on one masked-language objective of weight 1", family);
   if (objective->M > 0) *ret_objective = objective;
   return PLM_OK;
 }

@@ -45,17 +45,21 @@ static plm_status run_inspection(plm_model *model, plm_exec *x, const plm_tokens
 /* Every pass that these options allow. */
 static plm_status run_passes(plm_model *model, plm_exec *x, const plm_batch *batch) {
   if (model->options.training) PLM_TRY(plm_model_forward_backward(model, x, batch, NULL));
-  PLM_TRY(plm_model_infer(model, x, batch, &(plm_request){0}));
+  float nll;
+  int32_t prediction;
+  const plm_request everything = {.row_nll = &nll, .row_prediction = &prediction}; /* a dry run writes nothing there */
+  PLM_TRY(plm_model_infer(model, x, batch, &everything));
   return model->options.all_rows ? run_inspection(model, x, &batch->encoder) : PLM_OK;
 }
 
 /* What the training loop calls besides the model. */
 static plm_status run_update(plm_model *model, plm_exec *x) {
   if (!model->options.training) return PLM_OK;
+  const plm_planned_optimiser *o = &model->options.optimiser;
   int64_t n = model->params->train_size;
   PLM_TRY(plm_model_zero_gradient(model, x));
   PLM_TRY(x->ops->square_norm(x, &(plm_square_norm_args){.n = n, .x = model->gradient, .dtype = PLM_F32}));
-  return x->ops->adamw(x, &(plm_adamw_args){.n = n, .w = model->full, .grad = model->gradient, .bias1 = 1, .bias2 = 1});
+  return o->update != NULL ? o->update(o->kind, x, n, model->full, model->gradient) : PLM_OK;
 }
 
 static plm_status run_dry(plm_model *model, plm_exec *x) {

@@ -111,7 +111,7 @@ void plm_run_model_options(const plm_run_plan *plan, const plm_train_settings *s
       .decay_all = o->decay_all,
       .max_tokens = plan->micro_batch_tokens > o->max_length ? plan->micro_batch_tokens : o->max_length,
       .max_length = o->max_length,
-      .optimizer_bytes = plm_optimiser_bytes,
+      .optimiser = plm_optimiser_planned(settings->optimiser.kind),
   };
 }
 

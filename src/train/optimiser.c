@@ -71,19 +71,28 @@ static int64_t offset_of(const plm_optimiser_state *state, const plm_params *par
   for (int i = 0; i < index; i++) {
     if (params->items[i].train_offset < 0) continue;
     shape_of(state, &params->items[i], shape, &count);
-    offset += (count + ALIGNED - 1) / ALIGNED * ALIGNED;
+    offset += (int64_t)plm_round_up((size_t)count, ALIGNED);
   }
   return offset;
 }
 
-int64_t plm_optimiser_bytes(const void *kind, const plm_params *params) {
-  const plm_optimiser_kind *k = kind_or_default(kind);
+static int64_t planned_bytes(const void *kind, const plm_params *params) {
+  const plm_optimiser_kind *k = kind;
   int64_t bytes = 0;
-  for (int s = 0; s < k->state_count; s++) {
-    int64_t block = offset_of(&k->states[s], params, params->count) * (int64_t)sizeof(float);
-    bytes += (block + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-  }
+  for (int s = 0; s < k->state_count; s++)
+    bytes += (int64_t)plm_round_up((size_t)offset_of(&k->states[s], params, params->count) * sizeof(float), ALIGNMENT);
   return bytes;
+}
+
+static plm_status planned_update(const void *kind, plm_exec *x, int64_t n, float *w, const float *grad) {
+  const plm_optimiser_kind *k = kind;
+  const plm_optimiser_options options = {.kind = k};
+  const plm_optimiser_update_args args = {.options = &options, .n = n, .t = 1, .w = w, .grad = grad};
+  return k->update(x, &args);
+}
+
+plm_planned_optimiser plm_optimiser_planned(const plm_optimiser_kind *kind) {
+  return (plm_planned_optimiser){kind_or_default(kind), planned_bytes, planned_update};
 }
 
 /* Elements begin..begin+n of the train block, which lie without gaps in the other blocks too. */

@@ -51,9 +51,8 @@ struct plm_optimiser_kind {
 
 const plm_optimiser_kind *plm_optimiser_adamw(void);
 
-/* Bytes that an optimiser of this kind (a plm_optimiser_kind, NULL: AdamW) allocates for its states: for
- * plm_model_options. */
-int64_t plm_optimiser_bytes(const void *kind, const plm_params *params);
+/* An optimiser of this kind (NULL: AdamW), for plm_model_options. */
+plm_planned_optimiser plm_optimiser_planned(const plm_optimiser_kind *kind);
 
 /* ---- an optimiser ---- */
 

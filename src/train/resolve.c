@@ -300,7 +300,7 @@ static int64_t *configured(plm_train_settings *s, int i) {
 
 static plm_status configure_preset(plm_train_settings *s) {
   PLM_TRY(plm_model_config_preset(s->o->model, &s->config));
-  if (s->o->hidden_size > 0) s->config.intermediate_size = 4 * s->o->hidden_size;
+  if (s->o->hidden_size > 0) s->config.intermediate_size = s->config.family->intermediate_size(s->o->hidden_size);
   for (int i = 0; i < SIZES; i++)
     if (*requested(s, i) > 0) *configured(s, i) = *requested(s, i);
   if (s->config.hidden_size % s->config.num_attention_heads == 0)
@@ -320,8 +320,8 @@ static plm_status configure_trained(plm_train_settings *s, const char *checkpoin
   }
   PLM_TRY(plm_model_dir_read_config(checkpoint != NULL ? checkpoint : s->model_directory, &s->config));
   if (s->config.dropout > 0)
-    plm_warn("%s: its config.json asks for dropout %g in training; protlm trains ESM-2 without, as it was published",
-             s->o->model, s->config.dropout);
+    plm_warn("%s: its config.json asks for dropout %g in training; protlm trains %s without, as it was published",
+             s->o->model, s->config.dropout, s->config.family->words);
   for (int i = 0; i < SIZES; i++)
     if (*requested(s, i) > 0 && *requested(s, i) != *configured(s, i))
       return plm_hint(plm_fail(PLM_E_USAGE, "--%s %lld: %s has trained weights of size %lld", sizes[i].option,

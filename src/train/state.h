@@ -50,7 +50,7 @@ typedef struct plm_train_state {
 
   bool evaluation_due;    /* at this step, not done yet */
   double first_eval_loss; /* before the first step; NAN = none */
-  plm_record last_eval;   /* the measures that have a field of protlm_state.json */
+  plm_record last_eval;   /* what it came to; of an earlier start: the measures that protlm_state.json has */
   double best_eval_loss;  /* of the checkpoints saved */
   int64_t best_step;      /* -1 = none */
   double plateau_loss;    /* lowest evaluation loss that counted for patience; NAN = none */
@@ -75,7 +75,7 @@ typedef struct plm_step_outcome {
 void plm_train_state_init(plm_train_state *state);
 void plm_train_state_free(plm_train_state *state);
 
-/* ---- how it changes: by these functions alone ---- */
+/* ---- how it changes: by these functions alone, and the guard by plm_guard_judge ---- */
 void plm_train_state_begin(plm_train_state *state); /* a new run, by a name of its own */
 
 /* What this start was asked and found. `options` (resolved, by name) is taken over. */

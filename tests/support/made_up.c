@@ -117,7 +117,7 @@ static plm_status bind_layer(plm_model *model, int64_t i, layer *l) {
   char prefix[PLM_PARAM_NAME];
   snprintf(prefix, sizeof prefix, "block.%d.", (int)i);
   l->ffn.activation = PLM_RELU;
-  PLM_TRY(plm_bind_attention(model, prefix, i == model->config.num_hidden_layers - 1, weights, NULL, &l->attention));
+  PLM_TRY(plm_bind_attention(model, prefix, plm_layer_reads_fewer(model, i), weights, NULL, &l->attention));
   PLM_TRY(plm_bind_linear(model, prefix, "o.weight", 1, "o.bias", &l->attention.output));
   PLM_TRY(plm_bind_norm(model, prefix, "norm1.weight", "norm1.bias", &l->norm1));
   PLM_TRY(plm_bind_linear(model, prefix, "up.weight", 1, "up.bias", &l->ffn.up));

@@ -42,14 +42,18 @@ static plm_model_config tiny_config(void) {
 /* What a run takes is what the plan said, no more and hardly less. */
 static void the_plan_is_what_is_taken(void **state) {
   (void)state;
-  static const plm_model_options cases[] = {
-      {.dtype = PLM_F32, .training = true, .max_tokens = 200, .max_length = 50, .optimizer_bytes = plm_optimiser_bytes},
+  const plm_model_options cases[] = {
+      {.dtype = PLM_F32,
+       .training = true,
+       .max_tokens = 200,
+       .max_length = 50,
+       .optimiser = plm_optimiser_planned(NULL)},
       {.dtype = PLM_BF16,
        .training = true,
        .max_tokens = 200,
        .max_length = 300,
        .all_rows = true,
-       .optimizer_bytes = plm_optimiser_bytes},
+       .optimiser = plm_optimiser_planned(NULL)},
       {.dtype = PLM_F32, .max_tokens = 128, .max_length = 64, .all_rows = true},
       {.dtype = PLM_BF16, .max_tokens = 128, .max_length = 64},
   };
@@ -87,7 +91,7 @@ static void plans_cost_nothing_and_stay_modest(void **state) {
                                .training = true,
                                .max_tokens = 4096,
                                .max_length = 1024,
-                               .optimizer_bytes = plm_optimiser_bytes};
+                               .optimiser = plm_optimiser_planned(NULL)};
   size_t before = device->bytes_peak;
   assert_ok(plm_model_config_preset("esm2_t6_8M", &c));
   assert_ok(plm_model_plan(&c, &options, x, &plan));

@@ -101,12 +101,11 @@ static void fill_preset(plm_model_config *config) {
 
 static const char embedding_name[] = "esm.embeddings.word_embeddings.weight";
 static const char inv_freq_name[] = "esm.rotary_embeddings.inv_freq";
-static const char layers_prefix[] = "esm.encoder.layer.";
-static const char inv_freq_in_layer[] = ".attention.self.rotary_embeddings.inv_freq";
-#define INV_FREQ_WRITTEN "esm.encoder.layer.%lld.attention.self.rotary_embeddings.inv_freq"
+#define LAYERS "esm.encoder.layer."
+#define INV_FREQ ".attention.self.rotary_embeddings.inv_freq" /* of a layer */
 
 static const char *layer_prefix(int64_t layer, char prefix[PLM_PARAM_NAME]) {
-  snprintf(prefix, PLM_PARAM_NAME, "%s%d.", layers_prefix, (int)layer);
+  snprintf(prefix, PLM_PARAM_NAME, LAYERS "%d.", (int)layer);
   return prefix;
 }
 
@@ -157,7 +156,7 @@ static plm_status parameters(plm_params_builder *builder, const plm_model_config
   for (int64_t i = 0; i < L; i++) PLM_TRY(add_layer(builder, config, i));
   PLM_TRY(plm_params_next_bucket(builder));
   PLM_TRY(plm_params_add(builder, "", head, sizeof head / sizeof *head));
-  plm_params_written_as(builder, INV_FREQ_WRITTEN, L);
+  plm_params_written_as(builder, LAYERS "%lld" INV_FREQ, L);
   return plm_params_add(builder, "", contacts, sizeof contacts / sizeof *contacts);
 }
 
@@ -178,13 +177,13 @@ static void replace_end(char *text, const char *end, const char *by) {
 
 /* Of one layer, or with a literal asterisk for its number. */
 static bool is_layer_inv_freq(const char *name) {
-  if (!starts_with(name, layers_prefix)) return false;
-  const char *rest = name + strlen(layers_prefix);
+  if (!starts_with(name, LAYERS)) return false;
+  const char *rest = name + strlen(LAYERS);
   if (*rest == '*')
     rest++;
   else
     while (isdigit((unsigned char)*rest)) rest++;
-  return strcmp(rest, inv_freq_in_layer) == 0;
+  return strcmp(rest, INV_FREQ) == 0;
 }
 
 /* Tensors that published files carry and an ESM-2 does not use: positions are rotary, the pooler was never trained. */
@@ -241,10 +240,9 @@ static plm_status bind_layer(plm_model *model, int64_t i, layer *l) {
   static const char *const biases[] = {"attention.self.query.bias", "attention.self.key.bias"};
   char name[PLM_PARAM_NAME];
   const char *prefix = layer_prefix(i, name);
-  const bool reads_fewer = i == model->config.num_hidden_layers - 1;
   l->ffn.activation = PLM_GELU_ERF;
   PLM_TRY(plm_bind_norm(model, prefix, "attention.LayerNorm.weight", "attention.LayerNorm.bias", &l->attention_norm));
-  PLM_TRY(plm_bind_attention(model, prefix, reads_fewer, weights, biases, &l->attention));
+  PLM_TRY(plm_bind_attention(model, prefix, plm_layer_reads_fewer(model, i), weights, biases, &l->attention));
   PLM_TRY(plm_bind_linear(model, prefix, "attention.output.dense.weight", 1, "attention.output.dense.bias",
                           &l->attention.output));
   PLM_TRY(plm_bind_norm(model, prefix, "LayerNorm.weight", "LayerNorm.bias", &l->ffn_norm));
