@@ -102,20 +102,19 @@ typedef struct plm_option_values {
   struct plm_arena *memory;
 } plm_option_values;
 
-PLM_CHECKED plm_status plm_option_values_create(const plm_option_table *table,
-                                                plm_option_values **ret_values); /* all defaults */
-void plm_option_values_destroy(plm_option_values *values);                       /* accepts NULL */
+/* all defaults */
+PLM_CHECKED plm_status plm_option_values_create(const plm_option_table *table, plm_option_values **ret_values);
+void plm_option_values_destroy(plm_option_values *values); /* accepts NULL */
 
 /* Apply one source. A weaker source never overwrites a stronger one. Errors name option, value, origin and what is
  * allowed. */
 PLM_CHECKED plm_status plm_option_set(plm_option_values *values, const char *name, const char *text,
                                       plm_option_source source, const char *origin);
-PLM_CHECKED plm_status plm_options_parse(plm_option_values *values, int argc,
-                                         char *const *argv); /* argv after the command's name */
+/* argv after the command's name */
+PLM_CHECKED plm_status plm_options_parse(plm_option_values *values, int argc, char *const *argv);
 PLM_CHECKED plm_status plm_options_read_environment(plm_option_values *values);
-PLM_CHECKED plm_status plm_options_read_config(
-    plm_option_values *values,
-    const char *path); /* YAML mapping of names to scalars or lists; null leaves an option as it is */
+/* YAML mapping of names to scalars or lists; null leaves an option as it is */
+PLM_CHECKED plm_status plm_options_read_config(plm_option_values *values, const char *path);
 
 /* Everything in one go: command line (finding --config in it), config file, environment, defaults. */
 PLM_CHECKED plm_status plm_options_load(const plm_option_table *table, int argc, char *const *argv,

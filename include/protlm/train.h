@@ -9,8 +9,8 @@
 
 const plm_option_table *plm_train_option_table(void);
 
-/* What happens, as it happens; for a progress bar. Any member may be NULL. Called on the thread that called plm_train.
- * */
+/* What happens, as it happens; for a progress bar. Any member may be NULL. Called on the thread that
+ * called plm_train. */
 typedef struct plm_progress {
   int64_t step, max_steps;
   double epoch, epochs;

@@ -6,7 +6,8 @@
 #include "app/print.h"
 #include "formats/tensor_list.h"
 
-/* Tensors in host memory, F32 or I32, at most two dimensions. `width` of the column of names: the longest one's. With names up to 22 characters a line fits 80 columns. */
+/* Tensors in host memory, F32 or I32, at most two dimensions. `width` of the column of names: the longest one's. With
+ * names up to 22 characters a line fits 80 columns. */
 void plm_print_tensor_header(const plm_output *output, int width);
 void plm_print_tensor_row(const plm_output *output, int width, const plm_tensor_info *tensor);
 

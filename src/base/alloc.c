@@ -42,8 +42,8 @@ plm_status plm_alloc_bytes(void **ret_pointer, size_t count, size_t size) {
   if (pointer == NULL) return fail_out_of_memory(bytes);
   memset(pointer, 0, rounded);
   atomic_fetch_add(&live, 1);
-  memcpy(ret_pointer, &pointer,
-         sizeof pointer); /* what lies there is a T *, not a void *: an assignment would break the aliasing rules */
+  /* what lies there is a T *, not a void *: an assignment would break the aliasing rules */
+  memcpy(ret_pointer, &pointer, sizeof pointer);
   return PLM_OK;
 }
 

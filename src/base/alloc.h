@@ -40,8 +40,8 @@ static inline size_t plm_round_up(size_t n, size_t multiple) { return (n + multi
 typedef struct plm_arena plm_arena;
 PLM_CHECKED plm_status plm_arena_create(plm_arena **ret_arena);
 void plm_arena_destroy(plm_arena *arena); /* accepts NULL */
-PLM_CHECKED plm_status plm_arena_alloc(plm_arena *arena, size_t bytes,
-                                       void **ret_pointer); /* zeroed, 16-byte aligned */
+/* zeroed, 16-byte aligned */
+PLM_CHECKED plm_status plm_arena_alloc(plm_arena *arena, size_t bytes, void **ret_pointer);
 PLM_CHECKED plm_status plm_arena_strdup(plm_arena *arena, const char *text, const char **ret_copy);
 
 #endif

@@ -141,8 +141,8 @@ static plm_status fail_too_large(const char *path, int64_t max_bytes) {
   return plm_fail(PLM_E_INPUT, "cannot read %s: it is larger than %s", path, plm_bytes_text(max_bytes, limit));
 }
 
-/* Reads to the end, not to st_size: pipes and files under /proc have none. `*capacity` bytes are there to begin with.
- * */
+/* Reads to the end, not to st_size: pipes and files under /proc have none. `*capacity` bytes are
+ * there to begin with. */
 static plm_status read_to_end(int fd, const char *path, int64_t max_bytes, char **data, size_t *capacity,
                               size_t *ret_bytes) {
   size_t length = 0;

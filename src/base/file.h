@@ -68,7 +68,8 @@ typedef struct plm_mapping {
 PLM_CHECKED plm_status plm_file_map(const char *path, plm_mapping *ret_mapping);
 void plm_file_unmap(plm_mapping *mapping);
 
-/* These bytes of a mapping will not be read soon: their pages leave our memory. Reading them again works, from the file. */
+/* These bytes of a mapping will not be read soon: their pages leave our memory. Reading them again
+ * works, from the file. */
 void plm_file_let_go(const void *data, size_t bytes);
 
 /* What `path` says of the file that was mapped from it. A file that has taken its name or is gone leaves the mapping as
@@ -100,8 +101,8 @@ void plm_writer_abandon(plm_writer *writer); /* close and remove the file; accep
  * Temporaries are named tmp-*, so that what a killed process left can be recognised. */
 PLM_CHECKED plm_status plm_file_replace(const char *path, const void *data, size_t bytes);
 
-/* A file that grows by whole lines (logs). Opened for append, made if absent; each append is one write call, and
- * what could not be written whole is taken back. Close syncs; it frees the appender and leaves *appender NULL in any case.
+/* A file that grows by whole lines (logs). Opened for append, made if absent; each append is one write call, and what
+ * could not be written whole is taken back. Close syncs; it frees the appender and leaves *appender NULL in any case.
  */
 typedef struct plm_appender plm_appender;
 PLM_CHECKED plm_status plm_appender_open(const char *path, plm_appender **ret_appender);
@@ -118,8 +119,8 @@ PLM_CHECKED plm_status plm_file_remove(const char *path);                 /* abs
 PLM_CHECKED plm_status
 plm_directory_remove_empty(const char *path);             /* absent is fine; what holds something stays, as success */
 PLM_CHECKED plm_status plm_tree_remove(const char *path); /* absent is fine; never follows links */
-PLM_CHECKED plm_status plm_link_replace(const char *target,
-                                        const char *path); /* symbolic link by temporary + rename; no sync */
+/* symbolic link by temporary + rename; no sync */
+PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path);
 
 /* ---- lock ---- flock(2): gone with the process however it ends. Where the file system has none, a warning says so and
  * the lock is had. */

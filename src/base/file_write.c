@@ -169,8 +169,8 @@ plm_status plm_appender_open(const char *path, plm_appender **ret_appender) {
   PLM_TRY(PLM_NEW(&appender, 1));
   appender->fd = -1;
   PLM_TRY_GOTO(plm_strdup(path, &appender->path), fail);
-  appender->fd = plm_fs_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK,
-                             0666); /* a FIFO is no log, and must not wait for a reader */
+  /* a FIFO is no log, and must not wait for a reader */
+  appender->fd = plm_fs_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK, 0666);
   struct stat facts = {0};
   if (appender->fd < 0 || fstat(appender->fd, &facts) != 0)
     status = plm_file_cannot(PLM_E_RESOURCE, "open for appending", path);

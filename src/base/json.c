@@ -14,8 +14,8 @@ enum { LARGEST_FILE = 64 << 20, FILE_DEPTH = 100 };
 /* ---- memory ---- */
 
 /* jansson 2.14 takes a failed growth of its token buffer for success, and then runs past the token's end. So, where it
- * has our allocator, the first allocation that fails while it parses leaves it by longjmp. What it holds at that moment we free ourselves: the
- * blocks of a parse are a list, until the document is whole and lives on by its own rules. */
+ * has our allocator, the first allocation that fails while it parses leaves it by longjmp. What it holds at that moment
+ * we free ourselves: the blocks of a parse are a list, until the document is whole and lives on by its own rules. */
 typedef struct block {
   struct block *previous, *next; /* NULL outside a parse */
 } block;

@@ -94,8 +94,8 @@ static plm_status check_team(int started, int wanted) {
 plm_status plm_pool_create(int threads, plm_pool **ret_pool) {
   PLM_ASSERT(threads >= 1);
   omp_set_dynamic(0);
-  /* The first region starts the threads. They inherit our mask, so that signals come to the thread that waits for them.
-   * */
+  /* The first region starts the threads. They inherit our mask, so that signals come to the thread
+   * that waits for them. */
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -11,9 +11,8 @@ typedef struct plm_system {
   char cpu[128]; /* "AMD EPYC 9R14"; the architecture where the kernel has no name */
   char os[256];  /* "Debian GNU/Linux 12 (bookworm), Linux 6.1.0, x86_64" */
   int cpus;      /* that this process may use: affinity, control group, OpenMP's limits; at least 1 */
-  int64_t
-      /* bytes that this process may use: the machine's or the control group's. A fixed number, not what is free now */
-      memory;
+  /* bytes that this process may use: the machine's or the control group's. A fixed number, not what is free now */
+  int64_t memory;
 } plm_system;
 void plm_system_read(plm_system *ret_system);
 

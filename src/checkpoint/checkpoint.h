@@ -45,9 +45,9 @@ typedef struct plm_checkpoint_content {
 } plm_checkpoint_content;
 
 /* Publish checkpoint-<step> in run_directory (whose lock the caller holds) and point the link `latest` at it. An
- * existing complete one of that step is left, its name synced, and is success, unless `overwrite`; such a one, or a damaged
- * one, is replaced when the new one is whole, and not before. Less free disk than needed is a warning only. On failure
- * (PLM_E_RESOURCE with bytes needed and free; PLM_E_NUMERIC when an F32 tensor is not finite) nothing of that
+ * existing complete one of that step is left, its name synced, and is success, unless `overwrite`; such a one, or a
+ * damaged one, is replaced when the new one is whole, and not before. Less free disk than needed is a warning only. On
+ * failure (PLM_E_RESOURCE with bytes needed and free; PLM_E_NUMERIC when an F32 tensor is not finite) nothing of that
  * name appears, older checkpoints are as they were and the temporary directory is removed if it can be. One failure is
  * different, and its message says so: when only the last sync of run_directory fails, the checkpoint is complete and
  * visible, but a power cut may undo it. *ret_path (optional) is allocated. */
@@ -76,15 +76,16 @@ void plm_checkpoint_list_free(plm_checkpoint_info *list, size_t count);
  * naming the file. */
 PLM_CHECKED plm_status plm_checkpoint_verify(const char *path);
 
-/* The newest checkpoint of a run whose every byte is as it was written; damaged ones are passed over with a warning
- * that names them. None at all: PLM_OK and *ret_path NULL. None that is good: PLM_E_CHECKPOINT. *ret_path is allocated.
- * */
+/* The newest checkpoint of a run whose every byte is as it was written; damaged ones are passed over with a
+ * warning that names them. None at all: PLM_OK and *ret_path NULL. None that is good: PLM_E_CHECKPOINT.
+ * *ret_path is allocated. */
 PLM_CHECKED plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path, int64_t *ret_step);
 
-/* Load the parts that can be read (tensors with `take`, and those with `read`), in their order, of a checkpoint that plm_checkpoint_find_newest or plm_checkpoint_verify has found whole:
- * here only names and sizes are looked at again, since a large one takes minutes to read. *ret_state is a new reference to protlm_state.json. PLM_E_CHECKPOINT names the file that is damaged, the
- * tensor that is missing, too many or of another shape, or what the parts' readers found; what they fill is then
- * undefined. */
+/* Load the parts that can be read (tensors with `take`, and those with `read`), in their order, of a checkpoint that
+ * plm_checkpoint_find_newest or plm_checkpoint_verify has found whole: here only names and sizes are looked at again,
+ * since a large one takes minutes to read. *ret_state is a new reference to protlm_state.json. PLM_E_CHECKPOINT names
+ * the file that is damaged, the tensor that is missing, too many or of another shape, or what the parts' readers found;
+ * what they fill is then undefined. */
 PLM_CHECKED plm_status plm_checkpoint_load(const char *path, const plm_checkpoint_part *parts, size_t count,
                                            json_t **ret_state);
 PLM_CHECKED plm_status plm_checkpoint_read_state(const char *path, json_t **ret_state);

@@ -23,8 +23,8 @@ plm_status plm_checkpoint_verify(const char *path) {
 
 /* ---- listing ---- */
 
-/* A directory in a run is also what its name says: one that was copied or renamed to another step is not that step's.
- * */
+/* A directory in a run is also what its name says: one that was copied or renamed to another step
+ * is not that step's. */
 static plm_status check_named(const char *path, int64_t step, bool deep, plm_manifest *ret_manifest) {
   PLM_TRY(check_directory(path, deep, ret_manifest));
   if (ret_manifest->step == step) return PLM_OK;

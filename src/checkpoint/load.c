@@ -1,5 +1,5 @@
-/* load.c - a verified checkpoint back into what it was made from. That it is whole has been checked (list.c); that it is
- * this run's, and ours, is checked here and by the parts. */
+/* load.c - a verified checkpoint back into what it was made from. That it is whole has been checked (list.c); that it
+ * is this run's, and ours, is checked here and by the parts. */
 #include <string.h>
 
 #include "base/alloc.h"

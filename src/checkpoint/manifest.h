@@ -42,8 +42,8 @@ typedef struct plm_manifest {
   plm_manifest_file files[PLM_MANIFEST_MAX_FILES];
 } plm_manifest;
 
-/* Add a file whose size and hash were taken while it was written; or one that lies in `directory` already, reading it.
- * */
+/* Add a file whose size and hash were taken while it was written; or one that lies in `directory`
+ * already, reading it. */
 PLM_CHECKED plm_status plm_manifest_add(plm_manifest *manifest, const char *name, int64_t bytes, const char *hash);
 PLM_CHECKED plm_status plm_manifest_add_existing(plm_manifest *manifest, const char *directory, const char *name);
 

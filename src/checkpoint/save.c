@@ -36,8 +36,8 @@ static plm_status write_foreign(const char *directory, const plm_checkpoint_part
   return status;
 }
 
-/* NaN or an infinity: the run is broken in a way its guard has not seen, and such a state must not become a checkpoint.
- * */
+/* NaN or an infinity: the run is broken in a way its guard has not seen, and such a state must not
+ * become a checkpoint. */
 static plm_status fill_checked(void *user, const plm_tensor_info *tensor, void *buffer) {
   const float *values = buffer;
   PLM_TRY(plm_tensor_list_fill(user, tensor, buffer));
@@ -90,8 +90,8 @@ static int64_t content_bytes(const plm_checkpoint_content *content) {
   return plm_checkpoint_bytes(bytes);
 }
 
-/* *ret_complete: a good checkpoint of that step is there already. A damaged one stays until its replacement is whole.
- * */
+/* *ret_complete: a good checkpoint of that step is there already. A damaged one stays until its
+ * replacement is whole. */
 static plm_status look_at_existing(const char *path, bool *ret_complete) {
   bool exists = false;
   *ret_complete = false;

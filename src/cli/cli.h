@@ -31,11 +31,11 @@ void cli_scan_common(int argc, char **argv, cli_common *ret_common);
 void cli_read_common(const plm_command *command, const plm_option_values *values, cli_common *common);
 
 /* ---- usage.c: the list of commands ---- */
-const plm_command *cli_find_command(int argc, char **argv,
-                                    int *ret_words); /* at the front of argv, one word or two; NULL */
-bool cli_is_group(const char *word);                 /* the first word of two-word commands */
-void cli_print_usage(FILE *out, const char *only,
-                     const struct cli_terminal *terminal); /* only: a first word, or NULL for all */
+/* at the front of argv, one word or two; NULL */
+const plm_command *cli_find_command(int argc, char **argv, int *ret_words);
+bool cli_is_group(const char *word); /* the first word of two-word commands */
+/* only: a first word, or NULL for all */
+void cli_print_usage(FILE *out, const char *only, const struct cli_terminal *terminal);
 plm_status cli_unknown_command(int argc, char **argv);
 
 extern const char cli_own_program[]; /* for plm_output and plm_train_observer (common.c) */

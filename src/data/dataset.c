@@ -157,8 +157,8 @@ static plm_status make_somewhere(const opening *o, plm_dataset **ret_dataset) {
 
 /* ---- finding ---- */
 
-/* Reads the residues once. Above this size that would hold up every start, and only the structure has been looked at.
- * */
+/* Reads the residues once. Above this size that would hold up every start, and only the structure
+ * has been looked at. */
 static plm_status check_content(const plm_dataset *dataset) {
   const size_t most = (size_t)1 << 30;
   return dataset->file.bytes <= most ? plm_dataset_verify(dataset) : PLM_OK;

@@ -49,12 +49,12 @@ typedef struct plm_sequence_paths {
 
 typedef struct plm_dataset_options {
   plm_sequence_paths paths; /* at least one; "-" = standard input; several are read one after the other */
-  const char *
-      cache_directory; /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
+  /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
+  const char *cache_directory;
   plm_alphabet_policy policy; /* only `invalid` matters here (checked while reading) */
   int threads;                /* for decompression; >= 1 */
-  bool (*interrupted)(
-      void); /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
+  /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
+  bool (*interrupted)(void);
   const char *hdf5_reader; /* file of a program whose main begins with plm_begin_program (protlm/commands.h): HDF5 is
                               read by a process of it, which may crash. NULL: by this process */
 } plm_dataset_options;

@@ -75,8 +75,8 @@ static plm_status start_line(fasta *f, const char *text, size_t bytes, size_t *r
   return PLM_OK;
 }
 
-/* A carriage return belongs before a newline. Alone it ended lines on old Macintoshes: then a whole file is one name.
- * */
+/* A carriage return belongs before a newline. Alone it ended lines on old Macintoshes: then a whole
+ * file is one name. */
 static plm_status check_line_ends(const fasta *f, const char *text, size_t bytes) {
   const char *found = memchr(text, '\r', bytes);
   if (found == NULL || found == text + bytes - 1) return PLM_OK;

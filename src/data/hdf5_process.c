@@ -130,8 +130,8 @@ static plm_status judge_signal(const char *path, int number) {
     snprintf(detail, sizeof detail, " (%s)", crashes[i].name);
     if (crashes[i].signal == number) return damaged(path, "crashed", detail);
   }
-  return plm_fail(PLM_E_FAILURE, "%s: the process that reads it was ended by signal %d", path,
-                  number); /* somebody's: the file may be good */
+  /* somebody's: the file may be good */
+  return plm_fail(PLM_E_FAILURE, "%s: the process that reads it was ended by signal %d", path, number);
 }
 
 static plm_status judge(const char *path, int how, const refusal *last) {

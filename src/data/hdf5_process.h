@@ -1,8 +1,9 @@
 /* hdf5_process.h - reading an HDF5 file in a process of its own, which hands us the rows through a pipe.
  *
- * libhdf5 trusts what it reads: on some damaged files it crashes, on others it goes on for ever and takes ever more
- * memory, and on others it damages the heap and seems to succeed. None of it can be told beforehand, so it is kept out
- * of our process. The process is a program that is started, not a fork: where threads run, a fork may do next to nothing.
+ * libhdf5 trusts what it reads: on some damaged files it crashes, on others it goes on for ever and takes ever
+ * more memory, and on others it damages the heap and seems to succeed. None of it can be told beforehand, so it
+ * is kept out of our process. The process is a program that is started, not a fork: where threads run, a fork
+ * may do next to nothing.
  */
 #ifndef PLM_DATA_HDF5_PROCESS_H
 #define PLM_DATA_HDF5_PROCESS_H

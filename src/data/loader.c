@@ -1,5 +1,5 @@
-/* loader.c - see loader.h. One step is prepared in loader_slot.c; the threads that run ahead are in loader_threads.c.
- * */
+/* loader.c - see loader.h. One step is prepared in loader_slot.c; the threads that run ahead are in
+ * loader_threads.c. */
 #include "data/loader.h"
 
 #include "base/alloc.h"

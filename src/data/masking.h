@@ -21,8 +21,8 @@ typedef struct plm_mask_options {
   bool nonstandard;         /* also select X, B, U, Z, O, '.', '-' (default: the 20 amino acids only) */
 } plm_mask_options;
 void plm_mask_options_defaults(plm_mask_options *options);
-plm_random_tokens plm_random_tokens_from_word(
-    const char *word); /* of --random-tokens: aa-other, aa, vocab; another word is the default */
+/* of --random-tokens: aa-other, aa, vocab; another word is the default */
+plm_random_tokens plm_random_tokens_from_word(const char *word);
 
 /* May this token be selected? The 20 amino acids, or with `nonstandard` every token that is one letter. */
 bool plm_mask_is_eligible(const plm_alphabet *alphabet, const plm_mask_options *options, int32_t id);
@@ -35,8 +35,8 @@ typedef struct plm_mask_key {
   uint32_t draw;     /* epoch, or number of the mask draw in evaluation */
 } plm_mask_key;
 
-/* First token of the window of `max_length` tokens in a token sequence of `length`: uniform over 0..length-max_length in
- * training, deterministic (from the residue hash) in evaluation. 0 when it fits. The same for every frame: one that
+/* First token of the window of `max_length` tokens in a token sequence of `length`: uniform over 0..length-max_length
+ * in training, deterministic (from the residue hash) in evaluation. 0 when it fits. The same for every frame: one that
  * stands in every window covers the window's end tokens and moves none. */
 int64_t plm_crop_offset(const plm_mask_key *key, int64_t length, int64_t max_length);
 

@@ -1,5 +1,5 @@
-/* packer.c - from sequence ids to a packed batch: tokenise, crop, mask. The division of a global batch is in shard.c.
- * */
+/* packer.c - from sequence ids to a packed batch: tokenise, crop, mask. The division of a global
+ * batch is in shard.c. */
 #include "data/packer.h"
 
 #include "base/alloc.h"

@@ -25,8 +25,8 @@ typedef struct plm_packed_file_summary {
   char magic[PLMD_MAGIC_BYTES];
   uint64_t file_bytes;
   uint64_t offsets_at, names_at, names_bytes, name_offsets_at;
-  uint64_t
-      source_key; /* which files, of what size and time, this was made from; 0: not a cache (see dataset_cache.h) */
+  /* which files, of what size and time, this was made from; 0: not a cache (see dataset_cache.h) */
+  uint64_t source_key;
   int64_t count, residues, longest;
   int64_t empty_dropped, stops_dropped, skipped_invalid, duplicate_names;
   char content_hash[40]; /* 32 hex digits, NUL */

@@ -143,8 +143,8 @@ plm_status plm_dataset_verify(const plm_dataset *dataset) {
                                                       : damaged(dataset->path, "the hash of its content is wrong");
 }
 
-/* Written to is not yet changed: `touch` keeps files from the scratch purge, and a copy may put the same bytes there.
- * */
+/* Written to is not yet changed: `touch` keeps files from the scratch purge, and a copy may put the
+ * same bytes there. */
 plm_status plm_dataset_check_unchanged(plm_dataset *dataset) {
   plm_mapping now;
   switch (plm_file_check_unchanged(dataset->path, &dataset->file)) {

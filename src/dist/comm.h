@@ -28,8 +28,8 @@ struct plm_comm {
   const char *name; /* "self" */
   int rank, size, local_rank;
   plm_status (*control)(plm_comm *comm, plm_control *control); /* in place */
-  plm_status (*bucket_ready)(plm_comm *comm, int bucket, float *gradient,
-                             int64_t count);                    /* start reducing (sum), device memory */
+  /* start reducing (sum), device memory */
+  plm_status (*bucket_ready)(plm_comm *comm, int bucket, float *gradient, int64_t count);
   plm_status (*bucket_needed)(plm_comm *comm, int bucket);      /* forward is about to read its weights */
   plm_status (*finish_gradients)(plm_comm *comm);               /* all buckets reduced on return */
   plm_status (*sum)(plm_comm *comm, double *values, int count); /* in place, fixed order */

@@ -62,8 +62,8 @@ typedef struct extent {
   const char *name;
 } extent;
 
-/* A JSON integer of at least 0; -1 for anything else (1.0 and 1e3 are no integers; beyond 2^63-1 the parser refuses).
- * */
+/* A JSON integer of at least 0; -1 for anything else (1.0 and 1e3 are no integers; beyond 2^63-1
+ * the parser refuses). */
 static int64_t count_of(const json_t *value) {
   return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : -1;
 }

@@ -1,8 +1,8 @@
 /* tensor_list.h - tensors by name: what a file of tensors is written from, and what it is read into.
  *
- * Weights, optimiser states, batches and inspected tensors are lists: whoever owns the values makes one, and the formats
- * know nothing else of them. Values either lie in host memory already (`data`), or the list has a `fill`, which gives one
- * tensor's when its turn comes, so that there never is a second copy of them all.
+ * Weights, optimiser states, batches and inspected tensors are lists: whoever owns the values makes one, and the
+ * formats know nothing else of them. Values either lie in host memory already (`data`), or the list has a `fill`, which
+ * gives one tensor's when its turn comes, so that there never is a second copy of them all.
  */
 #ifndef PLM_FORMATS_TENSOR_LIST_H
 #define PLM_FORMATS_TENSOR_LIST_H

@@ -16,8 +16,8 @@ typedef struct plm_named_tensor {
   bool is_alias; /* a second name for a tied tensor: the first one wins */
 } plm_named_tensor;
 
-/* All tensors of the file, sorted by table name, own names before aliases, useless ones last. Strings live in `memory`.
- * */
+/* All tensors of the file, sorted by table name, own names before aliases, useless ones last. Strings
+ * live in `memory`. */
 PLM_CHECKED plm_status plm_model_names_resolve(const plm_family *family, const plm_safetensors *file, plm_arena *memory,
                                                plm_named_tensor **ret_tensors);
 
@@ -26,8 +26,8 @@ PLM_CHECKED plm_status plm_model_names_resolve(const plm_family *family, const p
 /* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers reads them. */
 PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory, const plm_alphabet *alphabet);
 
-/* PLM_E_INPUT when there is a vocab.txt with other tokens than the family's: the letters of a sequence would mean something else to that
- * model. */
+/* PLM_E_INPUT when there is a vocab.txt with other tokens than the family's: the letters of a sequence would mean
+ * something else to that model. */
 PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory, const plm_family *family);
 
 /* ---- hub_cache.c ---- */

@@ -32,9 +32,9 @@ typedef struct plm_load_report {
  * PLM_E_INPUT by name. The caller then refreshes the model. */
 PLM_CHECKED plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_report *ret_report);
 
-/* Fill a model from a directory that plm_model_dir_save wrote for one just like it: PLM_E_CHECKPOINT names the size in
- * which the saved one differs, PLM_E_INPUT the tensor that is lacking, or too many. The caller then refreshes the model.
- * */
+/* Fill a model from a directory that plm_model_dir_save wrote for one just like it: PLM_E_CHECKPOINT names the
+ * size in which the saved one differs, PLM_E_INPUT the tensor that is lacking, or too many. The caller then
+ * refreshes the model. */
 PLM_CHECKED plm_status plm_model_dir_load_own(const char *directory, plm_model *model);
 
 /* The parameters as tensors by name, in table order, inv_freq once for each layer: F32, or BF16 with `half`. To be

@@ -1,5 +1,5 @@
-/* model_names.c - names of a file's tensors, rid of what wrappers put before them, brought by the family to those of the
- * table.
+/* model_names.c - names of a file's tensors, rid of what wrappers put before them, brought by the family
+ * to those of the table.
  *
  *   module.X, _orig_mod.X         X      (DDP, torch.compile)
  *   model.X, if every name has it X

@@ -13,8 +13,8 @@ typedef enum plm_copy_kind { PLM_COPY_TO_DEVICE, PLM_COPY_TO_HOST, PLM_COPY_ON_D
 typedef struct plm_device plm_device;
 typedef struct plm_event plm_event; /* a point in a device's queue; private to the device */
 
-/* A device is a table of functions, none of them NULL, and its private state. Pointers from `alloc` are device pointers:
- * never read or written outside src/kernels, only copied. Memory is 256-byte aligned and not initialised.
+/* A device is a table of functions, none of them NULL, and its private state. Pointers from `alloc` are device
+ * pointers: never read or written outside src/kernels, only copied. Memory is 256-byte aligned and not initialised.
  *
  * One compute stream belongs to the device, whatever execs run on it: operators, copies and events take effect in the
  * order of the calls. A stack of activations, whose slots are used again at once, is safe for that reason alone. What
@@ -30,9 +30,9 @@ struct plm_device {
   plm_status (*alloc_host)(plm_device *device, size_t bytes, void **ret_pointer);
   void (*free_host)(plm_device *device, void *pointer); /* accepts NULL */
 
-  /* Queue a copy behind all earlier work and return. Its host side lies in memory from alloc_host. Until an event recorded
-   * after this call has happened, what is sent is not written and what is fetched is not read: a refilled buffer would
-   * send the new bytes, one read too early holds the old ones. */
+  /* Queue a copy behind all earlier work and return. Its host side lies in memory from alloc_host. Until an event
+   * recorded after this call has happened, what is sent is not written and what is fetched is not read: a refilled
+   * buffer would send the new bytes, one read too early holds the old ones. */
   plm_status (*enqueue_copy)(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind);
   /* The same from or to any host memory, and it has finished when this returns. */
   plm_status (*copy)(plm_device *device, void *to, const void *from, size_t bytes, plm_copy_kind kind);

@@ -13,9 +13,9 @@
  *   - Pointers are device pointers, aligned to their element only, unless an entry says host memory.
  *   - Host memory in `args` (the struct, a plm_weight, host_cu_seqlens_*) is read before the call returns and is the
  *     caller's again then; device memory may be read and written later, in the order of the device's queue (device.h).
- *   - Parameter gradients (`d_weight`, `d_bias`, `d_table`, `d_position_table`) are F32 and ACCUMULATED. Activation gradients are WRITTEN,
- *     unless an `add` argument says otherwise. Sums are taken in fp32 or wider whatever the storage type, in a fixed
- *     order: the same call on the same machine with the same thread count gives the same bits.
+ *   - Parameter gradients (`d_weight`, `d_bias`, `d_table`, `d_position_table`) are F32 and ACCUMULATED. Activation
+ *     gradients are WRITTEN, unless an `add` argument says otherwise. Sums are taken in fp32 or wider whatever the
+ *     storage type, in a fixed order: the same call on the same machine with the same thread count gives the same bits.
  *   - Outputs may alias inputs only where the entry says so.
  *   - Scalar results (sums, counts, flags) stay in device memory.
  *   - On a dry exec (exec.h) a call is the query for its workspace.

@@ -113,8 +113,8 @@ typedef struct plm_mlm_head_state {
   void *d_logits;     /* [M,V] A; the same memory as logits in fp32 */
 } plm_mlm_head_state;
 
-/* Logits, given to the request that asks for them; then, where the batch has an objective, its loss, added to the step's
- * sums, and each row's, where asked for. state->y has been filled. */
+/* Logits, given to the request that asks for them; then, where the batch has an objective, its loss, added to the
+ * step's sums, and each row's, where asked for. state->y has been filled. */
 PLM_CHECKED plm_status plm_mlm_head_take(const plm_pass *pass, plm_mlm_head_state *state);
 PLM_CHECKED plm_status plm_mlm_head_forward(const plm_pass *pass, const plm_mlm_head *head, plm_mlm_head_state *state);
 /* d_y [M,C] F32: gradient of the sum of losses, written. */

@@ -22,9 +22,8 @@ plm_status plm_stack_take(plm_stack *stack, int64_t elements, plm_dtype dtype, v
   if ((size_t)top > stack->size)
     return plm_fail(PLM_E_BUG, "activations need %lld bytes but the plan reserved %zu", (long long)top, stack->size);
   void *pointer = stack->base + stack->top;
-  memcpy(
-      ret_pointer, &pointer,
-      sizeof pointer); /* PLM_TAKE gives the address of a typed pointer: an assignment would break the aliasing rules */
+  /* PLM_TAKE gives the address of a typed pointer: an assignment would break the aliasing rules */
+  memcpy(ret_pointer, &pointer, sizeof pointer);
   stack->top = (size_t)top;
   if (stack->top > stack->peak) stack->peak = stack->top;
   return PLM_OK;
@@ -43,9 +42,8 @@ static plm_status reserve_block(plm_model *model, size_t bytes, int64_t *taken, 
     PLM_TRY(model->device->alloc(model->device, rounded, &pointer));
   }
   *taken += (int64_t)rounded;
-  memcpy(
-      ret_pointer, &pointer,
-      sizeof pointer); /* what lies there is a float *, a char *, ...: an assignment would break the aliasing rules */
+  /* what lies there is a float *, a char *, ...: an assignment would break the aliasing rules */
+  memcpy(ret_pointer, &pointer, sizeof pointer);
   return PLM_OK;
 }
 
@@ -112,7 +110,8 @@ static bool trains_on(const plm_param *p, const plm_param *next) {
   return p->train_offset < 0 ? next->train_offset < 0 : next->train_offset == p->train_offset + p->count;
 }
 
-/* Rows that train as one: neighbours whose gradients are neighbours too. w, b: [count], b NULL where there is no bias. */
+/* Rows that train as one: neighbours whose gradients are neighbours too. w, b: [count], b NULL where
+ * there is no bias. */
 static void find_parts(const plm_model *model, const plm_param *w, const plm_param *b, int count, plm_linear *linear) {
   int64_t row = 0;
   for (int i = 0; i < count; row += w[i++].shape[0]) {

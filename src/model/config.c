@@ -1,8 +1,9 @@
-/* config.c - the families there are; config.json to plm_model_config and back by the family that claims it, presets, sizes checked against each
- * other. Contents: the registry of families, refusing, shared members, sizes, reading and writing, presets, rotary frequencies.
+/* config.c - the families there are; config.json to plm_model_config and back by the family that claims it, presets,
+ * sizes checked against each other. Contents: the registry of families, refusing, shared members, sizes, reading and
+ * writing, presets, rotary frequencies.
  *
- * A default in a family's reading is what transformers' class would take, so a file means the same to both. Keys without
- * influence (use_cache, torch_dtype or dtype, ...) are not read: tensors carry their own type.
+ * A default in a family's reading is what transformers' class would take, so a file means the same to both. Keys
+ * without influence (use_cache, torch_dtype or dtype, ...) are not read: tensors carry their own type.
  */
 #include <math.h>
 #include <stdio.h>

@@ -25,9 +25,8 @@ typedef struct plm_model_config {
   double dropout;     /* what the file asks for in training, the larger of its two; protlm applies none and writes 0 */
   int32_t mask_token_id, pad_token_id;
   int64_t max_position_embeddings; /* kept for the file; rotary does not enforce it */
-  bool
-      /* nominal inverse frequencies rounded to fp16, as the published ESM-2 (model_spec 3.5); from scratch: false */
-      inv_freq_is_fp16;
+  /* nominal inverse frequencies rounded to fp16, as the published ESM-2 (model_spec 3.5); from scratch: false */
+  bool inv_freq_is_fp16;
 } plm_model_config;
 
 /* config.json to config, by the family that claims it. What cannot be honoured is refused with its name, value and what

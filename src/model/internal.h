@@ -53,8 +53,8 @@ typedef struct plm_inputs {
   const int32_t *targets; /* [read.count]; NULL without an objective */
 } plm_inputs;
 
-/* Host memory that a batch travels from: the arrays of plm_inputs one after the other, copied at once. There are two, so
- * that the next batch can be laid out while this one is on its way. */
+/* Host memory that a batch travels from: the arrays of plm_inputs one after the other, copied at once. There are two,
+ * so that the next batch can be laid out while this one is on its way. */
 typedef struct plm_slot {
   int32_t *host;
   plm_event *sent; /* NULL in a dry model */
@@ -65,8 +65,8 @@ struct plm_model {
   plm_model_config config;
   plm_model_options options;
   plm_params *params;
-  plm_device
-      *device; /* NULL: a dry model of the memory plan, whose device pointers are addresses that nothing lives at */
+  /* NULL: a dry model of the memory plan, whose device pointers are addresses that nothing lives at */
+  plm_device *device;
   plm_pool *pool;
 
   float *full;                  /* [params->full_size] */
@@ -101,7 +101,8 @@ struct plm_pass {
 };
 
 /* ---- build.c ---- */
-/* A model with all its blocks; dry (device NULL) for the plan. activation_bytes: size of the block, ignored when dry. */
+/* A model with all its blocks; dry (device NULL) for the plan. activation_bytes: size of the block,
+ * ignored when dry. */
 PLM_CHECKED plm_status plm_model_build(const plm_model_config *config, const plm_model_options *options, plm_exec *x,
                                        bool dry, size_t activation_bytes, plm_model **ret_model);
 

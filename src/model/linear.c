@@ -1,5 +1,5 @@
-/* linear.c - a linear layer, a norm and rows as the blocks use them: one operator call each, with the model's storage types
- * filled in. All tensors here are packed (rows without gaps). */
+/* linear.c - a linear layer, a norm and rows as the blocks use them: one operator call each, with the model's storage
+ * types filled in. All tensors here are packed (rows without gaps). */
 #include "model/blocks.h"
 
 plm_status plm_linear_apply(const plm_pass *pass, const plm_linear *linear, int64_t n, const void *x, const void *add,

@@ -1,8 +1,8 @@
 /* model.h - a transformer encoder with an MLM head on a device: forward, backward, evaluation, memory plan.
  *
- * What is computed is the family's order of calls (family.h) over shared blocks. All of it goes through x->ops only and
- * never dereferences device memory. The same code on a dry exec (exec.h) is the memory plan: allocation counted, nothing
- * computed.
+ * What is computed is the family's order of calls (family.h) over shared blocks. All of it goes through x->ops only
+ * and never dereferences device memory. The same code on a dry exec (exec.h) is the memory plan: allocation
+ * counted, nothing computed.
  */
 #ifndef PLM_MODEL_MODEL_H
 #define PLM_MODEL_MODEL_H
@@ -20,9 +20,8 @@ typedef struct plm_planned_optimiser {
 } plm_planned_optimiser;
 
 typedef struct plm_model_options {
-  plm_dtype
-      /* PLM_F32 or PLM_BF16: storage of activations and of the matrices products read. Residual stream: F32 always */
-      dtype;
+  /* PLM_F32 or PLM_BF16: storage of activations and of the matrices products read. Residual stream: F32 always */
+  plm_dtype dtype;
   bool training;                     /* gradients, and activations kept for backward */
   bool decay_all;                    /* weight decay on every parameter */
   const plm_train_pattern *patterns; /* [pattern_count] which parameters train; none: all that can */
@@ -55,18 +54,18 @@ const plm_model_config *plm_model_get_config(const plm_model *model);
 const plm_params *plm_model_get_params(const plm_model *model);
 plm_dtype plm_model_get_dtype(const plm_model *model);
 
-/* Initialise from scratch: Philox(seed, INIT, hash(name), element), the rules of plm_param_role; inv_freq per config.
- * */
+/* Initialise from scratch: Philox(seed, INIT, hash(name), element), the rules of plm_param_role;
+ * inv_freq per config. */
 PLM_CHECKED plm_status plm_model_initialise(plm_model *model, uint64_t seed);
 
-/* One parameter's values (F32, host memory; what is stored in bf16 alone is rounded as `convert` rounds). After a set or
- * an update call plm_model_refresh. */
+/* One parameter's values (F32, host memory; what is stored in bf16 alone is rounded as `convert` rounds). After a set
+ * or an update call plm_model_refresh. */
 PLM_CHECKED plm_status plm_model_get(const plm_model *model, int index, float *ret_values);
 PLM_CHECKED plm_status plm_model_set(plm_model *model, int index, const float *values);
 PLM_CHECKED plm_status plm_model_get_gradient(const plm_model *model, int index, float *ret_values);
 
-/* Device blocks, for the optimiser and the reduction. Gradient block: [params->train_size] F32; NULL without training.
- * */
+/* Device blocks, for the optimiser and the reduction. Gradient block: [params->train_size] F32; NULL
+ * without training. */
 float *plm_model_full(plm_model *model);
 float *plm_model_gradient(plm_model *model);
 uint16_t *plm_model_half(plm_model *model); /* BF16 bits; NULL in fp32 */
@@ -89,16 +88,16 @@ typedef struct plm_bucket_hooks {
 } plm_bucket_hooks;
 
 /* Forward, loss, backward of one micro-batch: adds the gradient of the SUM of NLL to the gradient block and the sums to
- * the step's (device memory of this model, see plm_model_read_sums). The last layer's queries, attention output and FFN,
- * and the head, run only at the rows the loss reads. A batch with N = 0 or M = 0 is fine. */
+ * the step's (device memory of this model, see plm_model_read_sums). The last layer's queries, attention output and
+ * FFN, and the head, run only at the rows the loss reads. A batch with N = 0 or M = 0 is fine. */
 PLM_CHECKED plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch,
                                                   const plm_bucket_hooks *hooks);
 
-/* What a pass without backward returns, all host memory or NULL; nothing is computed that it does not read. M rows: those
- * of the batch's objective, or every token where the batch has none. */
+/* What a pass without backward returns, all host memory or NULL; nothing is computed that it does not read. M rows:
+ * those of the batch's objective, or every token where the batch has none. */
 typedef struct plm_request {
-  float **
-      hidden; /* [L+1] of [N,C] or NULL: hidden_states as HF gives them (the last after the final norm). Every row only */
+  /* [L+1] of [N,C] or NULL: hidden_states as HF gives them (the last after the final norm). Every row only */
+  float **hidden;
   float *logits;           /* [M,V] */
   float *row_nll;          /* [M]; an objective only, and so is the next */
   int32_t *row_prediction; /* [M] the likeliest token */

@@ -24,7 +24,8 @@
 #include "model/config.h"
 
 typedef enum plm_param_role {
-  PLM_ROLE_EMBEDDING, /* token embedding: init N(0, range^2), pad row 0; never decayed; looked up, and read by products */
+  /* token embedding: init N(0, range^2), pad row 0; never decayed; looked up, and read by products */
+  PLM_ROLE_EMBEDDING,
   PLM_ROLE_POSITIONS,   /* table of positions: init N(0, range^2); never decayed; looked up */
   PLM_ROLE_MATRIX,      /* linear weight: init N(0, range^2); decayed; read by products */
   PLM_ROLE_BIAS,        /* 0 */

@@ -63,8 +63,8 @@ static plm_status run_update(plm_model *model, plm_exec *x) {
 }
 
 static plm_status run_dry(plm_model *model, plm_exec *x) {
-  const int64_t lengths[] = {model->options.max_length,
-                             1}; /* an operator's workspace may grow with lengths or with sequences */
+  /* an operator's workspace may grow with lengths or with sequences */
+  const int64_t lengths[] = {model->options.max_length, 1};
   PLM_TRY(plm_model_refresh(model, x, PLM_REFRESH_ALL));
   PLM_TRY(run_update(model, x));
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {

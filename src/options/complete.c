@@ -1,4 +1,5 @@
-/* complete.c - what a shell may offer for a word that is being typed. share/completions asks, by `protlm __complete`. */
+/* complete.c - what a shell may offer for a word that is being typed. share/completions asks, by
+ * `protlm __complete`. */
 #include <string.h>
 
 #include "options/internal.h"

@@ -16,23 +16,22 @@ typedef struct plm_option_value {
   const char *string; /* NULL = not given */
 } plm_option_value;
 
-/* value.c: text to value and back. `subject` begins the message ("--seed x"); strings are copied into `memory`.
- * */
+/* value.c: text to value and back. `subject` begins the message ("--seed x"); strings are copied into `memory`. */
 PLM_CHECKED plm_status plm_option_value_parse(const plm_option *option, const char *text, const char *subject,
                                               plm_arena *memory, plm_option_value *ret_value);
-void plm_option_value_load(const plm_option *option, const void *options,
-                           plm_option_value *ret_value); /* all types but PATHS */
-void plm_option_value_store(const plm_option *option, void *options,
-                            const plm_option_value *value); /* all types but PATHS */
+/* all types but PATHS */
+void plm_option_value_load(const plm_option *option, const void *options, plm_option_value *ret_value);
+/* all types but PATHS */
+void plm_option_value_store(const plm_option *option, void *options, const plm_option_value *value);
 bool plm_option_value_equal(const plm_option *option, const plm_option_value *a, const plm_option_value *b);
 void plm_option_value_write(const plm_option *option, const plm_option_value *value, plm_text *out);
 void plm_option_range_write(const plm_option *option, plm_text *out); /* "must be at least 1"; nothing without limits */
 
 /* options.c */
-const char *plm_option_next_word(const char **rest, const char *separators,
-                                 size_t *ret_length); /* words of aliases and choices; NULL at the end */
-bool plm_option_is_unset(const plm_option_values *values,
-                         const plm_option *option); /* no default, and nobody gave one */
+/* words of aliases and choices; NULL at the end */
+const char *plm_option_next_word(const char **rest, const char *separators, size_t *ret_length);
+/* no default, and nobody gave one */
+bool plm_option_is_unset(const plm_option_values *values, const plm_option *option);
 plm_string_list *plm_option_list(const plm_option_values *values, size_t offset);
 PLM_CHECKED plm_status plm_string_list_append(plm_arena *memory, plm_string_list *list, const char *item);
 /* Set by an option that is known. `subject` begins the messages. */

@@ -1,5 +1,6 @@
-/* measures.h - every number that a run writes down: one table with a row for each, walked from the step and the
- * evaluation to log.jsonl, metrics.csv, TensorBoard, trainer_state.json, protlm_state.json, `protlm eval` and the report.
+/* measures.h - every number that a run writes down: one table with a row for each, walked from the step and
+ * the evaluation to log.jsonl, metrics.csv, TensorBoard, trainer_state.json, protlm_state.json, `protlm
+ * eval` and the report.
  *
  * Contents: sums of an evaluation, the table, a record. A record is one line of the log: values by the index of their
  * row.

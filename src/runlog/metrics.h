@@ -23,7 +23,7 @@ PLM_CHECKED plm_status plm_metrics_close(plm_metrics *metrics); /* frees in any 
 /* The lines of log.jsonl of steps <= up_to_step as an array, for trainer_state.json. New reference. */
 PLM_CHECKED plm_status plm_metrics_history(const char *run_directory, int64_t up_to_step, json_t **ret_array);
 
-/* ---- trainer_state.json, in the shape of transformers' TrainerState, so that scripts made for its runs read ours ---- */
+/* ---- trainer_state.json, in the shape of transformers' TrainerState: scripts made for its runs read ours ---- */
 
 typedef struct plm_trainer_state {
   int64_t step, max_steps;

@@ -11,8 +11,8 @@ typedef struct plm_tfevents plm_tfevents;
 /* events.out.tfevents.<time>.<host>.<pid>.<n> in `directory`. */
 PLM_CHECKED plm_status plm_tfevents_open(const char *directory, plm_tfevents **ret_file);
 PLM_CHECKED plm_status plm_tfevents_scalar(plm_tfevents *file, const char *tag, int64_t step, double value);
-PLM_CHECKED plm_status plm_tfevents_session_start(plm_tfevents *file,
-                                                  int64_t step); /* TensorBoard drops steps >= step of dead runs */
-PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents *file);   /* accepts NULL */
+/* TensorBoard drops steps >= step of dead runs */
+PLM_CHECKED plm_status plm_tfevents_session_start(plm_tfevents *file, int64_t step);
+PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents *file); /* accepts NULL */
 
 #endif

@@ -1,5 +1,5 @@
-/* clock.h - what is measured of a run: times, rates and the counts of this start. All clocks run from end of step to end
- * of step: reading, update, logging, evaluation and saving are inside.
+/* clock.h - what is measured of a run: times, rates and the counts of this start. All clocks run from end of step to
+ * end of step: reading, update, logging, evaluation and saving are inside.
  */
 #ifndef PLM_TRAIN_CLOCK_H
 #define PLM_TRAIN_CLOCK_H

@@ -22,14 +22,13 @@
 #include "runlog/measures.h"
 
 typedef struct plm_evaluate_options {
-  plm_packer_options
-      /* masks, lengths, micro_batch_tokens; `seed` is the evaluation seed; evaluation and masked are set here */
-      packer;
+  /* masks, lengths, micro_batch_tokens; `seed` is the evaluation seed; evaluation and masked are set here */
+  plm_packer_options packer;
   int64_t draws;           /* sets of masks per sequence, >= 1 */
   const double *frequency; /* [V] of the training side; NULL: of the set that is evaluated */
   plm_comm *comm;          /* NULL: alone */
-  bool (*cancelled)(
-      void *user); /* asked between batches; true ends the evaluation with PLM_STOPPED. Only without other ranks */
+  /* asked between batches; true ends the evaluation with PLM_STOPPED. Only without other ranks */
+  bool (*cancelled)(void *user);
   void *user;
 } plm_evaluate_options;
 
@@ -57,8 +56,8 @@ int64_t plm_count_predictable(const plm_packer_options *packer, const int64_t hi
  * none is 0. [V] */
 void plm_residue_frequencies(const plm_packer_options *packer, const int64_t histogram[256], double *ret_frequency);
 
-/* Loss of the copy baseline: -log p(target | seen), [V targets, V seen]; INFINITY where the target cannot be predicted.
- * */
+/* Loss of the copy baseline: -log p(target | seen), [V targets, V seen]; INFINITY where the target
+ * cannot be predicted. */
 void plm_copy_baseline(const plm_packer_options *packer, const double *frequency, double *ret_nll);
 
 #endif

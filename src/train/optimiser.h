@@ -29,9 +29,9 @@ typedef struct plm_optimiser_update_args {
   int64_t n, t;           /* the t-th update, from 1 */
   float *w;
   const float *grad;
-  float
-      *state[PLM_OPTIMISER_MAX_STATES]; /* of these elements; of the parameter where the state has a shape of its own */
-  uint16_t *copy;                       /* bf16 copy to write too; NULL = none */
+  /* of these elements; of the parameter where the state has a shape of its own */
+  float *state[PLM_OPTIMISER_MAX_STATES];
+  uint16_t *copy; /* bf16 copy to write too; NULL = none */
   double learning_rate, weight_decay, gradient_scale;
 } plm_optimiser_update_args;
 
@@ -71,7 +71,8 @@ PLM_CHECKED plm_status plm_optimiser_norm(plm_optimiser *optimiser, plm_exec *x)
  * clip_grad_norm_. */
 double plm_optimiser_scale(const plm_optimiser_options *options, double sum_norm, int64_t M);
 
-/* One update, the t-th (from 1). Writes bf16 copies too; the caller then calls plm_model_refresh(..., PLM_REFRESH_UPDATED). */
+/* One update, the t-th (from 1). Writes bf16 copies too; the caller then calls plm_model_refresh(...,
+ * PLM_REFRESH_UPDATED). */
 PLM_CHECKED plm_status plm_optimiser_update(plm_optimiser *optimiser, plm_exec *x, int64_t t, double learning_rate,
                                             double gradient_scale);
 

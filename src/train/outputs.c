@@ -216,8 +216,8 @@ static plm_status load_best(plm_outputs *outputs) {
   return plm_model_refresh(outputs->parts.model, outputs->parts.exec, PLM_REFRESH_ALL);
 }
 
-/* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is not mistaken for it.
- * */
+/* trainer_state.json in final/ says of which step it is the end: one of an earlier, shorter run is
+ * not mistaken for it. */
 static plm_status write_final_state(const plm_outputs *outputs, const char *directory) {
   json_t *state;
   PLM_TRY(trainer_state(outputs, &state));

@@ -225,8 +225,7 @@ static plm_status remove_named(const char *directory, const char *name) {
   return status;
 }
 
-/* What came of this start goes: files from which nothing followed, and the directory if it was made for nothing.
- * */
+/* What came of this start goes: files from which nothing followed, and the directory if it was made for nothing. */
 static plm_status remove_early(const plm_run_directory *d, bool fruitless) {
   char **names;
   size_t count, left = 0;

@@ -88,8 +88,8 @@ void plm_train_state_set_clocks(plm_train_state *state, double seconds, double w
 void plm_train_state_close_window(plm_train_state *state); /* after its line was made; leaves last_loss */
 
 void plm_train_state_set_evaluation_due(plm_train_state *state, bool due);
-/* Results, patience and the loss before training; the evaluation is no longer due. True, once, when the loss has come to
- * stand above its value before training: the model may be forgetting. */
+/* Results, patience and the loss before training; the evaluation is no longer due. True, once, when the loss has come
+ * to stand above its value before training: the model may be forgetting. */
 bool plm_train_state_add_evaluation(plm_train_state *state, const plm_train_settings *settings,
                                     const plm_record *metrics);
 void plm_train_state_set_best(plm_train_state *state, int64_t step, double eval_loss); /* -1, NAN: none */

@@ -54,8 +54,8 @@ typedef struct plm_deadline {
   double longest_save;
 } plm_deadline;
 
-/* `started` (monotonic) is when the process began to count. `time_limit` seconds, 0 = none. Reads SLURM_JOB_END_TIME.
- * */
+/* `started` (monotonic) is when the process began to count. `time_limit` seconds, 0 = none. Reads
+ * SLURM_JOB_END_TIME. */
 void plm_deadline_init(plm_deadline *deadline, double started, double time_limit, int64_t checkpoint_bytes);
 void plm_deadline_step(plm_deadline *deadline, double seconds);
 void plm_deadline_save(plm_deadline *deadline, double seconds);

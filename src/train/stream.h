@@ -1,5 +1,5 @@
-/* stream.h - the data of a run: what is trained on, what it is evaluated on, and the stream of batches. For whoever reads
- * as a run does: train, and `inspect batch`.
+/* stream.h - the data of a run: what is trained on, what it is evaluated on, and the stream of batches. For whoever
+ * reads as a run does: train, and `inspect batch`.
  */
 #ifndef PLM_TRAIN_STREAM_H
 #define PLM_TRAIN_STREAM_H

@@ -27,8 +27,8 @@ typedef struct program_result {
  * scratch directory. */
 program_result program_run(const program_options *options, const char *const *arguments);
 
-/* The same for a line of words separated by single spaces, each "{}" in it replaced by `path` (which may hold spaces).
- * */
+/* The same for a line of words separated by single spaces, each "{}" in it replaced by `path` (which
+ * may hold spaces). */
 program_result program_line(const program_options *options, const char *line, const char *path);
 
 /* Fails the test, showing command, code and both outputs, unless the program exited with `code`. */

@@ -131,8 +131,8 @@ static void a_sequence_does_not_depend_on_its_file(void **state) {
   }
   const plm_tensor_info *alone = plm_safetensors_find(got[0], "logits"),
                         *among = plm_safetensors_find(got[1], "logits");
-  assert_memory_equal(alone->data, (const char *)among->data + 5 * 33 * 4,
-                      (size_t)alone->bytes); /* <cls> G G G <eos> come first */
+  /* <cls> G G G <eos> come first */
+  assert_memory_equal(alone->data, (const char *)among->data + 5 * 33 * 4, (size_t)alone->bytes);
   plm_safetensors_close(got[0]);
   plm_safetensors_close(got[1]);
 }

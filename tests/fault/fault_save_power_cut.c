@@ -74,8 +74,8 @@ static void the_power_goes_while_the_only_checkpoint_is_replaced(void **state) {
   tiny_run_destroy(&run);
 }
 
-/* A save that failed once and then said it worked, as when a network file system was away for a moment. False as above.
- * */
+/* A save that failed once and then said it worked, as when a network file system was away for a
+ * moment. False as above. */
 static bool cut_after_retry(tiny_run *run, int64_t n, faulty_cut mode) {
   char what[640];
   tiny_run_set(run, 2);

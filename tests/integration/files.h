@@ -1,5 +1,5 @@
-/* files.h - looking at what a run left on disk. Paths are relative to the scratch directory unless they begin with '/'.
- * */
+/* files.h - looking at what a run left on disk. Paths are relative to the scratch directory unless
+ * they begin with '/'. */
 #ifndef TESTS_INTEGRATION_FILES_H
 #define TESTS_INTEGRATION_FILES_H
 
@@ -27,8 +27,8 @@ void file_expect_same_tensors(const char *checkpoint_a, const char *checkpoint_b
  * when it isn't there. `but`: names beginning with this are left out (NULL: none). Static buffer. */
 const char *file_list(const char *directory, const char *but);
 
-/* One number for all names, kinds, link targets, modes, times of change and bytes below a directory: equal = untouched.
- * */
+/* One number for all names, kinds, link targets, modes, times of change and bytes below a directory:
+ * equal = untouched. */
 uint64_t file_fingerprint(const char *path);
 
 /* Newest checkpoint-<step> that has a manifest, 0 when there is none; and how many checkpoint-* there are. */

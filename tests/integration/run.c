@@ -42,8 +42,8 @@ int run_setup(void **state) {
 
 /* ---- the child ---- */
 
-/* What the test was started under - nohup, a shell's background - is not passed on: signals do what they do by default.
- * */
+/* What the test was started under - nohup, a shell's background - is not passed on: signals do what
+ * they do by default. */
 static void set_signals(const run_options *options) {
   static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
   sigset_t none;
@@ -66,8 +66,8 @@ static void become_program(const run_options *options, const run_process *proces
   }
   child_set_environment(options->environment);
   set_signals(options);
-  child_must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0,
-             "prctl"); /* a test that fails leaves no run behind that goes on for ever */
+  /* a test that fails leaves no run behind that goes on for ever */
+  child_must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl");
   execv(PROTLM, argv);
   child_must(false, PROTLM);
 }

@@ -10,8 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* How to start it; zero-initialised: nothing on standard input, the caller's environment without what changes protlm.
- * */
+/* How to start it; zero-initialised: nothing on standard input, the caller's environment without
+ * what changes protlm. */
 typedef struct run_options {
   const char *input;              /* file that is standard input */
   const char *const *environment; /* "NAME=value" to add; ends with NULL */
@@ -62,8 +62,8 @@ void run_signal(const run_process *process, int number);
 void run_sleep(double seconds);
 double run_clock(void);
 
-/* Fail the test, showing command and output, unless the exit code is this / the text (out or err) contains these words.
- * */
+/* Fail the test, showing command and output, unless the exit code is this / the text (out or err)
+ * contains these words. */
 void run_expect(const run_result *result, int code);
 void run_expect_words(const run_result *result, const char *text, const char *words);
 

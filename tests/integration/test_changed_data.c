@@ -65,8 +65,8 @@ static void a_touched_file_is_no_reason_to_stop(void **state) {
   run_expect(&r, 75);
 }
 
-/* Between two steps it is found like any change; in the middle of reading nothing can be saved, but the file is named.
- * */
+/* Between two steps it is found like any change; in the middle of reading nothing can be saved, but
+ * the file is named. */
 static void a_file_cut_short_ends_the_run_in_order(void **state) {
   (void)state;
   run_process process;

@@ -228,8 +228,8 @@ static void what_is_no_log_is_not_waited_for(void **state) {
   assert_true(r.code == 3 || r.code == 6);
 }
 
-/* The lines of another run are not missing from the one that branches off from it, whatever their names have in common.
- * */
+/* The lines of another run are not missing from the one that branches off from it, whatever their
+ * names have in common. */
 static void a_branch_misses_no_lines(void **state) {
   (void)state;
   run_expect_ok(TINY_PLAIN " --max-steps 4 --output-dir {}/branch-trunk");

@@ -16,7 +16,7 @@ typedef struct linear_weight {
 
 void linear_open_weight(check *k, linear_weight *w, plm_dtype type, int64_t O, int64_t I, int64_t gap, bool packed);
 plm_weight linear_view(const linear_weight *w, side s);
-plm_status linear_refresh(check *k, side s,
-                          const linear_weight *w); /* part of the call: tensors are set up afresh before each */
+/* part of the call: tensors are set up afresh before each */
+plm_status linear_refresh(check *k, side s, const linear_weight *w);
 
 #endif

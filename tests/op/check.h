@@ -45,16 +45,16 @@ typedef struct check check;
 
 /* ---- tensors; freed when the case ends ---- */
 tensor *check_tensor(check *k, tensor_spec spec);
-void tensor_set(tensor *t, int64_t row, int64_t column,
-                double value); /* before the call; rounds to the storage type on both sides */
+/* before the call; rounds to the storage type on both sides */
+void tensor_set(tensor *t, int64_t row, int64_t column, double value);
 double tensor_input(const tensor *t, int64_t row, int64_t column);  /* the value before the call */
 double tensor_result(const tensor *t, int64_t row, int64_t column); /* the TESTED value after the call */
 const void *tensor_result_row(const tensor *t, int64_t row);        /* its bytes */
 const void *tensor_host(const tensor *t);                           /* the values before the call, in host memory */
 void tensor_copy_row(tensor *to, int64_t to_row, const tensor *from, int64_t from_row); /* before the call */
 void tensor_keep(tensor *t); /* this result stands: later calls of the case leave it alone */
-void tensor_freeze(
-    tensor *t); /* an output of a TRUTH call becomes an input, rounded to its storage type: o, lse, mean, rstd */
+/* an output of a TRUTH call becomes an input, rounded to its storage type: o, lse, mean, rstd */
+void tensor_freeze(tensor *t);
 
 /* Arguments of a call; a NULL tensor gives NULL. */
 void *at(const tensor *t, side s);
@@ -67,8 +67,8 @@ plm_exec *check_exec(check *k, side s);
 const plm_ops *check_ops(check *k, side s);
 
 void check_call(check *k, check_call_fn *call, void *context); /* everything; in bench mode: time it */
-void check_call_tested(check *k, check_call_fn *call,
-                       void *context); /* the tested side only, uncompared: for invariances */
+/* the tested side only, uncompared: for invariances */
+void check_call_tested(check *k, check_call_fn *call, void *context);
 void check_call_truth(check *k, check_call_fn *call, void *context);
 void check_refused(check *k, check_call_fn *call, void *context, plm_status code); /* dry and real */
 

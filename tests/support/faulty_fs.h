@@ -31,9 +31,8 @@ typedef struct faulty_plan {
   int64_t fail_at;   /* this operation fails; 0 = none */
   int error;         /* with this errno; 0 = EIO */
   bool stays_broken; /* and all later ones too: a disk that is full and stays so */
-  int64_t
-      /* the process ends at this operation, as by SIGKILL: _exit(137); a write is then half done. Fork first. */
-      kill_at;
+  /* the process ends at this operation, as by SIGKILL: _exit(137); a write is then half done. Fork first. */
+  int64_t kill_at;
   int64_t cut_at;       /* the power goes at this operation; call faulty_fs_power_cut next */
   size_t largest_write; /* a write takes at most so many bytes; 0 = all */
 } faulty_plan;
@@ -42,8 +41,8 @@ void faulty_fs_install(const faulty_plan *plan); /* counting from 0 */
 void faulty_fs_remove(void);                     /* the real table again */
 int64_t faulty_fs_operations(void);              /* since the installation */
 int64_t faulty_fs_failures(void);                /* how many of them were made to fail */
-const char *faulty_fs_failed(
-    void); /* "fsync run/tmp-1/model.safetensors": the first that was made to fail; "" if none */
+/* "fsync run/tmp-1/model.safetensors": the first that was made to fail; "" if none */
+const char *faulty_fs_failed(void);
 
 typedef enum faulty_cut {
   FAULTY_KEEP,       /* everything reached the disk */

@@ -9,8 +9,8 @@ typedef enum name_kind { NAME_CREATE, NAME_MKDIR, NAME_UNLINK, NAME_RMDIR, NAME_
 
 void power_forget(void);         /* everything is on disk */
 void power_before_write(int fd); /* remember the content, if it is safe so far */
-void *power_before_name(name_kind kind, const char *path,
-                        const char *to); /* what undoing will need; `to` for renames */
+/* what undoing will need; `to` for renames */
+void *power_before_name(name_kind kind, const char *path, const char *to);
 void power_after_name(void *operation, bool succeeded);
 void power_synced(int fd); /* a file or a directory */
 void power_cut(faulty_cut mode, uint64_t seed);

@@ -1,6 +1,7 @@
 /* late.c - see late.h. Contents: memory, the queue, copies, events, the device, operators, the backend.
  *
- * Device memory is a guarded device's. A copy in the queue has a number, an event the number of the last copy before it.
+ * Device memory is a guarded device's. A copy in the queue has a number, an event the number of the
+ * last copy before it.
  */
 #include "support/late.h"
 

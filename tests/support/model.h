@@ -26,8 +26,8 @@ static inline plm_status model_read_sums(plm_model *model, plm_exec *x, plm_loss
   return PLM_OK;
 }
 
-/* Necessary FLOPs of one training token at mean attended length t_mean, when a share `rows` of the tokens is read by the
- * loss: the last layer and the head don't work for the others. What plm_exec.flops must come to. */
+/* Necessary FLOPs of one training token at mean attended length t_mean, when a share `rows` of the tokens is read by
+ * the loss: the last layer and the head don't work for the others. What plm_exec.flops must come to. */
 static inline double model_train_flops(const plm_model_config *config, double t_mean, double rows) {
   double C = (double)config->hidden_size, F = (double)config->intermediate_size, V = (double)config->vocab_size;
   double L = (double)config->num_hidden_layers;

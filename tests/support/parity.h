@@ -22,8 +22,8 @@ typedef struct parity {
   plm_safetensors *forward, *gradients, *steps; /* the last two NULL when the case has none */
 } parity;
 
-/* `guarded`: reference operators on the guarded device, else the fastest up to `level` (NULL: as the machine allows).
- * */
+/* `guarded`: reference operators on the guarded device, else the fastest up to `level` (NULL: as
+ * the machine allows). */
 void parity_open(const char *name, bool guarded, const char *level, plm_dtype dtype, parity *ret_parity);
 void parity_close(parity *p);
 

@@ -1,4 +1,5 @@
-/* Backends are found by name and opened with a device of their own; a program may add one; "auto" takes built-in ones. */
+/* Backends are found by name and opened with a device of their own; a program may add one; "auto"
+ * takes built-in ones. */
 #include "support/unit.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* A backend that is not in src/ trains, evaluates and saves the same bytes as the CPU's, however late it does what was
- * queued; and the loop makes it wait once a step, sends each micro-batch once, and asks for no memory after the first. */
+/* A backend that is not in src/ trains, evaluates and saves the same bytes as the CPU's, however late it does
+ * what was queued; and the loop makes it wait once a step, sends each micro-batch once, and asks for no
+ * memory after the first. */
 #include "support/unit.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* A packed file is made once, found again as long as its sources are the same, and never believed when it is damaged.
- * */
+/* A packed file is made once, found again as long as its sources are the same, and never believed
+ * when it is damaged. */
 #include "support/unit.h"
 
 #include <errno.h>

@@ -39,8 +39,8 @@ static void counts_are_as_known(void **state) {
   plm_dataset_close(dataset);
 }
 
-/* The workshop's converter removes every '*'. Here all of them end a sequence, so the residues are the same either way.
- * */
+/* The workshop's converter removes every '*'. Here all of them end a sequence, so the residues are
+ * the same either way. */
 static void fasta_and_hdf5_have_the_same_content(void **state) {
   (void)state;
   const char *pairs[][2] = {{DATA "train.fasta", DATA "train.h5"}, {DATA "val.fasta", DATA "val.h5"}};

@@ -1,5 +1,5 @@
-/* What it takes to add a family: a file like tests/support/made_up.c, and a call that registers it. Nothing in src/ knows
- * of it, and it trains, evaluates, saves, resumes and is read back like ESM-2. */
+/* What it takes to add a family: a file like tests/support/made_up.c, and a call that registers it. Nothing in src/
+ * knows of it, and it trains, evaluates, saves, resumes and is read back like ESM-2. */
 #include "support/unit.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* What a model's name means: a directory, or a hub id found in the Hugging Face cache as huggingface_hub lays it out.
- * */
+/* What a model's name means: a directory, or a hub id found in the Hugging Face cache as
+ * huggingface_hub lays it out. */
 #define _GNU_SOURCE
 #include "support/unit.h"
 
@@ -60,8 +60,8 @@ static void hub_ids_are_found_in_the_cache(void **state) {
                "hf download facebook/esm2_t33_650M_UR50D");
   assert_fails(plm_model_dir_resolve("esm2_t33_650M_UR50D", &directory), PLM_E_INPUT,
                "hf download facebook/esm2_t33_650M_UR50D");
-  assert_ok(plm_file_remove(
-      scratch_path("cache/models--facebook--esm2_t6_8M_UR50D/blobs/config"))); /* a link to nothing: a cut download */
+  /* a link to nothing: a cut download */
+  assert_ok(plm_file_remove(scratch_path("cache/models--facebook--esm2_t6_8M_UR50D/blobs/config")));
   assert_fails(plm_model_dir_resolve("esm2_t6_8M_UR50D", &directory), PLM_E_INPUT, "not complete");
 }
 

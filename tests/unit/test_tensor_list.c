@@ -1,5 +1,5 @@
-/* Lists of tensors: what is written from one is read into another, and a file that holds anything else is refused by the
- * name of the tensor. */
+/* Lists of tensors: what is written from one is read into another, and a file that holds anything else is refused by
+ * the name of the tensor. */
 #include "support/unit.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* What trains is a list of patterns: whatever does not keeps its values, its neighbours' gradients are as they were, and
- * it is stored once. */
+/* What trains is a list of patterns: whatever does not keeps its values, its neighbours' gradients are as they were,
+ * and it is stored once. */
 #include "support/unit.h"
 
 #include <stdio.h>

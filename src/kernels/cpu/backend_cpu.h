@@ -1,5 +1,5 @@
-/* backend_cpu.h - the CPU's kernels: levels, their tables, and execs on a device of the caller's. For kernels/cpu and for
- * tests; the program opens execs by way of the registry (kernels/backend.h). */
+/* backend_cpu.h - the CPU's kernels: levels, their tables, and execs on a device of the caller's. For kernels/cpu and
+ * for tests; the program opens execs by way of the registry (kernels/backend.h). */
 #ifndef PLM_KERNELS_CPU_BACKEND_CPU_H
 #define PLM_KERNELS_CPU_BACKEND_CPU_H
 
