@@ -259,8 +259,9 @@ plm_status plm_measure_register(const plm_measure *measure) {
   if (!is_name(measure->name))
     return plm_fail(PLM_E_USAGE, "a measure's name is 1 to %d of a-z, 0-9 and _", PLM_MEASURE_NAME - 1);
   if (measure->make == NULL || measure->words == NULL || measure->lines != PLM_EVAL_LINE || measure->state != NULL ||
-      measure->error < 0 || measure->error >= count || (measure->tag != NULL && strlen(measure->tag) > PLM_MEASURE_TAG))
-    return plm_fail(PLM_E_USAGE, "the measure \"%s\" is not one of evaluation lines with words and a value",
+      measure->is_placed || measure->error < 0 || measure->error >= count ||
+      (measure->tag != NULL && strlen(measure->tag) > PLM_MEASURE_TAG))
+    return plm_fail(PLM_E_BUG, "the measure \"%s\" is not one of evaluation lines with words and a value",
                     measure->name);
   for (int i = 0; i < count; i++)
     if (strcmp(table[i].name, measure->name) == 0)

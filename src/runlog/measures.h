@@ -110,8 +110,8 @@ enum {
 };
 
 /* Add a row for evaluation lines behind the others; before a run begins, from one thread. Its strings stay the
- * caller's, for good; `make` and `words` must be there, `state` must not. PLM_E_USAGE: a row that cannot be, or one too
- * many. */
+ * caller's, for good; `make` and `words` must be there, `state` and a place must not. PLM_E_BUG: a row that cannot be.
+ * PLM_E_USAGE: its name, or one too many. */
 PLM_CHECKED plm_status plm_measure_register(const plm_measure *measure);
 int plm_measure_count(void); /* built in and registered */
 const plm_measure *plm_measure_at(int index);
@@ -134,7 +134,8 @@ typedef struct plm_record {
   plm_cell cell[PLM_MAX_MEASURES]; /* zeroed = empty */
 } plm_record;
 
-void plm_record_set(plm_record *record, int measure, double value); /* a count is cut to whole */
+/* A count is cut to whole, and empty where the value is no number or more than 64 bits hold. */
+void plm_record_set(plm_record *record, int measure, double value);
 void plm_record_set_count(plm_record *record, int measure, int64_t value);
 double plm_record_number(const plm_record *record, int measure);              /* NAN when empty */
 void plm_record_evaluation(const plm_totals *totals, plm_record *ret_record); /* every measure that has `make` */

@@ -4,13 +4,11 @@
 #include "runlog/measures.h"
 
 void plm_record_set(plm_record *record, int measure, double value) {
-  plm_cell *cell = &record->cell[measure];
-  if (plm_measure_at(measure)->is_count) {
+  const bool is_count = plm_measure_at(measure)->is_count;
+  if (is_count && fabs(value) < 0x1p63)
     plm_record_set_count(record, measure, (int64_t)value);
-    return;
-  }
-  cell->kind = PLM_CELL_NUMBER;
-  cell->number = value;
+  else
+    record->cell[measure] = (plm_cell){.kind = is_count ? PLM_CELL_EMPTY : PLM_CELL_NUMBER, .number = value};
 }
 
 void plm_record_set_count(plm_record *record, int measure, int64_t value) {

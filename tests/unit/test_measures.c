@@ -188,6 +188,21 @@ static void a_registered_measure_is_everywhere(void **state) {
   json_decref(line);
 }
 
+/* A mean over nothing is no number, and no count either. */
+static void a_count_that_is_no_number_is_empty(void **state) {
+  (void)state;
+  const double values[] = {(double)NAN, (double)INFINITY, -(double)INFINITY, 0x1p63};
+  plm_record record = {0};
+  for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+    plm_record_set(&record, PLM_MEASURE_EVAL_COUNT, 7.9);
+    assert_true(plm_record_number(&record, PLM_MEASURE_EVAL_COUNT) == 7);
+    plm_record_set(&record, PLM_MEASURE_EVAL_COUNT, values[i]);
+    assert_int_equal(record.cell[PLM_MEASURE_EVAL_COUNT].kind, PLM_CELL_EMPTY);
+  }
+  plm_record_set(&record, PLM_MEASURE_EVAL_LOSS, (double)NAN);
+  assert_int_equal(record.cell[PLM_MEASURE_EVAL_LOSS].kind, PLM_CELL_NUMBER);
+}
+
 static void a_row_that_cannot_be_is_refused(void **state) {
   (void)state;
   plm_measure row = error_row;
@@ -197,11 +212,14 @@ static void a_row_that_cannot_be_is_refused(void **state) {
   assert_int_equal(plm_measure_register(&row), PLM_E_USAGE);
   row.name = "eval_other";
   row.make = NULL;
-  assert_int_equal(plm_measure_register(&row), PLM_E_USAGE);
+  assert_int_equal(plm_measure_register(&row), PLM_E_BUG);
   row.make = error_masked;
   row.state = "last_other"; /* old states lack the field */
-  assert_int_equal(plm_measure_register(&row), PLM_E_USAGE);
+  assert_int_equal(plm_measure_register(&row), PLM_E_BUG);
   row.state = NULL;
+  row.is_placed = true; /* its place is behind those that have one */
+  assert_int_equal(plm_measure_register(&row), PLM_E_BUG);
+  row.is_placed = false;
   for (int i = plm_measure_count(); i < PLM_MAX_MEASURES; i++) {
     snprintf(names[i], sizeof names[i], "eval_%d", i);
     row.name = names[i];
@@ -214,7 +232,7 @@ static void a_row_that_cannot_be_is_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_registered_measure_is_everywhere),
+      cmocka_unit_test(a_registered_measure_is_everywhere), cmocka_unit_test(a_count_that_is_no_number_is_empty),
       cmocka_unit_test(a_row_that_cannot_be_is_refused), /* last: what it registers stays */
   };
   return cmocka_run_group_tests_name("measures", tests, scratch_setup, scratch_teardown);
