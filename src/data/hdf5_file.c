@@ -26,7 +26,7 @@ plm_status plm_hdf5_read(const char *path, const char *reader, plm_sequence_sink
 #include "data/hdf5_process.h"
 #include "protlm/log.h"
 
-enum { ROWS_AT_ONCE = 1024, BYTES_AT_ONCE = 1 << 20 };
+enum { ROWS_AT_ONCE = 1024, BYTES_AT_ONCE = 1 << 20, ANSWER_SECONDS = 20 };
 
 typedef struct hdf5_input {
   const char *path;
@@ -185,7 +185,7 @@ void plm_hdf5_reader_main(int argc, char *const *argv) { plm_hdf5_serve(argc, ar
 plm_status plm_hdf5_read(const char *path, const char *reader, plm_sequence_sink *sink) {
   static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* the library need not be safe for threads */
   hdf5_input in = {.path = path, .sink = sink};
-  plm_status status = reader != NULL ? plm_hdf5_process(reader, path, sink) : PLM_E_UNSUPPORTED;
+  plm_status status = reader != NULL ? plm_hdf5_process(reader, ANSWER_SECONDS, path, sink) : PLM_E_UNSUPPORTED;
   if (status != PLM_E_UNSUPPORTED) return status;
   if (reader != NULL) plm_debug("%s", plm_error_message());
   pthread_mutex_lock(&one_at_a_time);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
@@ -173,10 +174,17 @@ static plm_status no_process(const char *path, const char *why) {
   return plm_fail(PLM_E_UNSUPPORTED, "%s: no process to read it: %s", path, why);
 }
 
+/* It comes in one piece, before anything is read through `rows`. */
+static bool is_greeted(FILE *rows, int seconds) {
+  struct pollfd end = {.fd = fileno(rows), .events = POLLIN};
+  uint64_t greeting = 0;
+  int ready;
+  while ((ready = poll(&end, 1, seconds * 1000)) < 0 && errno == EINTR) continue;
+  return ready > 0 && read(end.fd, &greeting, sizeof greeting) == sizeof greeting && greeting == GREETING;
+}
+
 static plm_status take_rows(const char *path, FILE *rows, plm_sequence_sink *sink, refusal *last) {
   uint64_t length;
-  if (take(rows, &length, sizeof length) != sizeof length || length != GREETING)
-    return no_process(path, "the program does not answer");
   for (unsigned long long row = 0; take(rows, &length, sizeof length) == sizeof length; row++) {
     if (length == REFUSAL && take(rows, last, sizeof *last) == sizeof *last) return PLM_OK;
     plm_status status = take_row(rows, length, sink);
@@ -229,16 +237,18 @@ static plm_status begin(const char *program, const char *path, pid_t *ret_child,
   return no_process(path, strerror(failure));
 }
 
-plm_status plm_hdf5_process(const char *program, const char *path, plm_sequence_sink *sink) {
+plm_status plm_hdf5_process(const char *program, int seconds, const char *path, plm_sequence_sink *sink) {
   refusal last = {.status = PLM_OK};
   FILE *rows = NULL;
   pid_t child = -1, ended;
   int how;
   PLM_TRY(begin(program, path, &child, &rows));
-  plm_status status = take_rows(path, rows, sink, &last);
+  plm_status status =
+      is_greeted(rows, seconds) ? take_rows(path, rows, sink, &last) : no_process(path, "the program does not answer");
   fclose(rows);
+  if (status != PLM_OK) kill(child, SIGKILL); /* nobody reads what it may still say */
   while ((ended = waitpid(child, &how, 0)) < 0 && errno == EINTR) continue;
-  if (status != PLM_OK) return status; /* of the sink */
+  if (status != PLM_OK) return status; /* of the sink, or there was no answer */
   if (ended < 0)
     return plm_fail(PLM_E_FAILURE, "%s: the end of the process that reads it is unknown: %s", path, strerror(errno));
   return judge(path, how, &last);

@@ -25,8 +25,9 @@ void plm_hdf5_serve(int argc, char *const *argv, plm_hdf5_reading *reading);
 
 /* Starts `program`, whose main calls plm_hdf5_serve; "/proc/self/exe" is the one that runs, even when its file has been
  * replaced since. Fails as its reading or the sink does, and when the reading crashes, or needs more time or memory
- * than a file of that size can. PLM_E_UNSUPPORTED: no process is to be had, or the program is not one of ours. */
-PLM_CHECKED plm_status plm_hdf5_process(const char *program, const char *path, plm_sequence_sink *sink);
+ * than a file of that size can. PLM_E_UNSUPPORTED: no process is to be had, or the program is not one of ours: it has
+ * not said within so many seconds that it is, and is ended. */
+PLM_CHECKED plm_status plm_hdf5_process(const char *program, int seconds, const char *path, plm_sequence_sink *sink);
 
 /* Puts file and row in front of what the sink said. */
 PLM_CHECKED plm_status plm_hdf5_row_failed(plm_status status, const char *path, unsigned long long row);

@@ -6,12 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #if PLM_HAVE_HDF5
 #include <hdf5.h>
 #endif
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "data/dataset.h"
@@ -161,15 +164,16 @@ static plm_hdf5_end misbehave(const char *path, FILE *rows, plm_status *ret_stat
 }
 
 static const char own_program[] = "/proc/self/exe";
+enum { ANSWER_SECONDS = 20 };
 
 static void the_process_tells_how_the_reading_ended(void **state) {
   (void)state;
   const char *fixed = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
   const char *variable = PLM_SOURCE_DIR "/tests/fixtures/hdf5/variable.h5";
   limit_computing();
-  assert_fails(plm_hdf5_process(own_program, fixed, NULL), PLM_E_INPUT,
+  assert_fails(plm_hdf5_process(own_program, ANSWER_SECONDS, fixed, NULL), PLM_E_INPUT,
                "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
-  assert_fails(plm_hdf5_process(own_program, variable, NULL), PLM_E_INPUT,
+  assert_fails(plm_hdf5_process(own_program, ANSWER_SECONDS, variable, NULL), PLM_E_INPUT,
                "variable.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
 }
 
@@ -178,7 +182,8 @@ static void the_process_has_nothing_of_ours_and_its_refusal_arrives_whole(void *
   scratch_write_text("refused", "x");
   const int file = open(scratch_path("refused"), O_RDONLY), held = fcntl(file, F_DUPFD, 16); /* open across exec */
   assert_in_range(held, 16, 255);
-  assert_fails(plm_hdf5_process(own_program, scratch_path("refused"), NULL), PLM_E_INPUT, "/refused: refused");
+  assert_fails(plm_hdf5_process(own_program, ANSWER_SECONDS, scratch_path("refused"), NULL), PLM_E_INPUT,
+               "/refused: refused");
   assert_int_equal(strncmp(plm_error_message(), scratch_path("refused"), strlen(scratch_path("refused"))), 0);
   assert_string_equal(plm_error_hint(), "with a hint");
   assert_non_null(strstr(plm_error_trace(), "misbehave"));
@@ -198,10 +203,26 @@ static void without_such_a_program_the_file_is_read_here(void **state) {
     options.cache_directory = scratch_path(directory);
     options.hdf5_reader = programs[i];
     if (programs[i] != NULL)
-      assert_fails(plm_hdf5_process(programs[i], path, NULL), PLM_E_UNSUPPORTED, "no process to read it");
+      assert_fails(plm_hdf5_process(programs[i], ANSWER_SECONDS, path, NULL), PLM_E_UNSUPPORTED,
+                   "no process to read it");
     assert_ok(plm_dataset_open(&options, &dataset));
     assert_int_equal(plm_dataset_get_info(dataset)->from_cache, false);
     plm_dataset_close(dataset);
+  }
+}
+
+/* Silent, or stopping in the middle of a word: it is waited for so long, and is not there afterwards. */
+static void a_program_that_does_not_answer_is_ended(void **state) {
+  (void)state;
+  const char *scripts[] = {"#!/bin/sh\nexec sleep 100\n", "#!/bin/sh\nprintf abc >&3\nexec sleep 100\n"};
+  for (size_t i = 0; i < 2; i++) {
+    scratch_write_text("silent", scripts[i]);
+    assert_int_equal(chmod(scratch_path("silent"), 0700), 0);
+    const double started = plm_clock_monotonic();
+    assert_fails(plm_hdf5_process(scratch_path("silent"), 1, PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5", NULL),
+                 PLM_E_UNSUPPORTED, "no process to read it: the program does not answer");
+    assert_true(plm_clock_monotonic() - started < 50);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child of ours is left */
   }
 }
 
@@ -245,6 +266,7 @@ int main(int argc, char **argv) {
     cmocka_unit_test(the_process_tells_how_the_reading_ended),
     cmocka_unit_test(the_process_has_nothing_of_ours_and_its_refusal_arrives_whole),
     cmocka_unit_test(without_such_a_program_the_file_is_read_here),
+    cmocka_unit_test(a_program_that_does_not_answer_is_ended),
     cmocka_unit_test(no_changed_byte_brings_us_down),
 #else
     cmocka_unit_test(without_hdf5_the_build_says_so),
