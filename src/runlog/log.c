@@ -37,7 +37,7 @@ done:
   if (metrics != NULL) {
     plm_error_record first;
     plm_error_take(status, &first);
-    if (plm_metrics_close(metrics) != PLM_OK) plm_error_clear();
+    if (plm_metrics_close(&metrics) != PLM_OK) plm_error_clear();
     status = plm_error_give(&first);
   }
   return status;
@@ -65,7 +65,9 @@ plm_status plm_metrics_sync(plm_metrics *metrics) {
   return plm_appender_sync(metrics->csv);
 }
 
-plm_status plm_metrics_close(plm_metrics *metrics) {
+plm_status plm_metrics_close(plm_metrics **closing) {
+  plm_metrics *metrics = *closing;
+  *closing = NULL;
   if (metrics == NULL) return PLM_OK;
   plm_error_record first = {.code = PLM_OK};
   plm_status results[3];
@@ -73,7 +75,7 @@ plm_status plm_metrics_close(plm_metrics *metrics) {
   if (results[0] != PLM_OK) plm_error_take(results[0], &first);
   results[1] = plm_appender_close(&metrics->csv);
   if (results[1] != PLM_OK && first.code == PLM_OK) plm_error_take(results[1], &first);
-  results[2] = plm_tfevents_close(metrics->events);
+  results[2] = plm_tfevents_close(&metrics->events);
   if (results[2] != PLM_OK && first.code == PLM_OK) plm_error_take(results[2], &first);
   plm_free(metrics);
   return first.code == PLM_OK ? PLM_OK : plm_error_give(&first);

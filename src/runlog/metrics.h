@@ -18,7 +18,8 @@ PLM_CHECKED plm_status plm_metrics_open(const char *run_directory, int64_t from_
 PLM_CHECKED plm_status plm_metrics_write(plm_metrics *metrics, const plm_record *record); /* one line */
 /* Call before a checkpoint is saved: the lines it counts on are then on disk too, whatever happens to the power. */
 PLM_CHECKED plm_status plm_metrics_sync(plm_metrics *metrics);
-PLM_CHECKED plm_status plm_metrics_close(plm_metrics *metrics); /* frees in any case; accepts NULL */
+PLM_CHECKED plm_status
+plm_metrics_close(plm_metrics **metrics); /* frees in any case; accepts a NULL in it, and leaves one */
 
 /* The lines of log.jsonl of steps <= up_to_step as an array, for trainer_state.json. New reference. */
 PLM_CHECKED plm_status plm_metrics_history(const char *run_directory, int64_t up_to_step, json_t **ret_array);

@@ -135,7 +135,7 @@ done:
   if (file != NULL) {
     plm_error_record first;
     plm_error_take(status, &first);
-    if (plm_tfevents_close(file) != PLM_OK) plm_error_clear();
+    if (plm_tfevents_close(&file) != PLM_OK) plm_error_clear();
     status = plm_error_give(&first);
   }
   plm_free(path);
@@ -162,7 +162,9 @@ plm_status plm_tfevents_session_start(plm_tfevents *file, int64_t step) {
   return append_record(file, &event);
 }
 
-plm_status plm_tfevents_close(plm_tfevents *file) {
+plm_status plm_tfevents_close(plm_tfevents **closing) {
+  plm_tfevents *file = *closing;
+  *closing = NULL;
   if (file == NULL) return PLM_OK;
   plm_status status = plm_appender_close(&file->appender);
   plm_free(file);

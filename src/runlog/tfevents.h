@@ -13,6 +13,6 @@ PLM_CHECKED plm_status plm_tfevents_open(const char *directory, plm_tfevents **r
 PLM_CHECKED plm_status plm_tfevents_scalar(plm_tfevents *file, const char *tag, int64_t step, double value);
 /* TensorBoard drops steps >= step of dead runs */
 PLM_CHECKED plm_status plm_tfevents_session_start(plm_tfevents *file, int64_t step);
-PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents *file); /* accepts NULL */
+PLM_CHECKED plm_status plm_tfevents_close(plm_tfevents **file); /* accepts a NULL in it, and leaves one */
 
 #endif

@@ -61,7 +61,7 @@ plm_status plm_outputs_open(plm_outputs *outputs, const plm_output_parts *parts,
   return resumed ? tell_missing_lines(&outputs->directory, step) : PLM_OK;
 }
 
-plm_status plm_outputs_close(plm_outputs *outputs) { return plm_metrics_close(outputs->metrics); }
+plm_status plm_outputs_close(plm_outputs *outputs) { return plm_metrics_close(&outputs->metrics); }
 
 void plm_outputs_set_overwrite(plm_outputs *outputs, bool overwrite) { outputs->overwrite = overwrite; }
 

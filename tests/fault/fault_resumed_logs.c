@@ -49,7 +49,7 @@ static void make_run(void) {
     assert_ok(plm_metrics_write(metrics, &line));
   }
   assert_ok(plm_metrics_sync(metrics));
-  assert_ok(plm_metrics_close(metrics));
+  assert_ok(plm_metrics_close(&metrics));
   if (original == NULL) original = read_log("log.jsonl");
   char *path;
   assert_ok(plm_path_join(directory, "log.jsonl", &path));
@@ -62,7 +62,7 @@ static void make_run(void) {
 static plm_status resume(void) {
   plm_metrics *metrics;
   PLM_TRY(plm_metrics_open(directory, FROM_STEP, &metrics));
-  return plm_metrics_close(metrics);
+  return plm_metrics_close(&metrics);
 }
 
 static int count_of(const char *text, const char *line, size_t length) {

@@ -64,7 +64,7 @@ static const char *make_run(const char *name, int64_t steps) {
     if (step % 2 == 0) assert_ok(plm_metrics_write(metrics, &eval));
   }
   assert_ok(plm_metrics_sync(metrics));
-  assert_ok(plm_metrics_close(metrics));
+  assert_ok(plm_metrics_close(&metrics));
   return directory;
 }
 
@@ -96,7 +96,7 @@ static void append_text(const char *directory, const char *name, const char *tex
 static void reopen(const char *directory, int64_t from_step) {
   plm_metrics *metrics;
   assert_ok(plm_metrics_open(directory, from_step, &metrics));
-  assert_ok(plm_metrics_close(metrics));
+  assert_ok(plm_metrics_close(&metrics));
 }
 
 #define TRAIN_1                                                                                                 \
@@ -138,7 +138,7 @@ static void what_is_not_finite_is_null(void **state) {
   plm_record_set(&line, PLM_MEASURE_LOSS, (double)NAN);
   plm_record_set(&line, PLM_MEASURE_GRAD_NORM, (double)INFINITY);
   assert_ok(plm_metrics_write(metrics, &line));
-  assert_ok(plm_metrics_close(metrics));
+  assert_ok(plm_metrics_close(&metrics));
   char *log = read_file(run, "log.jsonl"), *csv = read_file(run, "metrics.csv");
   assert_non_null(strstr(log, "\"loss\":null,\"grad_norm\":null,"));
   assert_non_null(strstr(csv, "\n0.25,1,nan,nan,0.0004,"));
@@ -273,7 +273,7 @@ static void a_failed_allocation_loses_no_line(void **state) {
     status = plm_metrics_open(run, 2, &metrics);
     plm_alloc_fail_at(0);
     if (status == PLM_OK)
-      assert_ok(plm_metrics_close(metrics));
+      assert_ok(plm_metrics_close(&metrics));
     else
       assert_int_equal(status, PLM_E_RESOURCE);
     assert_int_equal(plm_alloc_live(), live);

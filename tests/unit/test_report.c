@@ -81,7 +81,7 @@ static const char *usual_run(const char *name, int64_t steps, double gain) {
     log_training(metrics, step, 2.9 - 0.4 * (double)step / (double)steps);
     if (step % 10 == 0) log_evaluation(metrics, step, 2.8 - 0.4 * (double)step / (double)steps, gain);
   }
-  assert_ok(plm_metrics_close(metrics));
+  assert_ok(plm_metrics_close(&metrics));
   put_file(
       directory, "config.yaml",
       "model: esm2_t6_8M\ntrain: [data/train.fasta, other.fa]\neval: val.fasta\nmax-steps: 100\nlearning-rate: 0.0004\n");

@@ -50,7 +50,7 @@ static void bytes_are_those_tensorboard_writes(void **state) {
   assert_ok(plm_tfevents_scalar(file, "train/loss", 300, 2.5));
   assert_ok(plm_tfevents_session_start(file, 301));
   assert_ok(plm_tfevents_scalar(file, "eval/loss", 0, (double)NAN));
-  assert_ok(plm_tfevents_close(file));
+  assert_ok(plm_tfevents_close(&file));
   plm_clock_set_fake(-1);
 
   char *data;
