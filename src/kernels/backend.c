@@ -20,9 +20,9 @@ const plm_backend *plm_backend_find(const char *name) {
 
 plm_status plm_backend_register(const plm_backend *backend) {
   if (plm_backend_find(backend->name) != NULL || strcmp(backend->name, "auto") == 0)
-    return plm_fail(PLM_E_USAGE, "there is a backend '%s' already", backend->name);
+    return plm_fail(PLM_E_BUG, "there is a backend '%s' already", backend->name);
   if (backend_count == MOST_BACKENDS)
-    return plm_fail(PLM_E_USAGE, "backend '%s' is one too many: there is room for %d", backend->name, MOST_BACKENDS);
+    return plm_fail(PLM_E_BUG, "backend '%s' is one too many: there is room for %d", backend->name, MOST_BACKENDS);
   backends[backend_count++] = backend;
   return PLM_OK;
 }

@@ -33,7 +33,8 @@ struct plm_backend {
 
 extern const plm_backend plm_backend_cpu; /* kernels/cpu */
 
-/* Add a backend, which stays where it is, under a name of its own. Before other threads look. */
+/* Add a backend, which stays where it is, under a name of its own. Before other threads look. PLM_E_BUG: the name is
+ * taken, or the registry is full. */
 PLM_CHECKED plm_status plm_backend_register(const plm_backend *backend);
 const plm_backend *plm_backend_at(int i);              /* the list, by index; NULL past its end */
 const plm_backend *plm_backend_find(const char *name); /* NULL: there is none */

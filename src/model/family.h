@@ -62,7 +62,7 @@ typedef struct plm_family {
 extern const plm_family plm_family_esm2;
 
 /* Add a family, which must live as long as the program. Its name must be new, its alphabet registered. Before any
- * model is opened: the registry has no lock. PLM_E_BUG. */
+ * model is opened: the registry has no lock. PLM_E_BUG: it is not so, or the registry is full. */
 PLM_CHECKED plm_status plm_family_register(const plm_family *family);
 
 const plm_family *plm_family_at(int i); /* in order of registration, esm2 first; NULL behind the last */

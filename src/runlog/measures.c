@@ -257,7 +257,7 @@ static bool is_name(const char *name) {
 
 plm_status plm_measure_register(const plm_measure *measure) {
   if (!is_name(measure->name))
-    return plm_fail(PLM_E_USAGE, "a measure's name is 1 to %d of a-z, 0-9 and _", PLM_MEASURE_NAME - 1);
+    return plm_fail(PLM_E_BUG, "a measure's name is 1 to %d of a-z, 0-9 and _", PLM_MEASURE_NAME - 1);
   if (measure->make == NULL || measure->words == NULL || measure->lines != PLM_EVAL_LINE || measure->state != NULL ||
       measure->is_placed || measure->error < 0 || measure->error >= count ||
       (measure->tag != NULL && strlen(measure->tag) > PLM_MEASURE_TAG))
@@ -265,8 +265,8 @@ plm_status plm_measure_register(const plm_measure *measure) {
                     measure->name);
   for (int i = 0; i < count; i++)
     if (strcmp(table[i].name, measure->name) == 0)
-      return plm_fail(PLM_E_USAGE, "there is a measure \"%s\" already", measure->name);
-  if (count == PLM_MAX_MEASURES) return plm_fail(PLM_E_USAGE, "there is room for %d measures", PLM_MAX_MEASURES);
+      return plm_fail(PLM_E_BUG, "there is a measure \"%s\" already", measure->name);
+  if (count == PLM_MAX_MEASURES) return plm_fail(PLM_E_BUG, "there is room for %d measures", PLM_MAX_MEASURES);
   table[count++] = *measure;
   return PLM_OK;
 }

@@ -110,8 +110,8 @@ enum {
 };
 
 /* Add a row for evaluation lines behind the others; before a run begins, from one thread. Its strings stay the
- * caller's, for good; `make` and `words` must be there, `state` and a place must not. PLM_E_BUG: a row that cannot be.
- * PLM_E_USAGE: its name, or one too many. */
+ * caller's, for good; `make` and `words` must be there, `state` and a place must not. PLM_E_BUG: a row that cannot be,
+ * the name is taken, or the table is full. */
 PLM_CHECKED plm_status plm_measure_register(const plm_measure *measure);
 int plm_measure_count(void); /* built in and registered */
 const plm_measure *plm_measure_at(int index);

@@ -48,8 +48,8 @@ static void backends_are_found_by_name_once_registered(void **state) {
   assert_ptr_equal(plm_backend_find("abacus"), &made_up);
   assert_ptr_equal(plm_backend_at(1), &made_up);
   assert_null(plm_backend_at(2));
-  assert_fails(plm_backend_register(&same_name), PLM_E_USAGE, "there is a backend 'abacus' already");
-  assert_fails(plm_backend_register(&automatic), PLM_E_USAGE, "there is a backend 'auto' already");
+  assert_fails(plm_backend_register(&same_name), PLM_E_BUG, "there is a backend 'abacus' already");
+  assert_fails(plm_backend_register(&automatic), PLM_E_BUG, "there is a backend 'auto' already");
   assert_null(plm_backend_at(2));
 }
 

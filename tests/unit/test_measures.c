@@ -207,9 +207,9 @@ static void a_row_that_cannot_be_is_refused(void **state) {
   (void)state;
   plm_measure row = error_row;
   char names[PLM_MAX_MEASURES][24];
-  assert_int_equal(plm_measure_register(&row), PLM_E_USAGE); /* there is one of the name */
+  assert_int_equal(plm_measure_register(&row), PLM_E_BUG); /* there is one of the name */
   row.name = "Eval Error";
-  assert_int_equal(plm_measure_register(&row), PLM_E_USAGE);
+  assert_int_equal(plm_measure_register(&row), PLM_E_BUG);
   row.name = "eval_other";
   row.make = NULL;
   assert_int_equal(plm_measure_register(&row), PLM_E_BUG);
@@ -226,7 +226,7 @@ static void a_row_that_cannot_be_is_refused(void **state) {
     assert_ok(plm_measure_register(&row));
   }
   row.name = "eval_one_more";
-  assert_int_equal(plm_measure_register(&row), PLM_E_USAGE);
+  assert_int_equal(plm_measure_register(&row), PLM_E_BUG);
   assert_int_equal(plm_measure_count(), PLM_MAX_MEASURES);
 }
 
