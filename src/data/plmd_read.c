@@ -22,10 +22,10 @@ static bool is_layout_right(const plm_packed_file_summary *s, uint64_t bytes) {
   if (s->count < 1 || s->residues < s->count || count > bytes / 8 || residues > bytes || s->names_bytes > bytes)
     return false;
   if (s->longest < 1 || s->longest > PLMD_LONGEST || s->file_bytes != bytes) return false;
-  if (s->offsets_at != (PLMD_RESIDUES_AT + residues + 7) / 8 * 8) return false;
+  if (s->offsets_at != plm_round_up(PLMD_RESIDUES_AT + residues, 8)) return false;
   uint64_t end = s->offsets_at + table;
   if (s->names_bytes == 0) return s->names_at == 0 && s->name_offsets_at == 0 && end == bytes - PLMD_SUMMARY_BYTES;
-  if (s->names_at != end || s->name_offsets_at != (end + s->names_bytes + 7) / 8 * 8) return false;
+  if (s->names_at != end || s->name_offsets_at != plm_round_up(end + s->names_bytes, 8)) return false;
   return s->name_offsets_at + table == bytes - PLMD_SUMMARY_BYTES;
 }
 

@@ -32,7 +32,7 @@ static plm_status take_block(size_t bytes, size_t *in_use, void **ret_pointer) {
     return plm_fail(PLM_E_RESOURCE, "out of memory: %zu bytes is more than can be addressed", bytes);
   PLM_TRY(PLM_NEW(&base, bytes + ROOM));
   uintptr_t first = (uintptr_t)base + sizeof(block_header);
-  uintptr_t aligned = (first + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+  uintptr_t aligned = plm_round_up(first, ALIGNMENT);
   char *pointer = base + (aligned - (uintptr_t)base);
   *header_of(pointer) = (block_header){.base = base, .bytes = bytes};
   *in_use += bytes;
