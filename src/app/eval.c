@@ -201,7 +201,7 @@ static plm_status count_frequencies(const eval_options *options, const plm_packe
   plm_dataset *dataset;
   plm_view view;
   PLM_TRY(plm_dataset_open(&data, &dataset));
-  plm_session_report_data(dataset, packer->alphabet, &packer->policy);
+  plm_dataset_log(dataset, packer->alphabet, &packer->policy);
   plm_view_all(dataset, &view);
   plm_view_histogram(&view, histogram);
   plm_dataset_close(dataset);

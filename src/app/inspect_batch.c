@@ -199,7 +199,7 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   PLM_TRY_GOTO(plm_train_resolve_model(settings, NULL), done);
   plm_train_resolve_batches(settings, -1, 1);
   PLM_TRY_GOTO(plm_stream_open(&stream, settings, &context), done);
-  plm_session_report_data(stream.train_data, plm_family_alphabet(settings->config.family), &settings->policy);
+  plm_dataset_log(stream.train_data, plm_family_alphabet(settings->config.family), &settings->policy);
   PLM_TRY_GOTO(show(options, settings, &stream, output), done);
 done:
   plm_stream_close(&stream);

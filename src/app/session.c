@@ -36,13 +36,6 @@ static plm_status read_config(const char *model, bool random_weights, plm_model_
   return plm_model_dir_read_config(*ret_directory, ret_config);
 }
 
-static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
-
-void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet *alphabet,
-                             const plm_alphabet_policy *policy) {
-  plm_dataset_report(dataset, alphabet, policy, say_line, (void *)(uintptr_t)plm_dataset_get_info(dataset)->source);
-}
-
 static plm_status open_data(const plm_session_options *options, const char *program, plm_session *session) {
   if (options->data.count == 0) return PLM_OK;
   const plm_dataset_options data = {
@@ -53,7 +46,7 @@ static plm_status open_data(const plm_session_options *options, const char *prog
       .hdf5_reader = program,
   };
   PLM_TRY(plm_dataset_open(&data, &session->dataset));
-  plm_session_report_data(session->dataset, session->alphabet, &options->policy);
+  plm_dataset_log(session->dataset, session->alphabet, &options->policy);
   return PLM_OK;
 }
 

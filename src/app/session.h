@@ -40,11 +40,6 @@ void plm_session_close(plm_session *session);
 /* The machine alone, for commands without a model. */
 PLM_CHECKED plm_status plm_session_open_machine(int64_t threads, plm_session *ret_session);
 
-/* Say in the log, as train does, what was left out or changed on reading. plm_session_open has said
- * it of its own data. */
-void plm_session_report_data(const plm_dataset *dataset, const plm_alphabet *alphabet,
-                             const plm_alphabet_policy *policy);
-
 /* Threads to use when the user said `asked` (0 = all usable). */
 int plm_session_threads(int64_t asked);
 

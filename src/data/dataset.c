@@ -278,6 +278,12 @@ void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet
   plm_alphabet_report(alphabet, policy, info->histogram, line, user);
 }
 
+static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
+
+void plm_dataset_log(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy) {
+  plm_dataset_report(dataset, alphabet, policy, say_line, (void *)(uintptr_t)dataset->info.source);
+}
+
 /* ---- views ---- */
 
 void plm_view_all(const plm_dataset *dataset, plm_view *ret_view) {

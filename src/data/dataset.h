@@ -75,9 +75,11 @@ PLM_CHECKED plm_status plm_dataset_verify(const plm_dataset *dataset);
  * may be any letters meanwhile. */
 PLM_CHECKED plm_status plm_dataset_check_unchanged(plm_dataset *dataset);
 
-/* What was changed or left out on reading, one line each ("3,524 '*' at the end of sequences removed"), for the log. */
+/* What was changed or left out on reading, one line each ("3,524 '*' at the end of sequences removed"). */
 void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy,
                         void (*line)(void *user, const char *text), void *user);
+/* The same in the log, each line behind the dataset's source. */
+void plm_dataset_log(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy);
 
 const plm_dataset_info *plm_dataset_get_info(const plm_dataset *dataset);
 int64_t plm_dataset_count(const plm_dataset *dataset);

@@ -131,16 +131,13 @@ void plm_stream_close(plm_stream *stream) {
 
 /* ---- for a person ---- */
 
-static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
-
 static void report_dataset(const plm_dataset *dataset, const plm_train_settings *s) {
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   char count[PLM_NUMBER_TEXT], residues[PLM_NUMBER_TEXT], longest[PLM_NUMBER_TEXT];
   plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count),
            plm_count_text(info->residues, residues), plm_count_text(info->longest, longest),
            info->from_cache ? " (packed form from the cache)" : "");
-  plm_dataset_report(dataset, plm_family_alphabet(s->config.family), &s->policy, say_line,
-                     (void *)(uintptr_t)info->source);
+  plm_dataset_log(dataset, plm_family_alphabet(s->config.family), &s->policy);
 }
 
 plm_status plm_stream_report(const plm_stream *stream, const plm_train_settings *settings, bool resumed) {
