@@ -27,8 +27,6 @@ typedef enum plm_tensor_use {
   PLM_TENSOR_USELESS /* known, and of no use to training or reading */
 } plm_tensor_use;
 
-enum { PLM_PARAM_NAME = 96 };
-
 typedef struct plm_family {
   const char *name;     /* "esm2" */
   const char *words;    /* as people call it: "ESM-2" */

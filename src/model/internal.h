@@ -144,7 +144,6 @@ const plm_rows *plm_pass_queries(const plm_pass *pass, int64_t layer);
 
 /* Does the pass go on to the head? */
 bool plm_pass_reads_head(const plm_pass *pass);
-bool plm_pass_reads_hidden(const plm_pass *pass, int64_t i);
 /* Device memory to the host's; nothing when `to` is NULL. */
 PLM_CHECKED plm_status plm_pass_give(const plm_pass *pass, void *to, const void *from, int64_t count, plm_dtype dtype);
 /* hidden_states[i] as Hugging Face counts them, where it is asked for; x [N,C]. */

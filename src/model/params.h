@@ -35,10 +35,10 @@ typedef enum plm_param_role {
   PLM_ROLE_CONTACT,     /* contact head: kept and saved, not trained by MLM; zeros from scratch */
 } plm_param_role;
 
-enum { PLM_PARAM_DIMS = 4 };
+enum { PLM_PARAM_DIMS = 4, PLM_PARAM_NAME = 96 };
 
 typedef struct plm_param {
-  char name[96];
+  char name[PLM_PARAM_NAME];
   plm_param_role role;
   int dims;
   int64_t shape[PLM_PARAM_DIMS];

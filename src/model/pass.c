@@ -32,7 +32,7 @@ bool plm_pass_reads_head(const plm_pass *pass) {
   return pass->request == NULL || pass->in.targets != NULL || pass->request->logits != NULL;
 }
 
-bool plm_pass_reads_hidden(const plm_pass *pass, int64_t i) {
+static bool reads_hidden(const plm_pass *pass, int64_t i) {
   return pass->request != NULL && pass->request->hidden != NULL && pass->request->hidden[i] != NULL;
 }
 
@@ -43,14 +43,14 @@ plm_status plm_pass_give(const plm_pass *pass, void *to, const void *from, int64
 }
 
 plm_status plm_pass_give_hidden(const plm_pass *pass, int64_t i, const float *x) {
-  if (!plm_pass_reads_hidden(pass, i)) return PLM_OK;
+  if (!reads_hidden(pass, i)) return PLM_OK;
   return plm_pass_give(pass, pass->request->hidden[i], x, pass->in.N * pass->model->config.hidden_size, PLM_F32);
 }
 
 plm_status plm_pass_give_last_hidden(const plm_pass *pass, const plm_norm *norm, const float *x) {
   plm_stack *stack = &pass->model->stack;
   const int64_t N = pass->in.N, C = pass->model->config.hidden_size, L = pass->model->config.num_hidden_layers;
-  if (!plm_pass_reads_hidden(pass, L)) return PLM_OK;
+  if (!reads_hidden(pass, L)) return PLM_OK;
   size_t mark = plm_stack_mark(stack);
   float *normed; /* [N,C] */
   PLM_TRY(PLM_TAKE(stack, N * C, PLM_F32, &normed));
@@ -64,7 +64,7 @@ plm_status plm_pass_give_last_hidden(const plm_pass *pass, const plm_norm *norm,
 static int64_t count_layers(const plm_pass *pass) {
   int64_t last = pass->model->config.num_hidden_layers;
   if (plm_pass_reads_head(pass)) return last;
-  while (last > 0 && !plm_pass_reads_hidden(pass, last)) last--;
+  while (last > 0 && !reads_hidden(pass, last)) last--;
   return last;
 }
 

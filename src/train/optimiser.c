@@ -31,19 +31,16 @@ static plm_status update_adamw(plm_exec *x, const plm_optimiser_update_args *u) 
   return x->ops->adamw(x, &args);
 }
 
-const plm_optimiser_kind *plm_optimiser_adamw(void) {
-  static const plm_optimiser_kind adamw = {
-      .name = "AdamW",
-      .states = {{.suffix = ".exp_avg"}, {.suffix = ".exp_avg_sq"}},
-      .state_count = 2,
-      .updates_ranges = true,
-      .update = update_adamw,
-  };
-  return &adamw;
-}
+static const plm_optimiser_kind adamw = {
+    .name = "AdamW",
+    .states = {{.suffix = ".exp_avg"}, {.suffix = ".exp_avg_sq"}},
+    .state_count = 2,
+    .updates_ranges = true,
+    .update = update_adamw,
+};
 
 static const plm_optimiser_kind *kind_or_default(const plm_optimiser_kind *kind) {
-  return kind != NULL ? kind : plm_optimiser_adamw();
+  return kind != NULL ? kind : &adamw;
 }
 
 /* ---- states ---- */

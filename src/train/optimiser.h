@@ -49,8 +49,6 @@ struct plm_optimiser_kind {
   plm_status (*update)(plm_exec *x, const plm_optimiser_update_args *args);
 };
 
-const plm_optimiser_kind *plm_optimiser_adamw(void);
-
 /* An optimiser of this kind (NULL: AdamW), for plm_model_options. */
 plm_planned_optimiser plm_optimiser_planned(const plm_optimiser_kind *kind);
 
