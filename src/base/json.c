@@ -216,34 +216,22 @@ plm_status plm_json_get_string(const json_t *object, const char *what, const cha
 
 /* ---- 64 bits as 16 hexadecimal digits ---- */
 
-plm_status plm_json_set_u64(json_t *object, const char *name, uint64_t value) {
+plm_status plm_json_set_exact(json_t *object, const char *name, double value) {
+  uint64_t bits;
   char digits[17];
-  snprintf(digits, sizeof digits, "%016" PRIx64, value);
+  memcpy(&bits, &value, sizeof bits);
+  snprintf(digits, sizeof digits, "%016" PRIx64, bits);
   if (json_object_set_new(object, name, json_string(digits)) == 0) return PLM_OK;
   return plm_fail(PLM_E_RESOURCE, "out of memory while writing \"%s\"", name);
 }
 
-plm_status plm_json_get_u64(const json_t *object, const char *what, const char *name, uint64_t *ret_value) {
+plm_status plm_json_get_exact(const json_t *object, const char *what, const char *name, double *ret_value) {
   const char *digits = NULL;
   PLM_TRY(plm_json_get_string(object, what, name, true, &digits));
   if (strlen(digits) != 16 || strspn(digits, "0123456789abcdef") != 16)
     return plm_fail(PLM_E_INPUT, "%s: \"%s\" must be 16 hexadecimal digits, but it is \"%.40s\"", what, name, digits);
-  uint64_t value = 0;
-  for (int i = 0; i < 16; i++)
-    value = value << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
-  *ret_value = value;
-  return PLM_OK;
-}
-
-plm_status plm_json_set_exact(json_t *object, const char *name, double value) {
-  uint64_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return plm_json_set_u64(object, name, bits);
-}
-
-plm_status plm_json_get_exact(const json_t *object, const char *what, const char *name, double *ret_value) {
-  uint64_t bits;
-  PLM_TRY(plm_json_get_u64(object, what, name, &bits));
+  uint64_t bits = 0;
+  for (int i = 0; i < 16; i++) bits = bits << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
   memcpy(ret_value, &bits, sizeof bits);
   return PLM_OK;
 }

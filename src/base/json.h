@@ -34,10 +34,8 @@ PLM_CHECKED plm_status plm_json_get_bool(const json_t *object, const char *what,
 PLM_CHECKED plm_status plm_json_get_string(const json_t *object, const char *what, const char *name, bool required,
                                            const char **ret_value); /* borrowed */
 
-/* A 64-bit number that must survive exactly (hashes, seeds, doubles by bits) is stored as a hex string. */
-PLM_CHECKED plm_status plm_json_set_u64(json_t *object, const char *name, uint64_t value);
-PLM_CHECKED plm_status plm_json_get_u64(const json_t *object, const char *what, const char *name, uint64_t *ret_value);
-PLM_CHECKED plm_status plm_json_set_exact(json_t *object, const char *name, double value); /* the double's bits */
+/* A double that must survive exactly is stored as its bits, a hex string. */
+PLM_CHECKED plm_status plm_json_set_exact(json_t *object, const char *name, double value);
 PLM_CHECKED plm_status plm_json_get_exact(const json_t *object, const char *what, const char *name, double *ret_value);
 
 /* A string of bytes that somebody else chose: names of files, of sequences, of machines. What is not valid UTF-8, which
@@ -63,7 +61,6 @@ typedef struct plm_json_line {
 void plm_json_line_begin(plm_json_line *line);
 void plm_json_line_int(plm_json_line *line, const char *name, int64_t value);
 void plm_json_line_number(plm_json_line *line, const char *name, double value);
-void plm_json_line_string(plm_json_line *line, const char *name, const char *value);
 PLM_CHECKED plm_status plm_json_line_end(plm_json_line *line); /* adds "}\n"; PLM_E_BUG if it did not fit */
 
 #endif

@@ -187,12 +187,10 @@ static bool put_string(plm_json_line *line, const char *text) {
   return fits && put(line, "\"");
 }
 
-/* `,"name":value`; a member that does not fit is left out whole and remembered. `is_text`: the value is still to be
- * quoted. */
-static void put_member(plm_json_line *line, const char *name, const char *value, bool is_text) {
+/* `,"name":value`; a member that does not fit is left out whole and remembered. */
+static void put_member(plm_json_line *line, const char *name, const char *value) {
   size_t before = line->length;
-  bool fits = put(line, before > 1 ? "," : "") && put_string(line, name) && put(line, ":");
-  if (fits && (is_text ? put_string(line, value) : put(line, value))) return;
+  if (put(line, before > 1 ? "," : "") && put_string(line, name) && put(line, ":") && put(line, value)) return;
   line->truncated = true;
   line->length = before;
   line->text[before] = '\0';
@@ -208,16 +206,12 @@ void plm_json_line_begin(plm_json_line *line) {
 void plm_json_line_int(plm_json_line *line, const char *name, int64_t value) {
   char number[PLM_NUMBER_TEXT];
   snprintf(number, sizeof number, "%" PRId64, value);
-  put_member(line, name, number, false);
+  put_member(line, name, number);
 }
 
 void plm_json_line_number(plm_json_line *line, const char *name, double value) {
   char number[PLM_NUMBER_TEXT];
-  put_member(line, name, isfinite(value) ? plm_number_digits(value, 9, number) : "null", false);
-}
-
-void plm_json_line_string(plm_json_line *line, const char *name, const char *value) {
-  put_member(line, name, value, true);
+  put_member(line, name, isfinite(value) ? plm_number_digits(value, 9, number) : "null");
 }
 
 plm_status plm_json_line_end(plm_json_line *line) {

@@ -119,17 +119,10 @@ static void members_are_checked_for_presence_type_and_range(void **state) {
   json_decref(document);
 }
 
-static void sixty_four_bits_survive(void **state) {
+static void a_double_survives_bit_for_bit(void **state) {
   (void)state;
   json_t *object = json_object();
-  const uint64_t numbers[] = {0, 1, 0x0123456789abcdefu, UINT64_MAX};
   const double exact[] = {0.1, -0.0, INFINITY, 0x1p-1074, 1.0 / 3};
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    uint64_t back;
-    assert_ok(plm_json_set_u64(object, "n", numbers[i]));
-    assert_ok(plm_json_get_u64(object, "state", "n", &back));
-    assert_true(back == numbers[i]);
-  }
   for (size_t i = 0; i < sizeof exact / sizeof *exact; i++) {
     double back;
     assert_ok(plm_json_set_exact(object, "x", exact[i]));
@@ -139,9 +132,9 @@ static void sixty_four_bits_survive(void **state) {
   const char *const bad[] = {
       "", "1", "0123456789abcdeg", "0123456789ABCDEF", "0123456789abcdef0", "-123456789abcdef", "0x23456789abcdef"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-    uint64_t back;
+    double back;
     json_object_set_new(object, "n", json_string(bad[i]));
-    assert_fails(plm_json_get_u64(object, "state", "n", &back), PLM_E_INPUT, "16 hexadecimal digits");
+    assert_fails(plm_json_get_exact(object, "state", "n", &back), PLM_E_INPUT, "16 hexadecimal digits");
   }
   json_decref(object);
 }
@@ -249,10 +242,10 @@ static void a_line_is_one_valid_document(void **state) {
   plm_json_line_int(&line, "step", 1200);
   plm_json_line_number(&line, "loss", 2.3141592653589793);
   plm_json_line_number(&line, "grad_norm", NAN);
-  plm_json_line_string(&line, "path", "a \"b\"\n\xff");
+  plm_json_line_int(&line, "a \"b\"\n\xff", 7);
   assert_ok(plm_json_line_end(&line));
   assert_string_equal(line.text,
-                      "{\"step\":1200,\"loss\":2.31415927,\"grad_norm\":null,\"path\":\"a \\\"b\\\"\\n\\ufffd\"}\n");
+                      "{\"step\":1200,\"loss\":2.31415927,\"grad_norm\":null,\"a \\\"b\\\"\\n\\ufffd\":7}\n");
   assert_int_equal(line.length, strlen(line.text));
   plm_json_line_begin(&line);
   assert_ok(plm_json_line_end(&line));
@@ -261,15 +254,15 @@ static void a_line_is_one_valid_document(void **state) {
 
 static void a_line_too_long_drops_whole_members_and_says_so(void **state) {
   (void)state;
-  char value[5000];
+  char name[5000];
   for (size_t length = 4000; length < 4200; length++) {
-    memset(value, '"', sizeof value);
-    memset(value, 'x', length);
-    value[length + 10] = '\0';
+    memset(name, '"', sizeof name);
+    memset(name, 'x', length);
+    name[length + 10] = '\0';
     plm_json_line line;
     plm_json_line_begin(&line);
     plm_json_line_int(&line, "step", 1);
-    plm_json_line_string(&line, "s", value);
+    plm_json_line_int(&line, name, 2);
     plm_status status = plm_json_line_end(&line);
     assert_int_equal(status, line.truncated ? PLM_E_BUG : PLM_OK);
     json_t *document;
@@ -286,7 +279,7 @@ int main(void) {
       cmocka_unit_test(every_cut_of_a_document_is_refused),
       cmocka_unit_test(a_million_brackets_are_refused_without_a_stack_overflow),
       cmocka_unit_test(members_are_checked_for_presence_type_and_range),
-      cmocka_unit_test(sixty_four_bits_survive),
+      cmocka_unit_test(a_double_survives_bit_for_bit),
       cmocka_unit_test(what_is_dumped_reads_as_a_person_would_write_it),
       cmocka_unit_test(any_bytes_become_a_string),
       cmocka_unit_test(any_failed_allocation_is_a_status),
