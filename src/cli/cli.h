@@ -38,7 +38,8 @@ bool cli_is_group(const char *word); /* the first word of two-word commands */
 void cli_print_usage(FILE *out, const char *only, const struct cli_terminal *terminal);
 plm_status cli_unknown_command(int argc, char **argv);
 
-extern const char cli_own_program[]; /* for plm_output and plm_train_observer (common.c) */
+/* The file that runs, for plm_output and plm_train_observer. */
+const char *cli_own_program(void);
 
 /* Keep idle threads from spinning for long (waiting.c). Does not return when it starts the program over. */
 void cli_settle_waiting(char **argv);

@@ -182,7 +182,7 @@ static void print_closing(const plm_train_result *r) {
 
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common) {
   view v = {.terminal = terminal, .quiet = common->quiet};
-  const plm_train_observer observer = {.user = &v, .step = on_step, .phase = on_phase, .program = cli_own_program};
+  const plm_train_observer observer = {.user = &v, .step = on_step, .phase = on_phase, .program = cli_own_program()};
   static plm_train_result result; /* two paths: large for a stack */
   plm_status status = plm_train(values, &observer, &result);
   cli_status_line(NULL);

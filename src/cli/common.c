@@ -4,8 +4,15 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <stdint.h>
+#include <sys/auxv.h>
+#include <unistd.h>
 
-const char cli_own_program[] = "/proc/self/exe"; /* the file that runs, whatever has its name by now */
+/* By the kernel's link, whatever has the file's name by now; where /proc is not there, by the name it was started by. */
+const char *cli_own_program(void) {
+  static const char link[] = "/proc/self/exe";
+  return access(link, X_OK) == 0 ? link : (const char *)(uintptr_t)getauxval(AT_EXECFN);
+}
 
 typedef struct common_fields {
   bool help, quiet, verbose, no_color;

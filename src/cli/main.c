@@ -57,7 +57,7 @@ static plm_status run_with(const plm_command *command, const plm_option_values *
   if (wants_config(values)) return print_config(values);
   if (command->run == NULL) return cli_train(values, terminal, common);
   const plm_output output = {
-      .write = write_stdout, .colour = terminal->stdout_colour, .width = terminal->width, .program = cli_own_program};
+      .write = write_stdout, .colour = terminal->stdout_colour, .width = terminal->width, .program = cli_own_program()};
   return command->run(values, &output);
 }
 
@@ -119,7 +119,7 @@ int main(int argc, char **argv) {
   int words = 0;
   bool is_hidden;
   plm_begin_program(argc, argv);
-  if (cli_run_hidden(argc, argv, &is_hidden) != PLM_OK || is_hidden) return fflush(stdout) != 0;
+  if (cli_run_hidden(argc, argv, &is_hidden) != PLM_OK || is_hidden) return fflush(stdout) != 0 || ferror(stdout) != 0;
   cli_settle_waiting(argv);
   hold_standard_files();
   plm_json_use_our_allocator();

@@ -123,8 +123,9 @@ static plm_status plan_micro_batch(const plm_train_settings *settings, plm_exec 
   return plm_model_plan(&settings->config, &options, exec, &plan->memory);
 }
 
-int64_t plm_run_checkpoint_bytes(const plm_run_plan *plan) {
-  return plm_checkpoint_bytes(plan->memory.parameter_count * (int64_t)sizeof(float) + plan->memory.optimizer);
+int64_t plm_run_checkpoint_bytes(const plm_run_plan *plan, const plm_optimiser_kind *kind) {
+  return plm_checkpoint_bytes(plan->memory.parameter_count * (int64_t)sizeof(float) +
+                              plm_optimiser_saved_bytes(kind, plan->memory.trainable_count));
 }
 
 /* The most tokens a micro-batch can usefully have: a global batch holds at most its budget and the sequence that
@@ -198,7 +199,7 @@ static void report_steps(const plm_train_settings *s, const plm_exec *exec, int6
 }
 
 static void report_disk(const plm_run_plan *plan, const plm_train_settings *s, const char *directory) {
-  const int64_t each = plm_run_checkpoint_bytes(plan), limit = s->o->save_total_limit;
+  const int64_t each = plm_run_checkpoint_bytes(plan, s->optimiser.kind), limit = s->o->save_total_limit;
   int64_t kept = s->max_steps / s->o->save_steps + 1, free_bytes = 0;
   if (limit > 0 && kept > limit + 1) kept = limit + 1;
   const double needed = ((double)kept + 1.0 / 3) * (double)each; /* and final/ */

@@ -47,6 +47,6 @@ void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *sett
 /* For micro_batch_tokens: of the plan and of the model. */
 void plm_run_model_options(const plm_run_plan *plan, const plm_train_settings *settings,
                            plm_model_options *ret_options);
-int64_t plm_run_checkpoint_bytes(const plm_run_plan *plan); /* about */
+int64_t plm_run_checkpoint_bytes(const plm_run_plan *plan, const plm_optimiser_kind *kind); /* about */
 
 #endif

@@ -81,6 +81,10 @@ static int64_t planned_bytes(const void *kind, const plm_params *params) {
   return bytes;
 }
 
+int64_t plm_optimiser_saved_bytes(const plm_optimiser_kind *kind, int64_t trainable) {
+  return kind_or_default(kind)->state_count * trainable * (int64_t)sizeof(float);
+}
+
 static plm_status planned_update(const void *kind, plm_exec *x, int64_t n, float *w, const float *grad) {
   const plm_optimiser_kind *k = kind;
   const plm_optimiser_options options = {.kind = k};

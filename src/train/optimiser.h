@@ -52,6 +52,9 @@ struct plm_optimiser_kind {
 /* An optimiser of this kind (NULL: AdamW), for plm_model_options. */
 plm_planned_optimiser plm_optimiser_planned(const plm_optimiser_kind *kind);
 
+/* Bytes of its states in a file, where they have the parameters' shapes. */
+int64_t plm_optimiser_saved_bytes(const plm_optimiser_kind *kind, int64_t trainable);
+
 /* ---- an optimiser ---- */
 
 typedef struct plm_optimiser plm_optimiser;

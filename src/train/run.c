@@ -153,7 +153,7 @@ static plm_status train(plm_run *run) {
   };
   PLM_TRY(plm_run_check_interrupted(&run->context));
   plm_deadline_init(&run->context.deadline, run->clock.started, run->settings->o->time_limit,
-                    plm_run_checkpoint_bytes(&run->plan));
+                    plm_run_checkpoint_bytes(&run->plan, run->settings->optimiser.kind));
   plm_run_clock_mark_save(&run->clock);
   PLM_TRY(plm_outputs_open(&run->outputs, &parts, run->resumed));
   PLM_TRY(plm_run_loop(run));
