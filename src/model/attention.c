@@ -41,9 +41,8 @@ static plm_status rotate(const plm_pass *pass, const plm_rows *rows, int64_t hea
   return pass->x->ops->rope(pass->x, &args);
 }
 
-static plm_attention_forward_args attention_args(const plm_pass *pass, const plm_rows *queries,
+static plm_attention_forward_args attention_args(const plm_pass *pass, const plm_rows *queries, const plm_rows *keys,
                                                  const plm_attention_state *state) {
-  const plm_rows *keys = &pass->in.all;
   const plm_model_config *config = &pass->model->config;
   return (plm_attention_forward_args){
       .S = pass->in.S,
@@ -72,17 +71,17 @@ static plm_attention_forward_args attention_args(const plm_pass *pass, const plm
 
 /* Lay q, k, v out: one [N,3HD] tensor, or q [n,HD] and k, v [N,2HD]. */
 static plm_status take_qkv(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                           plm_attention_state *state) {
+                           const plm_rows *keys, plm_attention_state *state) {
   plm_stack *stack = &pass->model->stack;
   plm_dtype type = pass->model->options.dtype;
   int64_t HD = inner_width(pass), bytes = HD * (int64_t)plm_dtype_size(type);
   if (block->split) {
     PLM_TRY(PLM_TAKE(stack, queries->count * HD, type, &state->q));
-    PLM_TRY(PLM_TAKE(stack, pass->in.N * 2 * HD, type, &state->k));
+    PLM_TRY(PLM_TAKE(stack, keys->count * 2 * HD, type, &state->k));
     state->q_stride = HD;
     state->kv_stride = 2 * HD;
   } else {
-    PLM_TRY(PLM_TAKE(stack, pass->in.N * 3 * HD, type, &state->q));
+    PLM_TRY(PLM_TAKE(stack, keys->count * 3 * HD, type, &state->q));
     state->k = state->q + bytes;
     state->q_stride = state->kv_stride = 3 * HD;
   }
@@ -91,26 +90,25 @@ static plm_status take_qkv(const plm_pass *pass, const plm_attention *block, con
 }
 
 plm_status plm_attention_take(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                              plm_attention_state *state) {
+                              const plm_rows *keys, plm_attention_state *state) {
   plm_stack *stack = &pass->model->stack;
   state->lse = NULL;
   if (pass->keep)
     PLM_TRY(PLM_TAKE(stack, queries->count * pass->model->config.num_attention_heads, PLM_F32, &state->lse));
-  PLM_TRY(take_qkv(pass, block, queries, state));
+  PLM_TRY(take_qkv(pass, block, queries, keys, state));
   return PLM_TAKE(stack, queries->count * inner_width(pass), pass->model->options.dtype, &state->o);
 }
 
 plm_status plm_attention_project(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                 const void *a, plm_attention_state *state) {
-  const plm_rows *all = &pass->in.all;
+                                 const plm_rows *keys, const void *a, plm_attention_state *state) {
   plm_dtype type = pass->model->options.dtype;
   int64_t H = pass->model->config.num_attention_heads;
   if (!block->split) {
-    PLM_TRY(plm_linear_apply(pass, &block->query_key_value, all->count, a, NULL, state->q, type));
-    return rotate(pass, all, 2 * H, state->q, state->q_stride, false); /* k's heads follow q's */
+    PLM_TRY(plm_linear_apply(pass, &block->query_key_value, keys->count, a, NULL, state->q, type));
+    return rotate(pass, keys, 2 * H, state->q, state->q_stride, false); /* k's heads follow q's */
   }
-  PLM_TRY(plm_linear_apply(pass, &block->key_value, all->count, a, NULL, state->k, type));
-  PLM_TRY(rotate(pass, all, H, state->k, state->kv_stride, false));
+  PLM_TRY(plm_linear_apply(pass, &block->key_value, keys->count, a, NULL, state->k, type));
+  PLM_TRY(rotate(pass, keys, H, state->k, state->kv_stride, false));
   const void *a_rows = a;
   if (queries->ids != NULL) {
     void *gathered;
@@ -123,8 +121,8 @@ plm_status plm_attention_project(const plm_pass *pass, const plm_attention *bloc
 }
 
 plm_status plm_attention_attend(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                plm_attention_state *state, const float *residual, float *out) {
-  const plm_attention_forward_args args = attention_args(pass, queries, state);
+                                const plm_rows *keys, plm_attention_state *state, const float *residual, float *out) {
+  const plm_attention_forward_args args = attention_args(pass, queries, keys, state);
   PLM_TRY(pass->x->ops->attention_forward(pass->x, &args));
   return plm_linear_apply(pass, &block->output, queries->count, state->o, residual, out, PLM_F32);
 }
@@ -132,11 +130,12 @@ plm_status plm_attention_attend(const plm_pass *pass, const plm_attention *block
 /* ---- backward ---- */
 
 plm_status plm_attention_gradient(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                  const plm_attention_state *state, const float *d_out, plm_attention_state *d) {
+                                  const plm_rows *keys, const plm_attention_state *state, const float *d_out,
+                                  plm_attention_state *d) {
   plm_stack *stack = &pass->model->stack;
   plm_dtype type = pass->model->options.dtype;
   const int64_t n = queries->count;
-  PLM_TRY(take_qkv(pass, block, queries, d));
+  PLM_TRY(take_qkv(pass, block, queries, keys, d));
   size_t mark = plm_stack_mark(stack);
   const void *operand; /* [n,C] */
   void *d_o;           /* [n,HD] */
@@ -145,7 +144,7 @@ plm_status plm_attention_gradient(const plm_pass *pass, const plm_attention *blo
   PLM_TRY(plm_linear_gradient(pass, &block->output, n, operand, state->o));
   PLM_TRY(plm_linear_input_gradient(pass, &block->output, n, operand, d_o, type));
   const plm_attention_backward_args args = {
-      .forward = attention_args(pass, queries, state),
+      .forward = attention_args(pass, queries, keys, state),
       .d_o = d_o,
       .d_q = d->q,
       .d_k = d->k,
@@ -177,16 +176,16 @@ static plm_status query_gradient(const plm_pass *pass, const plm_attention *bloc
 }
 
 plm_status plm_attention_project_gradient(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                          const void *a, const plm_attention_state *d, float *d_a) {
-  const plm_rows *all = &pass->in.all;
+                                          const plm_rows *keys, const void *a, const plm_attention_state *d,
+                                          float *d_a) {
   int64_t H = pass->model->config.num_attention_heads;
   if (!block->split) {
-    PLM_TRY(rotate(pass, all, 2 * H, d->q, d->q_stride, true));
-    PLM_TRY(plm_linear_gradient(pass, &block->query_key_value, all->count, d->q, a));
-    return plm_linear_input_gradient(pass, &block->query_key_value, all->count, d->q, d_a, PLM_F32);
+    PLM_TRY(rotate(pass, keys, 2 * H, d->q, d->q_stride, true));
+    PLM_TRY(plm_linear_gradient(pass, &block->query_key_value, keys->count, d->q, a));
+    return plm_linear_input_gradient(pass, &block->query_key_value, keys->count, d->q, d_a, PLM_F32);
   }
-  PLM_TRY(rotate(pass, all, H, d->k, d->kv_stride, true));
-  PLM_TRY(plm_linear_gradient(pass, &block->key_value, all->count, d->k, a));
-  PLM_TRY(plm_linear_input_gradient(pass, &block->key_value, all->count, d->k, d_a, PLM_F32));
+  PLM_TRY(rotate(pass, keys, H, d->k, d->kv_stride, true));
+  PLM_TRY(plm_linear_gradient(pass, &block->key_value, keys->count, d->k, a));
+  PLM_TRY(plm_linear_input_gradient(pass, &block->key_value, keys->count, d->k, d_a, PLM_F32));
   return query_gradient(pass, block, queries, a, d, d_a);
 }

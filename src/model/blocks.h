@@ -39,7 +39,8 @@ PLM_CHECKED plm_status plm_gather(const plm_pass *pass, const plm_rows *rows, co
 PLM_CHECKED plm_status plm_scatter(const plm_pass *pass, const plm_rows *rows, const float *from, float *to,
                                    bool accumulate);
 
-/* ---- attention.c ---- */
+/* ---- attention.c ----
+ * Rows `queries` attend to rows `keys`: in self-attention all tokens, with fewer queries where fewer are read. */
 /* Queries at all rows: q, k and v are one product. At fewer: two (`split`). */
 typedef struct plm_attention {
   bool split;
@@ -62,21 +63,22 @@ PLM_CHECKED plm_status plm_bind_attention(plm_model *model, const char *prefix, 
 
 /* Memory for the state, below what is temporary. */
 PLM_CHECKED plm_status plm_attention_take(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                          plm_attention_state *state);
+                                          const plm_rows *keys, plm_attention_state *state);
 /* q, k, v from a [N,C] A. */
 PLM_CHECKED plm_status plm_attention_project(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                             const void *a, plm_attention_state *state);
+                                             const plm_rows *keys, const void *a, plm_attention_state *state);
 /* out [n,C] F32 = residual [n,C] + W_o o. They may be the same. */
 PLM_CHECKED plm_status plm_attention_attend(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                            plm_attention_state *state, const float *residual, float *out);
+                                            const plm_rows *keys, plm_attention_state *state, const float *residual,
+                                            float *out);
 
 /* From d_out [n,C] F32 to the gradients of q, k, v, in memory that d takes, and of W_o. */
 PLM_CHECKED plm_status plm_attention_gradient(const plm_pass *pass, const plm_attention *block, const plm_rows *queries,
-                                              const plm_attention_state *state, const float *d_out,
-                                              plm_attention_state *d);
+                                              const plm_rows *keys, const plm_attention_state *state,
+                                              const float *d_out, plm_attention_state *d);
 /* From there to those of the operand, d_a [N,C] F32, and of the projections. */
 PLM_CHECKED plm_status plm_attention_project_gradient(const plm_pass *pass, const plm_attention *block,
-                                                      const plm_rows *queries, const void *a,
+                                                      const plm_rows *queries, const plm_rows *keys, const void *a,
                                                       const plm_attention_state *d, float *d_a);
 
 /* ---- ffn.c ---- */

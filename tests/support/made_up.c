@@ -176,12 +176,12 @@ static plm_status layer_forward(const plm_pass *pass, const plm_rows *queries, l
   const int64_t N = pass->in.N, n = queries->count, C = config->hidden_size;
   const void *a, *f;
   PLM_TRY(take(pass, n, &l->s, &l->mean1, &l->rstd1));
-  PLM_TRY(plm_attention_take(pass, &l->attention, queries, &l->state));
+  PLM_TRY(plm_attention_take(pass, &l->attention, queries, &pass->in.all, &l->state));
   PLM_TRY(plm_as_operand(pass, l->x, N * C, &a));
-  PLM_TRY(plm_attention_project(pass, &l->attention, queries, a, &l->state));
+  PLM_TRY(plm_attention_project(pass, &l->attention, queries, &pass->in.all, a, &l->state));
   if (queries->ids != NULL) PLM_TRY(plm_gather(pass, queries, l->x, PLM_F32, l->s));
   const float *residual = queries->ids != NULL ? l->s : l->x;
-  PLM_TRY(plm_attention_attend(pass, &l->attention, queries, &l->state, residual, l->s));
+  PLM_TRY(plm_attention_attend(pass, &l->attention, queries, &pass->in.all, &l->state, residual, l->s));
   PLM_TRY(PLM_TAKE(stack, n * C, PLM_F32, &l->y));
   PLM_TRY(plm_norm_apply(pass, &l->norm1, n, l->s, PLM_F32, l->y, PLM_F32, l->mean1, l->rstd1));
 
@@ -270,9 +270,9 @@ static plm_status layer_backward(const plm_pass *pass, const plm_rows *queries, 
   float *d_s;
   PLM_TRY(PLM_TAKE(stack, n * C, PLM_F32, &d_s));
   PLM_TRY(ffn_backward(pass, n, l, d, d_s));
-  PLM_TRY(plm_attention_gradient(pass, &l->attention, queries, &l->state, d_s, &d_state));
+  PLM_TRY(plm_attention_gradient(pass, &l->attention, queries, &pass->in.all, &l->state, d_s, &d_state));
   PLM_TRY(plm_as_operand(pass, l->x, N * C, &a));
-  PLM_TRY(plm_attention_project_gradient(pass, &l->attention, queries, a, &d_state, ret_d.direct));
+  PLM_TRY(plm_attention_project_gradient(pass, &l->attention, queries, &pass->in.all, a, &d_state, ret_d.direct));
   if (queries->ids != NULL) {
     PLM_TRY(plm_scatter(pass, queries, d_s, ret_d.residual, false));
   } else {

@@ -295,17 +295,18 @@ static plm_status attention_forward(const plm_pass *pass, const plm_rows *querie
   }
   if (pass->keep || gathers) PLM_TRY(PLM_TAKE(stack, queries->count * C, PLM_F32, &l->middle));
   size_t inference_mark = plm_stack_mark(stack);
-  PLM_TRY(plm_attention_take(pass, &l->attention, queries, &l->state));
+  PLM_TRY(plm_attention_take(pass, &l->attention, queries, &pass->in.all, &l->state));
 
   size_t mark = plm_stack_mark(stack);
   void *a; /* [N,C] */
   PLM_TRY(PLM_TAKE(stack, N * C, type, &a));
   PLM_TRY(plm_norm_apply(pass, &l->attention_norm, N, l->x, PLM_F32, a, type, l->mean1, l->rstd1));
-  PLM_TRY(plm_attention_project(pass, &l->attention, queries, a, &l->state));
+  PLM_TRY(plm_attention_project(pass, &l->attention, queries, &pass->in.all, a, &l->state));
   plm_stack_release(stack, mark);
 
   if (gathers) PLM_TRY(plm_gather(pass, queries, l->x, PLM_F32, l->middle));
-  PLM_TRY(plm_attention_attend(pass, &l->attention, queries, &l->state, gathers ? l->middle : l->x, l->middle));
+  PLM_TRY(plm_attention_attend(pass, &l->attention, queries, &pass->in.all, &l->state, gathers ? l->middle : l->x,
+                               l->middle));
   if (!pass->keep) plm_stack_release(stack, inference_mark);
   return PLM_OK;
 }
@@ -401,11 +402,11 @@ static plm_status attention_backward(const plm_pass *pass, const plm_rows *queri
   plm_attention_state d = {0}; /* gradients of q, k, v */
   void *a;                     /* [N,C] recomputed */
   float *d_a;                  /* [N,C] */
-  PLM_TRY(plm_attention_gradient(pass, &l->attention, queries, &l->state, d_out, &d));
+  PLM_TRY(plm_attention_gradient(pass, &l->attention, queries, &pass->in.all, &l->state, d_out, &d));
   PLM_TRY(PLM_TAKE(stack, N * C, type, &a));
   PLM_TRY(PLM_TAKE(stack, N * C, PLM_F32, &d_a));
   PLM_TRY(plm_norm_apply(pass, &l->attention_norm, N, l->x, PLM_F32, a, type, NULL, NULL));
-  PLM_TRY(plm_attention_project_gradient(pass, &l->attention, queries, a, &d, d_a));
+  PLM_TRY(plm_attention_project_gradient(pass, &l->attention, queries, &pass->in.all, a, &d, d_a));
   if (d_x != d_out) PLM_TRY(plm_scatter(pass, queries, d_out, d_x, false));
   PLM_TRY(plm_norm_gradient(pass, &l->attention_norm, N, d_a, l->x, PLM_F32, l->mean1, l->rstd1, d_x, d_x, PLM_F32));
   plm_stack_release(stack, mark);
