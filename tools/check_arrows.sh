@@ -15,7 +15,7 @@ allowed() { # what a file of room $1 may include, besides protlm/status.h and lo
     runlog) echo base runlog ;;
     report) echo base runlog report checkpoint ;; # checkpoint: the list of them, for the page
     kernels) echo base kernels ;;
-    dist) echo base kernels dist ;;
+    dist) echo base kernels dist protlm/batch.h ;;
     model) echo base kernels data/alphabet.h model protlm/batch.h ;;
     hub) echo base data/alphabet.h formats kernels/bf16.h model hub ;;
     checkpoint) echo base formats checkpoint ;;

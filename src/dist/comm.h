@@ -10,13 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/ops.h"
+#include "protlm/batch.h"
 #include "protlm/status.h"
 
 /* What all ranks agree on in each step, before the update (sums add up, flags are or-ed, hash must be equal
  * everywhere). */
 typedef struct plm_control {
-  double nll;
-  int64_t count, correct, nonfinite, residues, tokens;
+  plm_loss_sums objective[PLM_MAX_OBJECTIVES]; /* of each over the global batch; the nll is NAN if a row's loss is */
+  int64_t nonfinite;                           /* places that are not finite, of losses and gradients */
+  int64_t residues, tokens;
   double data_wait;     /* largest */
   uint32_t stop_flags;  /* PLM_STOP_* of train/stop.h, or-ed */
   uint32_t error_flag;  /* a rank failed in this step */

@@ -108,7 +108,7 @@ plm_status plm_outputs_describe_batch(const plm_outputs *outputs, const plm_data
   char *name;
   PLM_TRY(plm_sprintf(&name, "nonfinite-%lld.json", (long long)batch->step + 1));
   json_t *document = json_pack("{s:I, s:I, s:I, s:I, s:o}", "step", (json_int_t)batch->step + 1, "epoch",
-                               (json_int_t)batch->epoch, "rows", (json_int_t)control->count, "nonfinite",
+                               (json_int_t)batch->epoch, "rows", (json_int_t)control->objective[0].count, "nonfinite",
                                (json_int_t)control->nonfinite, "sequences", list_sequences(dataset, batch));
   plm_status status = replace_json(outputs, name, document);
   if (status == PLM_OK) status = plm_path_join(outputs->directory.path, name, ret_path);

@@ -102,14 +102,15 @@ void plm_train_state_settle(plm_train_state *state, const plm_train_settings *se
 
 void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *outcome) {
   const plm_control *control = &outcome->control;
+  const plm_loss_sums *sums = &control->objective[0]; /* the state has a window for one */
   plm_log_window *window = &state->window;
   state->step++;
   state->tokens += control->tokens;
   state->residues += control->residues;
   if (outcome->verdict == PLM_GUARD_APPLY) {
-    state->updates += control->count > 0;
-    window->nll += control->nll;
-    window->count += control->count;
+    state->updates += sums->count > 0;
+    window->nll += sums->nll;
+    window->count += sums->count;
   }
   window->grad_norm = outcome->grad_norm;
   window->learning_rate = outcome->learning_rate;

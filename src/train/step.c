@@ -68,20 +68,40 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
   plm_error_record failure = {.code = PLM_OK};
   if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->machine.exec);
   if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->machine.exec, &all); /* the host waits here, once */
-  const plm_loss_sums sums = all.objective[0];
   fill_control(run, batch, waited, mine, control);
   if (mine != PLM_OK) plm_error_take(mine, &failure);
   /* The sums leave out what is not finite; what is reported does not hide it. */
   *ret_norm = all.norm.nonfinite > 0 ? NAN : sqrt(all.norm.square);
-  control->nll = sums.nonfinite > 0 ? NAN : sums.nll;
-  control->count = sums.count;
-  control->correct = sums.correct;
-  control->nonfinite = sums.nonfinite + all.norm.nonfinite;
+  control->nonfinite = all.norm.nonfinite;
+  for (int i = 0; i < PLM_MAX_OBJECTIVES; i++) {
+    control->objective[i] = all.objective[i];
+    control->nonfinite += all.objective[i].nonfinite;
+    if (all.objective[i].nonfinite > 0) control->objective[i].nll = NAN;
+  }
   PLM_TRY(run->context.comm->control(run->context.comm, control));
   if (failure.code != PLM_OK) return plm_error_give(&failure);
   return control->error_flag == 0
              ? PLM_OK
              : plm_fail(PLM_E_FAILURE, "another rank failed in step %lld", (long long)run->state.step + 1);
+}
+
+/* ---- objectives ---- */
+
+/* Rows that are predicted, of all objectives. */
+static int64_t count_rows(const plm_control *control) {
+  int64_t rows = 0;
+  for (int i = 0; i < PLM_MAX_OBJECTIVES; i++) rows += control->objective[i].count;
+  return rows;
+}
+
+/* Each objective's sum over its own denominator; one without rows contributes nothing. */
+static double total_loss(const plm_control *control) {
+  double loss = 0;
+  for (int i = 0; i < PLM_MAX_OBJECTIVES; i++) {
+    const plm_loss_sums *sums = &control->objective[i];
+    if (sums->count > 0) loss += sums->nll / (double)sums->count;
+  }
+  return loss;
 }
 
 /* ---- update ---- */
@@ -108,7 +128,7 @@ static void tell_verdict(const plm_run *run, const plm_step_outcome *outcome) {
  * to remember. */
 static plm_guard_verdict judge(plm_run *run, const plm_control *control, double loss, double grad_norm, double *ret_z) {
   *ret_z = NAN;
-  if (control->count == 0 && control->nonfinite == 0) return PLM_GUARD_APPLY;
+  if (count_rows(control) == 0 && control->nonfinite == 0) return PLM_GUARD_APPLY;
   return plm_guard_judge(&run->state.guard, loss, grad_norm, control->nonfinite, ret_z);
 }
 
@@ -117,8 +137,9 @@ plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited
   plm_control control;
   double sum_norm = NAN, z;
   PLM_TRY(agree(run, batch, waited, accumulate(run, batch), &sum_norm, &control));
-  const int64_t M = control.count;
-  const double loss = M > 0 ? control.nll / (double)M : 0;
+  const int64_t M =
+      count_rows(&control); /* one objective: the denominator of its plain sums, divided by in the update */
+  const double loss = total_loss(&control);
   const double grad_norm = control.nonfinite > 0 ? NAN : M > 0 ? sum_norm / (double)M : 0;
   const plm_guard_verdict verdict = judge(run, &control, loss, grad_norm, &z);
   const plm_step_outcome outcome = {
