@@ -3,6 +3,7 @@
 # of a build), unless it is allowed below. usage: tools/check_circles.sh BUILD-DIRECTORY
 set -u
 build=$(cd "${1:?usage: tools/check_circles.sh BUILD-DIRECTORY}" && pwd) || exit 2
+root=$(cd "$(dirname "$0")/.." && pwd)
 
 # The files of a circle (or of a larger one that it is left of), and why it may stay.
 allowed='
@@ -15,7 +16,10 @@ options/options.c options/value.c: the table has its values parsed, and a value 
 '
 
 circles() { # one a line: files with a blank between
-  find "$build/src" -name '*.c.o' -exec nm -A -P {} + 2>/dev/null | sed -E "s|^$build/src/([^:]*): |\1 |; s|CMakeFiles/[^/]*\.dir/||; s|\.o | |" | awk '
+  find "$build/src" -name '*.c.o' | while read -r object; do # what is left of a file that is gone does not count
+    source=$(printf '%s\n' "${object#"$build"/}" | sed -E 's|CMakeFiles/[^/]*\.dir/||; s|\.o$||')
+    [ ! -f "$root/$source" ] || printf '%s\n' "$object"
+  done | xargs nm -A -P 2>/dev/null | sed -E "s|^$build/src/([^:]*): |\1 |; s|CMakeFiles/[^/]*\.dir/||; s|\.o | |" | awk '
     $3 == "U" { needs[$1, $2]; next }
     $3 ~ /^[A-Z]$/ { home[$2] = $1 }
     END {

@@ -28,6 +28,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "kernels/ops.h"
 
@@ -39,7 +40,24 @@ typedef struct plm_stack {
 } plm_stack;
 
 /* Room for `elements` of `dtype`, 256-byte aligned. PLM_E_BUG when the plan reserved too little. */
-PLM_CHECKED plm_status plm_stack_take(plm_stack *stack, int64_t elements, plm_dtype dtype, void **ret_pointer);
+PLM_CHECKED static inline plm_status plm_stack_take(plm_stack *stack, int64_t elements, plm_dtype dtype,
+                                                    void **ret_pointer) {
+  enum { ALIGN = 256 };
+  int64_t bytes, top;
+  PLM_ASSERT(elements >= 0);
+  if (__builtin_mul_overflow(elements, (int64_t)plm_dtype_size(dtype), &bytes) ||
+      __builtin_add_overflow(bytes, ALIGN - 1, &bytes) ||
+      __builtin_add_overflow((int64_t)stack->top, bytes / ALIGN * ALIGN, &top))
+    return plm_fail(PLM_E_RESOURCE, "the activations of this model and batch are more than can be addressed");
+  if ((size_t)top > stack->size)
+    return plm_fail(PLM_E_BUG, "activations need %lld bytes but the plan reserved %zu", (long long)top, stack->size);
+  void *pointer = stack->base + stack->top;
+  /* PLM_TAKE gives the address of a typed pointer: an assignment would break the aliasing rules */
+  memcpy(ret_pointer, &pointer, sizeof pointer);
+  stack->top = (size_t)top;
+  if (stack->top > stack->peak) stack->peak = stack->top;
+  return PLM_OK;
+}
 #define PLM_TAKE(stack, elements, dtype, pointer) plm_stack_take((stack), (elements), (dtype), (void **)(pointer))
 
 static inline size_t plm_stack_mark(const plm_stack *stack) { return stack->top; }
