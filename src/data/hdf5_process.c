@@ -68,7 +68,7 @@ static int64_t address_space(void) {
 }
 
 /* True if the limit is ours, and not a lower one that was there. */
-static bool lower_limit(int which, int64_t most) {
+static bool lower_limit(unsigned which, int64_t most) { /* unsigned, as the enumeration that glibc has for it */
   struct rlimit limit;
   if (getrlimit(which, &limit) != 0 || limit.rlim_cur <= (rlim_t)most) return false;
   limit.rlim_cur = (rlim_t)most;
