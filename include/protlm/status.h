@@ -89,7 +89,7 @@ void plm_error_clear(void);
 typedef struct plm_error_record {
   plm_status code;
   char message[1024];
-  char hint[512];
+  char hint[2048];
   char trace[1024];
 } plm_error_record;
 void plm_error_take(plm_status code, plm_error_record *record);

@@ -86,6 +86,53 @@ size_t plm_utf8_length(const char *text, size_t available) {
   return is_overlong || is_surrogate || is_too_large ? 0 : length;
 }
 
+/* ---- other people's words ---- */
+
+/* A character of two bytes from U+0080 to U+009F steers a terminal as an escape does. */
+static bool is_shown_as_it_is(const unsigned char *p, size_t length) {
+  return length == 1 ? p[0] >= ' ' && p[0] != 127 : length > 0 && !(p[0] == 0xC2 && p[1] < 0xA0);
+}
+
+const char *plm_printable(const char *bytes, size_t count, char *ret_text, size_t room) {
+  size_t used = 0;
+  for (size_t i = 0; i < count;) {
+    const unsigned char *p = (const unsigned char *)bytes + i;
+    const size_t length = plm_utf8_length(bytes + i, count - i);
+    const bool as_it_is = is_shown_as_it_is(p, length);
+    const size_t needed = as_it_is ? length : 4;
+    if (used + needed >= room) break;
+    if (as_it_is)
+      memcpy(ret_text + used, p, needed);
+    else
+      snprintf(ret_text + used, room - used, "\\x%02x", p[0]);
+    used += needed;
+    i += as_it_is ? length : 1;
+  }
+  if (room > 0) ret_text[used] = '\0';
+  return ret_text;
+}
+
+static bool needs_quotes(const char *word) {
+  for (const char *c = word; *c != '\0'; c++)
+    if (!(*c >= 'a' && *c <= 'z') && !(*c >= 'A' && *c <= 'Z') && !(*c >= '0' && *c <= '9') &&
+        strchr("/._-+,:@%=", *c) == NULL)
+      return true;
+  return *word == '\0';
+}
+
+const char *plm_shell_word(const char *word, char ret_text[PLM_SHELL_WORD]) {
+  const bool quoted = needs_quotes(word);
+  size_t used = (size_t)snprintf(ret_text, PLM_SHELL_WORD, "%s%s", quoted ? "'" : "", *word == '-' ? "./" : "");
+  for (const char *c = word; *c != '\0'; c++) {
+    const char character[2] = {*c, '\0'};
+    const char *piece = *c == '\'' ? "'\\''" : character;
+    if (used + strlen(piece) + 2 > PLM_SHELL_WORD) return strcpy(ret_text, "FILE");
+    used += (size_t)snprintf(ret_text + used, PLM_SHELL_WORD - used, "%s", piece);
+  }
+  if (quoted) strcpy(ret_text + used, "'");
+  return ret_text;
+}
+
 /* ---- numbers ---- */
 
 /* snprintf and strtod follow the thread's locale; this one is glibc's constant "C" locale, which is never freed. */

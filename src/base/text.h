@@ -34,6 +34,16 @@ void plm_text_free(plm_text *text);
 /* Bytes of the UTF-8 character at `text`, of which `available` bytes may be read; 0 if it is not valid UTF-8. */
 size_t plm_utf8_length(const char *text, size_t available);
 
+/* `count` bytes that somebody else chose, safe to print on a terminal or in a table: control characters and what is no
+ * valid UTF-8 as "\x1b", a backslash as it is; cut to `room`, never within a character. Returns `ret_text`. */
+const char *plm_printable(const char *bytes, size_t count, char *ret_text, size_t room);
+
+enum { PLM_SHELL_WORD = 1024 };
+
+/* `word` as one word of a shell's command line, quoted where need be; "FILE" when it has no room. What begins with a
+ * dash gets "./" in front, as a file's name. Returns `ret_text`. */
+const char *plm_shell_word(const char *word, char ret_text[PLM_SHELL_WORD]);
+
 enum { PLM_NUMBER_TEXT = 32 }; /* room for any number, and the NUL */
 
 /* `value` with `digits` significant digits (%g); and with the fewest that read back as the same double. Return

@@ -76,6 +76,30 @@ static void utf8_is_told_from_other_bytes(void **state) {
     assert_int_equal(plm_utf8_length(cases[i].bytes, strlen(cases[i].bytes)), cases[i].length);
 }
 
+static void other_peoples_words_do_not_reach_a_terminal_raw(void **state) {
+  (void)state;
+  char text[64], small[6];
+  assert_string_equal(plm_printable("a\x1b[31m\t", 7, text, sizeof text), "a\\x1b[31m\\x09");
+  assert_string_equal(plm_printable("na\xc3\xafve", 6, text, sizeof text), "na\xc3\xafve");
+  assert_string_equal(plm_printable("\xc2\x9b\xff\x7f", 4, text, sizeof text), "\\xc2\\x9b\\xff\\x7f");
+  assert_string_equal(plm_printable("abcd\xc3\xaf", 6, small, sizeof small), "abcd");
+  assert_string_equal(plm_printable("ab\x01", 3, small, sizeof small), "ab");
+}
+
+static void a_word_is_quoted_for_the_shell(void **state) {
+  (void)state;
+  char text[PLM_SHELL_WORD], longest[2 * PLM_SHELL_WORD];
+  assert_string_equal(plm_shell_word("data/my.fasta", text), "data/my.fasta");
+  assert_string_equal(plm_shell_word("my file.fasta", text), "'my file.fasta'");
+  assert_string_equal(plm_shell_word("it's", text), "'it'\\''s'");
+  assert_string_equal(plm_shell_word("$(rm x)", text), "'$(rm x)'");
+  assert_string_equal(plm_shell_word("-f", text), "./-f");
+  assert_string_equal(plm_shell_word("", text), "''");
+  memset(longest, '\'', sizeof longest);
+  longest[sizeof longest - 1] = '\0';
+  assert_string_equal(plm_shell_word(longest, text), "FILE");
+}
+
 static void every_double_reads_back(void **state) {
   (void)state;
   char text[PLM_NUMBER_TEXT];
@@ -180,6 +204,8 @@ int main(void) {
       cmocka_unit_test(appends_add_up),
       cmocka_unit_test(any_failed_allocation_is_reported_once_at_the_end),
       cmocka_unit_test(utf8_is_told_from_other_bytes),
+      cmocka_unit_test(other_peoples_words_do_not_reach_a_terminal_raw),
+      cmocka_unit_test(a_word_is_quoted_for_the_shell),
       cmocka_unit_test(every_double_reads_back),
       cmocka_unit_test(what_is_no_number_is_refused),
       cmocka_unit_test(a_comma_locale_changes_nothing),
