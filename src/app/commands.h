@@ -49,21 +49,5 @@ PLM_COMMAND(bench_step)
     .name = "seed", .type = PLM_OPT_INT, .offset = offsetof(S, field), .default_value = "42",        \
     .max = 9007199254740992.0, .group = "Model", .argument = "N", .help = "seed of --random-weights" \
   }
-#define PLM_OPTION_CACHE(S, field)                                                                               \
-  {                                                                                                              \
-    .name = "cache-dir", .type = PLM_OPT_PATH, .offset = offsetof(S, field), .group = "Data", .argument = "DIR", \
-    .help = "where the packed form of sequence files is kept (default: beside them, else the user's cache)"      \
-  }
-#define PLM_OPTION_LOWERCASE(S, field)                                                                              \
-  {                                                                                                                 \
-    .name = "lowercase", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "upper",            \
-    .choices = "upper|x", .group = "Data", .help = "soft-masked (lower-case) residues: read as upper case, or as X" \
-  }
-#define PLM_OPTION_ON_INVALID(S, field)                                                                   \
-  {                                                                                                       \
-    .name = "on-invalid", .type = PLM_OPT_CHOICE, .offset = offsetof(S, field), .default_value = "error", \
-    .choices = "error|x|skip", .group = "Data",                                                           \
-    .help = "digits and other characters that are no residue: stop, read as X, or leave out the sequence" \
-  }
 
 #endif

@@ -16,7 +16,7 @@
 typedef struct eval_options {
   plm_session_options session;
   plm_string_list train;
-  const char *lowercase, *on_invalid, *protocol, *random_tokens, *output;
+  const char *protocol, *random_tokens, *output;
   double mask_probability;
   int64_t draws, eval_seed;
   bool mask_nonstandard, per_sequence, json;
@@ -56,9 +56,7 @@ static const plm_option option_list[] = {
         .argument = "N",
         .help = "longest sequence in tokens; of longer ones a fixed window is scored",
     },
-    PLM_OPTION_CACHE(eval_options, session.cache_directory),
-    PLM_OPTION_LOWERCASE(eval_options, lowercase),
-    PLM_OPTION_ON_INVALID(eval_options, on_invalid),
+    PLM_DATA_OPTION_ROWS(eval_options, session.read, "Data"),
     {
         .name = "protocol",
         .type = PLM_OPT_CHOICE,
@@ -190,18 +188,12 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
 static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, const char *program,
                                     double **ret_frequency) {
   if (options->train.count == 0) return PLM_OK;
-  const plm_dataset_options data = {
-      .paths = {options->train.items, options->train.count},
-      .cache_directory = options->session.cache_directory,
-      .policy = packer->policy,
-      .threads = plm_session_threads(options->session.threads),
-      .hdf5_reader = program,
-  };
+  const plm_data_reader reader = {.threads = plm_session_threads(options->session.threads), .program = program};
   int64_t histogram[256];
   plm_dataset *dataset;
   plm_view view;
-  PLM_TRY(plm_dataset_open(&data, &dataset));
-  plm_dataset_log(dataset, packer->alphabet, &packer->policy);
+  PLM_TRY(plm_data_open(&options->session.read, &options->train, &reader, &dataset));
+  plm_data_log(&options->session.read, dataset, packer->alphabet);
   plm_view_all(dataset, &view);
   plm_view_histogram(&view, histogram);
   plm_dataset_close(dataset);
@@ -364,11 +356,10 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   plm_status status;
   PLM_TRY(check(options));
   e.packer = (plm_packer_options){
-      .policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid),
+      .policy = plm_data_policy(&options->session.read),
       .seed = (uint64_t)options->eval_seed,
   };
   PLM_TRY(choose_masks(values, &e.packer.mask));
-  options->session.policy = e.packer.policy;
   PLM_TRY_GOTO(plm_session_open(&options->session, output->program, &session), done);
   e.packer.alphabet = session.alphabet;
   e.packer.max_length = session.max_length;

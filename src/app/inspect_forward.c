@@ -14,7 +14,6 @@
 
 typedef struct forward_options {
   plm_session_options session;
-  const char *lowercase, *on_invalid;
   const char *layers, *output;
   plm_string_list slices;
 } forward_options;
@@ -32,9 +31,7 @@ static const plm_option option_list[] = {
         .argument = "FILE",
         .help = "sequences: FASTA (plain, gzip, bgzf), HDF5, or - for standard input",
     },
-    PLM_OPTION_CACHE(forward_options, session.cache_directory),
-    PLM_OPTION_LOWERCASE(forward_options, lowercase),
-    PLM_OPTION_ON_INVALID(forward_options, on_invalid),
+    PLM_DATA_OPTION_ROWS(forward_options, session.read, "Data"),
     {
         .name = "max-length",
         .aliases = "max-seq-length",
@@ -252,7 +249,6 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   const plm_output_inputs inputs = {.files = {options->session.data}, .model = options->session.model};
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   options->session.all_rows = true;
-  options->session.policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
   PLM_TRY_GOTO(plm_session_open(&options->session, output->program, &session), done);
   if (session.max_length > LONG_SEQUENCE)
     plm_warn(
@@ -261,7 +257,7 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   PLM_TRY_GOTO(allocate_results(&session, options->layers, &r), done);
   const plm_packer_options packer = {
       .alphabet = session.alphabet,
-      .policy = options->session.policy,
+      .policy = plm_data_policy(&options->session.read),
       .max_length = session.max_length,
       .evaluation = true,
   };

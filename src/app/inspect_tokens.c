@@ -9,7 +9,7 @@
 
 typedef struct tokens_options {
   plm_string_list data;
-  const char *cache_directory, *lowercase, *on_invalid;
+  plm_data_options read;
   int64_t records, max_length;
   bool ids;
 } tokens_options;
@@ -47,9 +47,7 @@ static const plm_option option_list[] = {
         .argument = "N",
         .help = "cut longer sequences to N tokens (default: never cut)",
     },
-    PLM_OPTION_CACHE(tokens_options, cache_directory),
-    PLM_OPTION_LOWERCASE(tokens_options, lowercase),
-    PLM_OPTION_ON_INVALID(tokens_options, on_invalid),
+    PLM_DATA_OPTION_ROWS(tokens_options, read, "Data"),
     {
         .name = "ids",
         .type = PLM_OPT_FLAG,
@@ -116,22 +114,16 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
   const tokens_options *options = values->options;
   if (options->data.count == 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--fasta is missing: no sequences to show"), "--fasta my.fasta");
-  const plm_alphabet_policy policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
-  const plm_dataset_options data = {
-      .paths = {options->data.items, options->data.count},
-      .cache_directory = options->cache_directory,
-      .policy = policy,
-      .threads = 1,
-      .hdf5_reader = output->program,
-  };
+  const plm_data_reader reader = {.threads = 1, .program = output->program};
   const plm_packer_options packer = {
       .alphabet = plm_alphabet_esm2(),
-      .policy = policy,
+      .policy = plm_data_policy(&options->read),
       .max_length = options->max_length,
       .evaluation = true,
   };
   plm_dataset *dataset;
-  PLM_TRY(plm_dataset_open(&data, &dataset));
+  PLM_TRY(plm_data_open(&options->read, &options->data, &reader, &dataset));
+  plm_data_warn(&options->read, dataset);
   plm_status status = print_records(options, dataset, &packer, output);
   plm_dataset_close(dataset);
   return status;

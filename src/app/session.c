@@ -38,15 +38,9 @@ static plm_status read_config(const char *model, bool random_weights, plm_model_
 
 static plm_status open_data(const plm_session_options *options, const char *program, plm_session *session) {
   if (options->data.count == 0) return PLM_OK;
-  const plm_dataset_options data = {
-      .paths = {options->data.items, options->data.count},
-      .cache_directory = options->cache_directory,
-      .policy = options->policy,
-      .threads = plm_pool_threads(session->machine.exec->pool),
-      .hdf5_reader = program,
-  };
-  PLM_TRY(plm_dataset_open(&data, &session->dataset));
-  plm_dataset_log(session->dataset, session->alphabet, &options->policy);
+  const plm_data_reader reader = {.threads = plm_pool_threads(session->machine.exec->pool), .program = program};
+  PLM_TRY(plm_data_open(&options->read, &options->data, &reader, &session->dataset));
+  plm_data_log(&options->read, session->dataset, session->alphabet);
   return PLM_OK;
 }
 

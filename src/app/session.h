@@ -7,6 +7,7 @@
 #include "hub/model_dir.h"
 #include "model/model.h"
 #include "protlm/options.h"
+#include "train/data_options.h"
 #include "train/machine.h"
 
 typedef struct plm_session_options {
@@ -16,8 +17,7 @@ typedef struct plm_session_options {
   const char *dtype;    /* "fp32", "bf16" */
   int64_t threads;      /* 0 = all usable processors */
   plm_string_list data; /* sequence files; count 0 = none */
-  const char *cache_directory;
-  plm_alphabet_policy policy;
+  plm_data_options read;
   int64_t max_length;         /* tokens, 0 = the longest sequence of the data */
   int64_t micro_batch_tokens; /* 0 = a default */
   bool all_rows;

@@ -26,14 +26,15 @@ typedef struct opening {
 
 /* ---- making ---- */
 
-static plm_status nothing_left(const opening *o, const plm_packed_file_dropped *dropped) {
+static plm_status nothing_left(const opening *o, const plm_reading_notes *notes) {
+  const int64_t skipped = notes->kinds[PLM_NOTE_SKIPPED].count, empty = notes->kinds[PLM_NOTE_EMPTY].count;
   char count[PLM_NUMBER_TEXT];
-  if (dropped->skipped_invalid > 0)
+  if (skipped > 0)
     return plm_fail(PLM_E_INPUT, "%s: no sequence is left: %s were left out for characters that are no amino acids",
-                    o->words, plm_count_text(dropped->skipped_invalid, count));
-  if (dropped->empty > 0)
+                    o->words, plm_count_text(skipped, count));
+  if (empty > 0)
     return plm_fail(PLM_E_INPUT, "%s: no sequence: all %s records are empty (names without residues)", o->words,
-                    plm_count_text(dropped->empty, count));
+                    plm_count_text(empty, count));
   return plm_fail(PLM_E_INPUT, "%s: no sequence: there is nothing in it", o->words);
 }
 
@@ -46,12 +47,13 @@ static plm_status combined(const char *path) {
 static plm_status read_source(const plm_dataset_options *options, const char *path, plm_sequence_sink *sink) {
   plm_sequence_format format;
   PLM_TRY(plm_sequence_file_format(path, &format));
+  const plm_hdf5_selection selection = {.dataset = options->hdf5_dataset, .ids = options->hdf5_ids};
   if (format == PLM_FORMAT_PLMD) return combined(path);
-  return format == PLM_FORMAT_HDF5 ? plm_hdf5_read(path, options->hdf5_reader, sink)
+  return format == PLM_FORMAT_HDF5 ? plm_hdf5_read(path, &selection, options->hdf5_reader, sink)
                                    : plm_fasta_read(path, options->threads, sink);
 }
 
-static plm_status read_sources(const opening *o, plm_packed_file_writer *writer, plm_packed_file_dropped *ret_dropped) {
+static plm_status read_sources(const opening *o, plm_packed_file_writer *writer, plm_reading_notes *ret_notes) {
   plm_status status = PLM_OK;
   plm_sequence_sink *sink = NULL;
   PLM_TRY(PLM_NEW(&sink, 1));
@@ -60,8 +62,8 @@ static plm_status read_sources(const opening *o, plm_packed_file_writer *writer,
   sink->interrupted = options->interrupted;
   for (size_t i = 0; i < options->paths.count; i++)
     PLM_TRY_GOTO(read_source(options, options->paths.items[i], sink), done);
-  *ret_dropped = sink->dropped;
-  if (plm_packed_file_writer_count(writer) == 0) status = nothing_left(o, &sink->dropped);
+  *ret_notes = sink->notes;
+  if (plm_packed_file_writer_count(writer) == 0) status = nothing_left(o, &sink->notes);
 done:
   plm_sequence_sink_clear(sink);
   plm_free(sink);
@@ -81,16 +83,16 @@ static plm_status check_unchanged(const opening *o) {
  * loses its name. */
 static plm_status make(const opening *o, plm_packed_file_writer *writer, const char *temporary, const char *path,
                        plm_dataset **ret_dataset) {
-  plm_packed_file_dropped dropped;
+  plm_reading_notes notes;
   double start = plm_clock_monotonic();
   plm_info("reading %s", o->words);
-  plm_status status = read_sources(o, writer, &dropped);
+  plm_status status = read_sources(o, writer, &notes);
   if (status == PLM_OK) status = check_unchanged(o);
   if (status != PLM_OK) {
     plm_packed_file_writer_abandon(writer);
     return status;
   }
-  PLM_TRY(plm_packed_file_writer_close(writer, &dropped, o->key.cacheable ? o->key.key : 0));
+  PLM_TRY(plm_packed_file_writer_close(writer, &notes, o->key.cacheable ? o->key.key : 0));
   const char *made = o->key.cacheable ? path : temporary;
   if (o->key.cacheable) {
     status = plm_file_rename(temporary, path);
@@ -264,9 +266,9 @@ void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet
     int64_t count;
     const char *words;
   } facts[] = {
-      {info->stops_dropped, "'*' at the end of sequences removed"},
-      {info->empty_dropped, "empty sequences left out"},
-      {info->skipped_invalid, "sequences left out for characters that are no amino acids"},
+      {info->notes.kinds[PLM_NOTE_STOPS].count, "'*' at the end of sequences removed"},
+      {info->notes.kinds[PLM_NOTE_EMPTY].count, "empty sequences left out"},
+      {info->notes.kinds[PLM_NOTE_SKIPPED].count, "sequences left out for characters that are no amino acids"},
       {info->duplicate_names, "sequences have a name that an earlier one has"},
   };
   for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
@@ -282,6 +284,14 @@ static void say_line(void *user, const char *text) { plm_info("%s: %s", (const c
 
 void plm_dataset_log(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy) {
   plm_dataset_report(dataset, alphabet, policy, say_line, (void *)(uintptr_t)dataset->info.source);
+}
+
+bool plm_dataset_looks_like_nucleotides(const plm_dataset_info *info) {
+  static const char nucleotides[] = "ACGTUNacgtun";
+  int64_t letters = 0, found = 0;
+  for (int c = 'A'; c <= 'z'; c++) letters += plm_alphabet_is_letter(c) ? info->histogram[c] : 0;
+  for (const char *c = nucleotides; *c != '\0'; c++) found += info->histogram[(unsigned char)*c];
+  return letters >= 200 && (double)found >= 0.9 * (double)letters;
 }
 
 /* ---- views ---- */

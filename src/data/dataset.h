@@ -24,16 +24,16 @@
 #include <stdint.h>
 
 #include "data/alphabet.h"
+#include "data/reading_notes.h"
 #include "protlm/status.h"
 
 typedef struct plm_dataset plm_dataset;
 
 typedef struct plm_dataset_info {
   int64_t count, residues;
-  int64_t longest;         /* residues */
-  int64_t empty_dropped;   /* sequences */
-  int64_t stops_dropped;   /* '*' at the end of sequences */
-  int64_t skipped_invalid; /* sequences, with PLM_INVALID_SKIP */
+  int64_t longest; /* residues */
+  plm_reading_notes notes;
+  int64_t rules;           /* PLM_READING_RULES of who read the text */
   int64_t duplicate_names; /* sequences whose name an earlier one has (by hash) */
   int64_t histogram[256];  /* of the letters kept */
   char content_hash[33];   /* xxh3-128 of residues and offsets: the identity of the data, whatever the path */
@@ -55,6 +55,8 @@ typedef struct plm_dataset_options {
   int threads;                /* for decompression; >= 1 */
   /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
   bool (*interrupted)(void);
+  /* HDF5: names of the data sets of sequences and of their ids; NULL: "sequences", and the first that looks like it */
+  const char *hdf5_dataset, *hdf5_ids;
   const char *hdf5_reader; /* file of a program whose main begins with plm_begin_program (protlm/commands.h): HDF5 is
                               read by a process of it, which may crash. NULL: by this process */
 } plm_dataset_options;
@@ -80,6 +82,9 @@ void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet
                         void (*line)(void *user, const char *text), void *user);
 /* The same in the log, each line behind the dataset's source. */
 void plm_dataset_log(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy);
+
+/* At least 200 letters, 90 % of them A, C, G, T, U or N in either case. */
+bool plm_dataset_looks_like_nucleotides(const plm_dataset_info *info);
 
 const plm_dataset_info *plm_dataset_get_info(const plm_dataset *dataset);
 int64_t plm_dataset_count(const plm_dataset *dataset);

@@ -10,7 +10,9 @@
 
 void plm_hdf5_reader_main(int argc, char *const *argv) { (void)argc, (void)argv; }
 
-plm_status plm_hdf5_read(const char *path, const char *reader, plm_sequence_sink *sink) {
+plm_status plm_hdf5_read(const char *path, const plm_hdf5_selection *selection, const char *reader,
+                         plm_sequence_sink *sink) {
+  (void)selection;
   (void)reader, (void)sink;
   return plm_hint(plm_fail(PLM_E_INPUT, "%s: this is an HDF5 file, and this build of protlm has no HDF5", path),
                   "convert it to FASTA, or build protlm where the HDF5 library is installed");
@@ -182,7 +184,9 @@ static plm_hdf5_end send_rows(const char *path, FILE *rows, plm_status *ret_stat
 
 void plm_hdf5_reader_main(int argc, char *const *argv) { plm_hdf5_serve(argc, argv, send_rows); }
 
-plm_status plm_hdf5_read(const char *path, const char *reader, plm_sequence_sink *sink) {
+plm_status plm_hdf5_read(const char *path, const plm_hdf5_selection *selection, const char *reader,
+                         plm_sequence_sink *sink) {
+  (void)selection;
   static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* the library need not be safe for threads */
   hdf5_input in = {.path = path, .sink = sink};
   plm_status status = reader != NULL ? plm_hdf5_process(reader, ANSWER_SECONDS, path, sink) : PLM_E_UNSUPPORTED;

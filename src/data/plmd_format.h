@@ -15,11 +15,16 @@
 
 #include <stdint.h>
 
+#include "data/reading_notes.h"
+
 #define PLMD_MAGIC "PLMDATA1"
 enum { PLMD_MAGIC_BYTES = 8, PLMD_RESIDUES_AT = 64, PLMD_SUMMARY_BYTES = 4096 };
 
 /* Positions of tokens and of sequences in a batch are 32 bits wide; this leaves room for the special tokens. */
 enum { PLMD_LONGEST = INT32_MAX - 2 };
+
+#define PLMD_NOTES 32 /* room for kinds to come */
+_Static_assert((int)PLM_NOTES <= PLMD_NOTES, "the notes fit into a summary");
 
 typedef struct plm_packed_file_summary {
   char magic[PLMD_MAGIC_BYTES];
@@ -28,10 +33,13 @@ typedef struct plm_packed_file_summary {
   /* which files, of what size and time, this was made from; 0: not a cache (see dataset_cache.h) */
   uint64_t source_key;
   int64_t count, residues, longest;
-  int64_t empty_dropped, stops_dropped, skipped_invalid, duplicate_names;
+  int64_t empty_dropped, stops_dropped, skipped_invalid; /* as in the notes, which older files have not */
+  int64_t duplicate_names;
   char content_hash[40]; /* 32 hex digits, NUL */
   int64_t histogram[256];
-  char reserved[PLMD_SUMMARY_BYTES - 14 * 8 - 40 - 256 * 8 - 8 - 8];
+  plm_noted notes[PLMD_NOTES]; /* by plm_note */
+  int64_t rules;               /* PLM_READING_RULES of the program that made it; 0: it had no notes either */
+  char reserved[PLMD_SUMMARY_BYTES - 14 * 8 - 40 - 256 * 8 - PLMD_NOTES * 32 - 8 - 8 - 8];
   uint64_t version;  /* 1 */
   uint64_t checksum; /* XXH3-64 of what stands before it in the summary */
 } plm_packed_file_summary;

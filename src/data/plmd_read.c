@@ -94,13 +94,18 @@ static void fill_info(plm_dataset *dataset, const plm_packed_file_summary *s) {
       .count = s->count,
       .residues = s->residues,
       .longest = s->longest,
-      .empty_dropped = s->empty_dropped,
-      .stops_dropped = s->stops_dropped,
-      .skipped_invalid = s->skipped_invalid,
       .duplicate_names = s->duplicate_names,
       .source = dataset->source,
       .path = dataset->path,
   };
+  info->rules = s->rules;
+  if (s->rules > 0) {
+    memcpy(info->notes.kinds, s->notes, sizeof info->notes.kinds);
+  } else {
+    info->notes.kinds[PLM_NOTE_EMPTY].count = s->empty_dropped;
+    info->notes.kinds[PLM_NOTE_STOPS].count = s->stops_dropped;
+    info->notes.kinds[PLM_NOTE_SKIPPED].count = s->skipped_invalid;
+  }
   memcpy(info->histogram, s->histogram, sizeof info->histogram);
   memcpy(info->content_hash, s->content_hash, sizeof info->content_hash);
   dataset->source_key = s->source_key;

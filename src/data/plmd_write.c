@@ -177,8 +177,7 @@ static int64_t count_repeats(uint64_t *hashes, size_t count) {
   return repeats;
 }
 
-static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped,
-                             uint64_t source_key) {
+static plm_status write_tail(plm_packed_file_writer *writer, const plm_reading_notes *notes, uint64_t source_key) {
   plm_packed_file_summary *summary = &writer->summary;
   PLM_TRY(flush_residues(writer));
   PLM_TRY(write_offsets(writer, writer->lengths, writer->hasher, &summary->offsets_at));
@@ -194,18 +193,20 @@ static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_fi
   summary->version = 1;
   summary->file_bytes = (uint64_t)plm_writer_bytes(writer->file) + sizeof *summary;
   summary->source_key = source_key;
-  summary->empty_dropped = dropped->empty;
-  summary->stops_dropped = dropped->stops;
-  summary->skipped_invalid = dropped->skipped_invalid;
+  summary->rules = PLM_READING_RULES;
+  memcpy(summary->notes, notes->kinds, sizeof notes->kinds);
+  summary->empty_dropped = notes->kinds[PLM_NOTE_EMPTY].count;
+  summary->stops_dropped = notes->kinds[PLM_NOTE_STOPS].count;
+  summary->skipped_invalid = notes->kinds[PLM_NOTE_SKIPPED].count;
   summary->duplicate_names = count_repeats(writer->name_hashes, writer->named);
   plm_hasher_hex(writer->hasher, summary->content_hash);
   summary->checksum = plm_hash64(summary, offsetof(plm_packed_file_summary, checksum));
   return plm_writer_write(writer->file, summary, sizeof *summary);
 }
 
-plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_packed_file_dropped *dropped,
+plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_reading_notes *notes,
                                         uint64_t source_key) {
-  plm_status status = write_tail(writer, dropped, source_key);
+  plm_status status = write_tail(writer, notes, source_key);
   if (status == PLM_OK) status = plm_writer_close(&writer->file, NULL);
   plm_packed_file_writer_abandon(writer);
   return status;

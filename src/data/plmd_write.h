@@ -9,14 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "data/reading_notes.h"
 #include "protlm/status.h"
 
 typedef struct plm_packed_file_writer plm_packed_file_writer;
-
-/* Counts that only the reader of the input knows. */
-typedef struct plm_packed_file_dropped {
-  int64_t empty, stops, skipped_invalid;
-} plm_packed_file_dropped;
 
 PLM_CHECKED plm_status plm_packed_file_writer_open(const char *path, plm_packed_file_writer **ret_writer);
 PLM_CHECKED plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes,
@@ -24,8 +20,8 @@ PLM_CHECKED plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer
 int64_t plm_packed_file_writer_count(const plm_packed_file_writer *writer);
 
 /* Write the rest, sync and verify; frees the writer in any case, and on failure leaves no file. */
-PLM_CHECKED plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer,
-                                                    const plm_packed_file_dropped *dropped, uint64_t source_key);
+PLM_CHECKED plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_reading_notes *notes,
+                                                    uint64_t source_key);
 void plm_packed_file_writer_abandon(plm_packed_file_writer *writer); /* accepts NULL */
 
 #endif

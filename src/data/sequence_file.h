@@ -23,7 +23,12 @@ PLM_CHECKED plm_status plm_sequence_file_format(const char *path, plm_sequence_f
 /* fasta.c and hdf5_file.c: read all sequences into the sink. `threads` decompress bgzf; `reader`: as hdf5_reader in
  * plm_dataset_options. Errors name file and line (FASTA) or row (HDF5). */
 PLM_CHECKED plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink);
-PLM_CHECKED plm_status plm_hdf5_read(const char *path, const char *reader, plm_sequence_sink *sink);
+
+typedef struct plm_hdf5_selection {
+  const char *dataset, *ids; /* as hdf5_dataset, hdf5_ids in plm_dataset_options */
+} plm_hdf5_selection;
+PLM_CHECKED plm_status plm_hdf5_read(const char *path, const plm_hdf5_selection *selection, const char *reader,
+                                     plm_sequence_sink *sink);
 
 /* To be called before anything else in the main of a program that is named as reader: where it was started to read a
  * file, it does so and ends the process; else it returns. */

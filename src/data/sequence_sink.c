@@ -84,13 +84,13 @@ plm_status plm_sequence_sink_end(plm_sequence_sink *sink) {
   if (sink->interrupted != NULL && sink->interrupted()) return PLM_STOPPED;
   if (sink->skipping) {
     sink->skipping = false;
-    sink->dropped.skipped_invalid++;
+    plm_note_add(&sink->notes, PLM_NOTE_SKIPPED, 1, sink->place, 0);
     return PLM_OK;
   }
   while (kept > 0 && sink->residues[kept - 1] == '*') kept--;
-  sink->dropped.stops += (int64_t)(length - kept);
+  plm_note_add(&sink->notes, PLM_NOTE_STOPS, (int64_t)(length - kept), sink->place, 0);
   if (kept == 0) {
-    sink->dropped.empty++;
+    plm_note_add(&sink->notes, PLM_NOTE_EMPTY, 1, sink->place, 0);
     return PLM_OK;
   }
   return plm_packed_file_writer_add(sink->writer, sink->name, name_bytes, sink->residues, kept);

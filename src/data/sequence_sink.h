@@ -10,13 +10,15 @@
 
 #include "data/alphabet.h"
 #include "data/plmd_write.h"
+#include "data/reading_notes.h"
 
 enum { PLM_NAME_BYTES = 4096 }; /* longer names are cut */
 
 typedef struct plm_sequence_sink {
   plm_packed_file_writer *writer; /* borrowed */
   plm_invalid invalid;
-  plm_packed_file_dropped dropped;
+  plm_reading_notes notes;
+  plm_place place; /* of what is handed over next; the reader's to set */
   char name[PLM_NAME_BYTES];
   size_t name_bytes;
   char *residues;

@@ -60,14 +60,7 @@ static const plm_option options[] = {
      .min = PLM_SMALLEST_WINDOW, .max = 1e7, .argument = "N",
      .help =
          "longest sequence in tokens, <cls> and <eos> included; longer ones are cropped at random in training, always alike in evaluation"},
-    {OPTION("lowercase", CHOICE, lowercase, data, NEVER), .default_value = "upper", .choices = "upper|x",
-     .argument = "HOW", .help = "read lower-case (soft-masked) residues as upper case, or as X"},
-    {OPTION("on-invalid", CHOICE, on_invalid, data, NEVER), .default_value = "error", .choices = "error|x|skip",
-     .argument = "HOW",
-     .help = "what to do with a character that is no residue: stop, read it as X, or leave the sequence out"},
-    {OPTION("cache-dir", PATH, cache_dir, data, FREE), .argument = "DIR",
-     .help =
-         "where the packed form of the data is kept (default: beside the data if that can be written, else the cache directory)"},
+    PLM_DATA_OPTION_ROWS(plm_train_options, read, data),
 
     {OPTION("batch-tokens", COUNT, batch_tokens, batches, NEVER), .default_value = "16K", .min = 1, .max = COUNT_LIMIT,
      .argument = "N", .help = "tokens of a global batch, <cls> and <eos> included"},

@@ -7,6 +7,7 @@
 #define PLM_TRAIN_OPTIONS_H
 
 #include "protlm/train.h"
+#include "train/data_options.h"
 
 typedef struct plm_train_options {
   /* Model */
@@ -18,7 +19,7 @@ typedef struct plm_train_options {
   plm_string_list train, eval;
   double eval_fraction;
   int64_t max_length;
-  const char *lowercase, *on_invalid, *cache_dir;
+  plm_data_options read;
   /* Batches */
   int64_t batch_tokens, per_device_train_batch_size, gradient_accumulation_steps, micro_batch_tokens;
   double num_train_epochs;

@@ -10,16 +10,13 @@
 
 static plm_status open_dataset(const plm_train_settings *s, const plm_run_context *context,
                                const plm_string_list *paths, plm_dataset **ret_dataset) {
-  const plm_dataset_options options = {
-      .paths = {paths->items, paths->count},
-      .cache_directory = s->o->cache_dir,
-      .policy = s->policy,
+  const plm_data_reader reader = {
       .threads = (int)s->o->threads,
       .interrupted = plm_run_interrupted,
-      .hdf5_reader = context->observer != NULL ? context->observer->program : NULL,
+      .program = context->observer != NULL ? context->observer->program : NULL,
   };
   plm_run_phase(context, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
-  return plm_dataset_open(&options, ret_dataset);
+  return plm_data_open(&s->o->read, paths, &reader, ret_dataset);
 }
 
 /* Without a residue to predict a run would go through all its steps and learn nothing. */
@@ -137,7 +134,7 @@ static void report_dataset(const plm_dataset *dataset, const plm_train_settings 
   plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count),
            plm_count_text(info->residues, residues), plm_count_text(info->longest, longest),
            info->from_cache ? " (packed form from the cache)" : "");
-  plm_dataset_log(dataset, plm_family_alphabet(s->config.family), &s->policy);
+  plm_data_log(&s->o->read, dataset, plm_family_alphabet(s->config.family));
 }
 
 plm_status plm_stream_report(const plm_stream *stream, const plm_train_settings *settings, bool resumed) {

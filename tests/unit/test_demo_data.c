@@ -28,9 +28,9 @@ static void counts_are_as_known(void **state) {
   int64_t lower = 0;
   for (int c = 'a'; c <= 'z'; c++) lower += info->histogram[c];
   assert_int_equal(info->count, 6180);
-  assert_int_equal(info->stops_dropped, 3524);
+  assert_int_equal(info->notes.kinds[PLM_NOTE_STOPS].count, 3524);
   assert_int_equal(info->histogram['*'], 0);
-  assert_int_equal(info->residues + info->stops_dropped, 1495864);
+  assert_int_equal(info->residues + info->notes.kinds[PLM_NOTE_STOPS].count, 1495864);
   assert_int_equal(info->longest, 4234);
   assert_int_equal(lower, 25507);
   plm_dataset_close(dataset);

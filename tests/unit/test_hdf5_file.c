@@ -83,7 +83,7 @@ static void hdf5_padding_is_removed(void **state) {
     assert_int_equal(plm_dataset_count(dataset), 2);
     assert_memory_equal(plm_dataset_residues(dataset, 0, &length), "MKVACDE", 7);
     assert_int_equal(length, 3);
-    assert_int_equal(plm_dataset_get_info(dataset)->stops_dropped, 1);
+    assert_int_equal(plm_dataset_get_info(dataset)->notes.kinds[PLM_NOTE_STOPS].count, 1);
     plm_dataset_close(dataset);
   }
 }

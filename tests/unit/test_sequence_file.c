@@ -70,8 +70,8 @@ static void what_was_dropped_is_counted(void **state) {
   assert_int_equal(info->count, 3);
   assert_int_equal(info->residues, 8);
   assert_int_equal(info->longest, 3);
-  assert_int_equal(info->stops_dropped, 4);
-  assert_int_equal(info->empty_dropped, 2);
+  assert_int_equal(info->notes.kinds[PLM_NOTE_STOPS].count, 4);
+  assert_int_equal(info->notes.kinds[PLM_NOTE_EMPTY].count, 2);
   assert_int_equal(info->duplicate_names, 2);
   assert_int_equal(info->histogram['A'], 2);
   assert_int_equal(info->histogram['m'], 1);
@@ -328,7 +328,7 @@ static void the_policy_decides_about_what_is_no_letter(void **state) {
   options.policy.invalid = PLM_INVALID_SKIP;
   assert_ok(plm_dataset_open(&options, &dataset));
   assert_string_equal(summary(dataset), "b:AC");
-  assert_int_equal(plm_dataset_get_info(dataset)->skipped_invalid, 1);
+  assert_int_equal(plm_dataset_get_info(dataset)->notes.kinds[PLM_NOTE_SKIPPED].count, 1);
   plm_dataset_close(dataset);
   dataset = NULL;
   scratch_write_text("policy.fasta", ">a\nMK4V\n");
