@@ -1,19 +1,12 @@
-/* fasta.c - FASTA through htslib's bgzf, which reads plain, gzip and bgzf files alike.
+/* fasta.c - FASTA.
  *
- * The text comes in blocks. A line is found by memchr and goes to the sink whole; a line that a block cuts is given in
- * two pieces, which is all the state there is: `place` says what the next byte belongs to.
+ * The text comes in blocks (gzip_text.h). A line is found by memchr and goes to the sink whole; a line that a block
+ * cuts is given in two pieces, which is all the state there is: `place` says what the next byte belongs to.
  */
-#include <errno.h>
-#include <htslib/bgzf.h>
-#include <htslib/hts_log.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/alloc.h"
+#include "data/gzip_text.h"
 #include "data/sequence_file.h"
-#include "data/stream_pump.h"
-
-enum { BLOCK_BYTES = 1 << 20 };
 
 typedef enum place {
   LINE_START,
@@ -121,82 +114,27 @@ static plm_status read_block(fasta *f, const char *text, size_t bytes) {
   return PLM_OK;
 }
 
-static plm_status unreadable(const fasta *f, BGZF *file) {
-  if (bgzf_compression(file) == 0) return plm_fail(PLM_E_INPUT, "%s: reading failed: %s", f->words, strerror(errno));
-  plm_fail(PLM_E_INPUT, "%s: the compressed data is damaged or cut short (in line %lld of the text)", f->words,
-           (long long)f->line);
-  return plm_hint(
-      PLM_E_INPUT,
-      "copy or download it again; if gzip -t finds nothing wrong, unpack it with gunzip -k and give what comes out");
-}
-
-/* bgzf files end in an empty block, so that one cut between two blocks is noticed. */
-static plm_status check_end(const fasta *f, BGZF *file) {
-  if (bgzf_compression(file) != 2 || bgzf_check_EOF(file) != 0) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file was cut short: bgzip's end mark is missing", f->words),
-                  "copy or download it again");
-}
-
 /* A file that starts with UTF-8's byte order mark, as some editors write it, is taken without it. */
 static size_t skip_mark(const char *text, size_t bytes) {
   return bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
-/* Damaged compressed data decompresses to nonsense until its checksum is reached: then the damage is the message, not
- * the nonsense. */
-static plm_status blame(const fasta *f, BGZF *file, char *block, plm_status status) {
-  if (status != PLM_E_INPUT || bgzf_compression(file) == 0) return status;
-  ssize_t bytes = 1;
-  while (bytes > 0) bytes = bgzf_read(file, block, BLOCK_BYTES);
-  return bytes < 0 ? unreadable(f, file) : status;
-}
-
-static plm_status read_all(fasta *f, BGZF *file, char *block) {
-  ssize_t bytes = bgzf_read(file, block, BLOCK_BYTES);
-  size_t skip = bytes > 0 ? skip_mark(block, (size_t)bytes) : 0;
-  for (; bytes > 0; bytes = bgzf_read(file, block, BLOCK_BYTES), skip = 0) {
-    plm_status status = read_block(f, block + skip, (size_t)bytes - skip);
-    if (status != PLM_OK) return blame(f, file, block, status);
+static plm_status read_all(fasta *f, plm_gzip_text *text) {
+  const char *block;
+  size_t bytes, skip;
+  for (bool first = true;; first = false) {
+    PLM_TRY(plm_gzip_text_read(text, f->line, &block, &bytes));
+    if (bytes == 0) break;
+    skip = first ? skip_mark(block, bytes) : 0;
+    plm_status status = read_block(f, block + skip, bytes - skip);
+    if (status != PLM_OK) return plm_gzip_text_blame(text, f->line, status);
   }
-  if (bytes < 0) return unreadable(f, file);
   return f->begun ? plm_sequence_sink_end(f->sink) : PLM_OK;
-}
-
-static plm_status read_opened(fasta *f, BGZF *file, int threads) {
-  char *block;
-  PLM_TRY(check_end(f, file));
-  if (threads > 1 && bgzf_compression(file) == 2) bgzf_mt(file, threads, 256);
-  PLM_TRY(PLM_NEW(&block, BLOCK_BYTES));
-  plm_status status = read_all(f, file, block);
-  plm_free(block);
-  return status;
-}
-
-/* Takes `file`, or says why it is NULL. */
-static plm_status read_and_close(fasta *f, BGZF *file, int threads) {
-  if (file == NULL) return plm_fail(PLM_E_INPUT, "%s: cannot be opened: %s", f->words, strerror(errno));
-  plm_status status = read_opened(f, file, threads);
-  bgzf_close(file);
-  return status;
-}
-
-/* Why the stream ended is more than what that did to the text. */
-static plm_status read_stream(fasta *f, const char *path, int threads) {
-  plm_stream_pump *pump;
-  plm_error_record text;
-  int fd;
-  PLM_TRY(plm_stream_pump_open(path, f->sink->interrupted, &pump, &fd));
-  BGZF *file = bgzf_dopen(fd, "r");
-  if (file == NULL) close(fd);
-  plm_status status = read_and_close(f, file, threads);
-  if (status != PLM_OK) plm_error_take(status, &text);
-  PLM_TRY(plm_stream_pump_close(pump));
-  return status == PLM_OK ? PLM_OK : plm_error_give(&text);
 }
 
 plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink) {
   fasta f = {.words = plm_sequence_file_words(path), .sink = sink, .line = 1};
-  hts_set_log_level(HTS_LOG_OFF); /* its words go to stderr; ours go to the user */
-  return plm_sequence_file_is_regular(path) ? read_and_close(&f, bgzf_open(path, "r"), threads)
-                                            : read_stream(&f, path, threads);
+  plm_gzip_text *text;
+  PLM_TRY(plm_gzip_text_open(path, threads, sink->interrupted, &text));
+  return plm_gzip_text_close(text, read_all(&f, text));
 }
