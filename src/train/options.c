@@ -121,7 +121,8 @@ static const plm_option options[] = {
      .help = "course of the learning rate (default: esm2 from random weights, linear from trained ones)"},
     {OPTION("warmup-steps", NUMBER, warmup_steps, schedule, ALLOW), .aliases = "warmup-ratio", .max = COUNT_LIMIT,
      .argument = "N",
-     .help = "updates until the highest learning rate; below 1: as a share of all (default: 8 %, at most 2000)"},
+     .help =
+         "updates until the highest learning rate; below 1: as a share of all, rounded up (default: 8 %, at most 2000)"},
     {OPTION("min-lr-ratio", NUMBER, min_lr_ratio, schedule, ALLOW), .max = 1, .argument = "R",
      .help =
          "lowest learning rate at the end, as a share of the highest (default: 0.1; 0 for cosine, inverse_sqrt, warmup_stable_decay and for linear from random weights)"},

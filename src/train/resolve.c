@@ -364,11 +364,17 @@ static bool counts_epochs(const plm_train_settings *s) {
   return !plm_train_explicit(s, "max-steps") || (typed(s, "num-train-epochs") && !typed(s, "max-steps"));
 }
 
+/* The run began with this share of its steps, however it was rounded then. */
+static bool is_share_of(double share, int64_t steps, int64_t saved_warmup) {
+  return saved_warmup >= 0 && share < 1 && fabs(share * (double)steps - (double)saved_warmup) < 1;
+}
+
 /* The warm-up asked for, or that the run began with; NAN: neither. One that nobody typed gives way to a shorter run. */
 static double requested_warmup(const plm_train_settings *s, int64_t saved_warmup) {
   const int64_t steps = s->o->max_steps;
   const bool given = plm_option_given(s->values, "warmup-steps");
-  const double warmup = given ? s->o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN;
+  const bool is_kept = !given || is_share_of(s->o->warmup_steps, steps, saved_warmup);
+  const double warmup = !is_kept ? s->o->warmup_steps : saved_warmup >= 0 ? (double)saved_warmup : NAN;
   const bool may_give_way = !s->o->demo_compat && !typed(s, "warmup-steps") &&
                             (!given || typed(s, "max-steps") || typed(s, "num-train-epochs"));
   if (!may_give_way || !(warmup >= (double)steps)) return warmup;

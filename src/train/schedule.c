@@ -75,11 +75,19 @@ static int64_t default_warmup(int64_t T) {
   return W < T ? W : 0;
 }
 
+/* As transformers' get_warmup_steps (5.x): a share is rounded up, of the same product of doubles (0.1 of 30 are 3, but
+ * 0.07 of 100 are 8, since that product lies above 7), and a number of steps down. A share is never the whole run. */
+static int64_t requested_warmup(double warmup, int64_t T) {
+  if (warmup >= 1) return (int64_t)warmup;
+  const int64_t W = (int64_t)ceil((double)T * warmup);
+  return W < T ? W : T - 1;
+}
+
 /* An explicit warm-up must leave room for what follows it. */
 static plm_status check_warmup(const plm_schedule *a) {
   if (a->W >= a->T)
-    return plm_hint(plm_fail(PLM_E_USAGE, "--warmup-steps %lld is not less than the %lld steps of the run",
-                             (long long)a->W, (long long)a->T),
+    return plm_hint(plm_fail(PLM_E_USAGE, "--warmup-steps %lld is not less than the %lld %s of the run",
+                             (long long)a->W, (long long)a->T, a->T == 1 ? "step" : "steps"),
                     "lower --warmup-steps or raise --max-steps");
   if (a->kind->after_warmup == esm2 && (double)a->W >= 0.9 * (double)a->T)
     return plm_hint(
@@ -106,9 +114,7 @@ plm_status plm_schedule_resolve(const plm_schedule_request *request, plm_schedul
         : request->from_scratch       ? kind->floor_from_scratch
                                       : kind->floor_continuing;
   if (kind->warms_up) {
-    bool share = request->warmup < 1;
-    a.W =
-        isnan(request->warmup) ? default_warmup(a.T) : llround(share ? request->warmup * (double)a.T : request->warmup);
+    a.W = isnan(request->warmup) ? default_warmup(a.T) : requested_warmup(request->warmup, a.T);
     if (a.W > 0 && !a.warmup_from_zero) PLM_TRY(check_warmup(&a));
   }
   *ret_schedule = a;

@@ -38,7 +38,7 @@ typedef struct plm_schedule {
 typedef struct plm_schedule_request {
   const char *name;
   double peak;
-  double warmup; /* below 1: a share of T; NAN: clamp(round(0.08 T), 1, 2000), less than T */
+  double warmup; /* below 1: a share of T, rounded up; NAN: clamp(round(0.08 T), 1, 2000), less than T */
   double min_lr_ratio;
   bool from_scratch;     /* decides defaults (design 10.2) */
   bool warmup_from_zero; /* demo-compat: first update at lr 0, and a warm-up longer than the run is no error */

@@ -88,6 +88,23 @@ static void a_warmup_below_one_is_a_share(void **state) {
   assert_int_equal(resolve("linear", 0, NAN, 400).W, 0);
 }
 
+/* Expected: math.ceil(T * share) in Python; what rounding to the nearest, or a product in another precision, would say
+ * instead stands behind it. */
+static void a_share_is_rounded_up_as_in_transformers(void **state) {
+  (void)state;
+  static const struct {
+    double share;
+    int64_t T, W;
+  } cases[] = {{0.07, 20, 2} /* 1 */, {0.1, 30, 3},          {0.07, 100, 8} /* 7 */, {0.06, 50, 3},
+               {0.29, 100, 29},       {0.57, 100, 57},       {0.001, 10, 1} /* 0 */, {0.5, 3, 2},
+               {0.03, 1000, 30},      {0.14, 50, 8} /* 7 */, {0.28, 25, 8} /* 7 */};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    assert_int_equal(resolve("linear", cases[i].share, NAN, cases[i].T).W, cases[i].W);
+  assert_int_equal(resolve("linear", 0.1, NAN, 1).W, 0); /* a share leaves a step after it */
+  assert_int_equal(resolve("linear", 0.9, NAN, 5).W, 4);
+  assert_int_equal(resolve("linear", 10.7, NAN, 400).W, 10);
+}
+
 static void floors_depend_on_where_the_weights_come_from(void **state) {
   (void)state;
   plm_schedule schedule;
@@ -141,6 +158,7 @@ int main(void) {
       cmocka_unit_test(the_first_update_is_never_wasted),
       cmocka_unit_test(warmup_defaults_to_eight_percent),
       cmocka_unit_test(a_warmup_below_one_is_a_share),
+      cmocka_unit_test(a_share_is_rounded_up_as_in_transformers),
       cmocka_unit_test(floors_depend_on_where_the_weights_come_from),
       cmocka_unit_test(a_warmup_without_an_after_is_refused),
       cmocka_unit_test(the_demo_runs_and_its_highest_rate_is_known),

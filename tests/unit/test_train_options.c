@@ -169,6 +169,26 @@ static void a_warmup_ratio_is_resolved(void **state) {
   with_settings(BASE "--warmup-ratio 0.1 --max-steps 200", 7, check_ratio);
 }
 
+/* A run that began when a share was rounded to the nearest, or to another one, goes on with its own warm-up. */
+static void a_resumed_run_keeps_its_warmup(void **state) {
+  (void)state;
+  static const struct {
+    const char *share;
+    int64_t saved, kept;
+  } cases[] = {{"0.07", 1, 1}, {"0.07", 2, 2}, {"0.07", 5, 2}, {"0.5", 10, 10}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char line[256];
+    plm_option_values *values;
+    plm_train_settings *settings;
+    snprintf(line, sizeof line, BASE "--max-steps 20 --warmup-ratio %s", cases[i].share);
+    assert_ok(resolve(line, 0, &values, &settings));
+    assert_ok(plm_train_resolve_horizon(settings, 7, cases[i].saved));
+    assert_int_equal(settings->schedule.W, cases[i].kept);
+    plm_train_settings_destroy(settings);
+    plm_option_values_destroy(values);
+  }
+}
+
 static void check_demo(const plm_train_settings *s) {
   assert_true(s->o->learning_rate == 3e-4);
   assert_true(s->o->adam_beta2 == 0.95 && s->o->weight_decay == 0.5 && s->o->decay_all && s->o->max_grad_norm == 0);
@@ -218,6 +238,7 @@ int main(void) {
       cmocka_unit_test(a_default_that_cannot_be_is_adapted),
       cmocka_unit_test(names_of_other_programs_are_understood),
       cmocka_unit_test(a_warmup_ratio_is_resolved),
+      cmocka_unit_test(a_resumed_run_keeps_its_warmup),
       cmocka_unit_test(the_demo_is_a_set_of_defaults),
       cmocka_unit_test(lists_of_words),
       cmocka_unit_test(every_option_says_what_it_does),
