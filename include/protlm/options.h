@@ -8,7 +8,7 @@
  * Names are long, in the words of the Hugging Face Trainer; underscores are read as dashes. There are no abbreviations:
  * a name that is not in the table fails with the nearest one (PLM_E_USAGE). `--name value` and `--name=value`; a flag
  * may be `--flag`, `--no-flag` or `--flag=true|false`. Numbers take K/M/G (decimal for COUNT, binary for SIZE),
- * durations 90, 90s, 90m, 2h, 1d, 1h30m. A short option is `-b 8` or `-b=8`; `--` ends the options. A list may be given
+ * durations 90s, 90m, 2h, 1d, 1h30m, 90 (seconds, which is said) and Slurm's forms with a colon or a dash. A short option is `-b 8` or `-b=8`; `--` ends the options. A list may be given
  * again and grows; another option given twice by one source with two values is a mistake. A list from a stronger source
  * replaces that of a weaker one.
  *

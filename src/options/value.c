@@ -8,6 +8,7 @@
 
 #include "options/internal.h"
 #include "base/text.h"
+#include "protlm/log.h"
 
 /* ---- limits ---- */
 
@@ -128,8 +129,10 @@ static plm_status parse_number(const char *text, const char *subject, double *re
   return plm_fail(PLM_E_USAGE, "%s: must be a number", subject);
 }
 
-/* 90, 90s, 1.5h, 1h30m: seconds alone, or parts each with a unit. */
-static plm_status parse_duration(const char *text, const char *subject, double *ret_seconds) {
+/* ---- times ---- */
+
+/* "1h30m": false for what is not of this form. A number without a unit is seconds, and stands alone. */
+static bool parse_units(const char *text, double *ret_seconds) {
   static const struct {
     char letter;
     double seconds;
@@ -138,18 +141,66 @@ static plm_status parse_duration(const char *text, const char *subject, double *
   double total = 0;
   do {
     double part, unit = 0;
-    if (!plm_number_parse(rest, &rest, &part)) break;
+    if (!plm_number_parse(rest, &rest, &part) || part < 0) return false;
     if (*rest == '\0' && total == 0) unit = 1;
     for (size_t i = 0; i < sizeof units / sizeof *units && unit == 0; i++)
       if (*rest == units[i].letter) unit = units[i].seconds, rest++;
-    if (unit == 0) break;
+    if (unit == 0) return false;
     total += part * unit;
-    if (*rest == '\0' && isfinite(total)) {
-      *ret_seconds = total;
-      return PLM_OK;
-    }
   } while (*rest != '\0');
-  return plm_fail(PLM_E_USAGE, "%s: must be a time like 90, 90s, 30m, 2h or 1d", subject);
+  *ret_seconds = total;
+  return isfinite(total);
+}
+
+/* "1", "00", "30": the numbers between one dash and colons. False where there is anything else. */
+static bool split_clock(const char *text, int64_t fields[4], int *ret_count, bool *ret_has_days) {
+  *ret_count = 0;
+  *ret_has_days = false;
+  for (const char *rest = text;; rest++) {
+    if (*ret_count == 4 || *rest < '0' || *rest > '9' || !parse_digits(rest, &rest, &fields[*ret_count])) return false;
+    const bool is_first = (*ret_count)++ == 0;
+    if (*rest == '\0') return *ret_count > 1;
+    if (*rest == '-' && is_first)
+      *ret_has_days = true;
+    else if (*rest != ':')
+      return false;
+  }
+}
+
+/* Slurm's MM:SS, HH:MM:SS, D-HH, D-HH:MM and D-HH:MM:SS (man sbatch). A field behind others is less than the next unit,
+ * but behind zeros: 0-48:00:00 are two days. */
+static bool parse_clock(const char *text, double *ret_seconds) {
+  static const struct {
+    double seconds;
+    int64_t next;
+  } units[] = {{86400, INT64_MAX}, {3600, 24}, {60, 60}, {1, 60}};
+  int64_t fields[4];
+  int count;
+  bool has_days;
+  if (!split_clock(text, fields, &count, &has_days) || (!has_days && count > 3)) return false;
+  const int first = has_days ? 0 : 4 - count;
+  double total = 0;
+  for (int i = 0; i < count; i++) {
+    if (total > 0 && fields[i] >= units[first + i].next) return false;
+    total += (double)fields[i] * units[first + i].seconds;
+  }
+  *ret_seconds = total;
+  return true;
+}
+
+static plm_status parse_duration(const char *text, const char *subject, double *ret_seconds) {
+  char words[PLM_NUMBER_TEXT];
+  if (parse_units(text, ret_seconds)) {
+    if (*ret_seconds > 0 && strspn(text, "+0123456789.") == strlen(text))
+      plm_info("%s is in seconds; Slurm reads such a number as minutes, which are written %sm", subject, text);
+    return PLM_OK;
+  }
+  if (!parse_clock(text, ret_seconds))
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s: must be a time like 90s, 30m, 2h, 1d or 1h30m", subject),
+                    "or as Slurm writes it: MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS");
+  if (strchr(text, '-') == NULL && strchr(text, ':') == strrchr(text, ':'))
+    plm_info("%s is read as minutes and seconds, as Slurm does: %s", subject, plm_duration_text(*ret_seconds, words));
+  return PLM_OK;
 }
 
 /* The choice's own text, as the table has it, copied: callers compare with strcmp. */
@@ -318,8 +369,10 @@ void plm_option_value_write(const plm_option *option, const plm_option_value *va
       plm_text_printf(out, "%" PRId64, value->integer);
       break;
     case PLM_OPT_NUMBER:
-    case PLM_OPT_DURATION:
       plm_text_append(out, plm_number_text(value->number, number));
+      break;
+    case PLM_OPT_DURATION:
+      plm_text_printf(out, "%ss", plm_number_text(value->number, number));
       break;
     default:
       plm_text_append(out, value->string != NULL ? value->string : "");

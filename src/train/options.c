@@ -166,7 +166,7 @@ static const plm_option options[] = {
     {OPTION("time-limit", DURATION, time_limit, checkpoints, FREE), .max = 1e9, .exclusive_min = true,
      .argument = "TIME",
      .help =
-         "save and stop before this much time has passed (90m, 24h); inside Slurm the job's own limit is watched as well"},
+         "save and stop before this much time has passed (90m, 24h, or in the forms of Slurm: 1-00:00:00); inside Slurm the job's own limit is watched as well"},
 
     {OPTION("logging-steps", COUNT, logging_steps, logging, FREE), .default_value = "10", .min = 1, .max = COUNT_LIMIT,
      .argument = "N", .help = "write loss, rates and learning rate every N steps"},

@@ -69,11 +69,19 @@ static void every_way_of_writing_a_value_is_read(void **state) {
       {"--memory 1.5GB", "memory", "1610612736"},
       {"--memory 1048576B", "memory", "1048576"},
       {"--memory 1T", "memory", "1099511627776"},
-      {"--save-interval 90", "save-interval", "90"},
-      {"--save-interval 90s", "save-interval", "90"},
-      {"--save-interval 1.5m", "save-interval", "90"},
-      {"--save-interval 1h30m", "save-interval", "5400"},
-      {"--save-interval 1d", "save-interval", "86400"},
+      {"--save-interval 90", "save-interval", "90s"},
+      {"--save-interval 90s", "save-interval", "90s"},
+      {"--save-interval 1.5m", "save-interval", "90s"},
+      {"--save-interval 1h30m", "save-interval", "5400s"},
+      {"--save-interval 1d", "save-interval", "86400s"},
+      {"--save-interval 24:00:00", "save-interval", "86400s"},
+      {"--save-interval 1-00:00:00", "save-interval", "86400s"},
+      {"--save-interval 1-12", "save-interval", "129600s"},
+      {"--save-interval 2-03:30", "save-interval", "185400s"},
+      {"--save-interval 1:02:03", "save-interval", "3723s"},
+      {"--save-interval 90:00", "save-interval", "5400s"},
+      {"--save-interval 00:90:00", "save-interval", "5400s"},
+      {"--save-interval 0-48:00:00", "save-interval", "172800s"},
       {"--bf16", "bf16", "true"},
       {"--bf16=yes", "bf16", "true"},
       {"--bf16 True", "bf16", "true"},
@@ -195,11 +203,22 @@ static void every_mistake_has_its_code_and_words(void **state) {
       {"--lr 1,5", "must be a number", ""},
       {"--lr 0x1p-3", "must be a number", ""},
       {"--lr=", "--lr '': must be a number", ""},
-      {"--save-interval 10w", "must be a time like 90, 90s, 30m, 2h or 1d", ""},
+      {"--save-interval 10w", "must be a time like 90s, 30m, 2h, 1d or 1h30m", "D-HH:MM:SS"},
       {"--save-interval 1h30", "must be a time like", ""},
       {"--save-interval 0", "must be at least 1 s", ""},
       {"--save-interval ''", "must be a time like", ""},
       {"--save-interval m", "must be a time like", ""},
+      {"--save-interval 1:2:3:4", "must be a time like", "D-HH:MM:SS"},
+      {"--save-interval 1-", "must be a time like", "HH:MM:SS"},
+      {"--save-interval -5", "must be a time like", "MM:SS"},
+      {"--save-interval -5:00", "must be a time like", "MM:SS"},
+      {"--save-interval 25-61:99:99", "must be a time like", "D-HH"},
+      {"--save-interval 1:60:00", "must be a time like", "D-HH"},
+      {"--save-interval 1-24:00:00", "must be a time like", "D-HH"},
+      {"--save-interval 1-2-3", "must be a time like", "D-HH"},
+      {"--save-interval 1:00h", "must be a time like", "D-HH"},
+      {"--save-interval 1-00:00:00:00", "must be a time like", "D-HH"},
+      {"--save-interval 99999999999999999999:00", "must be a time like", "D-HH"},
       {"--lr-scheduler-type cosin", "--lr-scheduler-type cosin: must be one of esm2, linear, cosine, constant, ",
        "did you mean cosine?"},
       {"--lr-scheduler-type ''", "must be one of", ""},
@@ -305,6 +324,16 @@ static void a_variable_without_effect_is_warned_of(void **state) {
       "PROTLM_PRINT_CONFIG", "1",
       "the environment variable PROTLM_PRINT_CONFIG has no effect: --print-config can only be given on the command line");
   expect_warning("PROTLM_CPU", "ref", "");
+}
+
+static void what_a_time_is_read_as_is_said_where_slurm_reads_another(void **state) {
+  (void)state;
+  expect_warning("PROTLM_SAVE_INTERVAL", "90",
+                 "PROTLM_SAVE_INTERVAL=90 is in seconds; Slurm reads such a number as minutes, which are written 90m");
+  expect_warning("PROTLM_SAVE_INTERVAL", "24:00",
+                 "PROTLM_SAVE_INTERVAL=24:00 is read as minutes and seconds, as Slurm does: 24m00s");
+  expect_warning("PROTLM_SAVE_INTERVAL", "24:00:00", "");
+  expect_warning("PROTLM_SAVE_INTERVAL", "90s", "");
 }
 
 /* ---- configuration files ---- */
@@ -460,6 +489,7 @@ int main(void) {
       cmocka_unit_test(a_wrong_table_is_our_bug),
       cmocka_unit_test(the_command_line_wins_over_environment_over_file_over_preset),
       cmocka_unit_test(a_variable_without_effect_is_warned_of),
+      cmocka_unit_test(what_a_time_is_read_as_is_said_where_slurm_reads_another),
       cmocka_unit_test(a_config_file_may_be_written_in_the_ways_of_yaml),
       cmocka_unit_test(every_mistake_in_a_config_file_has_its_place),
       cmocka_unit_test(the_nearest_name_is_near),
