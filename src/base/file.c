@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -239,6 +241,28 @@ plm_status plm_path_parent(const char *path, char **ret_parent) {
 const char *plm_path_name(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash != NULL ? slash + 1 : path;
+}
+
+/* The home of whom the `length` bytes behind the tilde name; NULL: there is nobody of that name. */
+static const char *home_of(const char *user, size_t length) {
+  char name[256];
+  if (length >= sizeof name) return NULL;
+  memcpy(name, user, length);
+  name[length] = '\0';
+  const struct passwd *found = getpwnam(name);
+  return found != NULL ? found->pw_dir : NULL;
+}
+
+plm_status plm_path_expand_home(const char *path, const char *subject, char **ret_path) {
+  if (path[0] != '~') return plm_strdup(path, ret_path);
+  const size_t user = strcspn(path + 1, "/");
+  const char *home = user == 0 ? getenv("HOME") : home_of(path + 1, user), *rest = path + 1 + user;
+  if (user == 0 && (home == NULL || *home == '\0'))
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s: HOME is not set, so that it is not known where ~ is", subject),
+                    "write the whole path; ./%s is a directory that is called ~", path);
+  if (home == NULL) return plm_strdup(path, ret_path);
+  rest += strspn(rest, "/");
+  return *rest != '\0' ? plm_path_join(home, rest, ret_path) : plm_strdup(home, ret_path);
 }
 
 bool plm_path_is_plain(const char *name) {

@@ -136,6 +136,9 @@ void plm_lock_release(plm_lock *lock); /* accepts NULL */
 PLM_CHECKED plm_status plm_path_join(const char *directory, const char *name, char **ret_path);
 PLM_CHECKED plm_status plm_path_parent(const char *path, char **ret_parent); /* "." when there is none */
 const char *plm_path_name(const char *path);                                 /* after the last '/' */
+/* "~", "~/x" and "~user/x" as a shell reads them; anything else, a name like ~x of no user too, as it is. PLM_E_USAGE,
+ * beginning with `subject` ("--train ~/x"), where HOME is not set. A name that begins so is written ./~x. */
+PLM_CHECKED plm_status plm_path_expand_home(const char *path, const char *subject, char **ret_path);
 /* The name of a file that lies beside another one, wherever the name came from: it leads nowhere else. */
 bool plm_path_is_plain(const char *name);
 

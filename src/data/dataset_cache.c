@@ -69,8 +69,13 @@ done:
 
 static plm_status from_environment(const char *variable, const char *below, char **ret_path) {
   const char *value = getenv(variable);
-  if (value == NULL || value[0] != '/') return plm_strdup("", ret_path);
-  return plm_sprintf(ret_path, "%s%s", value, below);
+  char *expanded;
+  if (value == NULL) return plm_strdup("", ret_path);
+  PLM_TRY(plm_path_expand_home(value, variable, &expanded));
+  plm_status status =
+      plm_sprintf(ret_path, "%s%s", expanded[0] == '/' ? expanded : "", expanded[0] == '/' ? below : "");
+  plm_free(expanded);
+  return status;
 }
 
 /* Where anyone may make files, what lies in a directory of somebody else's could be anything: then this one does not

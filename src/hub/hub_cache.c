@@ -20,18 +20,23 @@ static const char *environment(const char *name) {
 }
 
 /* "~/x" as huggingface_hub expands it. */
-static plm_status expand_home(const char *path, const char *tail, char **ret_path) {
-  const char *home = environment("HOME");
-  if (path[0] == '~' && path[1] == '/' && home != NULL) return plm_sprintf(ret_path, "%s%s%s", home, path + 1, tail);
-  return plm_sprintf(ret_path, "%s%s", path, tail);
+static plm_status expand_home(const char *variable, const char *path, const char *tail, char **ret_path) {
+  char *expanded;
+  PLM_TRY(plm_path_expand_home(path, variable, &expanded));
+  plm_status status = plm_sprintf(ret_path, "%s%s", expanded, tail);
+  plm_free(expanded);
+  return status;
 }
 
 plm_status plm_model_hub_root(char **ret_root) {
-  if (environment("HF_HUB_CACHE") != NULL) return expand_home(environment("HF_HUB_CACHE"), "", ret_root);
-  if (environment("HF_HOME") != NULL) return expand_home(environment("HF_HOME"), "/hub", ret_root);
-  if (environment("XDG_CACHE_HOME") != NULL)
-    return expand_home(environment("XDG_CACHE_HOME"), "/huggingface/hub", ret_root);
-  return expand_home("~/.cache", "/huggingface/hub", ret_root);
+  static const struct {
+    const char *variable, *tail;
+  } roots[] = {{"HF_HUB_CACHE", ""}, {"HF_HOME", "/hub"}, {"XDG_CACHE_HOME", "/huggingface/hub"}};
+  for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
+    const char *path = environment(roots[i].variable);
+    if (path != NULL) return expand_home(roots[i].variable, path, roots[i].tail, ret_root);
+  }
+  return expand_home("the Hugging Face cache ~/.cache/huggingface", "~/.cache", "/huggingface/hub", ret_root);
 }
 
 /* ---- ids ---- */

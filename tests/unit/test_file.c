@@ -4,8 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -436,6 +438,41 @@ static void paths_are_joined_and_taken_apart(void **state) {
     assert_false(plm_path_is_plain(leading_away[i]));
 }
 
+static void assert_expands(const char *path, const char *expected) {
+  char *expanded;
+  assert_ok(plm_path_expand_home(path, "--output-dir", &expanded));
+  assert_string_equal(expanded, expected);
+  plm_free(expanded);
+}
+
+static void a_tilde_is_a_home_directory(void **state) {
+  (void)state;
+  char *path, *before = strdup(getenv("HOME") != NULL ? getenv("HOME") : "/");
+  setenv("HOME", "/home/ada", 1);
+  assert_expands("~", "/home/ada");
+  assert_expands("~/", "/home/ada");
+  assert_expands("~/run/final", "/home/ada/run/final");
+  assert_expands("~//run", "/home/ada/run");
+  assert_expands("./~/run", "./~/run");
+  assert_expands("a~", "a~");
+  assert_expands("", "");
+  assert_expands("~nobody-of-this-name/x", "~nobody-of-this-name/x");
+  const struct passwd *root = getpwuid(0);
+  if (root != NULL && strcmp(root->pw_name, "root") == 0) {
+    char expected[300];
+    snprintf(expected, sizeof expected, "%s/x", root->pw_dir);
+    assert_expands("~root/x", expected);
+  }
+  setenv("HOME", "", 1);
+  assert_fails(plm_path_expand_home("~/x", "--output-dir ~/x", &path), PLM_E_USAGE,
+               "--output-dir ~/x: HOME is not set");
+  unsetenv("HOME");
+  assert_fails(plm_path_expand_home("~", "PROTLM_CACHE", &path), PLM_E_USAGE, "PROTLM_CACHE: HOME is not set");
+  assert_expands("./~", "./~");
+  setenv("HOME", before, 1);
+  free(before);
+}
+
 static void free_space_is_known_also_for_what_is_still_to_be_made(void **state) {
   (void)state;
   int64_t here, below;
@@ -578,6 +615,7 @@ int main(void) {
       cmocka_unit_test(names_come_sorted_by_their_bytes),
       cmocka_unit_test(a_link_is_replaced_in_one_step),
       cmocka_unit_test(paths_are_joined_and_taken_apart),
+      cmocka_unit_test(a_tilde_is_a_home_directory),
       cmocka_unit_test(free_space_is_known_also_for_what_is_still_to_be_made),
       cmocka_unit_test(a_second_process_finds_the_lock_held_until_the_first_dies),
       cmocka_unit_test(any_failed_allocation_ends_in_a_status_without_a_leak),
