@@ -12,6 +12,10 @@
  * again and grows; another option given twice by one source with two values is a mistake. A list from a stronger source
  * replaces that of a weaker one.
  *
+ * "~", "~/x" and "~user/x" at the start of a path are expanded wherever it comes from; the expanded path is the value,
+ * in config.yaml too. A directory that is really called ~ is ./~. One word of PATHS that names no file, but by its
+ * commas or as a pattern does name some, is a mistake.
+ *
  * A wrong name or value is PLM_E_USAGE wherever it stands, and is reported also where a stronger source hides it. A
  * configuration file that cannot be read or is no YAML is PLM_E_INPUT.
  */
@@ -62,6 +66,8 @@ typedef struct plm_option {
   /* things to do, not settings: --help, --config, --print-config. Not in config files or the environment, but
    * PROTLM_CONFIG is */
   bool command_line_only;
+  bool may_be_path; /* STRING: a path, or a name of something: "~/x" is expanded as in PATH */
+  bool is_words;    /* PATHS: words that name no files */
 } plm_option;
 
 /* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that

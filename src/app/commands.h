@@ -25,7 +25,7 @@ PLM_COMMAND(bench_step)
 #define PLM_OPTION_MODEL(S, field)                                                         \
   {                                                                                        \
     .name = "model", .aliases = "m model-name model-name-or-path", .type = PLM_OPT_STRING, \
-    .offset = offsetof(S, field), .group = "Model", .argument = "M",                       \
+    .offset = offsetof(S, field), .group = "Model", .argument = "M", .may_be_path = true,  \
     .help = "model: a directory, or a hub id found in the Hugging Face cache"              \
   }
 #define PLM_OPTION_RANDOM_WEIGHTS(S, field)                                                                 \

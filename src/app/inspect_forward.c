@@ -68,6 +68,7 @@ static const plm_option option_list[] = {
         .offset = offsetof(forward_options, slices),
         .group = "Output",
         .argument = "NAME[a:b,c:d]",
+        .is_words = true,
         .help = "print these values; may be given several times",
     },
     PLM_OPTION_DTYPE(forward_options, session.dtype),

@@ -23,6 +23,7 @@ static const plm_option option_list[] = {
         .offset = offsetof(params_options, slices),
         .group = "Output",
         .argument = "NAME[a:b,c:d]",
+        .is_words = true,
         .help = "print these values; may be given several times",
     },
 };

@@ -30,6 +30,11 @@ static plm_status next_event(reader *r, yaml_event_t *ret_event) {
   const yaml_parser_t *p = &r->parser;
   if (p->error == YAML_MEMORY_ERROR) return plm_fail(PLM_E_RESOURCE, "out of memory while reading %s", r->path);
   const char *problem = p->problem != NULL ? p->problem : "it cannot be read";
+  if (p->context != NULL && strstr(p->context, "alias") != NULL) { /* *.fasta */
+    plm_status status = plm_fail(PLM_E_INPUT, "%s:%zu:%zu: a word that begins with * means something else in YAML",
+                                 r->path, p->problem_mark.line + 1, p->problem_mark.column + 1);
+    return plm_hint(status, "list the files one by one, as in train: [a.fasta, b.fasta]");
+  }
   if (p->error == YAML_READER_ERROR)
     return plm_fail(PLM_E_INPUT, "%s: not valid YAML at byte %zu: %s", r->path, p->problem_offset, problem);
   return plm_fail(PLM_E_INPUT, "%s:%zu:%zu: not valid YAML: %s", r->path, p->problem_mark.line + 1,
@@ -89,6 +94,15 @@ static plm_status apply_scalar(reader *r, const plm_option *option, const yaml_e
   return plm_option_apply(r->values, option, text, PLM_FROM_CONFIG, subject);
 }
 
+/* `mark` is where the value begins. */
+static plm_status check_files(const reader *r, const plm_option *option, yaml_mark_t mark) {
+  char place[LONGEST_PLACE];
+  if (option->type != PLM_OPT_PATHS || !plm_option_is_path(option)) return PLM_OK;
+  snprintf(place, sizeof place, "%.200s:%zu:%zu: ", r->path, mark.line + 1, mark.column + 1);
+  return plm_option_check_files(option, plm_option_list(r->values, option->offset), PLM_FROM_CONFIG, place,
+                                r->values->memory);
+}
+
 /* The items of a list, after its start. */
 static plm_status read_list(reader *r, const plm_option *option) {
   PLM_TRY(plm_option_apply_empty_list(r->values, option, PLM_FROM_CONFIG));
@@ -120,6 +134,7 @@ static plm_status read_value(reader *r, const plm_option *option) {
     status = expect_scalar(r, &event, words);
     if (status == PLM_OK && !is_null(&event)) status = apply_scalar(r, option, &event);
   }
+  if (status == PLM_OK) status = check_files(r, option, event.start_mark);
   yaml_event_delete(&event);
   return status;
 }

@@ -1,7 +1,6 @@
 /* help.c - what a person reads: the help of a command and its configuration. */
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "options/internal.h"
 
@@ -304,42 +303,6 @@ plm_status plm_options_help(const plm_option_table *table, int width, bool colou
 
 /* ---- configuration ---- */
 
-/* The code point of a valid UTF-8 character of `length` bytes. */
-static unsigned decode(const char *text, size_t length) {
-  static const unsigned char first_bits[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-  unsigned code = (unsigned char)*text & first_bits[length];
-  for (size_t i = 1; i < length; i++) code = code << 6 | ((unsigned char)text[i] & 0x3F);
-  return code;
-}
-
-/* What YAML takes as it stands between double quotes: no controls, no exotic line ends, no byte order mark. */
-static bool is_printable(unsigned code) {
-  if (code < 0xA0) return code >= 0x20 && code < 0x7F && code != '"' && code != '\\';
-  return code != 0x2028 && code != 0x2029 && code != 0xFEFF && code != 0xFFFE && code != 0xFFFF;
-}
-
-/* A scalar of YAML. Plain where no reader can take it for anything else, in a list too. */
-static void write_scalar(plm_text *out, const char *text) {
-  static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./+-=@";
-  static const char *const words[] = {"null", "true", "false", "yes", "no", "on", "off", "y", "n", "."};
-  bool is_plain = *text != '\0' && strspn(text, safe) == strlen(text) && strchr("-=@", *text) == NULL;
-  for (size_t i = 0; i < sizeof words / sizeof *words; i++) is_plain = is_plain && strcasecmp(text, words[i]) != 0;
-  if (is_plain) {
-    plm_text_append(out, text);
-    return;
-  }
-  plm_text_append(out, "\"");
-  for (size_t i = 0, length, bytes = strlen(text); i < bytes; i += length) {
-    length = plm_utf8_length(text + i, bytes - i); /* never 0: option values are valid UTF-8 */
-    unsigned code = decode(text + i, length);
-    if (is_printable(code))
-      plm_text_append_bytes(out, text + i, length);
-    else
-      plm_text_printf(out, "\\u%04X", code);
-  }
-  plm_text_append(out, "\"");
-}
-
 static void write_yaml_value(plm_text *out, const plm_option_values *values, const plm_option *option) {
   if (plm_option_is_unset(values, option)) {
     plm_text_append(out, "null");
@@ -348,7 +311,7 @@ static void write_yaml_value(plm_text *out, const plm_option_values *values, con
     plm_text_append(out, "[");
     for (size_t i = 0; i < list->count; i++) {
       plm_text_append(out, i > 0 ? ", " : "");
-      write_scalar(out, list->items[i]);
+      plm_option_yaml_write(list->items[i], out);
     }
     plm_text_append(out, "]");
   } else {
@@ -356,7 +319,7 @@ static void write_yaml_value(plm_text *out, const plm_option_values *values, con
     plm_option_value_load(option, values->options, &value);
     bool is_text = option->type == PLM_OPT_STRING || option->type == PLM_OPT_PATH || option->type == PLM_OPT_CHOICE;
     if (is_text)
-      write_scalar(out, value.string);
+      plm_option_yaml_write(value.string, out);
     else
       plm_option_value_write(option, &value, out);
   }

@@ -27,6 +27,11 @@ bool plm_option_value_equal(const plm_option *option, const plm_option_value *a,
 void plm_option_value_write(const plm_option *option, const plm_option_value *value, plm_text *out);
 void plm_option_range_write(const plm_option *option, plm_text *out); /* "must be at least 1"; nothing without limits */
 
+bool plm_option_is_path(const plm_option *option);
+/* plm_path_expand_home into `memory` */
+PLM_CHECKED plm_status plm_option_expand_home(const char *text, const char *subject, plm_arena *memory,
+                                              const char **ret_path);
+
 /* options.c */
 /* words of aliases and choices; NULL at the end */
 const char *plm_option_next_word(const char **rest, const char *separators, size_t *ret_length);
@@ -43,6 +48,15 @@ PLM_CHECKED plm_status plm_option_apply_empty_list(plm_option_values *values, co
  * before suggestions. */
 plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
                                    const char *where);
+
+/* paths.c */
+/* PLM_E_USAGE with the line to type where one of `items` is no file's name but stands for several. option: NULL for
+ * positional arguments; `place` begins the message. */
+PLM_CHECKED plm_status plm_option_check_files(const plm_option *option, const plm_string_list *items,
+                                              plm_option_source source, const char *place, plm_arena *memory);
+
+/* yaml_write.c: quoted where need be */
+void plm_option_yaml_write(const char *text, plm_text *out);
 
 /* help.c: how help, man page and completions name an option's value: its `argument`, or one for its type; ""
  * for flags. */

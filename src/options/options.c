@@ -1,7 +1,7 @@
 /* options.c - the set of values: made with defaults, found by name, set by one source after another.
  *
  * Read include/protlm/options.h first. Chapters: value.c (one value as text), parse.c (command line,
- * environment), config.c (YAML), help.c (help, configuration), complete.c, dump.c.
+ * environment), paths.c (names of files), config.c (YAML), help.c (help, configuration), complete.c, dump.c.
  */
 #include "protlm/options.h"
 

@@ -97,8 +97,17 @@ static plm_status take_flag(scan *s, const plm_option *option, const spelling *s
   return apply_typed(s, option, spelled, value != NULL ? value : "true");
 }
 
+static plm_status check_typed_files(const scan *s, const plm_option *option) {
+  if (option->type != PLM_OPT_PATHS || !plm_option_is_path(option)) return PLM_OK;
+  return plm_option_check_files(option, plm_option_list(s->values, option->offset), PLM_FROM_COMMAND_LINE, "",
+                                s->values->memory);
+}
+
 static plm_status take_value(scan *s, const plm_option *option, const spelling *spelled) {
-  if (spelled->value != NULL) return apply_typed(s, option, spelled, spelled->value);
+  if (spelled->value != NULL) {
+    PLM_TRY(apply_typed(s, option, spelled, spelled->value));
+    return check_typed_files(s, option);
+  }
   if (s->next >= s->argc)
     return plm_hint(plm_fail(PLM_E_USAGE, "%s needs a value", spelled->option), "%s %s", spelled->option,
                     plm_option_argument(option));
@@ -111,7 +120,7 @@ static plm_status take_value(scan *s, const plm_option *option, const spelling *
   if (option->type != PLM_OPT_PATHS) return PLM_OK;
   for (; s->next < s->argc && !looks_like_option(s->argv[s->next]); s->next++)
     PLM_TRY(apply_typed(s, option, spelled, s->argv[s->next]));
-  return PLM_OK;
+  return check_typed_files(s, option);
 }
 
 static plm_status take_positional(const scan *s, const char *word) {
@@ -124,7 +133,16 @@ static plm_status take_positional(const scan *s, const char *word) {
   if (list->count == 1 && strstr(table->positional, "...") == NULL)
     return plm_fail(PLM_E_USAGE, "unexpected argument '%s': one %s was given already, '%s'", word, table->positional,
                     list->items[0]);
-  return plm_string_list_append(s->values->memory, list, word);
+  const char *path;
+  PLM_TRY(plm_option_expand_home(word, word, s->values->memory, &path));
+  return plm_string_list_append(s->values->memory, list, path);
+}
+
+static plm_status check_positional(const plm_option_values *values) {
+  const plm_option_table *table = values->table;
+  if (table->positional == NULL) return PLM_OK;
+  return plm_option_check_files(NULL, plm_option_list(values, table->positional_offset), PLM_FROM_COMMAND_LINE, "",
+                                values->memory);
 }
 
 plm_status plm_options_parse(plm_option_values *values, int argc, char *const *argv) {
@@ -143,7 +161,7 @@ plm_status plm_options_parse(plm_option_values *values, int argc, char *const *a
       PLM_TRY(option->type == PLM_OPT_FLAG ? take_flag(&s, option, &spelled) : take_value(&s, option, &spelled));
     }
   }
-  return PLM_OK;
+  return check_positional(values);
 }
 
 /* ---- environment ---- */
@@ -170,7 +188,11 @@ static plm_status read_variable(plm_option_values *values, const plm_option *opt
   const char *value = getenv(name);
   if (value == NULL || *value == '\0') return PLM_OK;
   snprintf(subject, sizeof subject, "%s=%.100s", name, value);
-  return plm_option_apply(values, option, value, PLM_FROM_ENVIRONMENT, subject);
+  PLM_TRY(plm_option_apply(values, option, value, PLM_FROM_ENVIRONMENT, subject));
+  if (option->type != PLM_OPT_PATHS || !plm_option_is_path(option)) return PLM_OK;
+  snprintf(subject, sizeof subject, "%s: ", name);
+  return plm_option_check_files(option, plm_option_list(values, option->offset), PLM_FROM_ENVIRONMENT, subject,
+                                values->memory);
 }
 
 /* "LEARNING_RATE=1e-3" to "learning-rate" */

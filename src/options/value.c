@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "options/internal.h"
 #include "base/text.h"
 #include "protlm/log.h"
@@ -235,6 +236,21 @@ static plm_status parse_choice(const plm_option *option, const char *text, const
   return nearest != NULL ? plm_hint(status, "did you mean %s?", nearest) : status;
 }
 
+/* ---- names of files ---- */
+
+bool plm_option_is_path(const plm_option *option) {
+  return option->type == PLM_OPT_PATH || (option->type == PLM_OPT_PATHS && !option->is_words) ||
+         (option->type == PLM_OPT_STRING && option->may_be_path);
+}
+
+plm_status plm_option_expand_home(const char *text, const char *subject, plm_arena *memory, const char **ret_path) {
+  char *path;
+  PLM_TRY(plm_path_expand_home(text, subject, &path));
+  plm_status status = plm_arena_strdup(memory, path, ret_path);
+  plm_free(path);
+  return status;
+}
+
 /* Texts go into JSON and YAML, which hold nothing but UTF-8. An empty path is an unset shell variable; an empty string
  * means none. */
 static plm_status parse_string(const plm_option *option, const char *text, const char *subject, plm_arena *memory,
@@ -247,6 +263,7 @@ static plm_status parse_string(const plm_option *option, const char *text, const
   if (length == 0 && option->type != PLM_OPT_STRING)
     return plm_fail(PLM_E_USAGE, "%s: the file name is empty", subject);
   *ret_string = NULL;
+  if (length > 0 && plm_option_is_path(option)) return plm_option_expand_home(text, subject, memory, ret_string);
   return length > 0 ? plm_arena_strdup(memory, text, ret_string) : PLM_OK;
 }
 

@@ -32,6 +32,7 @@ static const char general[] = "General";
 
 static const plm_option options[] = {
     {OPTION("model", STRING, model, model, ALLOW), .aliases = "m model-name model-name-or-path", .argument = "MODEL",
+     .may_be_path = true,
      .help =
          "what to train: a directory, a hub id such as facebook/esm2_t6_8M_UR50D (found in the Hugging Face cache), or a preset esm2_t6_8M ... esm2_t48_15B, which starts from random weights"},
     {OPTION("num-hidden-layers", INT, num_hidden_layers, model, NEVER), .min = 1, .max = 10000, .argument = "N",
@@ -148,7 +149,7 @@ static const plm_option options[] = {
     {OPTION("output-dir", PATH, output_dir, checkpoints, FREE), .aliases = "o out-dir", .argument = "DIR",
      .help = "directory of the run: logs, checkpoints, final model. The same command continues the run found there"},
     {OPTION("resume-from-checkpoint", STRING, resume_from_checkpoint, checkpoints, FREE), .default_value = "auto",
-     .argument = "auto|never|DIR",
+     .argument = "auto|never|DIR", .may_be_path = true,
      .help =
          "auto: continue from the newest good checkpoint of --output-dir; never: refuse if there is one; or the checkpoint to start from"},
     {OPTION("allow-change", STRING, allow_change, checkpoints, FREE), .argument = "NAMES", .command_line_only = true,

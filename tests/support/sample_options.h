@@ -25,7 +25,7 @@ static const plm_option sample_options[] = {
      .exclusive_min = true, .exclusive_max = true, .group = "Data",
      .help = "Share of the residues that the model must guess"},
     {"model", "m model-name-or-path model-name", PLM_OPT_STRING, offsetof(sample, model), .group = "Model",
-     .argument = "MODEL",
+     .argument = "MODEL", .may_be_path = true,
      .help =
          "Directory, Hugging Face id such as facebook/esm2_t6_8M_UR50D, or the name of a preset to train from scratch"},
     {"flash-attention", NULL, PLM_OPT_FLAG, offsetof(sample, flash), "true", .group = "Model",

@@ -4,6 +4,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/text.h"
@@ -336,6 +338,84 @@ static void what_a_time_is_read_as_is_said_where_slurm_reads_another(void **stat
   expect_warning("PROTLM_SAVE_INTERVAL", "90s", "");
 }
 
+/* ---- names of files ---- */
+
+/* Where no shell has expanded it: behind `=`, in the environment, in a file. What is no path keeps its tilde. */
+static void a_tilde_is_expanded_wherever_a_path_comes_from(void **state) {
+  (void)state;
+  char home[300];
+  snprintf(home, sizeof home, "%s", getenv("HOME") != NULL ? getenv("HOME") : "/");
+  setenv("HOME", "/home/ada", 1);
+  setenv("PROTLM_TRAIN", "~/e.fasta", 1);
+  scratch_write_text("c.yaml", "output-dir: ~/run\nmodel: ~/m\nnote: ~/n\n");
+  char line[400];
+  plm_option_values *values;
+  snprintf(line, sizeof line, "--config=%s", scratch_path("c.yaml"));
+  assert_ok(load(&sample_table, line, &values));
+  assert_string_equal(options_of(values)->output_dir, "/home/ada/run");
+  assert_string_equal(options_of(values)->model, "/home/ada/m");
+  assert_string_equal(options_of(values)->train.items[0], "/home/ada/e.fasta");
+  assert_string_equal(options_of(values)->note, "~/n");
+  plm_option_values_destroy(values);
+  unsetenv("PROTLM_TRAIN");
+  assert_ok(load(&sample_table, "--output-dir=~ --model=./~/m --train=a --train=~/b", &values));
+  assert_string_equal(options_of(values)->output_dir, "/home/ada");
+  assert_string_equal(options_of(values)->model, "./~/m");
+  assert_string_equal(options_of(values)->train.items[1], "/home/ada/b");
+  plm_option_values_destroy(values);
+  assert_ok(load(&sample_files_table, "~/run ./~", &values));
+  assert_string_equal(options_of(values)->files.items[0], "/home/ada/run");
+  assert_string_equal(options_of(values)->files.items[1], "./~");
+  plm_option_values_destroy(values);
+  unsetenv("HOME");
+  assert_fails(load(&sample_table, "--output-dir=~/run", &values), PLM_E_USAGE, "--output-dir ~/run: HOME is not set");
+  setenv("HOME", home, 1);
+}
+
+/* Run in a directory that holds the files "a.fasta", "b.fasta", "c d.fasta" and "e,f.fasta". */
+static void one_word_for_several_files_is_explained(void **state) {
+  (void)state;
+  static const char *const names[] = {"in/a.fasta", "in/b.fasta", "in/c d.fasta", "in/e,f.fasta"};
+  static const struct {
+    const char *words[4], *message, *hint;
+  } cases[] = {
+      {{"--train", "a.fasta,b.fasta"},
+       "a.fasta,b.fasta: no file has this name, but a.fasta",
+       ": --train a.fasta b.fasta"},
+      {{"--train", "a.fasta,", "b.fasta"}, "--train a.fasta,: no file", ": --train a.fasta b.fasta"},
+      {{"--train=a.fasta, c d.fasta"}, "no file has this name", ": --train a.fasta 'c d.fasta'"},
+      {{"--train", "b.fasta", "--train=a.fasta,x"}, "no file has this name", ": --train b.fasta a.fasta x"},
+      {{"--train", "a.fasta b.fasta"}, "no file has this name", ": --train a.fasta b.fasta"},
+      {{"--train", "a.fasta;b.fasta"}, "no file has this name", ": --train a.fasta b.fasta"},
+      {{"--train", "*.fasta"}, "--train *.fasta: no file has this name, but a.fasta", "without the quotes"},
+      {{"--train", "c d*"}, "c d.fasta is there", ": --train c\\ d*"},
+      {{"--train={a,b}.fasta"}, "a.fasta is there", ": --train {a,b}.fasta"},
+      {{"--train", "e,f.fasta"}, NULL, NULL},
+      {{"--train", "missing,too.fasta"}, NULL, NULL},
+      {{"--train", "missing*"}, NULL, NULL},
+      {{"--train", "a.fasta missing"}, NULL, NULL},
+      {{"--output-dir", "a.fasta,b.fasta"}, NULL, NULL},
+  };
+  char before[1024];
+  assert_non_null(getcwd(before, sizeof before));
+  mkdir(scratch_path("in"), 0755);
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) scratch_write_text(names[i], ">a\nMK\n");
+  assert_int_equal(chdir(scratch_path("in")), 0);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int count = 0;
+    plm_option_values *values = NULL;
+    while (count < 4 && cases[i].words[count] != NULL) count++;
+    plm_status status = plm_options_load(&sample_table, count, (char *const *)(uintptr_t)cases[i].words, &values);
+    if (status != (cases[i].message != NULL ? PLM_E_USAGE : PLM_OK) ||
+        (cases[i].message != NULL &&
+         (strstr(plm_error_message(), cases[i].message) == NULL || strstr(plm_error_hint(), cases[i].hint) == NULL)))
+      fail_msg("%s %s: %s: %s (%s)", cases[i].words[0], cases[i].words[1], plm_status_name(status), plm_error_message(),
+               plm_error_hint());
+    if (status == PLM_OK) plm_option_values_destroy(values);
+  }
+  assert_int_equal(chdir(before), 0);
+}
+
 /* ---- configuration files ---- */
 
 static plm_status read_config(const char *text, plm_option_values **ret_values) {
@@ -409,6 +489,7 @@ static void every_mistake_in_a_config_file_has_its_place(void **state) {
       {"seed: 1\n  lr: 2\n", PLM_E_USAGE, "run.yaml:1:7: seed 1 lr: must be a whole number", ""},
       {"seed: 1\n lr\nbf16: 1\n", PLM_E_USAGE, "run.yaml:1:7: seed 1 lr: must be a whole number", ""},
       {"train: [1\n", PLM_E_INPUT, "not valid YAML", ""},
+      {"train: *.fasta\n", PLM_E_INPUT, "run.yaml:1:9: a word that begins with *", "[a.fasta, b.fasta]"},
       {"note: \"unended\n", PLM_E_INPUT, "not valid YAML", ""},
       {"note: \"a\\0b\"\n", PLM_E_INPUT, "NUL", ""},
       {"note: \xff\n", PLM_E_INPUT, "not valid YAML at byte 6", ""},
@@ -489,6 +570,8 @@ int main(void) {
       cmocka_unit_test(a_wrong_table_is_our_bug),
       cmocka_unit_test(the_command_line_wins_over_environment_over_file_over_preset),
       cmocka_unit_test(a_variable_without_effect_is_warned_of),
+      cmocka_unit_test(a_tilde_is_expanded_wherever_a_path_comes_from),
+      cmocka_unit_test(one_word_for_several_files_is_explained),
       cmocka_unit_test(what_a_time_is_read_as_is_said_where_slurm_reads_another),
       cmocka_unit_test(a_config_file_may_be_written_in_the_ways_of_yaml),
       cmocka_unit_test(every_mistake_in_a_config_file_has_its_place),
