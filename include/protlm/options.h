@@ -71,10 +71,16 @@ typedef struct plm_option {
 } plm_option;
 
 /* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that
- * advice. */
+ * advice. A name that ends in a star is the beginning of names. */
 typedef struct plm_foreign_option {
   const char *name, *advice;
 } plm_foreign_option;
+
+/* Values of an option of ours, separated by blanks, that mean something in other programs and nothing here
+ * (--max-steps -1). A star as above. */
+typedef struct plm_foreign_value {
+  const char *option, *values, *advice;
+} plm_foreign_value;
 
 typedef struct plm_option_table {
   const char *command;     /* "train" */
@@ -84,8 +90,8 @@ typedef struct plm_option_table {
   const char *examples;    /* "# comment\nprotlm ...\n" */
   const plm_option *options;
   size_t count;
-  const plm_foreign_option *foreign;
-  size_t foreign_count;
+  const plm_foreign_option *foreign; /* each ends with an empty row; NULL: none */
+  const plm_foreign_value *foreign_values;
   const char *positional;   /* name of positional arguments ("RUN..."); NULL = none allowed */
   size_t positional_offset; /* plm_string_list in the struct */
   size_t struct_size;

@@ -114,7 +114,7 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
     if (!is_shown(rows[table.count].name)) rows[table.count].group = NULL;
   }
   table.foreign = train->foreign;
-  table.foreign_count = train->foreign_count;
+  table.foreign_values = train->foreign_values;
   return &table;
 }
 

@@ -1,12 +1,13 @@
 /* options.c - the set of values: made with defaults, found by name, set by one source after another.
  *
  * Read include/protlm/options.h first. Chapters: value.c (one value as text), parse.c (command line,
- * environment), paths.c (names of files), config.c (YAML), help.c (help, configuration), complete.c, dump.c.
+ * environment), paths.c (lists and patterns), config.c (YAML), help.c (help, configuration), complete.c, dump.c.
  */
 #include "protlm/options.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "options/internal.h"
 #include "base/text.h"
@@ -21,12 +22,15 @@ const char *plm_option_next_word(const char **rest, const char *separators, size
   return *ret_length > 0 ? word : NULL;
 }
 
-/* Underscores are dashes. */
-static bool is_same_name(const char *a, size_t length, const char *b) {
-  if (strlen(b) != length) return false;
+/* The first `length` characters; underscores are dashes. */
+static bool begins_alike(const char *a, const char *b, size_t length) {
   for (size_t i = 0; i < length; i++)
-    if ((a[i] == '_' ? '-' : a[i]) != (b[i] == '_' ? '-' : b[i])) return false;
+    if (a[i] == '\0' || (a[i] == '_' ? '-' : a[i]) != (b[i] == '_' ? '-' : b[i])) return false;
   return true;
+}
+
+static bool is_same_name(const char *a, size_t length, const char *b) {
+  return strlen(b) == length && begins_alike(a, b, length);
 }
 
 const plm_option *plm_option_find(const plm_option_table *table, const char *name) {
@@ -61,6 +65,40 @@ const char *plm_option_source_name(plm_option_source source) {
 
 static const char *without_dashes(const char *name) { return name + strspn(name, "-"); }
 
+/* `pattern` may end in a star. */
+static bool matches(const char *name, const char *pattern, size_t length) {
+  const bool is_open = length > 0 && pattern[length - 1] == '*';
+  if (is_open) length--;
+  return begins_alike(name, pattern, length) && (is_open || name[length] == '\0');
+}
+
+/* The advice for a name of other programs, `no-` before it or not; NULL. */
+static const char *foreign_advice(const plm_option_table *table, const char *name) {
+  for (const plm_foreign_option *row = table->foreign; row != NULL && row->name != NULL; row++) {
+    const char *pattern = without_dashes(row->name);
+    if (matches(name, pattern, strlen(pattern))) return row->advice;
+  }
+  return begins_alike(name, "no-", 3) ? foreign_advice(table, name + 3) : NULL;
+}
+
+static bool is_number(const plm_option *option) {
+  return option->type == PLM_OPT_INT || option->type == PLM_OPT_COUNT || option->type == PLM_OPT_SIZE ||
+         option->type == PLM_OPT_NUMBER || option->type == PLM_OPT_DURATION;
+}
+
+/* The advice for a value that has a meaning in other programs alone; NULL. */
+static const char *foreign_value_advice(const plm_option_table *table, const plm_option *option, const char *text) {
+  for (const plm_foreign_value *row = table->foreign_values; row != NULL && row->option != NULL; row++) {
+    const char *rest = row->values, *pattern;
+    size_t length;
+    if (strcmp(row->option, option->name) != 0) continue;
+    while ((pattern = plm_option_next_word(&rest, " ", &length)) != NULL)
+      if (matches(text, pattern, length)) return row->advice;
+  }
+  const bool is_none = strcasecmp(text, "none") == 0 || strcasecmp(text, "null") == 0;
+  return is_none && is_number(option) ? "leave it out" : NULL;
+}
+
 /* Every name one may write, without hidden ones, `no-` before flags included. */
 static plm_status list_names(const plm_option_table *table, plm_arena *memory, plm_string_list *names) {
   for (size_t i = 0; i < table->count; i++) {
@@ -89,12 +127,9 @@ static const char *guess(const plm_string_list *names, const char *name) {
 
 plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
                                    const char *where) {
-  for (size_t i = 0; i < table->foreign_count; i++) {
-    const char *foreign = without_dashes(table->foreign[i].name);
-    if (!is_same_name(foreign, strlen(foreign), name)) continue;
-    return plm_hint(plm_fail(PLM_E_USAGE, "%s%s is not an option of protlm", where, spelled), "%s",
-                    table->foreign[i].advice);
-  }
+  const char *advice = foreign_advice(table, name);
+  if (advice != NULL)
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s%s is not an option of protlm", where, spelled), "%s", advice);
   char asked[PLM_LONGEST_OPTION + 1] = "";
   for (size_t i = 0; name[i] != '\0' && i < PLM_LONGEST_OPTION; i++) asked[i] = name[i] == '_' ? '-' : name[i];
   plm_arena *memory;
@@ -174,6 +209,9 @@ plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_opti
 plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text,
                             plm_option_source source, const char *subject) {
   plm_option_value value, before;
+  const char *advice = foreign_value_advice(values->table, option, text);
+  if (advice != NULL)
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s: not a value that protlm takes", subject), "%s", advice);
   PLM_TRY(plm_option_value_parse(option, text, subject, values->memory, &value));
   if (option->type == PLM_OPT_PATHS) return apply_item(values, option, value.string, source);
   plm_option_source *known = source_of(values, option);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "data/alphabet.h"
+#include "train/foreign_options.h"
 
 #define OPTION(option_name, option_type, field, heading, class)                                                       \
   .name = option_name, .type = PLM_OPT_##option_type, .offset = offsetof(plm_train_options, field), .group = heading, \
@@ -185,39 +186,6 @@ static const plm_option options[] = {
      .help = "check everything, plan memory, disk and steps, then stop"},
 };
 
-static const plm_foreign_option foreign[] = {
-    {"fp16", "use --dtype bf16, which needs no loss scaling"},
-    {"fp16-full-eval", "evaluation uses --dtype; leave this out"},
-    {"tf32", "products are fp32 or bf16; use --dtype"},
-    {"report-to",
-     "TensorBoard events, log.jsonl, metrics.csv and report.html are always written to --output-dir; leave this out"},
-    {"logging-dir", "TensorBoard events are written to --output-dir; leave this out"},
-    {"logging-strategy", "use --logging-steps N"},
-    {"run-name", "a run is named by its --output-dir"},
-    {"ddp", "ranks come from srun or mpirun; leave this out"},
-    {"local-rank", "ranks come from srun or mpirun; leave this out"},
-    {"do-train", "this command always trains; leave this out"},
-    {"do-eval", "evaluation runs when --eval or --eval-fraction is given; leave this out"},
-    {"do-predict", "use the command `protlm eval`"},
-    {"eval-strategy", "use --eval-steps N with --eval FILE or --eval-fraction F"},
-    {"evaluation-strategy", "use --eval-steps N with --eval FILE or --eval-fraction F"},
-    {"save-strategy", "use --save-steps N, --save-minutes N or --save-at epoch"},
-    {"optim", "the optimizer is AdamW; leave this out"},
-    {"group-by-length", "batches are packed without padding; leave this out"},
-    {"overwrite-output-dir", "choose a new --output-dir, or remove the old one yourself"},
-    {"per-device-eval-batch-size",
-     "evaluation is packed to --micro-batch-tokens, and results don't depend on it; leave this out"},
-    {"gradient-checkpointing", "lower --micro-batch-tokens to save memory"},
-    {"torch-compile", "there is nothing to compile; leave this out"},
-    {"line-by-line", "each sequence is one example already; leave this out"},
-    {"pad-to-max-length", "nothing is ever padded; leave this out"},
-    {"push-to-hub", "use `hf upload` on the final/ directory of --output-dir"},
-    {"greater-is-better", "the best model has the lowest evaluation loss; leave this out"},
-    {"metric-for-best-model", "the best model has the lowest evaluation loss; leave this out"},
-    {"tokenizer-name", "the tokenizer belongs to --model; leave this out"},
-    {"data-seed", "--seed sets order, crops and masks"},
-};
-
 static const plm_option_table table = {
     .command = "train",
     .summary = "train a model, or go on training a published one",
@@ -239,8 +207,8 @@ static const plm_option_table table = {
         "    --learning-rate 1.5e-3 --batch-tokens 2K --output-dir run\n",
     .options = options,
     .count = sizeof options / sizeof *options,
-    .foreign = foreign,
-    .foreign_count = sizeof foreign / sizeof *foreign,
+    .foreign = plm_train_foreign_options,
+    .foreign_values = plm_train_foreign_values,
     .struct_size = sizeof(plm_train_options),
 };
 

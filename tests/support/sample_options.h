@@ -56,7 +56,17 @@ static const plm_option sample_options[] = {
 };
 
 static const plm_foreign_option sample_foreign[] = {
-    {"--fp16", "use --bf16"}, {"report-to", "TensorBoard files are always written to the output directory"}};
+    {"--fp16", "use --bf16"},
+    {"report-to", "TensorBoard files are always written to the output directory"},
+    {"fsdp*", "nothing is sharded"},
+    {NULL, NULL},
+};
+
+static const plm_foreign_value sample_foreign_values[] = {
+    {"max-steps", "-1 0.* None", "leave it out"},
+    {"note", "True", "write words"},
+    {NULL, NULL, NULL},
+};
 
 static const plm_option_table sample_table = {
     .command = "train",
@@ -71,7 +81,7 @@ static const plm_option_table sample_table = {
     .options = sample_options,
     .count = sizeof sample_options / sizeof *sample_options,
     .foreign = sample_foreign,
-    .foreign_count = sizeof sample_foreign / sizeof *sample_foreign,
+    .foreign_values = sample_foreign_values,
     .struct_size = sizeof(sample),
 };
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "support/scratch.h"
 #include "train/resolve.h"
 
 enum { WORDS = 48 };
@@ -160,6 +161,153 @@ static void names_of_other_programs_are_understood(void **state) {
       100, check_sequences);
 }
 
+/* ---- options of other programs ---- */
+
+/* Accepted, or refused with what to do here: never by a guess at a name, or without a word. */
+static void expect_understood(plm_status status, const char *line) {
+  const char *hint = plm_error_hint();
+  if (status == PLM_OK) return;
+  const bool is_advice =
+      *hint != '\0' && strstr(hint, "did you mean") == NULL && strstr(hint, "lists the options") == NULL;
+  if (status != PLM_E_USAGE || !is_advice)
+    fail_msg("train %s\n  gives %s: %s\n  hint: %s", line, plm_status_name(status), plm_error_message(), hint);
+}
+
+static void load_word(const char *word) {
+  char copy[256];
+  char *argv[] = {copy};
+  plm_option_values *values = NULL;
+  snprintf(copy, sizeof copy, "%s", word);
+  expect_understood(plm_options_load(plm_train_option_table(), 1, argv, &values), word);
+  plm_option_values_destroy(values);
+}
+
+static void load_yaml(const char *name, const char *value) {
+  char text[256];
+  plm_option_values *values;
+  snprintf(text, sizeof text, "%s: %s\n", name, value);
+  scratch_write_text("c.yaml", text);
+  assert_ok(plm_option_values_create(plm_train_option_table(), &values));
+  expect_understood(plm_options_read_config(values, scratch_path("c.yaml")), text);
+  plm_option_values_destroy(values);
+}
+
+/* With its default there; a name that is ours has to take that or say what to do. */
+static void ask_for(const char *name, const char *value) {
+  char word[256], dashed[128];
+  const bool is_flag = strcmp(value, "True") == 0 || strcmp(value, "False") == 0;
+  if (strcmp(name, "quiet") == 0) return; /* every command's, which `cli` adds */
+  if (*value == '\0' && plm_option_find(plm_train_option_table(), name) != NULL) return;
+  snprintf(dashed, sizeof dashed, "%s", name);
+  for (char *c = dashed; *c != '\0'; c++) *c = *c == '_' ? '-' : *c;
+  const char *const spellings[] = {name, dashed};
+  for (size_t i = 0; i < 2; i++) {
+    snprintf(word, sizeof word, "--%s=%s", spellings[i], *value != '\0' ? value : "1");
+    load_word(word);
+    snprintf(word, sizeof word, "--no-%s", spellings[i]);
+    if (is_flag) load_word(word);
+    load_yaml(spellings[i], value);
+  }
+}
+
+static void every_option_of_other_programs_is_understood(void **state) {
+  (void)state;
+  FILE *list = fopen(PLM_SOURCE_DIR "/tests/cli/foreign_options.txt", "r");
+  char line[256];
+  int count = 0;
+  assert_non_null(list);
+  while (fgets(line, sizeof line, list) != NULL) {
+    char name[128] = "", value[128] = "";
+    if (*line == '#' || sscanf(line, "%127s %127[^\n]", name, value) < 1) continue;
+    ask_for(name, value);
+    count++;
+  }
+  fclose(list);
+  assert_in_range(count, 300, 1000);
+}
+
+/* What each says, and to whom a value means something here. */
+static void values_of_other_programs_are_understood(void **state) {
+  (void)state;
+  static const struct {
+    const char *line, *words; /* NULL: accepted */
+  } cases[] = {
+      {"--max-steps -1", "--num-train-epochs"},
+      {"--max_steps=-1", "--num-train-epochs"},
+      {"--save-total-limit 0", "all checkpoints are kept"},
+      {"--save_total_limit None", "leave it out"},
+      {"--gradient_accumulation_steps None", "leave it out"},
+      {"--eval-steps 0.1", "number of steps"},
+      {"--save_steps 0.05", "number of steps"},
+      {"--logging_steps 0.05", "number of steps"},
+      {"--resume_from_checkpoint True", "auto"},
+      {"--resume_from_checkpoint False", "never"},
+      {"--dtype bfloat16", "use bf16"},
+      {"--dtype float16", "use bf16"},
+      {"--dtype float32", "use fp32"},
+      {"--precision no", "use fp32"},
+      {"--time-limit UNLIMITED", "leave it out"},
+      {"--lr_scheduler_type linear", NULL},
+      {"--lr_scheduler_type cosine", NULL},
+      {"--lr_scheduler_type cosine_with_restarts", "use cosine"},
+      {"--lr_scheduler_type polynomial", "use linear"},
+      {"--lr_scheduler_type constant", NULL},
+      {"--lr_scheduler_type constant_with_warmup", NULL},
+      {"--lr_scheduler_type inverse_sqrt", NULL},
+      {"--lr_scheduler_type reduce_lr_on_plateau", "constant_with_warmup"},
+      {"--lr_scheduler_type cosine_with_min_lr", NULL},
+      {"--lr_scheduler_type cosine_warmup_with_min_lr", "cosine_with_min_lr"},
+      {"--lr_scheduler_type warmup_stable_decay", NULL},
+      {"--lr_scheduler_type greedy", "linear"},
+      {"--bf16 true --dataloader_num_workers 0 --warmup_ratio 0.07 --learning_rate 5e-5 --mlm_probability 0.15", NULL},
+      {"--deepspeed x.json", "srun or mpirun"},
+      {"--fsdp full_shard", "srun or mpirun"},
+      {"--nproc-per-node 8", "srun or mpirun"},
+      {"--nproc_per_node=8", "srun or mpirun"},
+      {"--logging-strategy steps", "--logging-steps"},
+      {"--eval-strategy epoch", "--eval-steps"},
+      {"--optim adamw_torch", "AdamW"},
+      {"--remove_unused_columns False", "leave this out"},
+      {"--no_remove_unused_columns", "leave this out"},
+      {"--fp16 True", "--dtype bf16"},
+      {"--report_to none", "leave this out"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char buffer[256], *words[WORDS];
+    plm_option_values *values = NULL;
+    int count = split(cases[i].line, buffer, sizeof buffer, words);
+    plm_status status = plm_options_load(plm_train_option_table(), count, words, &values);
+    if (status != (cases[i].words != NULL ? PLM_E_USAGE : PLM_OK) ||
+        (cases[i].words != NULL && strstr(plm_error_hint(), cases[i].words) == NULL))
+      fail_msg("train %s\n  gives %s: %s\n  hint: %s", cases[i].line, plm_status_name(status), plm_error_message(),
+               plm_error_hint());
+    plm_option_values_destroy(values);
+  }
+}
+
+/* A value that advice is given for is no value that the option takes, and the option is there. */
+static void no_advice_hides_a_value(void **state) {
+  (void)state;
+  const plm_option_table *table = plm_train_option_table();
+  for (const plm_foreign_value *row = table->foreign_values; row->option != NULL; row++) {
+    const plm_option *option = plm_option_find(table, row->option);
+    assert_non_null(option);
+    if (option->choices == NULL) continue;
+    char choices[512], values[512], *rest;
+    snprintf(choices, sizeof choices, "|%s|", option->choices);
+    snprintf(values, sizeof values, "%s", row->values);
+    for (char *word = strtok_r(values, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
+      char whole[128];
+      snprintf(whole, sizeof whole, "|%s|", word);
+      if (strstr(choices, whole) != NULL) fail_msg("--%s %s is a choice, and refused", row->option, word);
+    }
+  }
+  for (const plm_foreign_option *row = table->foreign; row->name != NULL; row++)
+    if (plm_option_find(table, row->name) != NULL) fail_msg("--%s is ours", row->name);
+}
+
+/* ---- what lines become ---- */
+
 static void check_ratio(const plm_train_settings *s) {
   assert_int_equal(s->schedule.W, 20);
   assert_true(s->o->warmup_steps == 20);
@@ -237,11 +385,14 @@ int main(void) {
       cmocka_unit_test(a_width_brings_its_feed_forward_width),
       cmocka_unit_test(a_default_that_cannot_be_is_adapted),
       cmocka_unit_test(names_of_other_programs_are_understood),
+      cmocka_unit_test(every_option_of_other_programs_is_understood),
+      cmocka_unit_test(values_of_other_programs_are_understood),
+      cmocka_unit_test(no_advice_hides_a_value),
       cmocka_unit_test(a_warmup_ratio_is_resolved),
       cmocka_unit_test(a_resumed_run_keeps_its_warmup),
       cmocka_unit_test(the_demo_is_a_set_of_defaults),
       cmocka_unit_test(lists_of_words),
       cmocka_unit_test(every_option_says_what_it_does),
   };
-  return cmocka_run_group_tests_name("train options", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("train options", tests, scratch_setup, scratch_teardown);
 }
