@@ -48,20 +48,20 @@ static plm_status follow_links(const char *path, char **ret_target) {
 
 /* ---- what may be replaced ---- */
 
-/* A link of /proc may lead to a file that has been removed: its words name no place. */
-static const char *why_not_replaced(const char *path, const char *target) {
-  struct stat found;
-  if (stat(path, &found) != 0) return plm_path_name(target)[0] == '\0' ? "is no file's name" : NULL;
-  if (S_ISDIR(found.st_mode)) return "is a directory";
-  if (!S_ISREG(found.st_mode)) return "is no regular file";
-  return !plm_file_is_same(path, target) ? "leads to a file that was removed" : NULL;
+static plm_status refuse_kind(plm_status code, const char *path, const char *why) {
+  return plm_hint(plm_fail(code, "--output %s: %s", path, why),
+                  "give the name of a regular file, or leave --output out");
 }
 
+/* What stands in the way is the disk's fault (PLM_E_RESOURCE); what can be written to but not replaced was a mistake. A
+ * link of /proc may lead to a file that has been removed: its words name no place. */
 static plm_status check_kind(const char *path, const char *target) {
-  const char *why = why_not_replaced(path, target);
-  if (why == NULL) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_USAGE, "--output %s: %s", path, why),
-                  "give the name of a regular file, or leave --output out");
+  struct stat found;
+  if (stat(path, &found) != 0)
+    return plm_path_name(target)[0] == '\0' ? refuse_kind(PLM_E_RESOURCE, path, "is a directory's name") : PLM_OK;
+  if (S_ISDIR(found.st_mode)) return refuse_kind(PLM_E_RESOURCE, path, "is a directory");
+  if (!S_ISREG(found.st_mode)) return refuse_kind(PLM_E_USAGE, path, "is no regular file");
+  return plm_file_is_same(path, target) ? PLM_OK : refuse_kind(PLM_E_USAGE, path, "leads to a file that was removed");
 }
 
 plm_status plm_directory_holds(const char *directory, const char *name, bool *ret_holds) {
@@ -75,6 +75,9 @@ plm_status plm_directory_holds(const char *directory, const char *name, bool *re
 static plm_status check_directory(const char *path, const char *directory) {
   static const char elsewhere[] = "give a file in another directory";
   bool is_checkpoint;
+  if (plm_file_exists(directory) && !plm_file_is_directory(directory))
+    return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: %s is a file, not a directory", path, directory), "%s",
+                    elsewhere);
   if (!plm_file_is_directory(directory))
     return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: there is no directory %s", path, directory),
                     "mkdir -p it first");

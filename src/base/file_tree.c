@@ -63,7 +63,8 @@ plm_status plm_directory_make(const char *path) {
   struct stat facts;
   if (plm_fs_current()->stat(path, &facts) == 0) {
     if (S_ISDIR(facts.st_mode)) return PLM_OK;
-    return plm_fail(PLM_E_RESOURCE, "cannot make the directory %s: a file of that name exists", path);
+    return plm_hint(plm_fail(PLM_E_RESOURCE, "cannot make the directory %s: a file of that name exists", path),
+                    "choose another name");
   }
   char *parent;
   plm_status status;

@@ -1,7 +1,9 @@
 /* cmd_train.c - `protlm train`: the progress bar, one line an interval when there is no terminal, and the closing
  * block. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <math.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -180,6 +182,17 @@ static void print_closing(const plm_train_result *r) {
     print_results(r);
 }
 
+/* A run is what it wrote: where its summary goes to a full disk, or to a reader who has left, that is said and no
+ * failure. */
+static void flush_closing(const plm_train_result *r) {
+  const int failed = fflush(stdout) != 0 ? errno : ferror(stdout) ? EIO : 0;
+  if (failed == 0) return;
+  plm_warn("the summary could not be written to standard output (%s); the run itself lacks nothing, and is in %s",
+           strerror(failed), r->output_directory);
+  __fpurge(stdout);
+  clearerr(stdout);
+}
+
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common) {
   view v = {.terminal = terminal, .quiet = common->quiet};
   const plm_train_observer observer = {.user = &v, .step = on_step, .phase = on_phase, .program = cli_own_program()};
@@ -188,5 +201,6 @@ plm_status cli_train(const plm_option_values *values, const cli_terminal *termin
   cli_status_line(NULL);
   if (status == PLM_OK || (status == PLM_STOPPED && result.outcome == PLM_TRAIN_STOPPED && result.reason[0] != '\0'))
     print_closing(&result);
+  if (result.outcome != PLM_TRAIN_DRY_RUN) flush_closing(&result);
   return status;
 }

@@ -225,7 +225,7 @@ static const bad_row bad_rows[] = {
     OPTIONS("eval --model esm2_t6_8M --random-weights", 2, "--data is missing", "--data"),
     OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --protocol hf --random-tokens aa", 2, "contradict",
             NULL),
-    OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --output /", 2, "is a directory", NULL),
+    OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --output /", 6, "is a directory", NULL),
     OPTIONS("eval --model esm2_t6_8M --random-weights --data {} --output /no/such/place/x.tsv", 6, "/no/such/place",
             "mkdir"),
     OPTIONS("inspect forward --model esm2_t6_8M --random-weights --fasta {} --layers 9", 2, "--layers 9", NULL),

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/program.h"
 #include "protlm/commands.h"
@@ -106,6 +107,45 @@ static void a_full_disk_behind_stdout_is_reported(void **state) {
   program_expect_words(&r, r.err, "standard output");
 }
 
+/* A run of two steps; its directory is {}/<name>. */
+static program_result train_into(const program_options *options, const char *name, const char *more) {
+  char line[600];
+  scratch_write_text("in.fasta", ">a\nMKVLAGIPDEMKTAYIAKQR\n>b\nMKTAYIAKQRQISFVKSHFS\n");
+  snprintf(line, sizeof line,
+           "train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 32 "
+           "--batch-tokens 64 --threads 1 --train {}/in.fasta --max-steps 2 %s --output-dir {}/%s",
+           more, name);
+  return program_line(options, line, scratch_path(""));
+}
+
+static int count_of(const char *text, const char *words) {
+  int count = 0;
+  for (; (text = strstr(text, words)) != NULL; text += strlen(words)) count++;
+  return count;
+}
+
+/* Training is what it wrote to the disk: the summary that nobody can have is one warning. */
+static void a_run_does_not_fail_for_its_summary(void **state) {
+  static const program_options outputs[] = {{.output = "/dev/full"}, {.closed_output = true}};
+  static const char *const names[] = {"full", "closed"};
+  (void)state;
+  for (size_t i = 0; i < 2; i++) {
+    char model[64];
+    program_result r = train_into(&outputs[i], names[i], "");
+    program_expect(&r, 0);
+    assert_int_equal(count_of(r.err, "warning: "), 1);
+    program_expect_words(&r, r.err, "the summary could not be written to standard output");
+    snprintf(model, sizeof model, "%s/final/model.safetensors", names[i]);
+    assert_int_equal(access(scratch_path(model), R_OK), 0);
+    r = train_into(&outputs[i], names[i], ""); /* finished already */
+    program_expect(&r, 0);
+  }
+  program_result r = train_into(&outputs[0], "planned", "--dry-run"); /* here the words are the result */
+  program_expect(&r, 6);
+  r = train_into(&outputs[0], "shown", "--print-config");
+  program_expect(&r, 6);
+}
+
 static void quiet_silences_the_log(void **state) {
   (void)state;
   scratch_write_text("one.fasta", ">a\nMKV\n");
@@ -140,6 +180,7 @@ int main(void) {
       cmocka_unit_test(no_color_is_honoured_on_a_terminal),
       cmocka_unit_test(a_closed_pipe_is_no_failure),
       cmocka_unit_test(a_full_disk_behind_stdout_is_reported),
+      cmocka_unit_test(a_run_does_not_fail_for_its_summary),
       cmocka_unit_test(quiet_silences_the_log),
       cmocka_unit_test(info_names_what_it_found),
   };

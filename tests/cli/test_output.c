@@ -61,7 +61,10 @@ static void only_regular_files_are_replaced(void **state) {
     expect(writers[i], "--output {}/pipe", 2, "pipe: is no regular file");
     expect(writers[i], "--output {}/to_pipe", 2, "leave --output out");
     expect(writers[i], "--output {}/round", 2, "round");
-    expect(writers[i], "--output {}/empty", 2, "is a directory");
+    expect(writers[i], "--output {}/empty", 6, "is a directory");
+    expect(writers[i], "--output {}/empty/", 6, "is a directory");
+    expect(writers[i], "--output {}/new/", 6, "is a directory's name");
+    expect(writers[i], "--output {}/in.fasta/x", 6, "in.fasta is a file, not a directory");
   }
   assert_int_equal(kind("pipe"), S_IFIFO);
   assert_int_equal(kind("to_pipe"), S_IFLNK);
