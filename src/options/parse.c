@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "options/internal.h"
@@ -89,8 +88,8 @@ static plm_status take_flag(scan *s, const plm_option *option, const spelling *s
     return apply_typed(s, option, spelled, "false");
   }
   const char *next = s->next < s->argc ? s->argv[s->next] : "";
-  if (value == NULL && s->values->table->positional == NULL &&
-      (strcasecmp(next, "true") == 0 || strcasecmp(next, "false") == 0)) {
+  bool flag;
+  if (value == NULL && s->values->table->positional == NULL && plm_option_flag_read(next, &flag)) {
     value = next;
     s->next++;
   }

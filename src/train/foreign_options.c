@@ -1,7 +1,7 @@
 /* foreign_options.c - the table of foreign_options.h. Names are those of transformers' TrainingArguments and run_mlm.py,
- * torchrun, accelerate launch and the workshop's train_esm.py; tests/cli/foreign_options.txt lists them all, and a test
- * asks for each. Below them stand values of our own
- * options that mean something there. An advice is one line. */
+ * torchrun, accelerate launch, Lightning's Trainer and the workshop's train_esm.py; all but Lightning's are listed in
+ * tests/cli/foreign_options.txt, and a test asks for each. Below them stand values of our own options that mean
+ * something there. An advice is one line. */
 #include "train/foreign_options.h"
 
 static const char ranks[] = "ranks come from srun or mpirun, and without either there is one; leave this out";
@@ -246,6 +246,21 @@ const plm_foreign_option plm_train_foreign_options[] = {
     {"mlm", "masked language modelling is what this command does; leave this out"},
     {"streaming", "the packed form is read from disk as it is needed; leave this out"},
     {"warmup-proportion", "use --warmup-ratio R"},
+
+    /* Lightning */
+    {"max-epochs", "use --num-train-epochs N"},
+    {"max-time", "use --time-limit TIME"},
+    {"accumulate-grad-batches", "use --gradient-accumulation-steps N"},
+    {"gradient-clip-val", "use --max-grad-norm N"},
+    {"val-check-interval", "use --eval-steps N"},
+    {"check-val-every-n-epoch", "use --eval-steps N"},
+    {"log-every-n-steps", "use --logging-steps N"},
+    {"every-n-train-steps", "use --save-steps N"},
+    {"limit-train-batches", subset},
+    {"limit-val-batches", subset},
+    {"fast-dev-run", "use --dry-run, or --max-steps N"},
+    {"num-workers", "use --loader-workers N"},
+    {"ckpt-path", "use --resume-from-checkpoint DIR, or leave it out: the same command goes on by itself"},
     {NULL, NULL},
 };
 

@@ -87,6 +87,8 @@ static void every_way_of_writing_a_value_is_read(void **state) {
       {"--bf16", "bf16", "true"},
       {"--bf16=yes", "bf16", "true"},
       {"--bf16 True", "bf16", "true"},
+      {"--bf16 1", "bf16", "true"},
+      {"--bf16 no --seed 3", "bf16", "false"},
       {"--bf16=off", "bf16", "false"},
       {"--no-bf16", "bf16", "false"},
       {"--no-flash-attention", "flash-attention", "false"},

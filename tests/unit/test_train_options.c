@@ -269,6 +269,8 @@ static void values_of_other_programs_are_understood(void **state) {
       {"--optim adamw_torch", "AdamW"},
       {"--remove_unused_columns False", "leave this out"},
       {"--no_remove_unused_columns", "leave this out"},
+      {"--max_epochs 3", "--num-train-epochs"},
+      {"--accumulate-grad-batches 2", "--gradient-accumulation-steps"},
       {"--fp16 True", "--dtype bf16"},
       {"--report_to none", "leave this out"},
   };
