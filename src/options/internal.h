@@ -47,6 +47,8 @@ PLM_CHECKED plm_status plm_option_apply(plm_option_values *values, const plm_opt
                                         plm_option_source source, const char *subject);
 PLM_CHECKED plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_option *option,
                                                    plm_option_source source);
+/* for a name of other programs, `no-` before it or not; NULL */
+const char *plm_option_foreign_advice(const plm_option_table *table, const char *name);
 /* PLM_E_USAGE with the nearest name or the advice for a foreign one. `spelled` is shown, `dashes` (0, 1, 2) stand
  * before suggestions. */
 plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,

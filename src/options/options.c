@@ -72,13 +72,12 @@ static bool matches(const char *name, const char *pattern, size_t length) {
   return begins_alike(name, pattern, length) && (is_open || name[length] == '\0');
 }
 
-/* The advice for a name of other programs, `no-` before it or not; NULL. */
-static const char *foreign_advice(const plm_option_table *table, const char *name) {
+const char *plm_option_foreign_advice(const plm_option_table *table, const char *name) {
   for (const plm_foreign_option *row = table->foreign; row != NULL && row->name != NULL; row++) {
     const char *pattern = without_dashes(row->name);
     if (matches(name, pattern, strlen(pattern))) return row->advice;
   }
-  return begins_alike(name, "no-", 3) ? foreign_advice(table, name + 3) : NULL;
+  return begins_alike(name, "no-", 3) ? plm_option_foreign_advice(table, name + 3) : NULL;
 }
 
 static bool is_number(const plm_option *option) {
@@ -127,7 +126,7 @@ static const char *guess(const plm_string_list *names, const char *name) {
 
 plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
                                    const char *where) {
-  const char *advice = foreign_advice(table, name);
+  const char *advice = plm_option_foreign_advice(table, name);
   if (advice != NULL)
     return plm_hint(plm_fail(PLM_E_USAGE, "%s%s is not an option of protlm", where, spelled), "%s", advice);
   char asked[PLM_LONGEST_OPTION + 1] = "";

@@ -122,12 +122,25 @@ static plm_status take_value(scan *s, const plm_option *option, const spelling *
   return check_typed_files(s, option);
 }
 
+/* A word where none was expected: a file of options, as the Trainer's scripts take it; lr=1e-4 without its dashes. */
+static plm_status fail_unexpected(const plm_option_table *table, const char *word) {
+  char name[PLM_LONGEST_OPTION + 1] = "", quoted[PLM_SHELL_WORD];
+  const size_t length = strcspn(word, "=");
+  const char *ending = strrchr(word, '.');
+  plm_status status = plm_fail(PLM_E_USAGE, "unexpected argument '%s'", word);
+  const bool is_config =
+      ending != NULL && (strcmp(ending, ".yaml") == 0 || strcmp(ending, ".yml") == 0 || strcmp(ending, ".json") == 0);
+  if (is_config && plm_option_find(table, "config") != NULL)
+    return plm_hint(status, "a file of options is given as --config %s", plm_shell_word(word, quoted));
+  if (length < sizeof name && word[length] == '=') memcpy(name, word, length);
+  if (strlen(name) > 1 && plm_option_find(table, name) != NULL)
+    return plm_hint(status, "write --%s", plm_shell_word(word, quoted));
+  return plm_hint(status, "usage: %s", table->usage);
+}
+
 static plm_status take_positional(const scan *s, const char *word) {
   const plm_option_table *table = s->values->table;
-  if (table->positional == NULL) {
-    plm_status status = plm_fail(PLM_E_USAGE, "unexpected argument '%s'", word);
-    return plm_hint(status, "usage: %s", table->usage);
-  }
+  if (table->positional == NULL) return fail_unexpected(table, word);
   plm_string_list *list = plm_option_list(s->values, table->positional_offset);
   if (list->count == 1 && strstr(table->positional, "...") == NULL)
     return plm_fail(PLM_E_USAGE, "unexpected argument '%s': one %s was given already, '%s'", word, table->positional,
@@ -213,6 +226,9 @@ static void warn_of_near_miss(const plm_option_table *table, const char *name, i
   }
 }
 
+/* Read by other parts of protlm: which instructions are used (kernels), where packed data go (data). */
+static bool is_read_elsewhere(const char *name) { return strcmp(name, "cpu") == 0 || strcmp(name, "cache") == 0; }
+
 /* A variable that misses an option by a letter is probably a mistake; one that resembles none may belong to another
  * part of protlm. */
 static void warn_of_variables_without_effect(const plm_option_table *table) {
@@ -221,8 +237,12 @@ static void warn_of_variables_without_effect(const plm_option_table *table) {
     if (strncmp(*entry, prefix, sizeof prefix - 1) != 0) continue;
     const int length = (int)strcspn(*entry, "=");
     option_name(*entry + sizeof prefix - 1, name);
+    if (is_read_elsewhere(name)) continue;
     const plm_option *option = plm_option_find(table, name);
-    if (option == NULL)
+    const char *advice = option == NULL ? plm_option_foreign_advice(table, name) : NULL;
+    if (advice != NULL)
+      plm_warn("the environment variable %.*s is no option of protlm %s: %s", length, *entry, table->command, advice);
+    else if (option == NULL)
       warn_of_near_miss(table, name, length, *entry);
     else if (!is_read(option))
       plm_warn("the environment variable %.*s has no effect: --%s can only be given on the command line", length,

@@ -181,6 +181,10 @@ static void every_mistake_has_its_code_and_words(void **state) {
       {"--output-dir --seed 1", "--output-dir needs a value, but --seed follows", "--output-dir=--seed"},
       {"--train", "--train needs a value", "FILE"},
       {"stray", "unexpected argument 'stray'", "usage: protlm train"},
+      {"run.yml", "unexpected argument 'run.yml'", "--config run.yml"},
+      {"args.json", "unexpected argument 'args.json'", "a file of options is given as --config args.json"},
+      {"learning_rate=1e-4", "unexpected argument 'learning_rate=1e-4'", "write --learning_rate=1e-4"},
+      {"no_such=1", "unexpected argument", "usage: protlm train"},
       {"--bf16 maybe", "unexpected argument 'maybe'", ""},
       {"--bf16=maybe", "--bf16 maybe: must be true or false", ""},
       {"--no-bf16=true", "--no-bf16=true: a negated flag takes no value", "--bf16=true"},
@@ -334,6 +338,9 @@ static void a_variable_without_effect_is_warned_of(void **state) {
   expect_warning(
       "PROTLM_PRINT_CONFIG", "1",
       "the environment variable PROTLM_PRINT_CONFIG has no effect: --print-config can only be given on the command line");
+  expect_warning("PROTLM_FP16", "1", "the environment variable PROTLM_FP16 is no option of protlm train: use --bf16");
+  expect_warning("PROTLM_FSDP_CONFIG", "x",
+                 "the environment variable PROTLM_FSDP_CONFIG is no option of protlm train: nothing is sharded");
   expect_warning("PROTLM_CPU", "ref", "");
 }
 
