@@ -42,7 +42,8 @@ PLM_COMMAND(bench_step)
 #define PLM_OPTION_THREADS(S, field)                                                                                 \
   {                                                                                                                  \
     .name = "threads", .type = PLM_OPT_INT, .offset = offsetof(S, field), .min = 1, .max = 4096, .group = "Machine", \
-    .argument = "N", .help = "processor threads (default: all this process may use)"                                 \
+    .argument = "N",                                                                                                 \
+    .help = "processor threads (default: all this process may use; OMP_NUM_THREADS, SLURM_CPUS_PER_TASK: fewer)"     \
   }
 #define PLM_OPTION_SEED(S, field)                                                                    \
   {                                                                                                  \

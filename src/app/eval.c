@@ -185,10 +185,10 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
 }
 
 /* Residue frequencies of --train; *ret_frequency stays NULL without it. */
-static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, const char *program,
-                                    double **ret_frequency) {
+static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, int threads,
+                                    const char *program, double **ret_frequency) {
   if (options->train.count == 0) return PLM_OK;
-  const plm_data_reader reader = {.threads = plm_session_threads(options->session.threads), .program = program};
+  const plm_data_reader reader = {.threads = threads, .program = program};
   int64_t histogram[256];
   plm_dataset *dataset;
   plm_view view;
@@ -364,7 +364,7 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   e.packer.alphabet = session.alphabet;
   e.packer.max_length = session.max_length;
   e.packer.micro_batch_tokens = session.micro_batch_tokens;
-  PLM_TRY_GOTO(count_frequencies(options, &e.packer, output->program, &e.frequency), done);
+  PLM_TRY_GOTO(count_frequencies(options, &e.packer, session.threads.threads, output->program, &e.frequency), done);
   PLM_TRY_GOTO(
       options->output != NULL ? plm_output_file_replace(options->output, evaluate_into, &e) : evaluate(&e, NULL), done);
   if (options->output != NULL) plm_info("wrote %s", options->output);

@@ -89,7 +89,9 @@ static plm_status add_program(json_t *section) {
   return add_text(section, "system", system.os);
 }
 
-static plm_status add_processor(json_t *section, const plm_exec *exec) {
+static plm_status add_processor(json_t *section, const plm_session *session) {
+  const plm_exec *exec = session->machine.exec;
+  const char *why = session->threads.why;
   const char *mask = getenv("PROTLM_CPU");
   char found[PLM_BACKEND_WORDS];
   plm_system system;
@@ -98,6 +100,7 @@ static plm_status add_processor(json_t *section, const plm_exec *exec) {
   PLM_TRY(add_text(section, "name", system.cpu));
   PLM_TRY(add_number(section, "usable", system.cpus));
   PLM_TRY(add_number(section, "threads", plm_pool_threads(exec->pool)));
+  if (*why != '\0') PLM_TRY(add_text(section, "threads_why", why));
   PLM_TRY(add_text(section, "threads_from", plm_pool_kind()));
   PLM_TRY(add_text(section, "level_found", found));
   PLM_TRY(add_text(section, "level_used", exec->kernels));
@@ -169,7 +172,7 @@ static plm_status collect(json_t *document, plm_session *session) {
   PLM_TRY(add_section(document, "protlm", &section));
   PLM_TRY(add_program(section));
   PLM_TRY(add_section(document, "processor", &section));
-  PLM_TRY(add_processor(section, session->machine.exec));
+  PLM_TRY(add_processor(section, session));
   PLM_TRY(add_section(document, "memory", &section));
   PLM_TRY(add_memory(section, session->machine.exec->device));
   PLM_TRY(add_section(document, "libraries", &section));

@@ -124,7 +124,10 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
  * evaluation, and what is done with its results. */
 static plm_status as_train_values(const plm_option_values *values, plm_option_values **ret_train) {
   const plm_option_table *table = plm_train_option_table();
+  plm_thread_count threads;
   plm_option_values *train;
+  PLM_TRY(plm_thread_count_decide(
+      &(plm_thread_request){.asked = ((const batch_options *)values->options)->train.threads}, &threads));
   PLM_ASSERT(OWN + table->count <= MOST_ROWS);
   PLM_TRY(plm_option_values_create(table, &train));
   memcpy(train->source, values->source + OWN, table->count * sizeof *train->source);
@@ -135,7 +138,7 @@ static plm_status as_train_values(const plm_option_values *values, plm_option_va
   options->load_best_model_at_end = false;
   options->early_stopping_patience = 0;
   options->early_stopping_threshold = 0;
-  options->threads = plm_session_threads(options->threads);
+  options->threads = threads.threads;
   *ret_train = train;
   return PLM_OK;
 }

@@ -4,18 +4,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/system.h"
 #include "protlm/log.h"
 
-int plm_session_threads(int64_t asked) {
-  plm_system system;
-  if (asked > 0) return (int)asked;
-  plm_system_read(&system);
-  return system.cpus;
-}
-
 plm_status plm_session_open_machine(int64_t threads, plm_session *ret_session) {
-  return plm_machine_open(&(plm_machine_options){.threads = plm_session_threads(threads)}, &ret_session->machine);
+  PLM_TRY(plm_thread_count_decide(&(plm_thread_request){.asked = threads}, &ret_session->threads));
+  return plm_machine_open(&(plm_machine_options){.threads = ret_session->threads.threads}, &ret_session->machine);
 }
 
 /* The shape of a preset, or of the directory that holds the weights (*ret_directory, allocated). */

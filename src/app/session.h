@@ -15,7 +15,7 @@ typedef struct plm_session_options {
   bool random_weights;
   int64_t seed;         /* of random weights */
   const char *dtype;    /* "fp32", "bf16" */
-  int64_t threads;      /* 0 = all usable processors */
+  int64_t threads;      /* --threads; 0 = not given */
   plm_string_list data; /* sequence files; count 0 = none */
   plm_data_options read;
   int64_t max_length;         /* tokens, 0 = the longest sequence of the data */
@@ -24,6 +24,7 @@ typedef struct plm_session_options {
 } plm_session_options;
 
 typedef struct plm_session {
+  plm_thread_count threads;
   plm_machine machine;
   plm_model *model;
   const plm_alphabet *alphabet; /* the model's */
@@ -39,8 +40,5 @@ void plm_session_close(plm_session *session);
 
 /* The machine alone, for commands without a model. */
 PLM_CHECKED plm_status plm_session_open_machine(int64_t threads, plm_session *ret_session);
-
-/* Threads to use when the user said `asked` (0 = all usable). */
-int plm_session_threads(int64_t asked);
 
 #endif

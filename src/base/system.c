@@ -3,6 +3,7 @@
 #include "base/system.h"
 
 #include <ctype.h>
+#include <limits.h>
 #include <math.h>
 #include <sched.h>
 #include <stdbool.h>
@@ -23,8 +24,22 @@ static int count_allowed_cpus(void) {
   if (set != NULL && sched_getaffinity(0, CPU_ALLOC_SIZE(MOST_CPUS), set) == 0)
     count = CPU_COUNT_S(CPU_ALLOC_SIZE(MOST_CPUS), set);
   CPU_FREE(set);
-  if (count < 1) count = (int)sysconf(_SC_NPROCESSORS_ONLN);
-  return count < 1 ? 1 : count;
+  return count;
+}
+
+void plm_cpu_limits_read(plm_cpu_limits *ret_limits) {
+  const int online = (int)sysconf(_SC_NPROCESSORS_ONLN), allowed = count_allowed_cpus();
+  const double quota = ceil(plm_cgroup_read("").cpus); /* INFINITY without one */
+  *ret_limits = (plm_cpu_limits){
+      .online = online > 1 ? online : 1,
+      .affinity = allowed > 0  ? allowed
+                  : online > 1 ? online
+                               : 1,
+      .cgroup = quota < 1         ? 1
+                : quota < INT_MAX ? (int)quota
+                                  : INT_MAX,
+      .openmp = plm_pool_most_threads(),
+  };
 }
 
 static void trim(char *words) {
@@ -60,7 +75,9 @@ void plm_host_name(char *buffer, size_t size) {
 }
 
 void plm_system_read(plm_system *ret_system) {
-  plm_system s = {.cpus = count_allowed_cpus()};
+  plm_cpu_limits cpus;
+  plm_cpu_limits_read(&cpus);
+  plm_system s = {.cpus = cpus.affinity};
   struct utsname kernel;
   char distribution[100] = "";
   if (uname(&kernel) != 0) memset(&kernel, 0, sizeof kernel);
@@ -72,8 +89,8 @@ void plm_system_read(plm_system *ret_system) {
            kernel.release, kernel.machine);
 
   plm_cgroup_limits limits = plm_cgroup_read("");
-  if (limits.cpus < s.cpus) s.cpus = (int)ceil(limits.cpus);
-  if (plm_pool_most_threads() < s.cpus) s.cpus = plm_pool_most_threads();
+  if (cpus.cgroup < s.cpus) s.cpus = cpus.cgroup;
+  if (cpus.openmp < s.cpus) s.cpus = cpus.openmp;
   s.memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
   if (limits.memory < s.memory) s.memory = limits.memory;
   *ret_system = s;

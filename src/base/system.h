@@ -6,6 +6,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What holds the processors of this process back, each at least 1; INT_MAX = does not. */
+typedef struct plm_cpu_limits {
+  int online;   /* the machine's */
+  int affinity; /* that it may run on: taskset, a cpuset, a launcher's binding */
+  int cgroup;   /* what its control group's quota comes to, rounded up */
+  int openmp;   /* the most threads that OpenMP starts: OMP_THREAD_LIMIT */
+} plm_cpu_limits;
+void plm_cpu_limits_read(plm_cpu_limits *ret_limits);
+
 typedef struct plm_system {
   char hostname[256];
   char cpu[128]; /* "AMD EPYC 9R14"; the architecture where the kernel has no name */

@@ -35,19 +35,6 @@ void plm_machine_close(plm_machine *machine) {
 
 /* ---- threads, kernels, number format ---- */
 
-static int64_t choose_threads(const plm_train_settings *settings, const plm_arithmetic *saved) {
-  plm_system system;
-  plm_system_read(&system);
-  const int64_t asked = settings->o->threads;
-  if (plm_train_explicit(settings, "threads")) {
-    if (asked > system.cpus)
-      plm_warn("--threads %lld: this process may use %d processors; more threads than that slow each other down",
-               (long long)asked, system.cpus);
-    return asked;
-  }
-  return saved != NULL && saved->threads <= system.cpus ? saved->threads : system.cpus;
-}
-
 void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
                         plm_arithmetic *ret_arithmetic) {
   plm_arithmetic a = {.threads = settings->o->threads, .micro_batch_tokens = plan->micro_batch_tokens};
@@ -63,8 +50,9 @@ void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *sett
 }
 
 static void put_arithmetic(const plm_arithmetic *a, char words[320]) {
-  snprintf(words, 320, "%lld threads of %s, kernels %s, products by %s, protlm %s on %s", (long long)a->threads,
-           a->threading, a->level, a->products, a->program, a->cpu);
+  char threads[PLM_THREAD_WORDS];
+  snprintf(words, 320, "%s of %s, kernels %s, products by %s, protlm %s on %s",
+           plm_thread_count_text(a->threads, threads), a->threading, a->level, a->products, a->program, a->cpu);
 }
 
 static void say_when_bits_may_differ(const plm_arithmetic *saved, const plm_arithmetic *now) {
@@ -86,12 +74,17 @@ static plm_dtype choose_dtype(const plm_train_settings *settings, const plm_arit
 
 plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved, const char *device,
                                 plm_machine *ret_machine, plm_run_plan *plan) {
-  const plm_machine_options options = {
-      .device = device,
-      .threads = (int)choose_threads(settings, saved),
-      .level = saved != NULL ? saved->level : NULL,
+  const plm_thread_request request = {
+      .asked = plm_train_explicit(settings, "threads") ? settings->o->threads : 0,
+      .saved = saved != NULL ? saved->threads : 0,
   };
   plm_arithmetic now;
+  PLM_TRY(plm_thread_count_decide(&request, &plan->threads));
+  const plm_machine_options options = {
+      .device = device,
+      .threads = plan->threads.threads,
+      .level = saved != NULL ? saved->level : NULL,
+  };
   PLM_TRY(plm_machine_open(&options, ret_machine));
   plan->dtype = choose_dtype(settings, saved, ret_machine->exec);
   plm_train_resolve_machine(settings, options.threads, plan->dtype);
@@ -183,14 +176,26 @@ static void report_memory(const plm_run_plan *plan) {
       (long long)plan->micro_batch_tokens);
 }
 
-static void report_steps(const plm_train_settings *s, const plm_exec *exec, int64_t epoch_tokens) {
+/* "bf16 by avx512bf16, on 1 thread (OMP_NUM_THREADS=1; 64 usable: --threads 64)" */
+static const char *computing_words(const plm_train_settings *s, const plm_run_plan *plan, const plm_exec *exec,
+                                   char words[2 * PLM_THREAD_WORDS]) {
+  char threads[PLM_THREAD_WORDS];
+  const char *why = plan->threads.why;
+  snprintf(words, 2 * PLM_THREAD_WORDS, "%s by %s, on %s%s%s%s", s->o->dtype, exec->kernels,
+           plm_thread_count_text(s->o->threads, threads), *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "");
+  return words;
+}
+
+static void report_steps(const plm_run_plan *plan, const plm_train_settings *s, const plm_exec *exec,
+                         int64_t epoch_tokens) {
+  char computing[2 * PLM_THREAD_WORDS];
   char steps[PLM_NUMBER_TEXT], epoch[PLM_NUMBER_TEXT], batch[PLM_NUMBER_TEXT];
   const int64_t tokens = epoch_tokens / s->steps_per_epoch;
   plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps),
            plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch,
            plm_count_text(tokens, batch));
-  plm_info("learning rate: %s to %.3g, %lld warm-up steps; %s on %lld threads (%s)", plm_schedule_name(&s->schedule),
-           s->o->learning_rate, (long long)s->schedule.W, s->o->dtype, (long long)s->o->threads, exec->kernels);
+  plm_info("learning rate: %s to %.3g, %lld warm-up step%s; %s", plm_schedule_name(&s->schedule), s->o->learning_rate,
+           (long long)s->schedule.W, s->schedule.W == 1 ? "" : "s", computing_words(s, plan, exec, computing));
   double highest = plm_schedule_highest(&s->schedule);
   if (s->o->demo_compat && highest < s->o->learning_rate)
     plm_warn(
@@ -218,6 +223,6 @@ static void report_disk(const plm_run_plan *plan, const plm_train_settings *s, c
 void plm_run_report_plan(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
                          int64_t epoch_tokens, const char *directory) {
   report_memory(plan);
-  report_steps(settings, exec, epoch_tokens);
+  report_steps(plan, settings, exec, epoch_tokens);
   if (directory != NULL) report_disk(plan, settings, directory);
 }

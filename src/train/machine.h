@@ -4,6 +4,7 @@
 #ifndef PLM_TRAIN_MACHINE_H
 #define PLM_TRAIN_MACHINE_H
 
+#include "base/thread_count.h"
 #include "kernels/backend.h"
 #include "train/resolve.h"
 #include "train/state.h"
@@ -23,6 +24,7 @@ void plm_machine_close(plm_machine *machine); /* accepts one that was never open
 
 /* ---- a run's choices: made from options, model and total memory, or `saved` with its state (NULL: a new run) ---- */
 typedef struct plm_run_plan {
+  plm_thread_count threads;
   plm_dtype dtype;
   int64_t micro_batch_tokens;
   plm_memory_plan memory;

@@ -174,7 +174,8 @@ static const plm_option options[] = {
      .argument = "N", .help = "write loss, rates and learning rate every N steps"},
 
     {OPTION("threads", INT, threads, machine, FREE), .min = 1, .max = 4096, .argument = "N",
-     .help = "threads that compute (default: the cores this process may use)"},
+     .help =
+         "threads that compute (default: the cores this process may use; OMP_NUM_THREADS, SLURM_CPUS_PER_TASK: fewer)"},
     {OPTION("loader-workers", INT, loader_workers, machine, FREE), .aliases = "dataloader-num-workers",
      .default_value = "1", .max = 64, .argument = "N", .help = "threads that prepare batches; 0 = none"},
 

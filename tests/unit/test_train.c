@@ -294,7 +294,7 @@ static void other_arithmetic_is_said_once(void **state) {
     assert_int_equal(count_words(warnings, "bits may differ"), i == 2);
   }
   plm_log_set_sink(NULL, NULL);
-  assert_non_null(strstr(warnings, ": 1 threads of "));
+  assert_non_null(strstr(warnings, ": 1 thread of "));
   assert_non_null(strstr(warnings, "then; 2 threads of "));
 }
 
