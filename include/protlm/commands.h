@@ -30,7 +30,12 @@ typedef struct plm_command {
   const char *heading; /* under which `protlm --help` lists it */
   const plm_option_table *(*options)(void);
   plm_command_fn *run; /* NULL for `train`, which has an API of its own */
+  bool alone;          /* one process at a time: several would write one output */
 } plm_command;
+
+/* Run a command other than `train`. PLM_E_USAGE where a launcher started several processes of one that runs alone. */
+PLM_CHECKED plm_status plm_command_run(const plm_command *command, const plm_option_values *values,
+                                       const plm_output *output);
 
 /* All commands, in the order of `protlm --help`: train, eval, inspect tokens|batch|forward|params, ckpt ls|verify,
  * info, report, bench gemm|step. */

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "data/sequence_file.h"
+#include "dist/comm.h"
 #include "protlm/train.h"
 
 static const char training[] = "Train and evaluate";
@@ -11,24 +12,30 @@ static const char inside[] = "Look inside";
 static const char runs[] = "Runs and checkpoints";
 static const char machine[] = "This machine";
 
+/* The last column: alone. */
 static const plm_command commands[] = {
-    {"train", training, plm_train_option_table, NULL},
-    {"eval", training, plm_eval_option_table, plm_eval_run},
-    {"inspect tokens", inside, plm_inspect_tokens_option_table, plm_inspect_tokens_run},
-    {"inspect batch", inside, plm_inspect_batch_option_table, plm_inspect_batch_run},
-    {"inspect forward", inside, plm_inspect_forward_option_table, plm_inspect_forward_run},
-    {"inspect params", inside, plm_inspect_params_option_table, plm_inspect_params_run},
-    {"ckpt ls", runs, plm_ckpt_ls_option_table, plm_ckpt_ls_run},
-    {"ckpt verify", runs, plm_ckpt_verify_option_table, plm_ckpt_verify_run},
-    {"report", runs, plm_report_option_table, plm_report_run},
-    {"info", machine, plm_info_option_table, plm_info_run},
-    {"bench gemm", machine, plm_bench_gemm_option_table, plm_bench_gemm_run},
-    {"bench step", machine, plm_bench_step_option_table, plm_bench_step_run},
+    {"train", training, plm_train_option_table, NULL, true},
+    {"eval", training, plm_eval_option_table, plm_eval_run, true},
+    {"inspect tokens", inside, plm_inspect_tokens_option_table, plm_inspect_tokens_run, true},
+    {"inspect batch", inside, plm_inspect_batch_option_table, plm_inspect_batch_run, true},
+    {"inspect forward", inside, plm_inspect_forward_option_table, plm_inspect_forward_run, true},
+    {"inspect params", inside, plm_inspect_params_option_table, plm_inspect_params_run, true},
+    {"ckpt ls", runs, plm_ckpt_ls_option_table, plm_ckpt_ls_run, false},
+    {"ckpt verify", runs, plm_ckpt_verify_option_table, plm_ckpt_verify_run, false},
+    {"report", runs, plm_report_option_table, plm_report_run, true},
+    {"info", machine, plm_info_option_table, plm_info_run, false},
+    {"bench gemm", machine, plm_bench_gemm_option_table, plm_bench_gemm_run, false},
+    {"bench step", machine, plm_bench_step_option_table, plm_bench_step_run, false},
 };
 
 const plm_command *plm_commands(int *ret_count) {
   *ret_count = (int)(sizeof commands / sizeof *commands);
   return commands;
+}
+
+plm_status plm_command_run(const plm_command *command, const plm_option_values *values, const plm_output *output) {
+  if (command->alone) PLM_TRY(plm_launch_expect_one(command->name));
+  return command->run(values, output);
 }
 
 void plm_begin_program(int argc, char *const *argv) { plm_hdf5_reader_main(argc, argv); }

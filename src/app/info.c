@@ -135,7 +135,8 @@ static plm_status add_operators(json_t *section, const plm_exec *exec) {
 static plm_status add_ranks(json_t *section) {
   plm_launch launch;
   plm_launch_detect(&launch);
-  PLM_TRY(add_text(section, "launched_by", launch.by));
+  PLM_TRY(add_text(section, "launched_by", launch.is_leftover ? "nothing" : launch.by));
+  if (launch.is_leftover) PLM_TRY(add_text(section, "left_over", launch.variable));
   PLM_TRY(add_number(section, "rank", launch.rank));
   PLM_TRY(add_number(section, "size", launch.size));
   PLM_TRY(add_number(section, "local_rank", launch.local_rank));

@@ -13,8 +13,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/cgroup.h"
+#include "base/file.h"
 #include "base/parallel.h"
+#include "base/text.h"
 
 /* More than 1024 processors need a larger set than the usual one. */
 static int count_allowed_cpus(void) {
@@ -94,6 +97,25 @@ void plm_system_read(plm_system *ret_system) {
   s.memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
   if (limits.memory < s.memory) s.memory = limits.memory;
   *ret_system = s;
+}
+
+/* A dash in front is an option's here: plm_shell_word takes it for a file's name. */
+static void append_word(plm_text *line, const char *word) {
+  char quoted[PLM_SHELL_WORD];
+  const size_t dashes = strspn(word, "-");
+  plm_text_printf(line, "%s%.*s", line->length > 0 ? " " : "", (int)dashes, word);
+  if (word[dashes] != '\0' || dashes == 0) plm_text_append(line, plm_shell_word(word + dashes, quoted));
+}
+
+plm_status plm_own_command(char **ret_line) {
+  enum { MOST_BYTES = 1 << 20 };
+  char *words = NULL;
+  size_t bytes = 0;
+  plm_text line = {0};
+  if (plm_file_read("/proc/self/cmdline", MOST_BYTES, &words, &bytes) != PLM_OK) plm_error_clear();
+  for (size_t i = 0; i < bytes; i += strlen(words + i) + 1) append_word(&line, words + i);
+  plm_free(words);
+  return plm_text_take(&line, ret_line);
 }
 
 int64_t plm_peak_memory(void) {

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "protlm/status.h"
+
 /* What holds the processors of this process back, each at least 1; INT_MAX = does not. */
 typedef struct plm_cpu_limits {
   int online;   /* the machine's */
@@ -27,6 +29,10 @@ void plm_system_read(plm_system *ret_system);
 
 /* This machine's name, cut to the buffer and fit to stand in a file's name; "localhost" where it has none. */
 void plm_host_name(char *buffer, size_t size);
+
+/* The command line that started this process, quoted as a shell wants it typed; "" where the kernel doesn't tell. To be
+ * freed with plm_free. */
+PLM_CHECKED plm_status plm_own_command(char **ret_line);
 
 int64_t plm_peak_memory(void); /* largest resident size of this process so far, bytes */
 

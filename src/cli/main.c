@@ -58,7 +58,7 @@ static plm_status run_with(const plm_command *command, const plm_option_values *
   if (command->run == NULL) return cli_train(values, terminal, common);
   const plm_output output = {
       .write = write_stdout, .colour = terminal->stdout_colour, .width = terminal->width, .program = cli_own_program()};
-  return command->run(values, &output);
+  return plm_command_run(command, values, &output);
 }
 
 static plm_status run_command(const plm_command *command, int argc, char **argv, cli_common *common,

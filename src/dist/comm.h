@@ -7,6 +7,7 @@
 #ifndef PLM_DIST_COMM_H
 #define PLM_DIST_COMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,13 +46,19 @@ struct plm_comm {
 PLM_CHECKED plm_status plm_comm_self_create(plm_comm **ret_comm);
 void plm_comm_destroy(plm_comm *comm); /* accepts NULL */
 
-/* What launched us, from the environment alone: flags of torchrun, Open MPI, MPICH and Slurm. SLURM_NTASKS is not
- * asked: a batch script that starts one process itself has it too. Training has a communicator for one rank only and
- * refuses a larger size (PLM_E_USAGE, and what to do), rather than run as N singletons. */
+/* What launched us, from the environment alone: variables of Open MPI, MPICH, PMIx, torchrun and Slurm. SLURM_NTASKS is
+ * not asked outside a step of srun's: a batch script that starts one process itself has it too. */
 typedef struct plm_launch {
   int rank, size, local_rank;
-  const char *by; /* "nothing", "srun", "mpirun", "torchrun" */
+  const char *by;       /* "nothing", "srun", "mpirun", "torchrun" */
+  const char *variable; /* the one that gives the size; NULL with "nothing" */
+  bool is_leftover;     /* a size without what a launcher gives each process beside it: nobody launched us */
 } plm_launch;
 void plm_launch_detect(plm_launch *ret_launch);
+
+/* For what must not be done by several processes at a time, as they would write one output: `command` ("train", "eval")
+ * works as one task until ranks share the work. PLM_E_USAGE where the environment says that there are several, with
+ * what to type. */
+PLM_CHECKED plm_status plm_launch_expect_one(const char *command);
 
 #endif

@@ -6,13 +6,8 @@
 
 /* Only one rank for now: a launcher that started several would get that many runs in one directory. */
 plm_status plm_run_context_open(plm_run_context *context, const plm_train_observer *observer) {
-  plm_launch launch;
   context->observer = observer;
-  plm_launch_detect(&launch);
-  if (launch.size > 1)
-    return plm_hint(
-        plm_fail(PLM_E_USAGE, "%s started %d ranks, but this build trains with one", launch.by, launch.size),
-        "start one task (srun --ntasks=1 --cpus-per-task=N) and use --threads N");
+  PLM_TRY(plm_launch_expect_one("train"));
   return plm_comm_self_create(&context->comm);
 }
 

@@ -16,8 +16,22 @@ void child_must(bool ok, const char *what) {
 }
 
 void child_set_environment(const char *const *environment) {
-  static const char *const removed[] = {"NO_COLOR",           "COLUMNS", "HF_HOME", "HF_HUB_CACHE", "SLURM_NTASKS",
-                                        "SLURM_JOB_END_TIME", "TMPDIR"};
+  static const char *const removed[] = {
+      "NO_COLOR",
+      "COLUMNS",
+      "HF_HOME",
+      "HF_HUB_CACHE",
+      "SLURM_NTASKS",
+      "SLURM_JOB_END_TIME",
+      "TMPDIR",
+      "OMP_NUM_THREADS",
+      "WORLD_SIZE",
+      "PMIX_RANK",
+      "OMPI_COMM_WORLD_SIZE",
+      "PMI_SIZE",
+      "SLURM_STEP_NUM_TASKS",
+      "SLURM_CPUS_PER_TASK",
+  };
   for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) unsetenv(removed[i]);
   for (char **entry = environ; *entry != NULL;) {
     char name[256];

@@ -1,0 +1,132 @@
+/* Who started us, and what several processes of one command are told. */
+#include "support/unit.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "dist/comm.h"
+
+static const char *const known[] = {
+    "OMPI_COMM_WORLD_SIZE",
+    "OMPI_COMM_WORLD_RANK",
+    "PMI_SIZE",
+    "PMI_RANK",
+    "PMIX_RANK",
+    "WORLD_SIZE",
+    "RANK",
+    "SLURM_JOB_ID",
+    "SLURM_NTASKS",
+    "SLURM_PROCID",
+    "SLURM_STEP_NUM_TASKS",
+    "SLURM_STEP_ID",
+    "MASTER_ADDR",
+    "LOCAL_RANK",
+    "TORCHELASTIC_RUN_ID",
+};
+
+/* "NAME=value NAME=value", and nothing else of a launcher's. */
+static void set_environment(const char *words) {
+  char copy[400], *rest = copy;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) unsetenv(known[i]);
+  snprintf(copy, sizeof copy, "%s", words);
+  for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;) {
+    char *value = strchr(word, '=');
+    *value++ = '\0';
+    setenv(word, value, 1);
+  }
+}
+
+static int clear(void **state) {
+  (void)state;
+  set_environment("");
+  return 0;
+}
+
+static void one_process_is_one_process(void **state) {
+  static const char *const environments[] = {
+      "",
+      "WORLD_SIZE=1",
+      "WORLD_SIZE=1 RANK=0 LOCAL_RANK=0",
+      "MASTER_ADDR=node1 RANK=3 LOCAL_RANK=1",
+      "WORLD_SIZE=many RANK=0",
+      "SLURM_JOB_ID=1 SLURM_NTASKS=4 SLURM_PROCID=0",          /* salloc, sbatch: no step */
+      "SLURM_NTASKS=1 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=0", /* srun -n 1 */
+      "SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=1 SLURM_STEP_ID=3",
+      "SLURM_NTASKS=4 SLURM_STEP_NUM_TASKS=4 SLURM_STEP_ID=4294967290",                      /* the shell of salloc */
+      "SLURM_NTASKS=4 SLURM_STEP_ID=4294967291",                                             /* the batch script */
+      "OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_RANK=0 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=1", /* mpirun -n 1 on a node */
+      "PMI_SIZE=1 PMI_RANK=0",
+      "PMIX_RANK=0",
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof environments / sizeof *environments; i++) {
+    plm_launch launch;
+    set_environment(environments[i]);
+    plm_launch_detect(&launch);
+    if (launch.size != 1) fail_msg("'%s' is taken for %d processes", environments[i], launch.size);
+    assert_ok(plm_launch_expect_one("eval"));
+  }
+}
+
+static void several_are_refused_with_what_to_type(void **state) {
+  static const struct {
+    const char *environment, *by, *message, *hint;
+  } cases[] = {
+      {"SLURM_STEP_NUM_TASKS=4 SLURM_NTASKS=4 SLURM_PROCID=2 SLURM_STEP_ID=0", "srun",
+       "srun started several tasks of this command (SLURM_STEP_NUM_TASKS=4, this is rank 2)", "`srun --ntasks=1 "},
+      {"SLURM_NTASKS=3 SLURM_PROCID=0 SLURM_STEP_ID=0", "srun", "SLURM_NTASKS=3, this is rank 0", "`srun --ntasks=1 "},
+      {"WORLD_SIZE=1 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=1", "srun", "SLURM_STEP_NUM_TASKS=2", "`srun --ntasks=1 "},
+      {"OMPI_COMM_WORLD_SIZE=8 OMPI_COMM_WORLD_RANK=7 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=1", "mpirun",
+       "OMPI_COMM_WORLD_SIZE=8, this is rank 7", "`env -u OMPI_COMM_WORLD_SIZE -u SLURM_STEP_NUM_TASKS "},
+      {"PMI_SIZE=2 PMI_RANK=1", "mpirun", "PMI_SIZE=2, this is rank 1", "`env -u PMI_SIZE "},
+      {"PMIX_RANK=1", "mpirun", "PMIX_RANK=1, this is rank 1", "`env -u PMIX_RANK "},
+      {"WORLD_SIZE=4 RANK=1 LOCAL_RANK=1 TORCHELASTIC_RUN_ID=none", "torchrun",
+       "WORLD_SIZE=4, this is rank 1), but protlm eval runs as one task, by srun, mpirun or alone",
+       "start it once, without torchrun: `env -u WORLD_SIZE "},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    plm_launch launch;
+    set_environment(cases[i].environment);
+    plm_launch_detect(&launch);
+    assert_string_equal(launch.by, cases[i].by);
+    assert_false(launch.is_leftover);
+    assert_fails(plm_launch_expect_one("eval"), PLM_E_USAGE, cases[i].message);
+    assert_fails(plm_launch_expect_one("eval"), PLM_E_USAGE, cases[i].hint);
+    assert_fails(plm_launch_expect_one("eval"), PLM_E_USAGE, "one task");
+    assert_non_null(strstr(plm_error_hint(), "test_launch`")); /* this command, as it was typed */
+  }
+  plm_error_clear();
+}
+
+static void what_a_launcher_left_behind_is_told_from_a_launcher(void **state) {
+  static const struct {
+    const char *environment, *missing, *hint;
+  } cases[] = {
+      {"WORLD_SIZE=4", "RANK is not: it seems left over", "`env -u WORLD_SIZE "},
+      {"WORLD_SIZE=4 MASTER_ADDR=localhost RANK=0", "TORCHELASTIC_RUN_ID is not: it seems left over",
+       "`env -u WORLD_SIZE "},
+      {"OMPI_COMM_WORLD_SIZE=2 WORLD_SIZE=2", "OMPI_COMM_WORLD_RANK is not",
+       "`env -u OMPI_COMM_WORLD_SIZE -u WORLD_SIZE "},
+      {"SLURM_STEP_NUM_TASKS=4", "SLURM_PROCID is not", "`env -u SLURM_STEP_NUM_TASKS "},
+  };
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    plm_launch launch;
+    set_environment(cases[i].environment);
+    plm_launch_detect(&launch);
+    assert_true(launch.is_leftover);
+    assert_fails(plm_launch_expect_one("train"), PLM_E_USAGE, cases[i].missing);
+    assert_fails(plm_launch_expect_one("train"), PLM_E_USAGE, cases[i].hint);
+  }
+  plm_error_clear();
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_process_is_one_process),
+      cmocka_unit_test(several_are_refused_with_what_to_type),
+      cmocka_unit_test(what_a_launcher_left_behind_is_told_from_a_launcher),
+  };
+  return cmocka_run_group_tests_name("launch", tests, clear, clear);
+}
