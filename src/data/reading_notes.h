@@ -22,18 +22,18 @@ typedef enum plm_note {
   PLM_NOTE_SEPARATORS,   /* lines of dashes alone ("--", as grep writes), dropped */
   PLM_NOTE_TITLES,       /* the line under ">P1;name" of PIR records, dropped */
   PLM_NOTE_BYTE_ORDER_MARKS,
-  PLM_NOTE_UNNAMED,       /* records without a name, numbered */
-  PLM_NOTE_NAMES_CUT,     /* names longer than PLM_NAME_BYTES */
-  PLM_NOTE_SPACES,        /* white space of Unicode, dropped */
-  PLM_NOTE_CHARACTERS,    /* characters that are no letters, kept to be read as X */
-  PLM_NOTE_LOWERCASE,     /* lower-case letters; with PLM_LOWERCASE_X they become X */
-  PLM_NOTE_INNER_STOPS,   /* '*' inside */
-  PLM_NOTE_GAPS,          /* '-' and '.' */
-  PLM_NOTE_J,             /* letters that ESM-2 has no token for */
-  PLM_NOTE_NAN,           /* "nan" in lower case among upper-case letters: warned of */
-  PLM_NOTE_MASK_TOKENS,   /* "<mask>" in a sequence */
-  PLM_NOTE_IDS_NOT_USED,  /* HDF5: no data set of ids fits the sequences (rows are numbered) */
-  PLM_NOTE_CUT_BLOCKS,    /* bgzip files without their end mark */
+  PLM_NOTE_UNNAMED,      /* records without a name, numbered */
+  PLM_NOTE_NAMES_CUT,    /* names longer than PLM_NAME_BYTES */
+  PLM_NOTE_SPACES,       /* white space of Unicode, dropped */
+  PLM_NOTE_CHARACTERS,   /* characters that are no letters, kept to be read as X */
+  PLM_NOTE_LOWERCASE,    /* lower-case letters; with PLM_LOWERCASE_X they become X */
+  PLM_NOTE_INNER_STOPS,  /* '*' inside */
+  PLM_NOTE_GAPS,         /* '-' and '.' */
+  PLM_NOTE_J,            /* letters that ESM-2 has no token for */
+  PLM_NOTE_NAN,          /* "nan" in lower case among upper-case letters: warned of */
+  PLM_NOTE_MASK_TOKENS,  /* "<mask>" in a sequence */
+  PLM_NOTE_IDS_NOT_USED, /* HDF5: no data set of ids fits the sequences (rows are numbered) */
+  PLM_NOTE_CUT_BLOCKS,   /* bgzip files without their end mark */
   PLM_NOTES
 } plm_note;
 

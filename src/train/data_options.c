@@ -28,9 +28,10 @@ void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset) 
   if (strcmp(options->alphabet_check, "off") == 0) return;
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   if (!plm_dataset_looks_like_nucleotides(info)) return;
-  plm_warn("%s: these look like nucleotides, and are read as amino acids; translate them first, or silence this with "
-           "--alphabet-check off",
-           info->source);
+  plm_warn(
+      "%s: these look like nucleotides, and are read as amino acids; translate them first, or silence this with "
+      "--alphabet-check off",
+      info->source);
 }
 
 void plm_data_log(const plm_data_options *options, const plm_dataset *dataset, const plm_alphabet *alphabet) {

@@ -11,52 +11,53 @@ typedef struct plm_data_options {
 } plm_data_options;
 
 /* Their rows in an option table, in the order of help; `member` is a plm_data_options in the command's struct `S`. */
-#define PLM_DATA_OPTION_ROWS(S, member, heading)                                                                   \
-  {.name = "lowercase",                                                                                            \
-   .type = PLM_OPT_CHOICE,                                                                                         \
-   .offset = offsetof(S, member.lowercase),                                                                        \
-   .default_value = "upper",                                                                                       \
-   .choices = "upper|x",                                                                                           \
-   .group = heading,                                                                                               \
-   .argument = "HOW",                                                                                              \
-   .help = "read lower-case (soft-masked) residues as upper case, or as X",                                        \
-   .resume = PLM_RESUME_NEVER},                                                                                    \
-      {.name = "on-invalid",                                                                                       \
-       .type = PLM_OPT_CHOICE,                                                                                     \
-       .offset = offsetof(S, member.on_invalid),                                                                   \
-       .default_value = "error",                                                                                   \
-       .choices = "error|x|skip",                                                                                  \
-       .group = heading,                                                                                           \
-       .argument = "HOW",                                                                                          \
-       .help = "what to do with a character that is no residue: stop, read it as X, or leave the sequence out",    \
-       .resume = PLM_RESUME_NEVER},                                                                                \
-      {.name = "alphabet-check",                                                                                   \
-       .type = PLM_OPT_CHOICE,                                                                                     \
-       .offset = offsetof(S, member.alphabet_check),                                                               \
-       .default_value = "on",                                                                                      \
-       .choices = "on|off",                                                                                        \
-       .group = heading,                                                                                           \
-       .argument = "HOW",                                                                                          \
-       .help = "warn of sequences that look like nucleotides, which are read as amino acids all the same"},        \
-      {.name = "hdf5-dataset",                                                                                     \
-       .type = PLM_OPT_STRING,                                                                                     \
-       .offset = offsetof(S, member.hdf5_dataset),                                                                 \
-       .group = heading,                                                                                           \
-       .argument = "NAME",                                                                                         \
-       .help = "where HDF5 files have their sequences: a dataset of strings, or a group of them (default: sequences)"}, \
-      {.name = "hdf5-ids",                                                                                         \
-       .type = PLM_OPT_STRING,                                                                                     \
-       .offset = offsetof(S, member.hdf5_ids),                                                                     \
-       .group = heading,                                                                                           \
-       .argument = "NAME",                                                                                         \
-       .help = "dataset of the sequences' names in HDF5 files (default: ids, names, accession ... beside them)"},  \
-      {.name = "cache-dir",                                                                                        \
-       .type = PLM_OPT_PATH,                                                                                       \
-       .offset = offsetof(S, member.cache_dir),                                                                    \
-       .group = heading,                                                                                           \
-       .argument = "DIR",                                                                                          \
-       .help = "where the packed form of the data is kept (default: beside the data if that can be written, else " \
-               "the cache directory)"}
+#define PLM_DATA_OPTION_ROWS(S, member, heading)                                                                    \
+  {.name = "lowercase",                                                                                             \
+   .type = PLM_OPT_CHOICE,                                                                                          \
+   .offset = offsetof(S, member.lowercase),                                                                         \
+   .default_value = "upper",                                                                                        \
+   .choices = "upper|x",                                                                                            \
+   .group = heading,                                                                                                \
+   .argument = "HOW",                                                                                               \
+   .help = "read lower-case (soft-masked) residues as upper case, or as X",                                         \
+   .resume = PLM_RESUME_NEVER},                                                                                     \
+      {.name = "on-invalid",                                                                                        \
+       .type = PLM_OPT_CHOICE,                                                                                      \
+       .offset = offsetof(S, member.on_invalid),                                                                    \
+       .default_value = "error",                                                                                    \
+       .choices = "error|x|skip",                                                                                   \
+       .group = heading,                                                                                            \
+       .argument = "HOW",                                                                                           \
+       .help = "what to do with a character that is no residue: stop, read it as X, or leave the sequence out",     \
+       .resume = PLM_RESUME_NEVER},                                                                                 \
+      {.name = "alphabet-check",                                                                                    \
+       .type = PLM_OPT_CHOICE,                                                                                      \
+       .offset = offsetof(S, member.alphabet_check),                                                                \
+       .default_value = "on",                                                                                       \
+       .choices = "on|off",                                                                                         \
+       .group = heading,                                                                                            \
+       .argument = "HOW",                                                                                           \
+       .help = "warn of sequences that look like nucleotides, which are read as amino acids all the same"},         \
+      {.name = "hdf5-dataset",                                                                                      \
+       .type = PLM_OPT_STRING,                                                                                      \
+       .offset = offsetof(S, member.hdf5_dataset),                                                                  \
+       .group = heading,                                                                                            \
+       .argument = "NAME",                                                                                          \
+       .help =                                                                                                      \
+           "where HDF5 files have their sequences: a dataset of strings, or a group of them (default: sequences)"}, \
+      {.name = "hdf5-ids",                                                                                          \
+       .type = PLM_OPT_STRING,                                                                                      \
+       .offset = offsetof(S, member.hdf5_ids),                                                                      \
+       .group = heading,                                                                                            \
+       .argument = "NAME",                                                                                          \
+       .help = "dataset of the sequences' names in HDF5 files (default: ids, names, accession ... beside them)"},   \
+  {                                                                                                                 \
+    .name = "cache-dir", .type = PLM_OPT_PATH, .offset = offsetof(S, member.cache_dir), .group = heading,           \
+    .argument = "DIR",                                                                                              \
+    .help =                                                                                                         \
+        "where the packed form of the data is kept (default: beside the data if that can be written, else "         \
+        "the cache directory)"                                                                                      \
+  }
 
 plm_alphabet_policy plm_data_policy(const plm_data_options *options);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "protlm/log.h"
 
 /* ---- signals ---- */
 
@@ -116,18 +117,38 @@ static const double job_margin = 60;
 /* What a save is assumed to reach until one has been timed. */
 static const double assumed_bytes_per_second = 100e6;
 
-static double slurm_job_end(void) {
-  const char *text = getenv("SLURM_JOB_END_TIME");
+static const char job_end_variable[] = "SLURM_JOB_END_TIME";
+static const double end_of_year_9999 = 253402300799;
+
+/* An end that had passed when the process began is another job's: obeyed, it would end each start after one step, for
+ * ever. */
+static double ignore_passed(const char *text, double end) {
+  const time_t seconds = (time_t)end;
+  struct tm utc;
+  char when[40] = "";
+  if (gmtime_r(&seconds, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S UTC", &utc);
+  plm_warn("%s=%s: this end of the job, %s, had passed when this start began: ignored; it is another job's, unset it",
+           job_end_variable, text, when);
+  return INFINITY;
+}
+
+/* Seconds since 1970; INFINITY = none. */
+static double slurm_job_end(double began) {
+  const char *text = getenv(job_end_variable);
   if (text == NULL || *text == '\0') return INFINITY;
-  char *end;
-  double value = strtod(text, &end);
-  return *end == '\0' && value > 0 ? value : INFINITY;
+  const bool is_number = text[strspn(text, "0123456789")] == '\0';
+  const double value = is_number ? strtod(text, NULL) : 0;
+  if (value > began && value <= end_of_year_9999) return value;
+  if (value > 0 && value <= began) return ignore_passed(text, value);
+  plm_warn("%s=%.40s is no time in seconds since 1970: ignored; --time-limit says when to stop", job_end_variable,
+           text);
+  return INFINITY;
 }
 
 void plm_deadline_init(plm_deadline *deadline, double started, double time_limit, int64_t checkpoint_bytes) {
   memset(deadline, 0, sizeof *deadline);
   deadline->limit_end = time_limit > 0 ? started + time_limit : INFINITY;
-  deadline->job_end = slurm_job_end();
+  deadline->job_end = slurm_job_end(plm_clock_wall() - (plm_clock_monotonic() - started));
   deadline->longest_save = (double)checkpoint_bytes / assumed_bytes_per_second;
 }
 

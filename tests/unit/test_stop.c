@@ -3,12 +3,14 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "protlm/log.h"
 #include "train/stop.h"
 
 static void signals_set_their_flags(void **state) {
@@ -154,6 +156,68 @@ static void a_slurm_job_stops_a_minute_before_its_end(void **state) {
   plm_clock_set_fake(-1);
 }
 
+static int warnings;
+static char warned[400];
+
+static void remember(void *user, plm_log_level level, const char *line) {
+  (void)user;
+  if (level != PLM_LOG_WARN) return;
+  warnings++;
+  snprintf(warned, sizeof warned, "%s", line);
+}
+
+/* What a run with this SLURM_JOB_END_TIME does after a step, having begun at 2000 and come so far at 2100. */
+static uint32_t flags_with_job_end(const char *end) {
+  plm_deadline deadline;
+  warnings = 0;
+  warned[0] = '\0';
+  setenv("SLURM_JOB_END_TIME", end, 1);
+  plm_clock_set_fake(2100);
+  plm_deadline_init(&deadline, 2000, 0, 0);
+  plm_deadline_step(&deadline, 5);
+  unsetenv("SLURM_JOB_END_TIME");
+  const uint32_t flags = plm_deadline_flags(&deadline);
+  plm_clock_set_fake(-1);
+  return flags;
+}
+
+/* A variable of a job that is over: obeyed it would stop each start after a step. One that passes while the run is
+ * being built is this job's. */
+static void an_end_that_had_passed_is_ignored_and_said(void **state) {
+  static const char *const passed[] = {"1", "1999", "2000"}, *const near[] = {"2001", "2100", "2160"},
+                           *const far[] = {"2300", "1700000000"};
+  (void)state;
+  plm_log_set_sink(remember, NULL);
+  for (size_t i = 0; i < 3; i++) {
+    assert_int_equal(flags_with_job_end(passed[i]), 0);
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(warned, passed[i]));
+    assert_non_null(strstr(warned, "1970-01-01 00:"));
+    assert_non_null(strstr(warned, "had passed when this start began: ignored"));
+    assert_int_equal(flags_with_job_end(near[i]), PLM_STOP_JOB_END);
+    assert_int_equal(warnings, 0);
+  }
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(flags_with_job_end(far[i]), 0);
+    assert_int_equal(warnings, 0);
+  }
+  plm_log_set_sink(NULL, NULL);
+}
+
+static void an_end_that_is_no_time_is_said(void **state) {
+  static const char *const nonsense[] = {"NONE", "Unknown", "2026-11-28T00:00:00", "0", "-5", "2300x", "1e99",
+                                         "inf",  "nan",     "999999999999999"};
+  (void)state;
+  plm_log_set_sink(remember, NULL);
+  for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
+    assert_int_equal(flags_with_job_end(nonsense[i]), 0);
+    assert_int_equal(warnings, 1);
+    assert_non_null(strstr(warned, nonsense[i]));
+    assert_non_null(strstr(warned, "is no time"));
+  }
+  plm_log_set_sink(NULL, NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(signals_set_their_flags),
@@ -164,6 +228,8 @@ int main(void) {
       cmocka_unit_test(the_time_limit_leaves_room_for_a_step_and_two_saves),
       cmocka_unit_test(slow_steps_are_forgotten),
       cmocka_unit_test(a_slurm_job_stops_a_minute_before_its_end),
+      cmocka_unit_test(an_end_that_had_passed_is_ignored_and_said),
+      cmocka_unit_test(an_end_that_is_no_time_is_said),
   };
   return cmocka_run_group_tests_name("stop", tests, NULL, NULL);
 }
