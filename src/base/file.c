@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,25 +162,44 @@ static plm_status read_to_end(int fd, const char *path, int64_t max_bytes, char 
   return PLM_OK;
 }
 
-plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes) {
-  int fd;
-  struct stat facts;
+/* Reading a FIFO before somebody has opened it for writing would find an empty file. */
+static void wait_for_writer(int fd) {
+  struct pollfd writer = {.fd = fd, .events = POLLIN};
+  while (poll(&writer, 1, -1) < 0 && errno == EINTR) continue;
+}
+
+static plm_status read_opened(int fd, const struct stat *facts, const char *path, int64_t max_bytes, char **ret_data,
+                              size_t *ret_bytes) {
   plm_status status;
-  PLM_TRY(plm_fs_open_for_reading(path, &fd, &facts));
   char *data = NULL;
-  size_t capacity = facts.st_size > 0 ? (size_t)facts.st_size + 2 : 1 << 16;
-  if (facts.st_size > max_bytes) {
-    status = fail_too_large(path, max_bytes);
-    goto fail;
-  }
-  PLM_TRY_GOTO(PLM_NEW(&data, capacity), fail);
+  size_t capacity = facts->st_size > 0 ? (size_t)facts->st_size + 2 : 1 << 16;
+  if (facts->st_size > max_bytes) return fail_too_large(path, max_bytes);
+  PLM_TRY(PLM_NEW(&data, capacity));
   PLM_TRY_GOTO(read_to_end(fd, path, max_bytes, &data, &capacity, ret_bytes), fail);
-  plm_fs_current()->close(fd);
   *ret_data = data;
   return PLM_OK;
 fail:
-  plm_fs_current()->close(fd);
   plm_free(data);
+  return status;
+}
+
+plm_status plm_stream_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes) {
+  int fd;
+  struct stat facts;
+  PLM_TRY(plm_fs_open_for_reading(path, &fd, &facts));
+  if (S_ISFIFO(facts.st_mode)) wait_for_writer(fd);
+  plm_status status = read_opened(fd, &facts, path, max_bytes, ret_data, ret_bytes);
+  plm_fs_current()->close(fd);
+  return status;
+}
+
+plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes) {
+  int fd;
+  struct stat facts;
+  PLM_TRY(plm_fs_open_for_reading(path, &fd, &facts));
+  plm_status status = S_ISREG(facts.st_mode) ? read_opened(fd, &facts, path, max_bytes, ret_data, ret_bytes)
+                                             : plm_fail(PLM_E_INPUT, "cannot read %s: it is not a regular file", path);
+  plm_fs_current()->close(fd);
   return status;
 }
 

@@ -48,9 +48,12 @@ PLM_CHECKED plm_status plm_file_size(const char *path, int64_t *ret_bytes);
 PLM_CHECKED plm_status plm_disk_free(const char *path, int64_t *ret_bytes); /* what this user may still write there */
 
 /* ---- reading ---- */
-/* The whole file, with a NUL after its last byte; refuses directories, unreadable files and more than `max_bytes`
- * (PLM_E_INPUT). */
+/* The whole file, with a NUL after its last byte; refuses directories, unreadable files, more than `max_bytes`, and what
+ * is no regular file and might hold us up for ever (PLM_E_INPUT). */
 PLM_CHECKED plm_status plm_file_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes);
+
+/* The same, of a pipe, a FIFO or a device too; waits for the writer, and for its last byte. */
+PLM_CHECKED plm_status plm_stream_read(const char *path, int64_t max_bytes, char **ret_data, size_t *ret_bytes);
 
 /* XXH3-128 (hex, 33 bytes) and size of a file's content, in bounded memory. */
 PLM_CHECKED plm_status plm_file_hash(const char *path, char *ret_hash, int64_t *ret_bytes);

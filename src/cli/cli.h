@@ -44,6 +44,11 @@ const char *cli_own_program(void);
 /* Keep idle threads from spinning for long (waiting.c). Does not return when it starts the program over. */
 void cli_settle_waiting(char **argv);
 
+/* ---- early_stop.c: SIGTERM and its like before plm_train listens to them ---- */
+void cli_hear_stop(int argc, char **argv); /* the first line of main: exit code 75 from here on, if this is training */
+void cli_hold_stop(bool held);             /* they stay pending, beyond an exec too, until they are held no more */
+void cli_stop_is_late(void);               /* plm_train has returned: there is nothing left to stop */
+
 /* ---- terminal.c: what stderr and stdout can show ---- */
 typedef struct cli_terminal {
   bool live;   /* stderr is a terminal: a progress bar can be redrawn */

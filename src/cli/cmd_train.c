@@ -198,6 +198,7 @@ plm_status cli_train(const plm_option_values *values, const cli_terminal *termin
   const plm_train_observer observer = {.user = &v, .step = on_step, .phase = on_phase, .program = cli_own_program()};
   static plm_train_result result; /* two paths: large for a stack */
   plm_status status = plm_train(values, &observer, &result);
+  cli_stop_is_late();
   cli_status_line(NULL);
   if (status == PLM_OK || (status == PLM_STOPPED && result.outcome == PLM_TRAIN_STOPPED && result.reason[0] != '\0'))
     print_closing(&result);

@@ -118,6 +118,7 @@ int main(int argc, char **argv) {
   cli_terminal terminal;
   int words = 0;
   bool is_hidden;
+  cli_hear_stop(argc, argv);
   plm_begin_program(argc, argv);
   if (cli_run_hidden(argc, argv, &is_hidden) != PLM_OK || is_hidden) return fflush(stdout) != 0 || ferror(stdout) != 0;
   cli_settle_waiting(argv);

@@ -19,5 +19,7 @@ void cli_settle_waiting(char **argv) {
   ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
   if (length <= 0 || setenv("GOMP_SPINCOUNT", spin_count, 1) != 0) return;
   program[length] = '\0';
+  cli_hold_stop(true);
   execv(program, argv); /* returns only where that cannot be done; then things are as they were */
+  cli_hold_stop(false);
 }

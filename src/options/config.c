@@ -182,7 +182,7 @@ plm_status plm_options_read_config(plm_option_values *values, const char *path) 
   size_t bytes;
   plm_status status;
   PLM_TRY_GOTO(PLM_NEW(&r.line, values->table->count), done);
-  PLM_TRY_GOTO(plm_file_read(path, LARGEST_FILE, &text, &bytes), done);
+  PLM_TRY_GOTO(plm_stream_read(path, LARGEST_FILE, &text, &bytes), done);
   if (!yaml_parser_initialize(&r.parser)) {
     status = plm_fail(PLM_E_RESOURCE, "out of memory while reading %s", path);
     goto done;

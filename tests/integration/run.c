@@ -42,13 +42,20 @@ int run_setup(void **state) {
 
 /* ---- the child ---- */
 
+static void signals_held(const run_options *options, sigset_t *ret_held) {
+  static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
+  sigemptyset(ret_held);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    if (options->holds_signals) sigaddset(ret_held, numbers[i]);
+}
+
 /* What the test was started under - nohup, a shell's background - is not passed on: signals do what
  * they do by default. */
 static void set_signals(const run_options *options) {
   static const int numbers[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ};
-  sigset_t none;
-  sigemptyset(&none);
-  sigprocmask(SIG_SETMASK, &none, NULL);
+  sigset_t held;
+  signals_held(options, &held);
+  sigprocmask(SIG_SETMASK, &held, NULL);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) signal(numbers[i], SIG_DFL);
   if (options->nohup) signal(SIGHUP, SIG_IGN);
   if (options->file_bytes > 0) signal(SIGXFSZ, SIG_IGN); /* so that writing fails with EFBIG, as a quota would */
@@ -113,8 +120,13 @@ static void start(const run_options *options, run_process *process, const char *
   snprintf(process->err, sizeof process->err, "%s.%d", scratch_path("err"), number++);
   process->started = run_clock();
   fflush(NULL);
+  if (options == NULL) options = &plain;
+  sigset_t held, before; /* from before the child's first moment on */
+  signals_held(options, &held);
+  sigprocmask(SIG_BLOCK, &held, &before);
   process->pid = fork();
-  if (process->pid == 0) become_program(options != NULL ? options : &plain, process, argv);
+  if (process->pid == 0) become_program(options, process, argv);
+  sigprocmask(SIG_SETMASK, &before, NULL);
   assert_true(process->pid > 0);
 }
 

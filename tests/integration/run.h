@@ -17,6 +17,7 @@ typedef struct run_options {
   const char *const *environment; /* "NAME=value" to add; ends with NULL */
   int64_t file_bytes;             /* no file may grow beyond this (RLIMIT_FSIZE); 0 = no limit */
   bool nohup;                     /* SIGHUP is ignored, as nohup leaves it */
+  bool holds_signals;             /* those that ask to stop are blocked until the program unblocks them */
 } run_options;
 
 typedef struct run_process {

@@ -48,7 +48,7 @@ static void a_pipe_is_read_to_its_end(void **state) {
   char path[64], *data;
   size_t bytes;
   snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
-  assert_ok(plm_file_read(path, 100, &data, &bytes));
+  assert_ok(plm_stream_read(path, 100, &data, &bytes));
   assert_string_equal(data, "seed: 7\n");
   plm_free(data);
   close(ends[0]);
@@ -64,7 +64,8 @@ static void what_cannot_be_read_is_named(void **state) {
   assert_fails(plm_file_read(scratch_path("six"), 5, &data, &bytes), PLM_E_INPUT, "larger than 5 B");
   assert_fails(plm_file_read(scratch_path("absent"), 5, &data, &bytes), PLM_E_INPUT, "absent: No such file");
   assert_fails(plm_file_read(scratch_path(""), 5, &data, &bytes), PLM_E_INPUT, "is a directory");
-  assert_fails(plm_file_read("/dev/zero", 1000, &data, &bytes), PLM_E_INPUT, "larger than 1000 B");
+  assert_fails(plm_stream_read("/dev/zero", 1000, &data, &bytes), PLM_E_INPUT, "larger than 1000 B");
+  assert_fails(plm_file_read("/dev/zero", 1000, &data, &bytes), PLM_E_INPUT, "/dev/zero: it is not a regular file");
   assert_fails(plm_file_map(scratch_path("absent"), &mapping), PLM_E_INPUT, "absent: No such file");
   assert_fails(plm_file_map("/dev/null", &mapping), PLM_E_INPUT, "not a regular file");
   assert_fails(plm_file_size(scratch_path("absent"), &size), PLM_E_INPUT, "absent");
@@ -151,9 +152,29 @@ static void a_fifo_does_not_hold_anything_up(void **state) {
   size_t bytes;
   assert_int_equal(mkfifo(scratch_path("fifo"), 0600), 0);
   assert_fails(plm_file_map(scratch_path("fifo"), &mapping), PLM_E_INPUT, "not a regular file");
-  assert_ok(plm_file_read(scratch_path("fifo"), 100, &data, &bytes));
-  assert_int_equal(bytes, 0);
+  assert_fails(plm_file_read(scratch_path("fifo"), 100, &data, &bytes), PLM_E_INPUT, "not a regular file");
+}
+
+/* As `--config fifo` does, whose writer comes later and writes in pieces. */
+static void a_stream_is_read_from_its_first_writer_to_its_last_byte(void **state) {
+  (void)state;
+  char *data;
+  size_t bytes;
+  int status;
+  assert_int_equal(mkfifo(scratch_path("late"), 0600), 0);
+  const pid_t writer = fork();
+  if (writer == 0) {
+    usleep(200000);
+    const int fd = open(scratch_path("late"), O_WRONLY);
+    if (write(fd, "seed", 4) != 4) _exit(1);
+    usleep(100000);
+    _exit(write(fd, ": 7\n", 4) == 4 ? 0 : 1);
+  }
+  assert_ok(plm_stream_read(scratch_path("late"), 100, &data, &bytes));
+  assert_string_equal(data, "seed: 7\n");
   plm_free(data);
+  assert_int_equal(waitpid(writer, &status, 0), writer);
+  assert_int_equal(status, 0);
 }
 
 static int preads_before_success;
@@ -600,6 +621,7 @@ int main(void) {
       cmocka_unit_test(a_mapped_file_can_be_looked_at_again),
       cmocka_unit_test(a_page_that_is_lost_is_told_with_the_name_of_its_file),
       cmocka_unit_test(a_fifo_does_not_hold_anything_up),
+      cmocka_unit_test(a_stream_is_read_from_its_first_writer_to_its_last_byte),
       cmocka_unit_test(passing_read_errors_are_survived_and_lasting_ones_reported),
       cmocka_unit_test(the_writer_counts_hashes_and_keeps_every_byte),
       cmocka_unit_test(the_writer_never_touches_an_existing_file),
