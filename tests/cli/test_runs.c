@@ -1,5 +1,6 @@
 /* Output directories, locks, rights, names, configurations and endings of real (tiny) runs. */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -233,6 +234,44 @@ static void fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_defa
   program_expect_words(&r, r.err, "OMP_THREAD_LIMIT");
 }
 
+/* Training without --threads, of so many steps in all; what it said. */
+static const char *train_unasked(const program_options *options, const char *steps) {
+  char line[2048];
+  snprintf(line, sizeof line,
+           "train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --batch-tokens 64 "
+           "--max-length 32 --allow-change max-steps --train %s --output-dir {} --max-steps %s",
+           scratch_path("data.fasta"), steps);
+  program_result r = program_line(options, line, scratch_path("unasked"));
+  program_expect(&r, 0);
+  return r.err;
+}
+
+/* Binding by a launcher or taskset limits the threads; a run that began with more says so, and one that may keep its
+ * number does. */
+static void threads_follow_the_processors_and_a_run_keeps_its_own(void **state) {
+  static const char *const wish[] = {"OMP_NUM_THREADS=1", NULL};
+  static const program_options wishing = {.environment = wish};
+  (void)state;
+  cpu_set_t all, one;
+  assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+  program_result r = program_line(NULL, "info", NULL);
+  if (strstr(r.out, "threads                  1\n") != NULL) skip(); /* there is no more to be had here */
+  make_data();
+  train_unasked(NULL, "2");
+  assert_non_null(strstr(train_unasked(&wishing, "3"), " (as this run began: --threads N changes it)"));
+  CPU_ZERO(&one);
+  for (size_t cpu = 0; CPU_COUNT(&one) == 0; cpu++)
+    if (CPU_ISSET(cpu, &all)) CPU_SET(cpu, &one);
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  r = program_line(NULL, "info", NULL);
+  program_expect_words(&r, r.out, "threads                  1\n");
+  program_expect_words(&r, r.out, "threads_why              processor affinity: 1 of ");
+  const char *said = train_unasked(NULL, "4");
+  assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+  assert_non_null(strstr(said, "threads, and goes on with 1 thread (processor affinity: 1 of "));
+  assert_non_null(strstr(said, "on 1 thread (processor affinity: 1 of "));
+}
+
 /* ---- names ---- */
 
 static void names_with_spaces_and_accents_work(void **state) {
@@ -462,6 +501,7 @@ int main(void) {
       cmocka_unit_test(a_limit_on_file_sizes_is_an_error_not_a_signal),
       cmocka_unit_test(too_few_addresses_are_an_error_not_a_signal),
       cmocka_unit_test(fewer_threads_than_asked_for_are_refused_and_never_asked_for_by_default),
+      cmocka_unit_test(threads_follow_the_processors_and_a_run_keeps_its_own),
       cmocka_unit_test(names_with_spaces_and_accents_work),
       cmocka_unit_test(one_line_may_hold_five_million_residues),
       cmocka_unit_test(a_name_that_is_not_utf8_is_explained),
