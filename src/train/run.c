@@ -239,14 +239,13 @@ plm_status plm_train(const plm_option_values *values, const plm_train_observer *
   plm_run_clock_init(&run->clock);
   plm_train_state_init(&run->state);
   plm_status status = plm_stop_install();
-  if (status == PLM_OK) {
-    status = run_stages(run, values, observer, &outcome);
-    plm_stop_restore();
-  }
+  const bool listens = status == PLM_OK;
+  if (listens) status = run_stages(run, values, observer, &outcome);
   fill_result(run, status == PLM_STOPPED ? PLM_TRAIN_STOPPED : outcome, ret_result);
   const bool fruitless =
       status == PLM_STOPPED && run->state.step == 0 && !run->resumed && ret_result->checkpoint[0] == '\0';
   status = close_run(run, status, fruitless);
+  if (listens) plm_stop_restore(); /* not before a fruitless start's directory is gone */
   plm_free(run);
   return status;
 }
