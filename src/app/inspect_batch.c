@@ -126,8 +126,10 @@ static plm_status as_train_values(const plm_option_values *values, plm_option_va
   const plm_option_table *table = plm_train_option_table();
   plm_thread_count threads;
   plm_option_values *train;
-  PLM_TRY(plm_thread_count_decide(
-      &(plm_thread_request){.asked = ((const batch_options *)values->options)->train.threads}, &threads));
+  /* a run's own config.yaml names the threads of another machine */
+  const bool is_typed = plm_option_origin(values, "threads") >= PLM_FROM_ENVIRONMENT;
+  const int64_t asked = is_typed ? ((const batch_options *)values->options)->train.threads : 0;
+  PLM_TRY(plm_thread_count_decide(&(plm_thread_request){.asked = asked}, &threads));
   PLM_ASSERT(OWN + table->count <= MOST_ROWS);
   PLM_TRY(plm_option_values_create(table, &train));
   memcpy(train->source, values->source + OWN, table->count * sizeof *train->source);
