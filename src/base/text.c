@@ -232,6 +232,14 @@ const char *plm_count_text(int64_t value, char ret_text[PLM_NUMBER_TEXT]) {
   return ret_text;
 }
 
+const char *plm_plural(int64_t count, const char *one, const char *many) { return count == 1 ? one : many; }
+
+const char *plm_counted(int64_t count, const char *one, const char *many, char ret_text[PLM_COUNTED_TEXT]) {
+  char number[PLM_NUMBER_TEXT];
+  snprintf(ret_text, PLM_COUNTED_TEXT, "%s %s", plm_count_text(count, number), plm_plural(count, one, many));
+  return ret_text;
+}
+
 /* ---- the nearest of names ---- */
 
 enum { LONGEST = 64 };

@@ -65,6 +65,14 @@ const char *plm_duration_text(double seconds, char ret_text[PLM_NUMBER_TEXT]);
 /* "1,234,567". Returns `ret_text`. */
 const char *plm_count_text(int64_t value, char ret_text[PLM_NUMBER_TEXT]);
 
+/* The word that fits a count: `one` for 1, else `many`. For verbs too: plm_plural(n, "is", "are"). */
+const char *plm_plural(int64_t count, const char *one, const char *many);
+
+enum { PLM_COUNTED_TEXT = 96 };
+
+/* "1 sequence", "20,000 sequences": a count with its noun. Returns `ret_text`. */
+const char *plm_counted(int64_t count, const char *one, const char *many, char ret_text[PLM_COUNTED_TEXT]);
+
 /* A comma before every third digit of the whole part of a number without sign, at *ret_end on, before `end`. Returns
  * where it ends. */
 char *plm_group_thousands(const char *digits, char *ret_end, const char *end);

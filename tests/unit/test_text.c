@@ -186,6 +186,17 @@ static void counts_read_well(void **state) {
     assert_string_equal(plm_count_short_text(cases[i].value, text), cases[i].words);
 }
 
+static void a_count_agrees_with_its_noun(void **state) {
+  char text[PLM_COUNTED_TEXT];
+  (void)state;
+  assert_string_equal(plm_counted(1, "sequence", "sequences", text), "1 sequence");
+  assert_string_equal(plm_counted(0, "sequence", "sequences", text), "0 sequences");
+  assert_string_equal(plm_counted(20000, "sequence", "sequences", text), "20,000 sequences");
+  assert_string_equal(plm_plural(1, "is", "are"), "is");
+  assert_string_equal(plm_plural(2, "is", "are"), "are");
+  assert_string_equal(plm_plural(0, "is", "are"), "are");
+}
+
 static void durations_read_well(void **state) {
   (void)state;
   const struct {
@@ -211,6 +222,7 @@ int main(void) {
       cmocka_unit_test(a_comma_locale_changes_nothing),
       cmocka_unit_test(byte_counts_read_well),
       cmocka_unit_test(counts_read_well),
+      cmocka_unit_test(a_count_agrees_with_its_noun),
       cmocka_unit_test(durations_read_well),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
