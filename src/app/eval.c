@@ -124,7 +124,9 @@ static const plm_option option_list[] = {
         .type = PLM_OPT_FLAG,
         .offset = offsetof(eval_options, per_sequence),
         .group = "Output",
-        .help = "a line a sequence, tab-separated: name, length, nll (mean over its rows), perplexity, accuracy, count",
+        .help =
+            "a line a sequence, tab-separated: name, length, nll (mean over its rows), perplexity, accuracy, count (of "
+            "rows), scored (residues in the window of --max-length)",
     },
     {
         .name = "json",
@@ -220,14 +222,15 @@ static plm_status put_line(const score_lines *lines, const char *text) {
 static plm_status put_score(void *user, const plm_sequence_score *score) {
   const score_lines *lines = user;
   char name[4096], line[4400], loss[PLM_NUMBER_TEXT], perplexity[PLM_NUMBER_TEXT], accuracy[PLM_NUMBER_TEXT];
+  const long long length = plm_dataset_length(lines->dataset, score->id);
   const double n = score->sum[PLM_SUM_COUNT], nll = score->sum[PLM_SUM_NLL] / n;
   plm_dataset_name(lines->dataset, score->id, name, sizeof name);
   if (n == 0)
-    snprintf(line, sizeof line, "%s\t%lld\tNA\tNA\tNA\t0\n", name, (long long)score->residues);
+    snprintf(line, sizeof line, "%s\t%lld\tNA\tNA\tNA\t0\t%lld\n", name, length, (long long)score->residues);
   else
-    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%.0f\n", name, (long long)score->residues,
-             plm_number_digits(nll, 6, loss), plm_number_digits(exp(nll), 6, perplexity),
-             plm_number_digits(score->sum[PLM_SUM_CORRECT] / n, 4, accuracy), n);
+    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%.0f\t%lld\n", name, length, plm_number_digits(nll, 6, loss),
+             plm_number_digits(exp(nll), 6, perplexity),
+             plm_number_digits(score->sum[PLM_SUM_CORRECT] / n, 4, accuracy), n, (long long)score->residues);
   return put_line(lines, line);
 }
 
@@ -322,7 +325,7 @@ static plm_status evaluate(const evaluation *e, plm_writer *writer) {
   plm_record record;
   plm_view view;
   plm_view_all(e->session->dataset, &view);
-  if (each) PLM_TRY(put_line(&lines, "name\tlength\tnll\tperplexity\taccuracy\tcount\n"));
+  if (each) PLM_TRY(put_line(&lines, "name\tlength\tnll\tperplexity\taccuracy\tcount\tscored\n"));
   plm_status status =
       plm_evaluate(&view, e->session->model, e->session->machine.exec, &how, each ? put_score : NULL, &lines, &record);
   PLM_TRY(plm_dataset_check_unchanged(e->session->dataset));
@@ -349,6 +352,18 @@ static plm_status check(const eval_options *options) {
   return options->output != NULL ? plm_output_file_check(options->output, &inputs) : PLM_OK;
 }
 
+static void log_showing(const evaluation *e) {
+  plm_view view;
+  plm_view_all(e->session->dataset, &view);
+  const plm_data_showing showing = {
+      .what = plm_plural(view.count, "sequence", "sequences"),
+      .max_length = e->packer.max_length,
+      .mask_probability = e->packer.mask.probability,
+      .is_fixed = true,
+  };
+  plm_data_log_showing(&view, e->packer.alphabet, &showing);
+}
+
 plm_status plm_eval_run(const plm_option_values *values, const plm_output *output) {
   eval_options *options = values->options;
   plm_session session = {0};
@@ -364,6 +379,7 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   e.packer.alphabet = session.alphabet;
   e.packer.max_length = session.max_length;
   e.packer.micro_batch_tokens = session.micro_batch_tokens;
+  log_showing(&e);
   PLM_TRY_GOTO(count_frequencies(options, &e.packer, session.threads.threads, output->program, &e.frequency), done);
   PLM_TRY_GOTO(
       options->output != NULL ? plm_output_file_replace(options->output, evaluate_into, &e) : evaluate(&e, NULL), done);

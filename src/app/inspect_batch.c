@@ -207,7 +207,7 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   PLM_TRY_GOTO(plm_train_resolve_model(settings, NULL), done);
   plm_train_resolve_batches(settings, -1, 1);
   PLM_TRY_GOTO(plm_stream_open(&stream, settings, &context), done);
-  plm_data_log(&settings->o->read, stream.train_data, plm_family_alphabet(settings->config.family));
+  PLM_TRY_GOTO(plm_stream_report(&stream, settings, true), done);
   PLM_TRY_GOTO(show(options, settings, &stream, output), done);
 done:
   plm_stream_close(&stream);

@@ -9,6 +9,7 @@
 #include "app/session.h"
 #include "app/tensor_stats.h"
 #include "base/alloc.h"
+#include "base/text.h"
 #include "data/packer.h"
 #include "protlm/log.h"
 
@@ -238,6 +239,17 @@ done:
   return status;
 }
 
+static void log_crops(const plm_session *session) {
+  plm_view view;
+  plm_view_all(session->dataset, &view);
+  const plm_data_showing showing = {
+      .what = plm_plural(view.count, "sequence", "sequences"),
+      .max_length = session->max_length,
+      .is_fixed = true,
+  };
+  plm_data_log_showing(&view, session->alphabet, &showing);
+}
+
 enum { LONG_SEQUENCE = 20000 };
 
 plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_output *output) {
@@ -255,6 +267,7 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
     plm_warn(
         "a sequence of %lld tokens is run whole: the time for attention grows with the square of that; --max-length N cuts it",
         (long long)session.max_length);
+  log_crops(&session);
   PLM_TRY_GOTO(allocate_results(&session, options->layers, &r), done);
   const plm_packer_options packer = {
       .alphabet = session.alphabet,

@@ -4,6 +4,7 @@
 #include "app/commands.h"
 #include "app/print.h"
 #include "app/session.h"
+#include "base/text.h"
 #include "data/packer.h"
 #include "protlm/log.h"
 
@@ -103,10 +104,18 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   plm_packed_destroy(packed);
   if (status != PLM_OK) return status;
   plm_output notes = *output;
+  plm_view view;
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   plm_print(output, "# %lld sequences, %lld residues, longest %lld\n", (long long)info->count,
             (long long)info->residues, (long long)info->longest);
   plm_dataset_report(dataset, packer->alphabet, &packer->policy, print_note, &notes);
+  plm_view_all(dataset, &view);
+  const plm_data_showing showing = {
+      .what = plm_plural(count, "sequence", "sequences"),
+      .max_length = packer->max_length,
+      .is_fixed = true,
+  };
+  plm_data_report_crops(&view, packer->alphabet, &showing, print_note, &notes);
   return PLM_OK;
 }
 

@@ -240,6 +240,17 @@ const char *plm_counted(int64_t count, const char *one, const char *many, char r
   return ret_text;
 }
 
+const char *plm_share_text(double part, double whole, char ret_text[PLM_NUMBER_TEXT]) {
+  const double percent = whole > 0 ? 100 * part / whole : 0;
+  int decimals = 1;
+  for (double unit = 0.05; decimals < 9; decimals++, unit /= 10)
+    if ((percent >= unit || part <= 0) && (100 - percent >= unit || part >= whole)) break;
+  locale_t before = uselocale(c_locale());
+  snprintf(ret_text, PLM_NUMBER_TEXT, "%.*f %%", decimals, percent);
+  uselocale(before);
+  return ret_text;
+}
+
 /* ---- the nearest of names ---- */
 
 enum { LONGEST = 64 };

@@ -73,6 +73,10 @@ enum { PLM_COUNTED_TEXT = 96 };
 /* "1 sequence", "20,000 sequences": a count with its noun. Returns `ret_text`. */
 const char *plm_counted(int64_t count, const char *one, const char *many, char ret_text[PLM_COUNTED_TEXT]);
 
+/* "97.3 %": what share `part` is of `whole`. More digits where fewer would say 100.0 or 0.0 for what is not all or none.
+ * Returns `ret_text`. */
+const char *plm_share_text(double part, double whole, char ret_text[PLM_NUMBER_TEXT]);
+
 /* A comma before every third digit of the whole part of a number without sign, at *ret_end on, before `end`. Returns
  * where it ends. */
 char *plm_group_thousands(const char *digits, char *ret_end, const char *end);

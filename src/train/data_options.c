@@ -1,8 +1,11 @@
 /* data_options.c - see data_options.h */
 #include "train/data_options.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+#include "data/windows.h"
 #include "protlm/log.h"
 
 plm_alphabet_policy plm_data_policy(const plm_data_options *options) {
@@ -38,4 +41,44 @@ void plm_data_log(const plm_data_options *options, const plm_dataset *dataset, c
   const plm_alphabet_policy policy = plm_data_policy(options);
   plm_dataset_log(dataset, alphabet, &policy);
   plm_data_warn(options, dataset);
+}
+
+/* ---- what a model is shown of it ---- */
+
+static void put_crops(const plm_windows *w, const plm_data_showing *showing, char *ret_text, size_t room) {
+  char cropped[PLM_NUMBER_TEXT], all[PLM_NUMBER_TEXT], window[PLM_NUMBER_TEXT], share[PLM_NUMBER_TEXT];
+  const bool one = w->cropped == 1;
+  snprintf(ret_text, room,
+           "%s of %s %s %s longer than --max-length %lld and %s cropped to at most %s residues, %s %s of all residues",
+           plm_count_text(w->cropped, cropped), plm_count_text(w->sequences, all), showing->what, one ? "is" : "are",
+           (long long)showing->max_length, one ? "is" : "are", plm_count_text(w->longest_window, window),
+           showing->is_fixed ? "the same ones each time: that leaves" : "anew each epoch; an epoch sees",
+           plm_share_text(w->shown, (double)w->residues, share));
+}
+
+void plm_data_report_crops(const plm_view *view, const plm_alphabet *alphabet, const plm_data_showing *showing,
+                           void (*line)(void *user, const char *text), void *user) {
+  plm_windows windows;
+  char text[320];
+  plm_windows_count(view, alphabet, showing->max_length, 0, &windows);
+  if (windows.cropped == 0) return;
+  put_crops(&windows, showing, text, sizeof text);
+  line(user, text);
+}
+
+void plm_data_log_showing(const plm_view *view, const plm_alphabet *alphabet, const plm_data_showing *showing) {
+  const char *source = plm_dataset_get_info(view->dataset)->source;
+  plm_windows w;
+  char text[320], few[PLM_NUMBER_TEXT], all[PLM_NUMBER_TEXT], share[PLM_NUMBER_TEXT], probability[PLM_NUMBER_TEXT];
+  plm_windows_count(view, alphabet, showing->max_length, showing->mask_probability, &w);
+  if (w.cropped > 0) {
+    put_crops(&w, showing, text, sizeof text);
+    plm_info("%s: %s", source, text);
+  }
+  if (2 * w.under_one <= w.sequences) return;
+  plm_warn(
+      "%s: --mask-probability %s is less than one residue in %s of %s %s; one is predicted in each all the same, "
+      "so that it is about %s of all residues",
+      source, plm_number_text(showing->mask_probability, probability), plm_count_text(w.under_one, few),
+      plm_count_text(w.sequences, all), showing->what, plm_share_text(w.selected, w.shown, share));
 }

@@ -77,4 +77,20 @@ void plm_data_log(const plm_data_options *options, const plm_dataset *dataset, c
 /* The warnings alone. */
 void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset);
 
+/* How a set of sequences is shown to a model. */
+typedef struct plm_data_showing {
+  const char *what;        /* "training sequences" */
+  int64_t max_length;      /* tokens; 0: whole */
+  double mask_probability; /* 0: nothing is hidden */
+  bool is_fixed;           /* each sequence has one window, not another in every epoch */
+} plm_data_showing;
+
+/* How many sequences are cropped, to what, and which share of the residues is left: a line, or none when none is. */
+void plm_data_report_crops(const plm_view *view, const plm_alphabet *alphabet, const plm_data_showing *showing,
+                           void (*line)(void *user, const char *text), void *user);
+
+/* The same in the log, behind the dataset's source, and a warning when the mask probability is less than one residue in
+ * most of the sequences. */
+void plm_data_log_showing(const plm_view *view, const plm_alphabet *alphabet, const plm_data_showing *showing);
+
 #endif

@@ -153,16 +153,22 @@ static void add_rows(evaluator *e) {
   }
 }
 
+/* Residues of sequence `s` of the packed batch. */
+static int64_t count_window(const evaluator *e, int64_t s) {
+  const int32_t *ends = e->packed->batch.encoder.cu_seqlens;
+  int64_t residues = 0;
+  for (int32_t row = ends[s]; row < ends[s + 1]; row++)
+    residues += !plm_alphabet_is_framing(e->packer.alphabet, e->packed->original[row]);
+  return residues;
+}
+
 static plm_status score_draw(evaluator *e, int64_t count, uint32_t draw) {
   PLM_TRY(plm_pack(e->view->dataset, &e->packer, draw, e->ids, count, e->packed));
   const plm_batch *batch = &e->packed->batch;
   const int64_t M = batch->objective_count > 0 ? batch->objectives[0].M : 0;
   if (draw == 0)
-    for (int64_t s = 0; s < count; s++) {
-      int64_t kept = batch->encoder.cu_seqlens[s + 1] - batch->encoder.cu_seqlens[s];
-      int64_t length = plm_dataset_length(e->view->dataset, e->ids[s]);
-      e->scores[s] = (plm_sequence_score){.id = e->ids[s], .residues = kept < length ? kept : length};
-    }
+    for (int64_t s = 0; s < count; s++)
+      e->scores[s] = (plm_sequence_score){.id = e->ids[s], .residues = count_window(e, s)};
   if (M == 0) return PLM_OK;
   PLM_TRY(PLM_GROW(&e->row_nll, &e->nll_room, M));
   PLM_TRY(PLM_GROW(&e->row_prediction, &e->prediction_room, M));

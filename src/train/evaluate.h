@@ -35,7 +35,7 @@ typedef struct plm_evaluate_options {
 /* One sequence, over all draws. */
 typedef struct plm_sequence_score {
   int64_t id;       /* in the dataset */
-  int64_t residues; /* scored, after cropping */
+  int64_t residues; /* in the window that was scored, without special tokens */
   double sum[PLM_SEQUENCE_SUMS];
 } plm_sequence_score;
 typedef plm_status plm_sequence_score_fn(void *user, const plm_sequence_score *score);

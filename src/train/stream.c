@@ -137,10 +137,28 @@ static void report_dataset(const plm_dataset *dataset, const plm_train_settings 
   plm_data_log(&s->o->read, dataset, plm_family_alphabet(s->config.family));
 }
 
+static void report_showing(const plm_stream *stream, const plm_train_settings *s) {
+  const plm_alphabet *alphabet = plm_family_alphabet(s->config.family);
+  plm_data_showing showing = {
+      .what = "training sequences",
+      .max_length = s->o->max_length,
+      .mask_probability = s->mask.probability,
+  };
+  plm_data_log_showing(&stream->train, alphabet, &showing);
+  if (!stream->has_eval) return;
+  showing = (plm_data_showing){
+      .what = "evaluation sequences",
+      .max_length = s->o->max_length,
+      .is_fixed = true,
+  };
+  plm_data_log_showing(&stream->eval, alphabet, &showing);
+}
+
 plm_status plm_stream_report(const plm_stream *stream, const plm_train_settings *settings, bool resumed) {
   char count[PLM_NUMBER_TEXT], total[PLM_NUMBER_TEXT];
   report_dataset(stream->train_data, settings);
   if (stream->eval_data != NULL) report_dataset(stream->eval_data, settings);
+  report_showing(stream, settings);
   if (stream->train.ids != NULL)
     plm_info("%s sequences are set aside for evaluation, %s remain", plm_count_text(stream->eval.count, count),
              plm_count_text(stream->train.count, total));

@@ -87,17 +87,18 @@ static void lines_of_sequences_add_up(void **state) {
   double loss = strtod(member(r.out, "eval_loss", json), NULL), count = strtod(member(r.out, "eval_count", json), NULL);
   r = eval("--per-sequence");
   char *line = strtok((char *)(uintptr_t)r.out, "\n");
-  assert_string_equal(line, "name\tlength\tnll\tperplexity\taccuracy\tcount");
+  assert_string_equal(line, "name\tlength\tnll\tperplexity\taccuracy\tcount\tscored");
   double sum = 0, rows = 0;
   for (int i = 0; i < HELD_OUT; i++) {
     char name[16], expected[16];
-    double length, nll, perplexity, accuracy, n;
+    double length, nll, perplexity, accuracy, n, scored;
     line = strtok(NULL, "\n");
     assert_non_null(line);
-    assert_int_equal(sscanf(line, "%15s %lf %lf %lf %lf %lf", name, &length, &nll, &perplexity, &accuracy, &n), 6);
+    assert_int_equal(
+        sscanf(line, "%15s %lf %lf %lf %lf %lf %lf", name, &length, &nll, &perplexity, &accuracy, &n, &scored), 7);
     snprintf(expected, sizeof expected, "p%d", i);
     assert_string_equal(name, expected);
-    assert_true(length == 12 + 3 * i);
+    assert_true(length == 12 + 3 * i && scored == length);
     assert_true(fabs(perplexity - exp(nll)) < 1e-3 * perplexity);
     sum += nll * n;
     rows += n;
@@ -105,6 +106,50 @@ static void lines_of_sequences_add_up(void **state) {
   assert_null(strtok(NULL, "\n"));
   assert_true(rows == count);
   assert_true(fabs(sum / rows - loss) < 1e-5);
+}
+
+/* Windows of 20 tokens: at most 20 residues, 19 at an end of the protein, never a special token. */
+static void a_cropped_sequence_keeps_its_length(void **state) {
+  int shorter = 0;
+  (void)state;
+  program_result r = eval("--per-sequence --max-length 20 --eval-seed 2");
+  program_expect_words(
+      &r, r.err,
+      "held_out.fasta: 9 of 12 sequences are longer than --max-length 20 and are cropped to at most 20 "
+      "residues, the same ones each time");
+  char *line = strtok((char *)(uintptr_t)r.out, "\n");
+  for (int i = 0; i < HELD_OUT; i++) {
+    long long length, scored;
+    line = strtok(NULL, "\n");
+    assert_non_null(line);
+    assert_int_equal(sscanf(line, "%*s %lld %*s %*s %*s %*s %lld", &length, &scored), 2);
+    assert_int_equal(length, 12 + 3 * i);
+    if (length <= 18) assert_int_equal(scored, length);
+    if (length > 18) assert_true(scored == 19 || scored == 20);
+    shorter += length > 18 && scored == 19;
+  }
+  assert_true(shorter > 0 && shorter < 9);
+  r = eval("--per-sequence");
+  assert_null(strstr(r.err, "cropped"));
+}
+
+static void a_sequence_without_rows_has_a_length(void **state) {
+  (void)state;
+  scratch_write_text("odd.fasta", ">a\nXXXX\n>b\nMKVLAG\n");
+  program_result r = program_line(NULL,
+                                  "eval --model " PLM_SOURCE_DIR
+                                  "/tests/fixtures/parity/d16_half_inv_freq --data {}/odd.fasta --per-sequence",
+                                  scratch_path(""));
+  program_expect(&r, 0);
+  program_expect_words(&r, r.out, "\na\t4\tNA\tNA\tNA\t0\t4\n");
+}
+
+static void masks_that_hide_less_than_a_residue_are_told(void **state) {
+  (void)state;
+  program_result r = eval("--json --mask-probability 0.001");
+  program_expect_words(&r, r.err, "--mask-probability 0.001 is less than one residue in 12 of 12 sequences");
+  r = eval("--json");
+  assert_null(strstr(r.err, "less than one residue"));
 }
 
 static void the_order_of_the_file_does_not_matter(void **state) {
@@ -162,9 +207,15 @@ static void a_preset_needs_random_weights(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(eval_gives_what_training_measured),     cmocka_unit_test(lines_of_sequences_add_up),
-      cmocka_unit_test(the_order_of_the_file_does_not_matter), cmocka_unit_test(masks_follow_seed_and_protocol),
-      cmocka_unit_test(results_go_where_they_are_sent),        cmocka_unit_test(a_preset_needs_random_weights),
+      cmocka_unit_test(eval_gives_what_training_measured),
+      cmocka_unit_test(lines_of_sequences_add_up),
+      cmocka_unit_test(the_order_of_the_file_does_not_matter),
+      cmocka_unit_test(masks_follow_seed_and_protocol),
+      cmocka_unit_test(results_go_where_they_are_sent),
+      cmocka_unit_test(a_preset_needs_random_weights),
+      cmocka_unit_test(a_cropped_sequence_keeps_its_length),
+      cmocka_unit_test(a_sequence_without_rows_has_a_length),
+      cmocka_unit_test(masks_that_hide_less_than_a_residue_are_told),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

@@ -56,6 +56,8 @@ save_case() {
   (cd run && find . ! -name 'events.*' | sort) >compared/files
   save compared/eval_per_sequence "$protlm" eval --model run/final --data ../eval.fasta --cache-dir ../cache --max-length 150 \
     --mask-probability 0.15 --random-tokens aa-other --eval-draws 2 --eval-seed 3 --dtype "${name%%-*}" --threads 2 --per-sequence
+  # 8217999 had no column `scored`, and counted special tokens into the length of a cropped sequence
+  cut -f 1,3-6 compared/eval_per_sequence >compared/eval_scores && rm compared/eval_per_sequence
   save compared/eval "$protlm" eval --model run/final --data ../eval.fasta --train ../train.fasta --cache-dir ../cache --max-length 1024 \
     --protocol hf --dtype "${name%%-*}" --threads 1
   save compared/inspect_params "$protlm" inspect params --model run/final

@@ -21,7 +21,8 @@ run_hashes() {
   for file in model optimizer; do item $file.safetensors@20 <run/checkpoint-20/$file.safetensors; done
   item final/model.safetensors <run/final/model.safetensors
   sed -E 's/,"(seconds|residues_per_s|data_wait|eval_seconds)":[^,}]*//g' run/log.jsonl | item log.jsonl
-  PROTLM_CPU=avx2 "$protlm" eval --model run/final --data train.plmd --dtype fp32 --threads 1 --per-sequence | item eval_per_sequence
+  PROTLM_CPU=avx2 "$protlm" eval --model run/final --data train.plmd --dtype fp32 --threads 1 --per-sequence |
+    cut -f 1-6 | item eval_per_sequence # 8217999 had six columns
 }
 if [ "$1" = --hashes ]; then
   protlm=$2

@@ -186,6 +186,17 @@ static void counts_read_well(void **state) {
     assert_string_equal(plm_count_short_text(cases[i].value, text), cases[i].words);
 }
 
+static void a_share_is_all_or_none_only_when_it_is(void **state) {
+  char text[PLM_NUMBER_TEXT];
+  (void)state;
+  assert_string_equal(plm_share_text(1, 3, text), "33.3 %");
+  assert_string_equal(plm_share_text(3, 3, text), "100.0 %");
+  assert_string_equal(plm_share_text(0, 3, text), "0.0 %");
+  assert_string_equal(plm_share_text(9999, 10000, text), "99.99 %");
+  assert_string_equal(plm_share_text(2, 10000, text), "0.02 %");
+  assert_string_equal(plm_share_text(0, 0, text), "0.0 %");
+}
+
 static void a_count_agrees_with_its_noun(void **state) {
   char text[PLM_COUNTED_TEXT];
   (void)state;
@@ -222,6 +233,7 @@ int main(void) {
       cmocka_unit_test(a_comma_locale_changes_nothing),
       cmocka_unit_test(byte_counts_read_well),
       cmocka_unit_test(counts_read_well),
+      cmocka_unit_test(a_share_is_all_or_none_only_when_it_is),
       cmocka_unit_test(a_count_agrees_with_its_noun),
       cmocka_unit_test(durations_read_well),
   };
