@@ -1,10 +1,12 @@
-/* inspect_forward.c - `protlm inspect forward`: every record of a file, whole and unmasked, through the model; every
- * tensor of the pass as a table, as slices, or as a safetensors file to hold against another implementation. */
+/* inspect_forward.c - `protlm inspect forward`: every record of a file, whole and as it stands, through the model; every
+ * tensor of the pass as a table, as slices, or as a safetensors file to hold against another implementation; and what
+ * the model expects behind each <mask> that was written into a sequence. */
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "app/commands.h"
+#include "app/mask_view.h"
 #include "app/output_file.h"
 #include "app/session.h"
 #include "app/tensor_stats.h"
@@ -82,12 +84,15 @@ const plm_option_table *plm_inspect_forward_option_table(void) {
       .summary = "show or save every tensor of a forward pass",
       .usage = "protlm inspect forward --model M --fasta F [--layers all] [--output X.safetensors]",
       .description =
-          "Runs every record of the file whole, in file order and without masking, and shows each tensor's shape, range, mean, standard deviation "
-          "and number of NaN.\n\nhidden_states.0 is the embedding, hidden_states.L the last layer after the final LayerNorm, as transformers "
+          "Runs every record of the file whole, in file order and as it stands, and shows each tensor's shape, range, mean, standard deviation "
+          "and number of NaN. For each <mask> in a sequence (MK<mask>TAY) follow its residue number and the five likeliest tokens, with their "
+          "probabilities among all tokens.\n\nhidden_states.0 is the embedding, hidden_states.L the last layer after the final LayerNorm, as transformers "
           "gives them. A sequence's numbers do not depend, bit for bit, on what else is in the file.",
       .examples =
           "# hold a model against another implementation\nprotlm inspect forward --model run/final --fasta few.fasta --output forward.safetensors\n"
-          "# logits of the first residues\nprotlm inspect forward --model run/final --fasta few.fasta --slice 'logits[0:3,4:24]'\n",
+          "# logits of the first residues\nprotlm inspect forward --model run/final --fasta few.fasta --slice 'logits[0:3,4:24]'\n"
+          "# what does the model expect in the third place?\n"
+          "printf '>a\\nMK<mask>TAYIAKQR\\n' | protlm inspect forward --model run/final --fasta - --layers none\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .struct_size = sizeof(forward_options),
@@ -99,6 +104,7 @@ const plm_option_table *plm_inspect_forward_option_table(void) {
 typedef struct results {
   int64_t N, S, C, V, L;
   int32_t *tokens, *cu_seqlens; /* [N], [S+1] */
+  int32_t *crop_offset;         /* [S] */
   float *logits;                /* [N,V] */
   float **hidden;               /* [L+1] of [N,C], NULL where not asked for */
   int64_t done;                 /* rows filled */
@@ -107,6 +113,7 @@ typedef struct results {
 static void free_results(results *r) {
   plm_free(r->tokens);
   plm_free(r->cu_seqlens);
+  plm_free(r->crop_offset);
   plm_free(r->logits);
   for (int64_t i = 0; r->hidden != NULL && i <= r->L; i++) plm_free(r->hidden[i]);
   plm_free(r->hidden);
@@ -146,6 +153,7 @@ static plm_status allocate_results(const plm_session *session, const char *layer
   PLM_TRY_GOTO(PLM_NEW(&wanted, r->L + 1), done);
   PLM_TRY_GOTO(parse_layers(layers, r->L, wanted), done);
   PLM_TRY_GOTO(PLM_NEW(&r->cu_seqlens, r->S + 1), done);
+  PLM_TRY_GOTO(PLM_NEW(&r->crop_offset, r->S), done);
   for (int64_t s = 0; s < r->S; s++)
     r->N += plm_token_length(session->dataset, session->alphabet, s, session->max_length);
   if (r->N > INT32_MAX) {
@@ -174,6 +182,7 @@ static plm_status run_batch(plm_session *session, const plm_packer_options *pack
   const plm_tokens *tokens = &packed->batch.encoder;
   memcpy(r->tokens + r->done, tokens->tokens, (size_t)tokens->N * sizeof *r->tokens);
   for (int64_t i = 0; i < count; i++) r->cu_seqlens[first + i + 1] = (int32_t)(r->done + tokens->cu_seqlens[i + 1]);
+  memcpy(r->crop_offset + first, tokens->crop_offset, (size_t)count * sizeof *r->crop_offset);
   for (int64_t i = 0; i <= r->L; i++) hidden[i] = r->hidden[i] == NULL ? NULL : r->hidden[i] + r->done * r->C;
   const plm_request request = {.hidden = hidden, .logits = r->logits + r->done * r->V};
   PLM_TRY_GOTO(plm_model_infer(session->model, session->machine.exec, &packed->batch, &request), done);
@@ -220,6 +229,23 @@ static plm_status list_tensors(const results *r, plm_tensor_list *list) {
   return plm_tensor_list_add(list, "logits", "F32", 2, logits, r->logits, 0);
 }
 
+static void print_masked(const plm_session *session, const results *r, const plm_output *output) {
+  for (int64_t s = 0; s < r->S; s++) {
+    const int32_t begin = r->cu_seqlens[s];
+    char name[256];
+    plm_dataset_name(session->dataset, s, name, sizeof name);
+    const plm_masked_sequence sequence = {
+        .name = name,
+        .tokens = r->tokens + begin,
+        .logits = r->logits + begin * r->V,
+        .n = r->cu_seqlens[s + 1] - begin,
+        .V = r->V,
+        .first_place = r->crop_offset[s] + (session->alphabet->frame.opens < 0),
+    };
+    plm_print_masked(output, session->alphabet, &sequence);
+  }
+}
+
 enum { NAME_WIDTH = 16 }; /* "hidden_states.47" */
 
 static plm_status show(const forward_options *options, const results *r, const plm_output *output) {
@@ -262,6 +288,7 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   const plm_output_inputs inputs = {.files = {options->session.data}, .model = options->session.model};
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   options->session.all_rows = true;
+  options->session.read.masks = true;
   PLM_TRY_GOTO(plm_session_open(&options->session, output->program, &session), done);
   if (session.max_length > LONG_SEQUENCE)
     plm_warn(
@@ -277,6 +304,7 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   };
   PLM_TRY_GOTO(run_all(&session, &packer, &r), done);
   PLM_TRY_GOTO(show(options, &r, output), done);
+  print_masked(&session, &r, output);
 done:
   free_results(&r);
   plm_session_close(&session);

@@ -144,7 +144,9 @@ void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *p
       id = x;
     else if (plm_alphabet_is_letter(c))
       id = token_of(alphabet, is_lower(c) ? c - 'a' + 'A' : c);
-    if (id < 0 && (plm_alphabet_is_letter(c) || policy->invalid == PLM_INVALID_X)) id = x;
+    if (policy->masks && c == PLM_MASK_LETTER)
+      id = alphabet->mask;
+    else if (id < 0 && (plm_alphabet_is_letter(c) || policy->invalid == PLM_INVALID_X)) id = x;
     map[c] = id;
   }
 }
@@ -157,7 +159,7 @@ void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy
   char count[PLM_NUMBER_TEXT], text[160];
   for (int c = 0; c < 256; c++) {
     if (is_lower(c)) lower += histogram[c];
-    if (!plm_alphabet_is_letter(c)) invalid += histogram[c];
+    if (!plm_alphabet_is_letter(c) && c != PLM_MASK_LETTER) invalid += histogram[c];
   }
   if (lower > 0) {
     snprintf(text, sizeof text, "%s lower-case residues read as %s", plm_count_text(lower, count),

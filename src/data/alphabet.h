@@ -65,7 +65,11 @@ typedef enum plm_invalid {                    /* what is no letter, gap or '*': 
 typedef struct plm_alphabet_policy {
   plm_lowercase lowercase; /* default: upper-case soft-masked residues */
   plm_invalid invalid;     /* default: error with file and line */
+  bool masks;              /* "<mask>" in a sequence is the mask token; default: refused */
 } plm_alphabet_policy;
+
+/* What stands for "<mask>" among the letters of a sequence: no text can hold it. */
+enum { PLM_MASK_LETTER = '\0' };
 
 /* Letters, gaps ('-', '.') and '*': what may stand in a sequence. Everything else is the business of `plm_invalid`. */
 bool plm_alphabet_is_letter(int c);

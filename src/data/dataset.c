@@ -60,6 +60,7 @@ static plm_status read_sources(const opening *o, plm_packed_file_writer *writer,
   plm_sequence_sink_init(sink, writer, o->options->policy.invalid);
   const plm_dataset_options *options = o->options;
   sink->interrupted = options->interrupted;
+  sink->keep_masks = options->policy.masks;
   for (size_t i = 0; i < options->paths.count; i++)
     PLM_TRY_GOTO(read_source(options, options->paths.items[i], sink), done);
   *ret_notes = sink->notes;
@@ -92,9 +93,10 @@ static plm_status make(const opening *o, plm_packed_file_writer *writer, const c
     plm_packed_file_writer_abandon(writer);
     return status;
   }
-  PLM_TRY(plm_packed_file_writer_close(writer, &notes, o->key.cacheable ? o->key.key : 0));
-  const char *made = o->key.cacheable ? path : temporary;
-  if (o->key.cacheable) {
+  const bool kept = o->key.cacheable && notes.kinds[PLM_NOTE_MASK_TOKENS].count == 0;
+  PLM_TRY(plm_packed_file_writer_close(writer, &notes, kept ? o->key.key : 0));
+  const char *made = kept ? path : temporary;
+  if (kept) {
     status = plm_file_rename(temporary, path);
     if (status != PLM_OK) {
       plm_error_record first;
@@ -106,7 +108,7 @@ static plm_status make(const opening *o, plm_packed_file_writer *writer, const c
   PLM_TRY_GOTO(plm_packed_file_open(made, o->words, ret_dataset), done);
   plm_debug("packed form made in %.1f s: %s", plm_clock_monotonic() - start, made);
 done:
-  if (!o->key.cacheable && plm_file_remove(temporary) != PLM_OK) plm_debug("%s", plm_error_message());
+  if (!kept && plm_file_remove(temporary) != PLM_OK) plm_debug("%s", plm_error_message());
   return status;
 }
 

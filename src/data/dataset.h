@@ -51,7 +51,7 @@ typedef struct plm_dataset_options {
   plm_sequence_paths paths; /* at least one; "-" = standard input; several are read one after the other */
   /* NULL: beside the first file if that can be written, else PROTLM_CACHE / XDG cache / $TMPDIR */
   const char *cache_directory;
-  plm_alphabet_policy policy; /* only `invalid` matters here (checked while reading) */
+  plm_alphabet_policy policy; /* `invalid` and `masks` matter here (checked while reading) */
   int threads;                /* for decompression; >= 1 */
   /* asked after each sequence that is read; true: PLM_STOPPED, nothing is left behind. NULL: never */
   bool (*interrupted)(void);
@@ -64,7 +64,8 @@ typedef struct plm_dataset_options {
 /* Open the packed form of these files, making it first when it is not cached (cache hit: path + size + mtime in ns of
  * every file, and the policy's `invalid`). A .plmd file, known by its content, is opened directly. Either way sizes,
  * the summary's checksum and all offsets are verified, and up to 1 GiB the content's hash. Concurrent makers of the
- * same cache don't harm each other. What comes by a pipe or standard input is not cached. PLM_E_INPUT names file and
+ * same cache don't harm each other. What comes by a pipe or standard input, or holds
+ * a "<mask>" that the policy keeps, is not cached. PLM_E_INPUT names file and
  * line, or says "no sequence" when nothing is left. */
 PLM_CHECKED plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **ret_dataset);
 void plm_dataset_close(plm_dataset *dataset); /* accepts NULL */

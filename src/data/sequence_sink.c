@@ -53,15 +53,46 @@ static plm_status invalid_letter(unsigned char c) {
       "correct the file, or choose --on-invalid x to read such characters as X, or skip to leave those sequences out");
 }
 
+static plm_status judge_letter(plm_sequence_sink *sink, unsigned char c) {
+  if (plm_alphabet_is_letter(c)) return PLM_OK;
+  if (sink->invalid == PLM_INVALID_ERROR || c == '\0') return invalid_letter(c);
+  if (sink->invalid == PLM_INVALID_SKIP) sink->skipping = true;
+  return PLM_OK;
+}
+
+/* What looked like the beginning of "<mask>" is none: its letters have been added, its '<' is to be judged. */
+static plm_status give_up_mask(plm_sequence_sink *sink) {
+  if (sink->mask_bytes == 0) return PLM_OK;
+  sink->mask_bytes = 0;
+  return judge_letter(sink, '<');
+}
+
+/* `c` as the next byte of "<mask>", in either case, where it is that. */
+static plm_status take_mask(plm_sequence_sink *sink, unsigned char c, bool *ret_taken) {
+  static const char mask[] = "<mask>";
+  const char lower = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  *ret_taken = false;
+  if (lower != mask[sink->mask_bytes]) PLM_TRY(give_up_mask(sink));
+  if (lower != mask[sink->mask_bytes]) return PLM_OK;
+  *ret_taken = true;
+  sink->residues[sink->length++] = (char)c;
+  if (++sink->mask_bytes < sizeof mask - 1) return PLM_OK;
+  sink->length -= sink->mask_bytes;
+  sink->mask_bytes = 0;
+  sink->residues[sink->length++] = PLM_MASK_LETTER;
+  plm_note_add(&sink->notes, PLM_NOTE_MASK_TOKENS, 1, sink->place, 0);
+  return PLM_OK;
+}
+
 /* Text with something in it that is no letter. Room for all of it has been made. */
 static plm_status add_with_care(plm_sequence_sink *sink, const char *text, size_t bytes) {
   for (size_t i = 0; i < bytes; i++) {
-    unsigned char c = (unsigned char)text[i];
+    const unsigned char c = (unsigned char)text[i];
+    bool taken = false;
     if (is_space(c)) continue;
-    if (!plm_alphabet_is_letter(c)) {
-      if (sink->invalid == PLM_INVALID_ERROR || c == '\0') return invalid_letter(c);
-      if (sink->invalid == PLM_INVALID_SKIP) sink->skipping = true;
-    }
+    if (sink->keep_masks) PLM_TRY(take_mask(sink, c, &taken));
+    if (taken) continue;
+    PLM_TRY(judge_letter(sink, c));
     sink->residues[sink->length++] = (char)c;
   }
   return PLM_OK;
@@ -72,13 +103,14 @@ plm_status plm_sequence_sink_text(plm_sequence_sink *sink, const char *text, siz
   if (bytes > (size_t)PLMD_LONGEST - sink->length)
     return plm_fail(PLM_E_INPUT, "a sequence of more than %d letters is no protein", PLMD_LONGEST);
   PLM_TRY(PLM_GROW(&sink->residues, &sink->capacity, sink->length + bytes));
-  if (!are_letters(text, bytes)) return add_with_care(sink, text, bytes);
+  if (sink->mask_bytes > 0 || !are_letters(text, bytes)) return add_with_care(sink, text, bytes);
   memcpy(sink->residues + sink->length, text, bytes);
   sink->length += bytes;
   return PLM_OK;
 }
 
 plm_status plm_sequence_sink_end(plm_sequence_sink *sink) {
+  PLM_TRY(give_up_mask(sink));
   size_t length = sink->length, name_bytes = sink->name_bytes, kept = length;
   sink->length = sink->name_bytes = 0;
   if (sink->interrupted != NULL && sink->interrupted()) return PLM_STOPPED;

@@ -17,6 +17,8 @@ enum { PLM_NAME_BYTES = 4096 }; /* longer names are cut */
 typedef struct plm_sequence_sink {
   plm_packed_file_writer *writer; /* borrowed */
   plm_invalid invalid;
+  bool keep_masks;   /* "<mask>" becomes PLM_MASK_LETTER; else it is refused */
+  size_t mask_bytes; /* of a "<mask>" that has begun, 0: none has; it may go on in the next line */
   plm_reading_notes notes;
   plm_place place; /* of what is handed over next; the reader's to set */
   char name[PLM_NAME_BYTES];

@@ -9,7 +9,9 @@
 #include "protlm/log.h"
 
 plm_alphabet_policy plm_data_policy(const plm_data_options *options) {
-  return plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
+  plm_alphabet_policy policy = plm_alphabet_policy_from_words(options->lowercase, options->on_invalid);
+  policy.masks = options->masks;
+  return policy;
 }
 
 plm_status plm_data_open(const plm_data_options *options, const plm_string_list *paths, const plm_data_reader *reader,

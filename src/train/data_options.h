@@ -8,6 +8,7 @@
 
 typedef struct plm_data_options {
   const char *lowercase, *on_invalid, *alphabet_check, *hdf5_dataset, *hdf5_ids, *cache_dir;
+  bool masks; /* no option: keep "<mask>", for the command that asks a model there */
 } plm_data_options;
 
 /* Their rows in an option table, in the order of help; `member` is a plm_data_options in the command's struct `S`. */

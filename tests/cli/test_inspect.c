@@ -26,11 +26,11 @@ static const int32_t *ints(const plm_safetensors *file, const char *name, int64_
 
 /* ---- forward ---- */
 
-/* A sequence that a FASTA file can hold: whole, without <mask> and <unk>. */
+/* A sequence that a FASTA file can hold: whole, without <unk>; <mask> is written as it is. */
 static bool is_plain(const int32_t *tokens, int64_t n) {
   if (tokens[0] != CLS || tokens[n - 1] != EOS) return false;
   for (int64_t i = 1; i + 1 < n; i++)
-    if (tokens[i] == MASK || tokens[i] == UNK) return false;
+    if (tokens[i] == UNK) return false;
   return true;
 }
 
@@ -72,6 +72,8 @@ static int write_plain_sequences(const plm_safetensors *expected, int64_t chosen
   return count;
 }
 
+static int masks_run; /* <mask> tokens of all cases */
+
 static int check_case(const char *name) {
   plm_safetensors *expected, *got;
   char path[512], line[2048];
@@ -90,6 +92,7 @@ static int check_case(const char *name) {
     const int32_t *cu = ints(got, "cu_seqlens", &bounds), *cu_expected = ints(expected, "cu_seqlens", &n),
                   *tokens = ints(got, "tokens", &positions), *tokens_expected = ints(expected, "tokens", &n);
     assert_int_equal(bounds, count + 1);
+    for (int64_t i = 0; i < positions; i++) masks_run += tokens[i] == MASK;
     for (int s = 0; s < count; s++) {
       int64_t rows = cu[s + 1] - cu[s], want = cu_expected[chosen[s]];
       assert_memory_equal(tokens + cu[s], tokens_expected + want, (size_t)rows * 4);
@@ -112,7 +115,8 @@ static void forward_gives_pytorchs_numbers(void **state) {
   int sequences = 0;
   (void)state;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) sequences += check_case(cases[i]);
-  assert_true(sequences >= 6);
+  assert_true(sequences >= 10);
+  assert_true(masks_run >= 10);
 }
 
 static void a_sequence_does_not_depend_on_its_file(void **state) {
@@ -148,6 +152,57 @@ static void layers_and_slices_choose(void **state) {
   program_expect_words(&r, r.out, "hidden_states.3 ");
   assert_null(strstr(r.out, "hidden_states.1"));
   program_expect_words(&r, r.out, "logits[0:2,4:6]\n");
+}
+
+/* The line after the title of `name`, and those that follow: place, then the likeliest tokens. */
+static void expect_predictions(const char *out, const char *name, const float *logits, const int32_t *tokens,
+                               int64_t n) {
+  char title[64];
+  snprintf(title, sizeof title, ">%s  ", name);
+  const char *line = strstr(out, title);
+  if (line == NULL) fail_msg("no %s in %s", title, out);
+  for (int64_t i = 0; i < n; i++) {
+    if (tokens[i] != MASK) continue;
+    const float *row = logits + i * 33;
+    double total = 0;
+    int best = 0, used = 0, shown = 0;
+    for (int v = 0; v < 33; v++) total += exp((double)row[v]);
+    for (int v = 0; v < 33; v++) best = row[v] > row[best] ? v : best;
+    long long place;
+    char token[16];
+    double probability, before = 1;
+    line = strchr(line, '\n') + 1;
+    assert_int_equal(sscanf(line, "%lld %15s %lf", &place, token, &probability), 3);
+    assert_int_equal(place, i); /* token i is residue i: <cls> stands before the first */
+    assert_string_equal(token, plm_alphabet_esm2()->tokens[best]);
+    assert_true(fabs(probability - exp((double)row[best]) / total) < 1e-5);
+    for (const char *p = strstr(line, token); p != NULL && *p != '\n' && *p != '\0'; p += used) {
+      assert_int_equal(sscanf(p, "%15s %lf%n", token, &probability, &used), 2);
+      assert_true(probability <= before);
+      before = probability;
+      shown++;
+    }
+    assert_int_equal(shown, 5);
+  }
+}
+
+static void the_model_is_asked_at_masks(void **state) {
+  plm_safetensors *got;
+  int64_t N, bounds;
+  (void)state;
+  scratch_write_text("masks.fasta", ">one\nMK<mask>TAYIAK\n>none\nMKVLAG\n>three\n<mask>KV<mask>LAG\nIP<mask>\n");
+  program_result r = program_line(
+      NULL, "inspect forward --model " FIXTURES "d16_half_inv_freq --fasta {}/masks.fasta --output {}/m.safetensors",
+      scratch_path(""));
+  program_expect(&r, 0);
+  assert_ok(plm_safetensors_open(scratch_path("m.safetensors"), &got));
+  const int32_t *tokens = ints(got, "tokens", &N), *cu = ints(got, "cu_seqlens", &bounds);
+  const float *logits = plm_safetensors_find(got, "logits")->data;
+  assert_int_equal(bounds, 4);
+  expect_predictions(r.out, "one", logits, tokens, cu[1]);
+  expect_predictions(r.out, "three", logits + cu[2] * 33, tokens + cu[2], cu[3] - cu[2]);
+  assert_null(strstr(r.out, ">none"));
+  plm_safetensors_close(got);
 }
 
 /* ---- batch ---- */
@@ -298,6 +353,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(forward_gives_pytorchs_numbers),
       cmocka_unit_test(a_sequence_does_not_depend_on_its_file),
+      cmocka_unit_test(the_model_is_asked_at_masks),
       cmocka_unit_test(layers_and_slices_choose),
       cmocka_unit_test(a_batch_is_whole_and_masked),
       cmocka_unit_test(a_batch_depends_on_the_stream_alone),
