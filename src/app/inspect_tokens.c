@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "app/commands.h"
+#include "app/file_summary.h"
 #include "app/print.h"
 #include "app/session.h"
 #include "base/text.h"
@@ -12,7 +13,7 @@ typedef struct tokens_options {
   plm_string_list data;
   plm_data_options read;
   int64_t records, max_length;
-  bool ids;
+  bool ids, summary;
 } tokens_options;
 
 static const plm_option option_list[] = {
@@ -57,17 +58,27 @@ static const plm_option option_list[] = {
         .group = "Output",
         .help = "print token ids too",
     },
+    {
+        .name = "summary",
+        .type = PLM_OPT_FLAG,
+        .offset = offsetof(tokens_options, summary),
+        .group = "Output",
+        .help = "instead of records, the whole file on one screen: lengths, names, repeats, letters, what was changed",
+    },
 };
 
 const plm_option_table *plm_inspect_tokens_option_table(void) {
   static const plm_option_table table = {
       .command = "inspect tokens",
       .summary = "show the tokens of sequences, and what was substituted",
-      .usage = "protlm inspect tokens --fasta F [--records N]",
+      .usage = "protlm inspect tokens --fasta F [--records N | --summary]",
       .description =
           "One letter is one token; <cls> and <eos> are added at the ends. Lines after the records say which letters of the whole file were "
           "changed on the way (lower case, '*', J).",
-      .examples = "protlm inspect tokens --fasta my.fasta --records 2\n",
+      .examples =
+          "protlm inspect tokens --fasta my.fasta --records 2\n"
+          "# what is in the file?\n"
+          "protlm inspect tokens --fasta my.fasta --summary\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .struct_size = sizeof(tokens_options),
@@ -119,6 +130,8 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   return PLM_OK;
 }
 
+enum { USUAL_MAX_LENGTH = 1024 }; /* train's default */
+
 plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_output *output) {
   const tokens_options *options = values->options;
   if (options->data.count == 0)
@@ -133,7 +146,10 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
   plm_dataset *dataset;
   PLM_TRY(plm_data_open(&options->read, &options->data, &reader, &dataset));
   plm_data_warn(&options->read, dataset);
-  plm_status status = print_records(options, dataset, &packer, output);
+  plm_status status = options->summary
+                          ? plm_print_file_summary(output, dataset, packer.alphabet, &packer.policy,
+                                                   options->max_length > 0 ? options->max_length : USUAL_MAX_LENGTH)
+                          : print_records(options, dataset, &packer, output);
   plm_dataset_close(dataset);
   return status;
 }

@@ -97,6 +97,8 @@ int64_t plm_dataset_length(const plm_dataset *dataset, int64_t id); /* residues,
 /* Name of a sequence into `buffer` (NUL-terminated, cut to fit); the row number when it has none. */
 void plm_dataset_name(const plm_dataset *dataset, int64_t id, char *buffer, size_t bytes);
 
+bool plm_dataset_is_named(const plm_dataset *dataset, int64_t id); /* by its file; else its number serves */
+
 /* Hash of the upper-cased residues: the same for the same protein in any file, soft-masked or not. Part of the stream
  * (evaluation masks): XXH3-64 of the first 4,096 letters, or, when there are more, carried on by XXH3-64 over the hash
  * so far and the next 4,088. */
@@ -118,6 +120,9 @@ void plm_view_free(plm_view *view);
  * or PLM_E_INPUT. */
 PLM_CHECKED plm_status plm_dataset_split(const plm_dataset *dataset, double fraction, uint64_t seed,
                                          plm_view *ret_train, plm_view *ret_eval);
+
+/* How many sequences an earlier one equals (upper-cased, by hash). 8 bytes a sequence. */
+PLM_CHECKED plm_status plm_dataset_count_repeats(const plm_dataset *dataset, int64_t *ret_count);
 
 /* How many sequences of `eval` stand verbatim (upper-cased) in `train`. */
 PLM_CHECKED plm_status plm_dataset_count_shared(const plm_view *train, const plm_view *eval, int64_t *ret_count);

@@ -194,6 +194,10 @@ const char *plm_dataset_residues(const plm_dataset *dataset, int64_t id, int64_t
   return dataset->residues + s.begin;
 }
 
+bool plm_dataset_is_named(const plm_dataset *dataset, int64_t id) {
+  return dataset->name_offsets != NULL && find_span(dataset->name_offsets, id, dataset->names_bytes).length > 0;
+}
+
 void plm_dataset_name(const plm_dataset *dataset, int64_t id, char *buffer, size_t bytes) {
   span s = {0};
   if (dataset->name_offsets != NULL) s = find_span(dataset->name_offsets, id, dataset->names_bytes);

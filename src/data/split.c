@@ -1,4 +1,4 @@
-/* split.c - what is decided by the content of sequences: their hash, the split, and sequences that two sets share. */
+/* split.c - what is decided by the content of sequences: their hash, the split, repeats, and sequences that two sets share. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +96,19 @@ done:
   }
   plm_free(ranks);
   return status;
+}
+
+/* ---- repeated sequences ---- */
+
+plm_status plm_dataset_count_repeats(const plm_dataset *dataset, int64_t *ret_count) {
+  const size_t count = (size_t)plm_dataset_count(dataset);
+  uint64_t *hashes;
+  PLM_TRY(PLM_NEW(&hashes, count));
+  for (size_t i = 0; i < count; i++) hashes[i] = hash_of(dataset, (int64_t)i);
+  plm_sort_u64(hashes, count);
+  *ret_count = (int64_t)(count - make_distinct(hashes, count));
+  plm_free(hashes);
+  return PLM_OK;
 }
 
 /* ---- shared sequences ---- */

@@ -336,6 +336,50 @@ static void tokens_are_one_a_letter(void **state) {
   program_expect_words(&r, r.out, "<cls> M K X X X B U Z O . - <eos>\n0 20 15 24 24 24 25 26 27 28 29 30 2\n");
 }
 
+static void expect_lines(const program_result *r, const char *const *lines) {
+  for (; *lines != NULL; lines++) program_expect_words(r, r->out, *lines);
+}
+
+static void a_summary_tells_what_a_file_is(void **state) {
+  static const char *const odd[] = {
+      "odd.fasta\n  size       5 sequences, 35 residues\n",
+      "  lengths    shortest 1, 1st quartile 6, median 6, 3rd quartile 10, longest 12, mean 7.0\n",
+      "  long       0 (0.0 %) with more than 1,022 residues, which --max-length 1024 crops\n",
+      "  repeats    1 (20.0 %) verbatim as an earlier one; 4 different\n",
+      "  letters    A 5 (14.3 %)            I 2 (5.7 %)             Q 1 (2.9 %)\n",
+      "* 1 (2.9 %)",
+      "J 1 (2.9 %)",
+      "2 '*' at the end of sequences removed",
+      NULL,
+  };
+  static const char *const four[] = {
+      "  size       4 sequences, 15 residues\n",
+      "  lengths    shortest 1, 1st quartile 1.75, median 3, 3rd quartile 5, longest 8, mean 3.8\n",
+      "  long       1 (25.0 %) with more than 4 residues, which --max-length 6 crops\n",
+      "  names      0 sequences without a name, 0 with a name that an earlier one has\n",
+      "  repeats    0 (0.0 %) verbatim as an earlier one; 4 different\n",
+      "  letters    M 4 (26.7 %)  ",
+      "  reading    nothing was changed or left out\n",
+      NULL,
+  };
+  (void)state;
+  scratch_write_text("odd.fasta", ">a x\nMKTAYIAKQR*\n>b\nMKVLAG\n>c\nmkvlag\n>c\nMKVJ*LA.GIPD*\n>d\nX\n>e\n");
+  program_result r = program_line(&(program_options){.directory = scratch_path("")},
+                                  "inspect tokens --fasta odd.fasta --summary", NULL);
+  program_expect(&r, 0);
+  expect_lines(&r, odd);
+  assert_null(strstr(r.out, "<cls>"));
+  scratch_write_text("four.fasta", ">a\nMKVLAGIP\n>b\nMKVL\n>c\nMK\n>d\nM\n");
+  r = program_line(NULL, "inspect tokens --fasta {} --summary --max-length 6", scratch_path("four.fasta"));
+  program_expect(&r, 0);
+  expect_lines(&r, four);
+  scratch_write_text("one.fasta", ">a\nM\n");
+  r = program_line(NULL, "inspect tokens --fasta {} --summary", scratch_path("one.fasta"));
+  program_expect(&r, 0);
+  program_expect_words(&r, r.out, "size       1 sequence, 1 residue\n");
+  program_expect_words(&r, r.out, "shortest 1, 1st quartile 1, median 1, 3rd quartile 1, longest 1, mean 1.0\n");
+}
+
 static void parameters_are_listed_under_their_names(void **state) {
   (void)state;
   program_result r =
@@ -351,17 +395,12 @@ static void parameters_are_listed_under_their_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(forward_gives_pytorchs_numbers),
-      cmocka_unit_test(a_sequence_does_not_depend_on_its_file),
-      cmocka_unit_test(the_model_is_asked_at_masks),
-      cmocka_unit_test(layers_and_slices_choose),
-      cmocka_unit_test(a_batch_is_whole_and_masked),
-      cmocka_unit_test(a_batch_depends_on_the_stream_alone),
-      cmocka_unit_test(an_epoch_holds_every_sequence_once),
-      cmocka_unit_test(a_person_sees_what_is_hidden),
-      cmocka_unit_test(a_runs_configuration_serves_inspect),
-      cmocka_unit_test(tokens_are_one_a_letter),
-      cmocka_unit_test(parameters_are_listed_under_their_names),
+      cmocka_unit_test(forward_gives_pytorchs_numbers),      cmocka_unit_test(a_sequence_does_not_depend_on_its_file),
+      cmocka_unit_test(the_model_is_asked_at_masks),         cmocka_unit_test(layers_and_slices_choose),
+      cmocka_unit_test(a_batch_is_whole_and_masked),         cmocka_unit_test(a_batch_depends_on_the_stream_alone),
+      cmocka_unit_test(an_epoch_holds_every_sequence_once),  cmocka_unit_test(a_person_sees_what_is_hidden),
+      cmocka_unit_test(a_runs_configuration_serves_inspect), cmocka_unit_test(tokens_are_one_a_letter),
+      cmocka_unit_test(a_summary_tells_what_a_file_is),      cmocka_unit_test(parameters_are_listed_under_their_names),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
