@@ -11,6 +11,7 @@
 #include "app/commands.h"
 #include "app/output_file.h"
 #include "app/session.h"
+#include "base/text.h"
 #include "protlm/log.h"
 #include "train/stream.h"
 
@@ -170,6 +171,32 @@ static plm_status write_batch(const char *path, const plm_packed *packed) {
   return PLM_OK;
 }
 
+/* ---- the last step ---- */
+
+static plm_status count_steps_per_epoch(const plm_train_settings *settings, const plm_stream *stream,
+                                        int64_t *ret_steps) {
+  plm_loader_options loader;
+  plm_sampler *sampler;
+  plm_stream_loader_options(settings, 0, NULL, &loader);
+  PLM_TRY(plm_sampler_create(&stream->train, &loader.sampler, &sampler));
+  *ret_steps = plm_sampler_steps_per_epoch(sampler);
+  plm_sampler_destroy(sampler);
+  return PLM_OK;
+}
+
+/* How many steps the run has is resolved as train resolves it. */
+static plm_status check_step(plm_train_settings *settings, const plm_stream *stream, int64_t step) {
+  int64_t steps_per_epoch;
+  PLM_TRY(count_steps_per_epoch(settings, stream, &steps_per_epoch));
+  PLM_TRY(plm_train_resolve_horizon(settings, steps_per_epoch, -1));
+  if (step <= settings->max_steps) return PLM_OK;
+  char steps[PLM_COUNTED_TEXT], epoch[PLM_NUMBER_TEXT];
+  plm_fail(PLM_E_USAGE, "--step %lld: the run has %s, %s an epoch", (long long)step,
+           plm_counted(settings->max_steps, "step", "steps", steps), plm_count_text(steps_per_epoch, epoch));
+  return plm_hint(PLM_E_USAGE, "--step %lld is the last; with --max-steps N the run is longer",
+                  (long long)settings->max_steps);
+}
+
 /* ---- the command ---- */
 
 static plm_status show(const batch_options *options, const plm_train_settings *settings, const plm_stream *stream,
@@ -208,6 +235,7 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   plm_train_resolve_batches(settings, -1, 1);
   PLM_TRY_GOTO(plm_stream_open(&stream, settings, &context), done);
   PLM_TRY_GOTO(plm_stream_report(&stream, settings, true), done);
+  PLM_TRY_GOTO(check_step(settings, &stream, options->step), done);
   PLM_TRY_GOTO(show(options, settings, &stream, output), done);
 done:
   plm_stream_close(&stream);

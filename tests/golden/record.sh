@@ -68,7 +68,7 @@ record_training() {
 # shellcheck disable=SC2086
 record_batch() {
   for step in 1 20; do
-    run inspect batch --model esm2_t6_8M $data --step "$step" --records 3 --output "batch-$step.safetensors"
+    run inspect batch --model esm2_t6_8M $data --max-steps 20 --step "$step" --records 3 --output "batch-$step.safetensors"
     item "inspect_batch@$step" <"batch-$step.safetensors"
   done
 }
