@@ -62,8 +62,9 @@ static void put_title(plm_text *out, const plm_output *output, const plm_dataset
   char name[256];
   plm_dataset_name(dataset, id, name, sizeof name);
   for (int64_t row = t->cu_seqlens[s]; row < t->cu_seqlens[s + 1]; row++) predicted += packed->labels[row] >= 0;
-  plm_text_printf(out, "%s>%s%s  %lld residues, %lld predicted", plm_style(output, PLM_BOLD), name,
-                  plm_style(output, PLM_RESET), (long long)length, (long long)predicted);
+  plm_text_printf(out, "%s>%s%s  %lld %s, %lld predicted", plm_style(output, PLM_BOLD), name,
+                  plm_style(output, PLM_RESET), (long long)length, plm_plural(length, "residue", "residues"),
+                  (long long)predicted);
   if (t->cu_seqlens[s + 1] - t->cu_seqlens[s] < length + plm_alphabet_specials(alphabet))
     plm_text_append(out, ", a window of it");
   plm_text_append(out, "\n");
@@ -82,9 +83,10 @@ void plm_print_batch(const plm_output *output, const plm_dataset *dataset, const
   const plm_tokens *t = &packed->batch.encoder;
   const int64_t shown = records < t->S ? records : t->S,
                 predicted = packed->batch.objective_count > 0 ? packed->batch.objectives[0].M : 0;
-  char tokens[PLM_NUMBER_TEXT], rows[PLM_NUMBER_TEXT];
-  plm_print(output, "step %lld, epoch %lld: %lld sequences, %s tokens, %s predicted\n", (long long)step,
-            (long long)epoch, (long long)t->S, plm_count_text(t->N, tokens), plm_count_text(predicted, rows));
+  char tokens[PLM_COUNTED_TEXT], rows[PLM_NUMBER_TEXT];
+  plm_print(output, "step %lld, epoch %lld: %lld %s, %s, %s predicted\n", (long long)step, (long long)epoch,
+            (long long)t->S, plm_plural(t->S, "sequence", "sequences"), plm_counted(t->N, "token", "tokens", tokens),
+            plm_count_text(predicted, rows));
   for (int64_t s = -1; s < shown; s++) { /* -1: the legend */
     plm_text text = {0};
     if (s < 0) put_legend(&text, output);

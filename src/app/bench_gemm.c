@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/rng.h"
+#include "base/text.h"
 
 typedef struct gemm_options {
   int64_t threads, rows;
@@ -156,10 +157,12 @@ plm_status plm_bench_gemm_run(const plm_option_values *values, const plm_output 
   static const char *const presets[] = {"esm2_t6_8M", "esm2_t12_35M", "esm2_t30_150M", "esm2_t33_650M"};
   static const plm_dtype dtypes[] = {PLM_F32, PLM_BF16};
   plm_session session = {0};
+  char threads[PLM_COUNTED_TEXT];
   plm_status status;
   PLM_TRY_GOTO(plm_session_open_machine(options->threads, &session), done);
-  plm_print(output, "GFLOP/s of [%lld, in] x [in, out], %d threads, %s\n", (long long)options->rows,
-            plm_pool_threads(session.machine.exec->pool), session.machine.exec->kernels);
+  plm_print(output, "GFLOP/s of [%lld, in] x [in, out], %s, %s\n", (long long)options->rows,
+            plm_counted(plm_pool_threads(session.machine.exec->pool), "thread", "threads", threads),
+            session.machine.exec->kernels);
   plm_print(output, "%s%-15s %-5s %12s %12s %12s %12s%s\n", plm_style(output, PLM_BOLD), "model", "dtype", "qkv",
             "attn out", "ffn up", "ffn down", plm_style(output, PLM_RESET));
   for (size_t m = 0; m < sizeof presets / sizeof *presets; m++)

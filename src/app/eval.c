@@ -261,8 +261,9 @@ static void print_row(plm_text *out, const plm_record *record, int all, int mask
 static void write_table(const plm_record *r, const plm_dataset_info *info, const plm_output *output, bool colour,
                         plm_text *out) {
   const char *bold = colour ? plm_style(output, PLM_BOLD) : "", *plain = colour ? plm_style(output, PLM_RESET) : "";
-  char count[PLM_NUMBER_TEXT];
-  plm_text_printf(out, "%s%s: %s sequences%s\n", bold, info->source, plm_count_text(info->count, count), plain);
+  char count[PLM_COUNTED_TEXT];
+  plm_text_printf(out, "%s%s: %s%s\n", bold, info->source, plm_counted(info->count, "sequence", "sequences", count),
+                  plain);
   plm_text_printf(out, "  %-28s  %20s  %20s\n", "", "all predicted", "shown as <mask>");
   print_row(out, r, PLM_MEASURE_EVAL_COUNT, PLM_MEASURE_EVAL_COUNT_MASKED);
   print_row(out, r, PLM_MEASURE_EVAL_LOSS, PLM_MEASURE_EVAL_LOSS_MASKED);

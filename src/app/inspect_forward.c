@@ -254,7 +254,9 @@ static plm_status show(const forward_options *options, const results *r, const p
   PLM_TRY_GOTO(list_tensors(r, &list), done);
   if (options->output != NULL) {
     PLM_TRY_GOTO(plm_output_file_tensors(options->output, &list), done);
-    plm_info("wrote %s: %lld sequences, %lld tokens", options->output, (long long)r->S, (long long)r->N);
+    char sequences[PLM_COUNTED_TEXT], tokens[PLM_COUNTED_TEXT];
+    plm_info("wrote %s: %s, %s", options->output, plm_counted(r->S, "sequence", "sequences", sequences),
+             plm_counted(r->N, "token", "tokens", tokens));
   }
   plm_print_tensor_header(output, NAME_WIDTH);
   for (size_t i = 0; i < list.count; i++) plm_print_tensor_row(output, NAME_WIDTH, &list.items[i]);

@@ -91,8 +91,8 @@ static void print_record(const plm_output *output, const plm_dataset *dataset, c
   const plm_tokens *tokens = &packed->batch.encoder;
   char name[256];
   plm_dataset_name(dataset, tokens->sequence_id[0], name, sizeof name);
-  plm_print(output, "%s>%s%s  %lld tokens\n", plm_style(output, PLM_BOLD), name, plm_style(output, PLM_RESET),
-            (long long)tokens->N);
+  plm_print(output, "%s>%s%s  %lld %s\n", plm_style(output, PLM_BOLD), name, plm_style(output, PLM_RESET),
+            (long long)tokens->N, plm_plural(tokens->N, "token", "tokens"));
   for (int64_t i = 0; i < tokens->N; i++)
     plm_print(output, "%s%s", i > 0 ? " " : "", alphabet->tokens[tokens->tokens[i]]);
   plm_print(output, "\n");
@@ -117,8 +117,9 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   plm_output notes = *output;
   plm_view view;
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
-  plm_print(output, "# %lld sequences, %lld residues, longest %lld\n", (long long)info->count,
-            (long long)info->residues, (long long)info->longest);
+  plm_print(output, "# %lld %s, %lld %s, longest %lld\n", (long long)info->count,
+            plm_plural(info->count, "sequence", "sequences"), (long long)info->residues,
+            plm_plural(info->residues, "residue", "residues"), (long long)info->longest);
   plm_dataset_report(dataset, packer->alphabet, &packer->policy, print_note, &notes);
   plm_view_all(dataset, &view);
   const plm_data_showing showing = {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "base/alloc.h"
+#include "base/text.h"
 
 #if defined(_OPENMP) && !defined(PLM_PTHREAD_POOL)
 #define USE_OPENMP 1
@@ -188,7 +189,9 @@ static plm_status start_workers(plm_pool *pool) {
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   pool->threads = started;
-  return started == wanted ? PLM_OK : plm_fail(PLM_E_RESOURCE, "could not start %d threads", wanted);
+  return started == wanted
+             ? PLM_OK
+             : plm_fail(PLM_E_RESOURCE, "could not start %d %s", wanted, plm_plural(wanted, "thread", "threads"));
 }
 
 plm_status plm_pool_create(int threads, plm_pool **ret_pool) {

@@ -104,10 +104,12 @@ plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path
     }
   }
   plm_checkpoint_list_free(list, count);
-  if (status == PLM_OK && *ret_path == NULL && count > 0)
-    return plm_hint(plm_fail(PLM_E_CHECKPOINT, "%s: all %zu checkpoints are damaged", run_directory, count),
-                    "start again in another --output-dir, or restore a checkpoint from a backup");
-  return status;
+  if (status != PLM_OK || *ret_path != NULL || count == 0) return status;
+  char all[64];
+  snprintf(all, sizeof all, "all %zu checkpoints are", count);
+  return plm_hint(
+      plm_fail(PLM_E_CHECKPOINT, "%s: %s damaged", run_directory, count == 1 ? "its one checkpoint is" : all),
+      "start again in another --output-dir, or restore a checkpoint from a backup");
 }
 
 /* ---- removing ---- */

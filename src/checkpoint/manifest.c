@@ -103,7 +103,9 @@ done:
 
 static plm_status check_seal(const char *path, const char *data, size_t bytes) {
   char hash[33];
-  if (bytes <= TAIL_BYTES) return plm_fail(PLM_E_CHECKPOINT, "%s is cut short (%zu bytes)", path, bytes);
+  if (bytes <= TAIL_BYTES)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is cut short (%zu %s)", path, bytes,
+                    plm_plural((int64_t)bytes, "byte", "bytes"));
   const char *tail = data + bytes - TAIL_BYTES;
   if (memcmp(tail, SEAL, SEAL_BYTES) != 0 || memcmp(tail + TAIL_BYTES - END_BYTES, END, END_BYTES) != 0)
     return plm_fail(PLM_E_CHECKPOINT, "%s does not end in its checksum: it is cut short or changed", path);
@@ -178,8 +180,8 @@ static plm_status check_file(const plm_manifest_file *file, const char *path, bo
   if (!plm_file_exists(path)) return plm_fail(PLM_E_CHECKPOINT, "%s is missing", path);
   PLM_TRY(plm_file_size(path, &bytes));
   if (bytes != file->bytes)
-    return plm_fail(PLM_E_CHECKPOINT, "%s has %lld bytes, not %lld as when it was written", path, (long long)bytes,
-                    (long long)file->bytes);
+    return plm_fail(PLM_E_CHECKPOINT, "%s has %lld %s, not %lld as when it was written", path, (long long)bytes,
+                    plm_plural(bytes, "byte", "bytes"), (long long)file->bytes);
   if (!deep) return PLM_OK;
   PLM_TRY(plm_file_hash(path, hash, &bytes));
   if (strcmp(hash, file->hash) != 0)

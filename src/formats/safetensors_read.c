@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "formats/safetensors_internal.h"
 
 enum { MAX_HEADER = 100000000, MAX_DEPTH = 4, MAX_TENSORS = 1000000 };
@@ -24,7 +25,8 @@ static plm_status find_header(const plm_safetensors *file, header *ret_header) {
   size_t size = file->mapping.bytes;
   uint64_t bytes;
   if (size < sizeof bytes)
-    return plm_fail(PLM_E_INPUT, "%s: %zu bytes are too few for a safetensors file", file->path, size);
+    return plm_fail(PLM_E_INPUT, "%s: %zu %s too few for a safetensors file", file->path, size,
+                    plm_plural((int64_t)size, "byte is", "bytes are"));
   memcpy(&bytes, file->mapping.data, sizeof bytes);
   if (bytes > MAX_HEADER)
     return plm_fail(

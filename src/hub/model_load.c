@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "hub/internal.h"
 #include "protlm/log.h"
 
@@ -167,7 +168,8 @@ static void report_names(loader *l) {
                plm_safetensors_path(l->file), t->info->name, plm_model_get_config(l->model)->family->words);
   }
   if (unknown > MAX_LINES)
-    plm_warn("%s: %d more tensors are ignored", plm_safetensors_path(l->file), unknown - MAX_LINES);
+    plm_warn("%s: %d more %s ignored", plm_safetensors_path(l->file), unknown - MAX_LINES,
+             plm_plural(unknown - MAX_LINES, "tensor is", "tensors are"));
 }
 
 static plm_status load_all(loader *l) {

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "report/internal.h"
 
 static void put_head(const plm_report_run *run, plm_text *html) {
@@ -28,8 +29,8 @@ static void put_progress(const plm_report_run *run, plm_text *html) {
   if (run->max_steps <= 0)
     plm_text_printf(html, "<span class=\"chip\">step %s</span>", plm_label_count(step, at));
   else if (run->has_final || step >= (double)run->max_steps)
-    plm_text_printf(html, "<span class=\"chip good\">finished: %s of %s steps</span>", plm_label_count(step, at),
-                    plm_label_count((double)run->max_steps, of));
+    plm_text_printf(html, "<span class=\"chip good\">finished: %s of %s %s</span>", plm_label_count(step, at),
+                    plm_label_count((double)run->max_steps, of), plm_plural(run->max_steps, "step", "steps"));
   else
     plm_text_printf(html, "<span class=\"chip\">step %s of %s</span>", plm_label_count(step, at),
                     plm_label_count((double)run->max_steps, of));

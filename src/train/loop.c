@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/text.h"
 #include "protlm/log.h"
 #include "train/run.h"
 
@@ -26,9 +27,11 @@ void plm_run_set_end_reason(plm_run *run) {
   if (run->state.step >= steps && plm_train_explicit(run->settings, "max-steps"))
     plm_run_set_reason(context, "reached --max-steps %lld", steps);
   else if (run->state.step >= steps)
-    plm_run_set_reason(context, "reached step %lld, the end of %g epochs", steps, run->settings->o->num_train_epochs);
+    plm_run_set_reason(context, "reached step %lld, the end of %g %s", steps, run->settings->o->num_train_epochs,
+                       run->settings->o->num_train_epochs == 1 ? "epoch" : "epochs");
   else
-    plm_run_set_reason(context, "no lower evaluation loss in %lld evaluations", (long long)run->state.plateau_count);
+    plm_run_set_reason(context, "no lower evaluation loss in %lld %s", (long long)run->state.plateau_count,
+                       plm_plural(run->state.plateau_count, "evaluation", "evaluations"));
 }
 
 static bool is_epoch_end(const plm_run *run) { return run->state.step % run->settings->steps_per_epoch == 0; }
@@ -181,8 +184,9 @@ static plm_status step_once(plm_run *run) {
       plm_warn("%s", plm_error_message());
     plm_fail(
         PLM_E_NUMERIC,
-        "loss or gradient was not finite in %lld steps in a row, the last one step %lld; its sequences are listed in %s",
-        (long long)run->state.guard.nonfinite_in_a_row, (long long)run->state.step + 1,
+        "loss or gradient was not finite in %lld %s in a row, the last one step %lld; its sequences are listed in %s",
+        (long long)run->state.guard.nonfinite_in_a_row,
+        plm_plural(run->state.guard.nonfinite_in_a_row, "step", "steps"), (long long)run->state.step + 1,
         path != NULL ? path : "no file");
     plm_free(path);
     return plm_hint(

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "hub/model_dir.h"
 #include "report/report.h"
 #include "formats/safetensors.h"
@@ -46,9 +47,10 @@ static plm_status tell_missing_lines(const plm_run_directory *directory, int64_t
   size_t there = json_array_size(history), known = plm_trainer_state_lines(directory->checkpoint);
   json_decref(history);
   if (there < known)
-    plm_warn(
-        "%s/log.jsonl has %zu of the %zu lines that were in it at step %lld; the others are still in %s/trainer_state.json",
-        directory->path, there, known, (long long)step, directory->checkpoint);
+    plm_warn("%s/log.jsonl has %zu of the %zu %s in it at step %lld; %s still in %s/trainer_state.json",
+             directory->path, there, known, plm_plural((int64_t)known, "line that was", "lines that were"),
+             (long long)step, plm_plural((int64_t)(known - there), "the other is", "the others are"),
+             directory->checkpoint);
   return PLM_OK;
 }
 
@@ -101,8 +103,9 @@ static plm_status check_finite(plm_outputs *outputs) {
   PLM_TRY(plm_optimiser_count_nonfinite(outputs->parts.optimiser, outputs->parts.exec, &nonfinite));
   if (nonfinite == 0) return PLM_OK;
   return plm_hint(
-      plm_fail(PLM_E_NUMERIC, "step %lld: %lld weights or optimizer values are not finite; they are not saved",
-               (long long)outputs->parts.state->step, (long long)nonfinite),
+      plm_fail(PLM_E_NUMERIC, "step %lld: %lld %s", (long long)outputs->parts.state->step, (long long)nonfinite,
+               plm_plural(nonfinite, "weight or optimizer value is not finite; it is not saved",
+                          "weights or optimizer values are not finite; they are not saved")),
       "run the same command again to go on from the last good checkpoint; lower --learning-rate if it happens again");
 }
 

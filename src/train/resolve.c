@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "hub/model_dir.h"
 #include "protlm/log.h"
 
@@ -378,7 +379,8 @@ static double requested_warmup(const plm_train_settings *s, int64_t saved_warmup
   const bool may_give_way = !s->o->demo_compat && !typed(s, "warmup-steps") &&
                             (!given || typed(s, "max-steps") || typed(s, "num-train-epochs"));
   if (!may_give_way || !(warmup >= (double)steps)) return warmup;
-  plm_info("warm-up of %.0f steps cut to %lld: the run has %lld", warmup, (long long)steps - 1, (long long)steps);
+  plm_info("warm-up of %.0f %s cut to %lld: the run has %lld", warmup, warmup == 1 ? "step" : "steps",
+           (long long)steps - 1, (long long)steps);
   return (double)(steps - 1);
 }
 
@@ -387,8 +389,8 @@ plm_status plm_train_resolve_horizon(plm_train_settings *s, int64_t steps_per_ep
   if (counts_epochs(s)) {
     double steps = ceil(o->num_train_epochs * (double)steps_per_epoch - 1e-9);
     if (!(steps < 1e15))
-      return plm_fail(PLM_E_USAGE, "--num-train-epochs %g of %lld steps each are too many", o->num_train_epochs,
-                      (long long)steps_per_epoch);
+      return plm_fail(PLM_E_USAGE, "--num-train-epochs %g of %lld %s each are too many", o->num_train_epochs,
+                      (long long)steps_per_epoch, plm_plural(steps_per_epoch, "step", "steps"));
     o->max_steps = steps < 1 ? 1 : (int64_t)steps;
   }
   s->steps_per_epoch = steps_per_epoch;

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "hub/model_dir.h"
 #include "protlm/log.h"
@@ -76,8 +77,8 @@ static plm_status settle_state(plm_run *run) {
 static plm_status check_horizon(const plm_run *run) {
   const long long steps = run->settings->max_steps, done = run->state.step;
   if (!run->resumed || done <= steps) return PLM_OK;
-  plm_fail(PLM_E_USAGE, "%s has done %lld steps already, and is asked for %lld", run->outputs.directory.path, done,
-           steps);
+  plm_fail(PLM_E_USAGE, "%s has done %lld %s already, and is asked for %lld", run->outputs.directory.path, done,
+           plm_plural(done, "step", "steps"), steps);
   return plm_hint(PLM_E_USAGE,
                   "ask for %lld or more, or take an earlier checkpoint of it as --model for another --output-dir",
                   done);

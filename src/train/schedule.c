@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/text.h"
+
 static const double pi = 3.14159265358979323846;
 
 struct plm_schedule_kind {
@@ -87,7 +89,7 @@ static int64_t requested_warmup(double warmup, int64_t T) {
 static plm_status check_warmup(const plm_schedule *a) {
   if (a->W >= a->T)
     return plm_hint(plm_fail(PLM_E_USAGE, "--warmup-steps %lld is not less than the %lld %s of the run",
-                             (long long)a->W, (long long)a->T, a->T == 1 ? "step" : "steps"),
+                             (long long)a->W, (long long)a->T, plm_plural(a->T, "step", "steps")),
                     "lower --warmup-steps or raise --max-steps");
   if (a->kind->after_warmup == esm2 && (double)a->W >= 0.9 * (double)a->T)
     return plm_hint(

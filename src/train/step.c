@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "protlm/log.h"
+#include "base/text.h"
 #include "train/run.h"
 
 /* ---- forward and backward ---- */
@@ -116,8 +117,9 @@ static void tell_verdict(const plm_run *run, const plm_step_outcome *outcome) {
   const long long step = run->state.step + 1;
   if (outcome->verdict != PLM_GUARD_APPLY && !(outcome->z > PLM_GUARD_SPIKE))
     plm_warn(
-        "step %lld: loss (%g) or gradient is not finite in %lld places, its update is left out (%lld in a row, the run stops at %lld)",
-        step, outcome->loss, (long long)outcome->control.nonfinite, (long long)run->state.guard.nonfinite_in_a_row,
+        "step %lld: loss (%g) or gradient is not finite in %lld %s, its update is left out (%lld in a row, the run stops at %lld)",
+        step, outcome->loss, (long long)outcome->control.nonfinite,
+        plm_plural(outcome->control.nonfinite, "place", "places"), (long long)run->state.guard.nonfinite_in_a_row,
         (long long)run->state.guard.limit);
   else if (outcome->z > PLM_GUARD_SPIKE)
     plm_warn("step %lld: loss %.4f stands %.1f standard deviations above the last %d%s", step, outcome->loss,

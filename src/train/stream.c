@@ -130,9 +130,9 @@ void plm_stream_close(plm_stream *stream) {
 
 static void report_dataset(const plm_dataset *dataset, const plm_train_settings *s) {
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
-  char count[PLM_NUMBER_TEXT], residues[PLM_NUMBER_TEXT], longest[PLM_NUMBER_TEXT];
-  plm_info("%s: %s sequences, %s residues, the longest %s%s", info->source, plm_count_text(info->count, count),
-           plm_count_text(info->residues, residues), plm_count_text(info->longest, longest),
+  char count[PLM_COUNTED_TEXT], residues[PLM_COUNTED_TEXT], longest[PLM_NUMBER_TEXT];
+  plm_info("%s: %s, %s, the longest %s%s", info->source, plm_counted(info->count, "sequence", "sequences", count),
+           plm_counted(info->residues, "residue", "residues", residues), plm_count_text(info->longest, longest),
            info->from_cache ? " (packed form from the cache)" : "");
   plm_data_log(&s->o->read, dataset, plm_family_alphabet(s->config.family));
 }
@@ -155,19 +155,21 @@ static void report_showing(const plm_stream *stream, const plm_train_settings *s
 }
 
 plm_status plm_stream_report(const plm_stream *stream, const plm_train_settings *settings, bool resumed) {
-  char count[PLM_NUMBER_TEXT], total[PLM_NUMBER_TEXT];
+  char count[PLM_COUNTED_TEXT], total[PLM_COUNTED_TEXT];
   report_dataset(stream->train_data, settings);
   if (stream->eval_data != NULL) report_dataset(stream->eval_data, settings);
   report_showing(stream, settings);
   if (stream->train.ids != NULL)
-    plm_info("%s sequences are set aside for evaluation, %s remain", plm_count_text(stream->eval.count, count),
-             plm_count_text(stream->train.count, total));
+    plm_info("%s %s set aside for evaluation, %s %s", plm_counted(stream->eval.count, "sequence", "sequences", count),
+             plm_plural(stream->eval.count, "is", "are"), plm_count_text(stream->train.count, total),
+             plm_plural(stream->train.count, "remains", "remain"));
   if (stream->eval_data == NULL || resumed) return PLM_OK;
   int64_t shared = 0;
   PLM_TRY(plm_dataset_count_shared(&stream->train, &stream->eval, &shared));
   if (shared > 0)
-    plm_warn(
-        "%s of %s evaluation sequences stand verbatim in the training data: the evaluation will look better than it is",
-        plm_count_text(shared, count), plm_count_text(stream->eval.count, total));
+    plm_warn("%s of %s %s verbatim in the training data: the evaluation will look better than it is",
+             plm_count_text(shared, count),
+             plm_counted(stream->eval.count, "evaluation sequence", "evaluation sequences", total),
+             plm_plural(shared, "stands", "stand"));
   return PLM_OK;
 }
