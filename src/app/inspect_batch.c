@@ -101,9 +101,9 @@ const plm_option_table *plm_inspect_batch_option_table(void) {
           "the run was given, or its config.yaml.\n\n"
           "--output writes tokens, original, labels (-100: not predicted), cu_seqlens, sequence_id and crop_offset.",
       .examples =
-          "protlm inspect batch --model esm2_t6_8M --train my.fasta --step 1234\n"
+          "protlm inspect batch --model esm2_t6_8M --train my.fasta --step 2\n"
           "# of a run, with its own settings\n"
-          "protlm inspect batch --config run/config.yaml --step 1234 --output batch.safetensors\n",
+          "protlm inspect batch --config run/config.yaml --step 2 --output batch.safetensors\n",
       .options = rows,
       .struct_size = sizeof(batch_options),
   };
