@@ -146,7 +146,8 @@ void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *p
       id = token_of(alphabet, is_lower(c) ? c - 'a' + 'A' : c);
     if (policy->masks && c == PLM_MASK_LETTER)
       id = alphabet->mask;
-    else if (id < 0 && (plm_alphabet_is_letter(c) || policy->invalid == PLM_INVALID_X)) id = x;
+    else if (id < 0 && (plm_alphabet_is_letter(c) || policy->invalid == PLM_INVALID_X))
+      id = x;
     map[c] = id;
   }
 }

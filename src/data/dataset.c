@@ -141,7 +141,8 @@ static plm_status make_somewhere(const opening *o, plm_dataset **ret_dataset) {
       if (status == PLM_OK) {
         plm_fail(PLM_E_RESOURCE, "there is no place to write the packed form of %s:%s", o->words,
                  tried.data != NULL ? tried.data : " none");
-        status = plm_hint(PLM_E_RESOURCE, "name a directory that can be written, with room for it: --cache-dir or PROTLM_CACHE");
+        status = plm_hint(PLM_E_RESOURCE,
+                          "name a directory that can be written, with room for it: --cache-dir or PROTLM_CACHE");
       }
       plm_text_free(&tried);
       return status;

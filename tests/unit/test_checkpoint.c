@@ -311,7 +311,7 @@ static void a_damaged_newest_is_passed_over_loudly(void **state) {
   assert_ok(tiny_run_load_newest(&run, &path, &document));
   plm_log_set_sink(NULL, NULL);
   assert_non_null(strstr(path, "/checkpoint-1"));
-  assert_non_null(strstr(warnings, "checkpoint-2/model.safetensors has 1 bytes"));
+  assert_non_null(strstr(warnings, "checkpoint-2/model.safetensors has 1 byte"));
   tiny_run_assert_is(&run, 1);
   plm_free(path);
   json_decref(document);
