@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "data/child_watch.h"
 
 /* Generous: only what never ends should meet them. */
 enum { SECONDS = 20, BYTES_PER_SECOND = 8 << 20, MEMORY_PER_BYTE = 4 };
@@ -240,11 +241,15 @@ static plm_status begin(const char *program, const char *path, pid_t *ret_child,
 plm_status plm_hdf5_process(const char *program, int seconds, const char *path, plm_sequence_sink *sink) {
   refusal last = {.status = PLM_OK};
   FILE *rows = NULL;
+  plm_child_watch *watch = NULL;
   pid_t child = -1, ended;
   int how;
   PLM_TRY(begin(program, path, &child, &rows));
-  plm_status status =
-      is_greeted(rows, seconds) ? take_rows(path, rows, sink, &last) : no_process(path, "the program does not answer");
+  plm_status status = plm_child_watch_begin(child, sink != NULL ? sink->interrupted : NULL, &watch);
+  if (status == PLM_OK)
+    status = is_greeted(rows, seconds) ? take_rows(path, rows, sink, &last)
+                                       : no_process(path, "the program does not answer");
+  if (plm_child_watch_end(watch)) status = PLM_STOPPED;
   fclose(rows);
   if (status != PLM_OK) kill(child, SIGKILL); /* nobody reads what it may still say */
   while ((ended = waitpid(child, &how, 0)) < 0 && errno == EINTR) continue;

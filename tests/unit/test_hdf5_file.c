@@ -177,6 +177,27 @@ static void the_process_tells_how_the_reading_ended(void **state) {
                "variable.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
 }
 
+static int asked;
+static bool interrupted_at_last(void) { return ++asked > 2; }
+
+/* One that says nothing for ever, and one that does not even answer. */
+static void a_request_to_stop_does_not_wait_for_the_process(void **state) {
+  (void)state;
+  static const char silent[] = "#!/bin/sh\nexec sleep 100\n";
+  const char *endless = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5"; /* see misbehave */
+  plm_sequence_sink sink = {.interrupted = interrupted_at_last};
+  scratch_write_text("silent", silent);
+  assert_int_equal(chmod(scratch_path("silent"), 0755), 0);
+  const char *const programs[] = {own_program, scratch_path("silent")};
+  for (size_t i = 0; i < 2; i++) {
+    const double started = plm_clock_monotonic();
+    asked = 0;
+    assert_int_equal(plm_hdf5_process(programs[i], 60, endless, &sink), PLM_STOPPED);
+    assert_true(plm_clock_monotonic() - started < 15); /* of 20 and more, and of 60 */
+    assert_int_equal(asked, 3);
+  }
+}
+
 static void the_process_has_nothing_of_ours_and_its_refusal_arrives_whole(void **state) {
   (void)state;
   scratch_write_text("refused", "x");
@@ -264,6 +285,7 @@ int main(int argc, char **argv) {
     cmocka_unit_test(bad_hdf5_gives_one_clear_message),
     cmocka_unit_test(what_libhdf5_does_not_survive_is_an_input_error),
     cmocka_unit_test(the_process_tells_how_the_reading_ended),
+    cmocka_unit_test(a_request_to_stop_does_not_wait_for_the_process),
     cmocka_unit_test(the_process_has_nothing_of_ours_and_its_refusal_arrives_whole),
     cmocka_unit_test(without_such_a_program_the_file_is_read_here),
     cmocka_unit_test(a_program_that_does_not_answer_is_ended),
