@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "dist/comm.h"
 #include "protlm/log.h"
 
 /* ---- signals ---- */
@@ -32,7 +33,10 @@ static atomic_llong first_forceful_ms; /* 0 = none yet */
 static struct sigaction previous[WATCHED], previous_pipe;
 static bool installed;
 
-static const long long repeat_after_ms = 250;
+/* How long after the first a request counts as the second. Slurm sends SIGTERM two and three times over, and its own
+ * SIGKILL ends a task that goes on for too long: in its steps nobody means to hurry us. */
+static const long long repeat_after_ms = 250, repeat_in_step_ms = 30000;
+static atomic_bool in_step;
 
 /* Async-signal-safe. */
 static long long now_ms(void) {
@@ -59,7 +63,7 @@ static void on_signal(int number) {
     long long first = atomic_load(&first_forceful_ms), now = now_ms();
     if (first == 0)
       atomic_store(&first_forceful_ms, now);
-    else if (now - first >= repeat_after_ms)
+    else if (now - first >= (number == SIGTERM && atomic_load(&in_step) ? repeat_in_step_ms : repeat_after_ms))
       leave_by(number);
   }
   errno = saved_errno;
@@ -75,6 +79,9 @@ plm_status plm_stop_install(void) {
   PLM_ASSERT(!installed);
   atomic_store(&raised, 0);
   atomic_store(&first_forceful_ms, 0);
+  plm_launch launch;
+  plm_launch_detect(&launch);
+  atomic_store(&in_step, launch.size > 1 || strcmp(launch.by, "srun") == 0);
   struct sigaction action;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_signal;

@@ -9,7 +9,7 @@
  *   SIGPIPE                    ignored
  *
  * "Again" means a quarter of a second later: `timeout`, for one, signals the process and then its group, which is one
- * request.
+ * request. In a step of Slurm's, which repeats SIGTERM by itself, it is half a minute for that signal.
  */
 #ifndef PLM_TRAIN_STOP_H
 #define PLM_TRAIN_STOP_H

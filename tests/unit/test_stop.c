@@ -90,6 +90,41 @@ static void ask_once_but_doubled(void) {
   if (plm_stop_signals() != (PLM_STOP_TERM | PLM_STOP_USR1)) _exit(8);
 }
 
+/* As Slurm does at its time limit. */
+static void term_twice_in_a_step(void) {
+  setenv("SLURM_STEP_NUM_TASKS", "1", 1);
+  setenv("SLURM_PROCID", "0", 1);
+  if (plm_stop_install() != PLM_OK) _exit(9);
+  raise(SIGTERM);
+  sleep_ms(400);
+  raise(SIGTERM);
+  if (plm_stop_signals() != PLM_STOP_TERM) _exit(8);
+}
+static void interrupted_twice_in_a_step(void) {
+  term_twice_in_a_step();
+  raise(SIGINT);
+}
+static void term_twice(void) {
+  if (plm_stop_install() != PLM_OK) _exit(9);
+  raise(SIGTERM);
+  sleep_ms(400);
+  raise(SIGTERM);
+}
+
+static void a_step_of_slurm_repeats_itself(void **state) {
+  (void)state;
+  unsetenv("SLURM_STEP_NUM_TASKS");
+  int status = in_child(term_twice_in_a_step);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+  status = in_child(interrupted_twice_in_a_step); /* a person's */
+  assert_true(WIFSIGNALED(status));
+  assert_int_equal(WTERMSIG(status), SIGINT);
+  status = in_child(term_twice);
+  assert_true(WIFSIGNALED(status));
+  assert_int_equal(WTERMSIG(status), SIGTERM);
+}
+
 static void a_second_request_leaves_at_once(void **state) {
   (void)state;
   int status = in_child(ask_twice);
@@ -224,6 +259,7 @@ int main(void) {
       cmocka_unit_test(a_lost_terminal_stops_the_run),
       cmocka_unit_test(what_the_caller_ignores_stays_ignored),
       cmocka_unit_test(a_second_request_leaves_at_once),
+      cmocka_unit_test(a_step_of_slurm_repeats_itself),
       cmocka_unit_test(a_doubled_signal_is_one_request),
       cmocka_unit_test(the_time_limit_leaves_room_for_a_step_and_two_saves),
       cmocka_unit_test(slow_steps_are_forgotten),
