@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
 #include "protlm/log.h"
 
 enum { MOST_A_PROCESSOR = 4 };
@@ -67,8 +68,8 @@ static plm_status take_asked(int64_t asked, const plm_cpu_limits *limits, plm_th
   char limit[PLM_THREAD_WORDS], words[PLM_THREAD_WORDS + 64];
   const int n = count->usable;
   name_limit(limits, limit);
-  snprintf(words, sizeof words, "%d processor%s%s%s%s", n, n == 1 ? "" : "s", *limit != '\0' ? " (" : "", limit,
-           *limit != '\0' ? ")" : "");
+  snprintf(words, sizeof words, "%d %s%s%s%s", n, plm_plural(n, "processor", "processors"), *limit != '\0' ? " (" : "",
+           limit, *limit != '\0' ? ")" : "");
   if (asked > (int64_t)MOST_A_PROCESSOR * n)
     return plm_hint(
         plm_fail(PLM_E_USAGE, "--threads %lld: this process may use %s, and %d threads on each are the most",
@@ -84,15 +85,15 @@ static plm_status take_asked(int64_t asked, const plm_cpu_limits *limits, plm_th
 
 /* An environment that wishes for another number doesn't change the sums of a run; a machine that has less must. */
 static void keep_saved(int64_t saved, plm_thread_count *count) {
-  char was[PLM_THREAD_WORDS], is[PLM_THREAD_WORDS];
+  char was[PLM_COUNTED_TEXT], is[PLM_COUNTED_TEXT];
   if (saved == count->threads) return;
   if (saved <= count->usable) {
     count->threads = (int)saved;
     snprintf(count->why, sizeof count->why, "as this run began: --threads N changes it");
     return;
   }
-  plm_warn("this run began with %s, and goes on with %s%s%s%s", plm_thread_count_text(saved, was),
-           plm_thread_count_text(count->threads, is), count->why[0] != '\0' ? " (" : "", count->why,
+  plm_warn("this run began with %s, and goes on with %s%s%s%s", plm_counted(saved, "thread", "threads", was),
+           plm_counted(count->threads, "thread", "threads", is), count->why[0] != '\0' ? " (" : "", count->why,
            count->why[0] != '\0' ? ")" : "");
 }
 
@@ -109,9 +110,4 @@ plm_status plm_thread_count_decide(const plm_thread_request *request, plm_thread
   plm_cpu_limits limits;
   plm_cpu_limits_read(&limits);
   return plm_thread_count_judge(request, &limits, ret_count);
-}
-
-const char *plm_thread_count_text(int64_t threads, char ret_text[PLM_THREAD_WORDS]) {
-  snprintf(ret_text, PLM_THREAD_WORDS, "%lld thread%s", (long long)threads, threads == 1 ? "" : "s");
-  return ret_text;
 }

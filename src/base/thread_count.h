@@ -36,7 +36,4 @@ PLM_CHECKED plm_status plm_thread_count_decide(const plm_thread_request *request
 PLM_CHECKED plm_status plm_thread_count_judge(const plm_thread_request *request, const plm_cpu_limits *limits,
                                               plm_thread_count *ret_count);
 
-/* "1 thread", "4 threads". Returns `ret_text`. */
-const char *plm_thread_count_text(int64_t threads, char ret_text[PLM_THREAD_WORDS]);
-
 #endif

@@ -50,9 +50,10 @@ void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *sett
 }
 
 static void put_arithmetic(const plm_arithmetic *a, char words[320]) {
-  char threads[PLM_THREAD_WORDS];
+  char threads[PLM_COUNTED_TEXT];
   snprintf(words, 320, "%s of %s, kernels %s, products by %s, protlm %s on %s",
-           plm_thread_count_text(a->threads, threads), a->threading, a->level, a->products, a->program, a->cpu);
+           plm_counted(a->threads, "thread", "threads", threads), a->threading, a->level, a->products, a->program,
+           a->cpu);
 }
 
 static void say_when_bits_may_differ(const plm_arithmetic *saved, const plm_arithmetic *now) {
@@ -179,10 +180,11 @@ static void report_memory(const plm_run_plan *plan) {
 /* "bf16 by avx512bf16, on 1 thread (OMP_NUM_THREADS=1; 64 usable: --threads 64)" */
 static const char *computing_words(const plm_train_settings *s, const plm_run_plan *plan, const plm_exec *exec,
                                    char words[2 * PLM_THREAD_WORDS]) {
-  char threads[PLM_THREAD_WORDS];
+  char threads[PLM_COUNTED_TEXT];
   const char *why = plan->threads.why;
   snprintf(words, 2 * PLM_THREAD_WORDS, "%s by %s, on %s%s%s%s", s->o->dtype, exec->kernels,
-           plm_thread_count_text(s->o->threads, threads), *why != '\0' ? " (" : "", why, *why != '\0' ? ")" : "");
+           plm_counted(s->o->threads, "thread", "threads", threads), *why != '\0' ? " (" : "", why,
+           *why != '\0' ? ")" : "");
   return words;
 }
 
@@ -194,8 +196,9 @@ static void report_steps(const plm_run_plan *plan, const plm_train_settings *s, 
   plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps),
            plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch,
            plm_count_text(tokens, batch));
-  plm_info("learning rate: %s to %.3g, %lld warm-up step%s; %s", plm_schedule_name(&s->schedule), s->o->learning_rate,
-           (long long)s->schedule.W, s->schedule.W == 1 ? "" : "s", computing_words(s, plan, exec, computing));
+  plm_info("learning rate: %s to %.3g, %lld warm-up %s; %s", plm_schedule_name(&s->schedule), s->o->learning_rate,
+           (long long)s->schedule.W, plm_plural(s->schedule.W, "step", "steps"),
+           computing_words(s, plan, exec, computing));
   double highest = plm_schedule_highest(&s->schedule);
   if (s->o->demo_compat && highest < s->o->learning_rate)
     plm_warn(
