@@ -357,7 +357,7 @@ static void log_showing(const evaluation *e) {
   plm_view view;
   plm_view_all(e->session->dataset, &view);
   const plm_data_showing showing = {
-      .what = plm_plural(view.count, "sequence", "sequences"),
+      .side = "",
       .max_length = e->packer.max_length,
       .mask_probability = e->packer.mask.probability,
       .is_fixed = true,

@@ -271,7 +271,7 @@ static void log_crops(const plm_session *session) {
   plm_view view;
   plm_view_all(session->dataset, &view);
   const plm_data_showing showing = {
-      .what = plm_plural(view.count, "sequence", "sequences"),
+      .side = "",
       .max_length = session->max_length,
       .is_fixed = true,
   };

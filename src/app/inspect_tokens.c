@@ -123,7 +123,7 @@ static plm_status print_records(const tokens_options *options, const plm_dataset
   plm_dataset_report(dataset, packer->alphabet, &packer->policy, print_note, &notes);
   plm_view_all(dataset, &view);
   const plm_data_showing showing = {
-      .what = plm_plural(count, "sequence", "sequences"),
+      .side = "",
       .max_length = packer->max_length,
       .is_fixed = true,
   };

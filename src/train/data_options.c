@@ -47,13 +47,21 @@ void plm_data_log(const plm_data_options *options, const plm_dataset *dataset, c
 
 /* ---- what a model is shown of it ---- */
 
+/* "20,000 training sequences" */
+static const char *count_sequences(const plm_windows *w, const plm_data_showing *showing, char *ret_text, size_t room) {
+  char count[PLM_NUMBER_TEXT];
+  snprintf(ret_text, room, "%s %s%s", plm_count_text(w->sequences, count), showing->side,
+           plm_plural(w->sequences, "sequence", "sequences"));
+  return ret_text;
+}
+
 static void put_crops(const plm_windows *w, const plm_data_showing *showing, char *ret_text, size_t room) {
-  char cropped[PLM_NUMBER_TEXT], all[PLM_NUMBER_TEXT], window[PLM_NUMBER_TEXT], share[PLM_NUMBER_TEXT];
-  const bool one = w->cropped == 1;
+  char cropped[PLM_NUMBER_TEXT], all[64], window[PLM_NUMBER_TEXT], share[PLM_NUMBER_TEXT];
+  const char *verb = plm_plural(w->cropped, "is", "are");
   snprintf(ret_text, room,
-           "%s of %s %s %s longer than --max-length %lld and %s cropped to at most %s residues, %s %s of all residues",
-           plm_count_text(w->cropped, cropped), plm_count_text(w->sequences, all), showing->what, one ? "is" : "are",
-           (long long)showing->max_length, one ? "is" : "are", plm_count_text(w->longest_window, window),
+           "%s of %s %s longer than --max-length %lld and %s cropped to at most %s residues, %s %s of all residues",
+           plm_count_text(w->cropped, cropped), count_sequences(w, showing, all, sizeof all), verb,
+           (long long)showing->max_length, verb, plm_count_text(w->longest_window, window),
            showing->is_fixed ? "the same ones each time: that leaves" : "anew each epoch; an epoch sees",
            plm_share_text(w->shown, (double)w->residues, share));
 }
@@ -68,19 +76,23 @@ void plm_data_report_crops(const plm_view *view, const plm_alphabet *alphabet, c
   line(user, text);
 }
 
+static void warn_of_few(const plm_windows *w, const plm_data_showing *showing, const char *source) {
+  char all[64], few[PLM_NUMBER_TEXT], share[PLM_NUMBER_TEXT], probability[PLM_NUMBER_TEXT];
+  plm_warn(
+      "%s: --mask-probability %s is less than one residue in %s of %s; one is predicted in each all the same, "
+      "so that it is about %s of all residues",
+      source, plm_number_text(showing->mask_probability, probability), plm_count_text(w->under_one, few),
+      count_sequences(w, showing, all, sizeof all), plm_share_text(w->selected, w->shown, share));
+}
+
 void plm_data_log_showing(const plm_view *view, const plm_alphabet *alphabet, const plm_data_showing *showing) {
   const char *source = plm_dataset_get_info(view->dataset)->source;
   plm_windows w;
-  char text[320], few[PLM_NUMBER_TEXT], all[PLM_NUMBER_TEXT], share[PLM_NUMBER_TEXT], probability[PLM_NUMBER_TEXT];
+  char text[320];
   plm_windows_count(view, alphabet, showing->max_length, showing->mask_probability, &w);
   if (w.cropped > 0) {
     put_crops(&w, showing, text, sizeof text);
     plm_info("%s: %s", source, text);
   }
-  if (2 * w.under_one <= w.sequences) return;
-  plm_warn(
-      "%s: --mask-probability %s is less than one residue in %s of %s %s; one is predicted in each all the same, "
-      "so that it is about %s of all residues",
-      source, plm_number_text(showing->mask_probability, probability), plm_count_text(w.under_one, few),
-      plm_count_text(w.sequences, all), showing->what, plm_share_text(w.selected, w.shown, share));
+  if (2 * w.under_one > w.sequences) warn_of_few(&w, showing, source);
 }

@@ -80,7 +80,7 @@ void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset);
 
 /* How a set of sequences is shown to a model. */
 typedef struct plm_data_showing {
-  const char *what;        /* "training sequences" */
+  const char *side;        /* "training ", "evaluation ", or "" where there is one set */
   int64_t max_length;      /* tokens; 0: whole */
   double mask_probability; /* 0: nothing is hidden */
   bool is_fixed;           /* each sequence has one window, not another in every epoch */

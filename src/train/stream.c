@@ -140,14 +140,14 @@ static void report_dataset(const plm_dataset *dataset, const plm_train_settings 
 static void report_showing(const plm_stream *stream, const plm_train_settings *s) {
   const plm_alphabet *alphabet = plm_family_alphabet(s->config.family);
   plm_data_showing showing = {
-      .what = "training sequences",
+      .side = "training ",
       .max_length = s->o->max_length,
       .mask_probability = s->mask.probability,
   };
   plm_data_log_showing(&stream->train, alphabet, &showing);
   if (!stream->has_eval) return;
   showing = (plm_data_showing){
-      .what = "evaluation sequences",
+      .side = "evaluation ",
       .max_length = s->o->max_length,
       .is_fixed = true,
   };
