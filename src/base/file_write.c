@@ -13,6 +13,7 @@
 #include "base/alloc.h"
 #include "base/file_internal.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "protlm/log.h"
 
 enum { BUFFER_BYTES = 1 << 18 };
@@ -79,8 +80,8 @@ static plm_status check_size(const plm_writer *writer) {
   if (plm_fs_current()->stat(writer->path, &facts) != 0)
     return plm_file_cannot(PLM_E_RESOURCE, "find again", writer->path);
   if (facts.st_size == writer->bytes) return PLM_OK;
-  return plm_fail(PLM_E_RESOURCE, "%s has %lld bytes after %lld were written: the file system lost some", writer->path,
-                  (long long)facts.st_size, (long long)writer->bytes);
+  return plm_fail(PLM_E_RESOURCE, "%s has %lld %s after %lld were written: the file system lost some", writer->path,
+                  (long long)facts.st_size, plm_plural(facts.st_size, "byte", "bytes"), (long long)writer->bytes);
 }
 
 plm_status plm_writer_close(plm_writer **closing, char *ret_hash) {

@@ -125,7 +125,8 @@ static plm_status read_files(const json_t *files, const char *path, plm_manifest
     PLM_TRY(plm_json_get_int(entry, path, "bytes", true, 0, INT64_MAX, &bytes));
     PLM_TRY(plm_json_get_string(entry, path, "xxh3_128", true, &hash));
     if (strlen(hash) != HASH_DIGITS)
-      return plm_fail(PLM_E_CHECKPOINT, "%s: the checksum of %s has %zu digits, not 32", path, name, strlen(hash));
+      return plm_fail(PLM_E_CHECKPOINT, "%s: the checksum of %s has %zu %s, not 32", path, name, strlen(hash),
+                      plm_plural((int64_t)strlen(hash), "digit", "digits"));
     PLM_TRY(plm_manifest_add(manifest, name, bytes, hash));
   }
   return PLM_OK;

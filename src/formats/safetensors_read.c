@@ -100,9 +100,9 @@ static plm_status check_size(const plm_safetensors *file, const plm_tensor_info 
     return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': its shape has more bits than can be counted", file->path,
                     info->name);
   if (bits % 8 != 0 || bits / 8 != (uint64_t)info->bytes)
-    return plm_fail(PLM_E_INPUT,
-                    "%s: tensor '%.200s': shape and type %s make %llu bits, but data_offsets span %lld bytes",
-                    file->path, info->name, info->dtype, (unsigned long long)bits, (long long)info->bytes);
+    return plm_fail(PLM_E_INPUT, "%s: tensor '%.200s': shape and type %s make %llu bits, but data_offsets span %lld %s",
+                    file->path, info->name, info->dtype, (unsigned long long)bits, (long long)info->bytes,
+                    plm_plural(info->bytes, "byte", "bytes"));
   return PLM_OK;
 }
 
@@ -123,8 +123,9 @@ static plm_status read_tensor(plm_safetensors *file, const char *name, const jso
   if (begin > end || end > data_bytes)
     return plm_fail(
         PLM_E_INPUT,
-        "%s: tensor '%.200s': data_offsets [%lld,%lld] are not within the %lld bytes of data: the file is cut off or damaged",
-        file->path, name, (long long)begin, (long long)end, (long long)data_bytes);
+        "%s: tensor '%.200s': data_offsets [%lld,%lld] are not within the %lld %s of data: the file is cut off or damaged",
+        file->path, name, (long long)begin, (long long)end, (long long)data_bytes,
+        plm_plural(data_bytes, "byte", "bytes"));
   info->bytes = end - begin;
   info->data = data + begin;
   *ret_extent = (extent){begin, end, info->name};
@@ -150,8 +151,8 @@ static plm_status check_extents(const plm_safetensors *file, extent *extents, in
     at = extents[i].end;
   }
   if (at != data_bytes)
-    return plm_fail(PLM_E_INPUT, "%s: %lld bytes of data, of which the tensors fill %lld", file->path,
-                    (long long)data_bytes, (long long)at);
+    return plm_fail(PLM_E_INPUT, "%s: %lld %s of data, of which the tensors fill %lld", file->path,
+                    (long long)data_bytes, plm_plural(data_bytes, "byte", "bytes"), (long long)at);
   return PLM_OK;
 }
 
