@@ -68,7 +68,7 @@ static void end_parse(parse *p, bool keep) {
 
 /* json_loadb, except that *ret_ran_out tells a lack of memory from a bad document. *p is the caller's: what a function
  * has itself changed since setjmp is indeterminate after longjmp (C17 7.13.2.1). */
-static json_t *load(parse *p, const char *text, size_t bytes, json_error_t *error, bool *ret_ran_out) {
+static json_t *load(parse *p, const char *text, size_t bytes, size_t flags, json_error_t *error, bool *ret_ran_out) {
   p->list = (block){&p->list, &p->list};
   current_parse = p;
   if (setjmp(p->out_of_memory) != 0) {
@@ -76,7 +76,7 @@ static json_t *load(parse *p, const char *text, size_t bytes, json_error_t *erro
     *ret_ran_out = true;
     return NULL;
   }
-  json_t *document = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, error);
+  json_t *document = json_loadb(text, bytes, flags, error);
   end_parse(p, true);
   *ret_ran_out = document == NULL && error->text[0] == '\0'; /* of another allocator: it then finds no words */
   return document;
@@ -108,12 +108,13 @@ static plm_status check_depth(const char *text, size_t bytes, int max_depth, con
   return PLM_OK;
 }
 
-plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const char *what, json_t **ret_document) {
+static plm_status parse_text(const char *text, size_t bytes, int max_depth, size_t flags, const char *what,
+                             json_t **ret_document) {
   PLM_TRY(check_depth(text, bytes, max_depth, what));
   parse p;
   json_error_t error;
   bool ran_out;
-  json_t *document = load(&p, text, bytes, &error, &ran_out);
+  json_t *document = load(&p, text, bytes, flags, &error, &ran_out);
   if (ran_out) return plm_fail(PLM_E_RESOURCE, "out of memory while reading %s", what);
   if (document != NULL) {
     *ret_document = document;
@@ -122,13 +123,25 @@ plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const c
   return plm_fail(PLM_E_INPUT, "%s:%d:%d: not valid JSON: %s", what, error.line, error.column, error.text);
 }
 
-plm_status plm_json_load(const char *path, json_t **ret_document) {
+plm_status plm_json_parse(const char *text, size_t bytes, int max_depth, const char *what, json_t **ret_document) {
+  return parse_text(text, bytes, max_depth, JSON_REJECT_DUPLICATES, what, ret_document);
+}
+
+static plm_status load_file(const char *path, size_t flags, json_t **ret_document) {
   char *text;
   size_t bytes;
   PLM_TRY(plm_file_read(path, LARGEST_FILE, &text, &bytes));
-  plm_status status = plm_json_parse(text, bytes, FILE_DEPTH, path, ret_document);
+  plm_status status = parse_text(text, bytes, FILE_DEPTH, flags, path, ret_document);
   plm_free(text);
   return status;
+}
+
+plm_status plm_json_load(const char *path, json_t **ret_document) {
+  return load_file(path, JSON_REJECT_DUPLICATES, ret_document);
+}
+
+plm_status plm_json_load_wide(const char *path, json_t **ret_document) {
+  return load_file(path, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, ret_document);
 }
 
 /* ---- members ---- */

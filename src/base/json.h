@@ -22,6 +22,9 @@ PLM_CHECKED plm_status plm_json_parse(const char *text, size_t bytes, int max_de
                                       json_t **ret_document);
 PLM_CHECKED plm_status plm_json_load(const char *path, json_t **ret_document); /* a file, at most 64 MiB */
 
+/* The same where integers may be wider than 64 bits (transformers writes 1e30 so): every number is a double. */
+PLM_CHECKED plm_status plm_json_load_wide(const char *path, json_t **ret_document);
+
 /* Members of an object. `what` names the source. Absent or null: *ret_value is left as it is (set the default first)
  * unless `required`. Wrong type or out of range is PLM_E_INPUT naming the member. Integers must be JSON integers (1.0
  * is not). */

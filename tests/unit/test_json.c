@@ -119,6 +119,18 @@ static void members_are_checked_for_presence_type_and_range(void **state) {
   json_decref(document);
 }
 
+/* transformers writes 1e30 as an integer of 31 digits. */
+static void integers_wider_than_64_bits_are_doubles_on_request(void **state) {
+  (void)state;
+  json_t *document;
+  scratch_write_text("wide.json", "{\"model_max_length\": 1000000000000000019884624838656, \"id\": 35}");
+  assert_fails(plm_json_load(scratch_path("wide.json"), &document), PLM_E_INPUT, "big");
+  assert_ok(plm_json_load_wide(scratch_path("wide.json"), &document));
+  assert_true(json_number_value(json_object_get(document, "model_max_length")) == 1e30);
+  assert_true(json_number_value(json_object_get(document, "id")) == 35);
+  json_decref(document);
+}
+
 static void a_double_survives_bit_for_bit(void **state) {
   (void)state;
   json_t *object = json_object();
@@ -279,6 +291,7 @@ int main(void) {
       cmocka_unit_test(every_cut_of_a_document_is_refused),
       cmocka_unit_test(a_million_brackets_are_refused_without_a_stack_overflow),
       cmocka_unit_test(members_are_checked_for_presence_type_and_range),
+      cmocka_unit_test(integers_wider_than_64_bits_are_doubles_on_request),
       cmocka_unit_test(a_double_survives_bit_for_bit),
       cmocka_unit_test(what_is_dumped_reads_as_a_person_would_write_it),
       cmocka_unit_test(any_bytes_become_a_string),
