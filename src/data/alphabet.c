@@ -1,7 +1,9 @@
-/* alphabet.c - see alphabet.h. Contents: ESM-2's, the registry, reading a vocab.txt, asking, letters under a policy. */
+/* alphabet.c - see alphabet.h. Contents: ESM-2's, the registry, reading a vocab.txt, tokens
+ * that a model has added, asking, letters under a policy. */
 #define _GNU_SOURCE
 #include "data/alphabet.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -85,6 +87,64 @@ plm_status plm_alphabet_read(const char *vocabulary, plm_alphabet **ret_alphabet
   return PLM_OK;
 }
 
+/* ---- tokens that a model has added ---- */
+
+typedef struct extended {
+  plm_alphabet alphabet;
+  struct extended *next;
+} extended;
+
+static extended *all_extended; /* of the models that were read: few, and never freed */
+static pthread_mutex_t extending = PTHREAD_MUTEX_INITIALIZER;
+
+static bool is_extension(const plm_alphabet *alphabet, const plm_alphabet *base, const char *const *tokens,
+                         size_t count) {
+  if (strcmp(alphabet->name, base->name) != 0 || alphabet->size != base->size + (int32_t)count) return false;
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(alphabet->tokens[(size_t)base->size + i], tokens[i]) != 0) return false;
+  return true;
+}
+
+/* The alphabet, its table and the added texts are one piece of memory. */
+static plm_status make_extension(const plm_alphabet *base, const char *const *tokens, size_t count, extended **ret_e) {
+  const size_t own = (size_t)base->size;
+  size_t bytes = 0;
+  extended *e;
+  for (size_t i = 0; i < count; i++) bytes += strlen(tokens[i]) + 1;
+  PLM_TRY(plm_alloc_bytes((void **)&e, 1, sizeof *e + (own + count) * sizeof *tokens + bytes));
+  const char **table = (const char **)(e + 1);
+  char *text = (char *)(table + own + count);
+  memcpy(table, base->tokens, own * sizeof *table);
+  for (size_t i = 0; i < count; i++) {
+    table[own + i] = text;
+    text = stpcpy(text, tokens[i]) + 1;
+  }
+  e->alphabet = *base;
+  e->alphabet.tokens = table;
+  e->alphabet.size += (int32_t)count;
+  *ret_e = e;
+  return PLM_OK;
+}
+
+plm_status plm_alphabet_extend(const plm_alphabet *base, const char *const *tokens, size_t count,
+                               const plm_alphabet **ret_alphabet, bool *ret_is_new) {
+  plm_status status = PLM_OK;
+  if (ret_is_new != NULL) *ret_is_new = false;
+  *ret_alphabet = base;
+  if (count == 0) return PLM_OK;
+  pthread_mutex_lock(&extending);
+  extended *e = all_extended;
+  while (e != NULL && !is_extension(&e->alphabet, base, tokens, count)) e = e->next;
+  if (e == NULL && (status = make_extension(base, tokens, count, &e)) == PLM_OK) {
+    e->next = all_extended;
+    all_extended = e;
+    if (ret_is_new != NULL) *ret_is_new = true;
+  }
+  pthread_mutex_unlock(&extending);
+  if (status == PLM_OK) *ret_alphabet = &e->alphabet;
+  return status;
+}
+
 /* ---- asking ---- */
 
 int32_t plm_alphabet_rank(const plm_alphabet *alphabet, int32_t id) {
@@ -128,6 +188,12 @@ static int32_t token_of(const plm_alphabet *alphabet, int c) {
   return -1;
 }
 
+/* Of the letter as it stands, or else of its upper case. */
+static int32_t token_of_letter(const plm_alphabet *alphabet, int c) {
+  int32_t id = token_of(alphabet, c);
+  return id < 0 && is_lower(c) ? token_of(alphabet, c - 'a' + 'A') : id;
+}
+
 /* What stands for a letter that has no token, or -1. */
 static int32_t substitute(const plm_alphabet *alphabet) {
   int32_t x = token_of(alphabet, 'X');
@@ -143,7 +209,7 @@ void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *p
     if (is_lower(c) && policy->lowercase == PLM_LOWERCASE_X)
       id = x;
     else if (plm_alphabet_is_letter(c))
-      id = token_of(alphabet, is_lower(c) ? c - 'a' + 'A' : c);
+      id = token_of_letter(alphabet, c);
     if (policy->masks && c == PLM_MASK_LETTER)
       id = alphabet->mask;
     else if (id < 0 && (plm_alphabet_is_letter(c) || policy->invalid == PLM_INVALID_X))
@@ -159,7 +225,7 @@ void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy
   const char *instead = x >= 0 ? alphabet->tokens[x] : "nothing";
   char count[PLM_NUMBER_TEXT], text[160];
   for (int c = 0; c < 256; c++) {
-    if (is_lower(c)) lower += histogram[c];
+    if (is_lower(c) && (policy->lowercase == PLM_LOWERCASE_X || token_of(alphabet, c) < 0)) lower += histogram[c];
     if (!plm_alphabet_is_letter(c) && c != PLM_MASK_LETTER) invalid += histogram[c];
   }
   if (lower > 0) {
@@ -168,11 +234,14 @@ void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy
     line(user, text);
   }
   if (stops > 0) {
-    snprintf(text, sizeof text, "%s '*' inside sequences read as %s", plm_count_text(stops, count), instead);
+    snprintf(text, sizeof text, "%s '*' inside sequences read as %s", plm_count_text(stops, count),
+             token_of(alphabet, '*') >= 0 ? "its token" : instead);
     line(user, text);
   }
   for (int c = 'A'; c <= 'Z'; c++) {
-    int64_t n = histogram[c] + (policy->lowercase == PLM_LOWERCASE_UPPER ? histogram[c - 'A' + 'a'] : 0);
+    const int small = c - 'A' + 'a';
+    const bool joins = policy->lowercase == PLM_LOWERCASE_UPPER && token_of(alphabet, small) < 0;
+    int64_t n = histogram[c] + (joins ? histogram[small] : 0);
     if (n == 0 || token_of(alphabet, c) >= 0) continue;
     snprintf(text, sizeof text, "%s '%c', which has no token, read as %s", plm_count_text(n, count), c, instead);
     line(user, text);

@@ -43,6 +43,12 @@ PLM_CHECKED plm_status plm_alphabet_register(const plm_alphabet *alphabet);
  * caller's to set. One piece of memory, plm_free. */
 PLM_CHECKED plm_status plm_alphabet_read(const char *vocabulary, plm_alphabet **ret_alphabet);
 
+/* `base` and `count` tokens more, whose ids follow its own: a letter that has none in `base` is read as its own there, a
+ * longer token no letter is read as. Those with equal tokens are one and the same, borrowed for as long as the program
+ * runs; `base` itself where there are none. *ret_is_new (optional): made by this call. */
+PLM_CHECKED plm_status plm_alphabet_extend(const plm_alphabet *base, const char *const *tokens, size_t count,
+                                           const plm_alphabet **ret_alphabet, bool *ret_is_new);
+
 /* ---- asking ---- */
 
 /* Place among the 20 amino acids, in the order of ids; -1: the token is none. */
@@ -78,7 +84,8 @@ bool plm_alphabet_is_letter(int c);
 plm_alphabet_policy plm_alphabet_policy_from_words(const char *lowercase, const char *on_invalid);
 
 /* 256 entries: letter -> id under a policy. J, internal '*', and every letter without a token become X, or <unk> where
- * there is no X. -1: not allowed (error/skip, or there is neither). */
+ * there is no X; a lower-case letter that has a token of its own is that. -1: not allowed (error/skip, or there is
+ * neither). */
 void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, int32_t map[256]);
 
 /* One line per kind of substitution, from a letter histogram ("25,507 lower-case residues read as upper case", "2 '*'

@@ -94,6 +94,60 @@ static void report_is_silent_when_nothing_was_changed(void **state) {
   assert_string_equal(text, "");
 }
 
+/* ---- tokens that a model has added ---- */
+
+static void tokens_that_a_model_adds_are_read(void **state) {
+  (void)state;
+  static const char *const tokens[] = {"<heavy>", "J", "s", "*"};
+  const plm_alphabet *base = plm_alphabet_esm2(), *a;
+  int32_t map[256];
+  assert_ok(plm_alphabet_extend(base, tokens, 4, &a, NULL));
+  assert_int_equal(a->size, 37);
+  assert_string_equal(a->tokens[32], "<mask>");
+  assert_string_equal(a->tokens[33], "<heavy>");
+  assert_int_equal(a->mask, 32);
+  assert_int_equal(plm_alphabet_rank(a, 34), -1); /* not one of the twenty */
+  plm_alphabet_map(a, &(plm_alphabet_policy){0}, map);
+  assert_int_equal(map['J'], 34);
+  assert_int_equal(map['j'], 34);
+  assert_int_equal(map['s'], 35);
+  assert_int_equal(map['S'], 8);
+  assert_int_equal(map['*'], 36);
+  assert_int_equal(map['h'], 21); /* <heavy> begins so, and is no letter */
+  plm_alphabet_map(a, &(plm_alphabet_policy){.lowercase = PLM_LOWERCASE_X}, map);
+  assert_int_equal(map['s'], 24);
+}
+
+static void what_is_said_of_letters_knows_added_tokens(void **state) {
+  (void)state;
+  static const char *const tokens[] = {"J", "s", "*"};
+  const plm_alphabet *a;
+  char text[2048] = "";
+  int64_t histogram[256] = {['J'] = 3, ['s'] = 5, ['a'] = 2, ['*'] = 7};
+  assert_ok(plm_alphabet_extend(plm_alphabet_esm2(), tokens, 3, &a, NULL));
+  plm_alphabet_report(a, &(plm_alphabet_policy){0}, histogram, collect, text);
+  assert_string_equal(text, "2 lower-case residues read as upper case\n7 '*' inside sequences read as its token\n");
+}
+
+static void equal_additions_are_one_alphabet(void **state) {
+  (void)state;
+  static const char *const tokens[] = {"J", "<light>", "<l>"};
+  const plm_alphabet *base = plm_alphabet_esm2(), *first, *second;
+  bool is_new;
+  assert_ok(plm_alphabet_extend(base, tokens, 0, &first, &is_new));
+  assert_ptr_equal(first, base);
+  assert_false(is_new);
+  assert_ok(plm_alphabet_extend(base, tokens, 2, &first, &is_new));
+  assert_true(is_new);
+  assert_ok(plm_alphabet_extend(base, tokens, 2, &second, &is_new));
+  assert_ptr_equal(first, second);
+  assert_false(is_new);
+  assert_ok(plm_alphabet_extend(base, tokens, 1, &second, NULL));
+  assert_ptr_not_equal(first, second);
+  assert_ok(plm_alphabet_extend(base, tokens, 3, &second, NULL));
+  assert_ptr_not_equal(first, second);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ids_are_the_lines_of_vocab_txt),
@@ -103,6 +157,9 @@ int main(void) {
       cmocka_unit_test(invalid_characters_become_x_on_request),
       cmocka_unit_test(report_names_each_substitution_with_its_count),
       cmocka_unit_test(report_is_silent_when_nothing_was_changed),
+      cmocka_unit_test(tokens_that_a_model_adds_are_read),
+      cmocka_unit_test(what_is_said_of_letters_knows_added_tokens),
+      cmocka_unit_test(equal_additions_are_one_alphabet),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
