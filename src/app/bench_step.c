@@ -163,7 +163,7 @@ static plm_status open_model(const step_options *options, plm_session *session) 
   plm_model_config config;
   PLM_TRY(plm_session_open_machine(options->threads, session));
   PLM_TRY(plm_model_config_preset(options->model, &config));
-  session->alphabet = plm_family_alphabet(config.family);
+  session->alphabet = config.alphabet;
   const plm_model_options model = {
       .dtype = strcmp(options->dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32,
       .training = true,

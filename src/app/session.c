@@ -83,7 +83,7 @@ plm_status plm_session_open(const plm_session_options *options, const char *prog
   *ret_session = (plm_session){0};
   PLM_TRY_GOTO(read_config(options->model, options->random_weights, &config, &directory), done);
   PLM_TRY_GOTO(plm_session_open_machine(options->threads, ret_session), done);
-  ret_session->alphabet = plm_family_alphabet(config.family);
+  ret_session->alphabet = config.alphabet;
   PLM_TRY_GOTO(open_data(options, program, ret_session), done);
   decide_lengths(options, ret_session);
   PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);

@@ -23,12 +23,27 @@ PLM_CHECKED plm_status plm_model_names_resolve(const plm_family *family, const p
 
 /* ---- tokenizer_files.c ---- */
 
-/* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers reads them. */
-PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory, const plm_alphabet *alphabet);
+/* vocab.txt, tokenizer_config.json, special_tokens_map.json, as transformers reads them. Those of `origin` (optional)
+ * are written as they were; where it has a vocabulary, they are all. */
+PLM_CHECKED plm_status plm_tokenizer_files_write(const char *directory, const plm_alphabet *alphabet,
+                                                 const plm_model_origin *origin);
 
-/* PLM_E_INPUT when there is a vocab.txt with other tokens than the family's: the letters of a sequence would mean
- * something else to that model. */
-PLM_CHECKED plm_status plm_tokenizer_files_check(const char *directory, const plm_family *family);
+/* ---- vocabulary.c ---- */
+
+/* config->alphabet, by the family and the tokenizer's files. PLM_E_INPUT names the first difference from the family's:
+ * the letters of a sequence would mean something else to that model. */
+PLM_CHECKED plm_status plm_vocabulary_read(const char *directory, plm_model_config *config);
+
+/* ---- model_origin.c ---- */
+
+const char *plm_tokenizer_file(int i);                                       /* their names; NULL behind the last */
+bool plm_model_origin_has(const plm_model_origin *origin, const char *name); /* a tokenizer file; NULL has none */
+PLM_CHECKED plm_status plm_model_origin_write_tokenizer(const plm_model_origin *origin, const char *directory);
+
+/* The file's own config.json with what is different in `ours`, for a model of that file which was trained on. New
+ * reference. */
+PLM_CHECKED plm_status plm_model_origin_config(const plm_model_origin *origin, const json_t *ours,
+                                               json_t **ret_document);
 
 /* ---- hub_cache.c ---- */
 

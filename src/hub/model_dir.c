@@ -34,20 +34,24 @@ plm_status plm_model_dir_read_config(const char *directory, plm_model_config *re
   }
   PLM_TRY_GOTO(plm_json_load(path, &document), out);
   PLM_TRY_GOTO(plm_model_config_read(document, path, ret_config), out);
-  status = plm_tokenizer_files_check(directory, ret_config->family);
+  status = plm_vocabulary_read(directory, ret_config);
 out:
   json_decref(document);
   plm_free(path);
   return status;
 }
 
-static plm_status save_config(const char *directory, const plm_model_config *config, bool half) {
-  json_t *document;
-  PLM_TRY(plm_model_config_write(config, &document));
-  bool is_complete = !half || json_object_set_new(document, "torch_dtype", json_string("bfloat16")) == 0;
-  plm_status status = is_complete ? plm_json_create(directory, "config.json", document, NULL, NULL)
-                                  : plm_fail(PLM_E_RESOURCE, "out of memory writing config.json");
+static plm_status save_config(const char *directory, const plm_model_config *config, const plm_save_options *options) {
+  json_t *ours, *document = NULL;
+  PLM_TRY(plm_model_config_write(config, &ours));
+  plm_status status = PLM_OK;
+  if (options->half && json_object_set_new(ours, "torch_dtype", json_string("bfloat16")) != 0)
+    status = plm_fail(PLM_E_RESOURCE, "out of memory writing config.json");
+  if (status == PLM_OK && options->origin != NULL) status = plm_model_origin_config(options->origin, ours, &document);
+  if (status == PLM_OK)
+    status = plm_json_create(directory, "config.json", document != NULL ? document : ours, NULL, NULL);
   json_decref(document);
+  json_decref(ours);
   return status;
 }
 
@@ -60,8 +64,9 @@ static plm_status save_weights(const char *directory, const plm_model *model, co
 }
 
 plm_status plm_model_dir_save(const char *directory, const plm_model *model, const plm_save_options *options) {
-  PLM_TRY(save_config(directory, plm_model_get_config(model), options->half));
-  PLM_TRY(plm_tokenizer_files_write(directory, plm_family_alphabet(plm_model_get_config(model)->family)));
+  const plm_model_config *config = plm_model_get_config(model);
+  PLM_TRY(save_config(directory, config, options));
+  PLM_TRY(plm_tokenizer_files_write(directory, config->alphabet, options->origin));
   if (options->weights) PLM_TRY(save_weights(directory, model, options));
   return plm_directory_sync(directory);
 }

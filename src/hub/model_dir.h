@@ -17,8 +17,15 @@ PLM_CHECKED plm_status plm_model_dir_resolve(const char *name, char **ret_direct
 /* The Hugging Face cache, whether it exists or not. Free with plm_free. */
 PLM_CHECKED plm_status plm_model_hub_root(char **ret_root);
 
-/* config.json of a directory. Its vocab.txt, if it has one, must be its family's: PLM_E_INPUT. */
+/* config.json of a directory, and its alphabet by the tokenizer files: the family's, which may have tokens more.
+ * PLM_E_INPUT: it has another alphabet, or is no model's directory. */
 PLM_CHECKED plm_status plm_model_dir_read_config(const char *directory, plm_model_config *ret_config);
+
+/* What a continued model keeps of the directory it came from: its tokenizer files as they are, and config.json, in which
+ * only what is no longer true is changed. */
+typedef struct plm_model_origin plm_model_origin;
+PLM_CHECKED plm_status plm_model_origin_read(const char *directory, plm_model_origin **ret_origin);
+void plm_model_origin_free(plm_model_origin *origin); /* accepts NULL */
 
 /* What loading found besides the plain case; for one log line each. */
 typedef struct plm_load_report {
@@ -46,6 +53,7 @@ PLM_CHECKED plm_status plm_model_tensors(const plm_model *model, bool half, plm_
 typedef struct plm_save_options {
   bool weights, half;
   int64_t max_shard_bytes;
+  const plm_model_origin *origin; /* NULL: from scratch */
 } plm_save_options;
 PLM_CHECKED plm_status plm_model_dir_save(const char *directory, const plm_model *model,
                                           const plm_save_options *options);

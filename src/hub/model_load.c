@@ -219,6 +219,8 @@ static plm_status check_config(const char *path, const plm_model_config *ours) {
   PLM_TRY(compare_size(path, "num_attention_heads", saved.num_attention_heads, ours->num_attention_heads));
   PLM_TRY(compare_size(path, "intermediate_size", saved.intermediate_size, ours->intermediate_size));
   PLM_TRY(compare_size(path, "token_dropout", saved.token_dropout, ours->token_dropout));
+  if (saved.alphabet != ours->alphabet)
+    return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with other tokens than this run's", path);
   if (saved.layer_norm_eps != ours->layer_norm_eps)
     return plm_fail(PLM_E_CHECKPOINT, "%s is of a model with layer_norm_eps %g; this run's has %g", path,
                     saved.layer_norm_eps, ours->layer_norm_eps);

@@ -214,6 +214,7 @@ plm_status plm_model_config_read(const json_t *document, const char *what, plm_m
     return plm_fail(PLM_E_INPUT, "%s: not a JSON object, so not a model's configuration", what);
   plm_model_config config = {0};
   PLM_TRY(find_family(document, what, &config.family));
+  config.alphabet = plm_family_alphabet(config.family);
   PLM_TRY(config.family->read_config(document, what, &config));
   PLM_TRY(check_sizes(&config, &(speaker){PLM_E_INPUT, what}));
   *ret_config = config;
@@ -270,6 +271,7 @@ plm_status plm_model_config_preset(const char *name, plm_model_config *ret_confi
   }
   *ret_config = (plm_model_config){
       .family = family,
+      .alphabet = plm_family_alphabet(family),
       .hidden_size = found->width,
       .num_hidden_layers = found->layers,
       .num_attention_heads = found->heads,

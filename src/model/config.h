@@ -9,16 +9,18 @@
 #include "base/json.h"
 #include "protlm/status.h"
 
+struct plm_alphabet;
 struct plm_family;
 
 typedef struct plm_model_config {
   const struct plm_family *family;
-  int64_t vocab_size;          /* V */
-  int64_t hidden_size;         /* C */
-  int64_t num_hidden_layers;   /* L */
-  int64_t num_attention_heads; /* H */
-  int64_t head_width;          /* D */
-  int64_t intermediate_size;   /* F */
+  const struct plm_alphabet *alphabet; /* the family's, with what the model's tokenizer adds (hub); never freed */
+  int64_t vocab_size;                  /* V, rows of the embedding: at least the tokens of the alphabet */
+  int64_t hidden_size;                 /* C */
+  int64_t num_hidden_layers;           /* L */
+  int64_t num_attention_heads;         /* H */
+  int64_t head_width;                  /* D */
+  int64_t intermediate_size;           /* F */
   double layer_norm_eps;
   double initializer_range;
   bool token_dropout; /* model_spec 3.4 */

@@ -303,20 +303,27 @@ plm_status plm_optimiser_tensors(plm_optimiser *o, plm_tensor_list *ret_list) {
 }
 
 static plm_status write_description(void *user, const char *directory) {
-  return plm_model_dir_save(directory, user, &(plm_save_options){.weights = false});
+  const plm_training_parts *parts = user;
+  return plm_model_dir_save(directory, parts->model, &(plm_save_options){.origin = parts->origin});
 }
 
-static plm_status read_model(void *user, const char *directory) { return plm_model_dir_load_own(directory, user); }
+static plm_status read_model(void *user, const char *directory) {
+  const plm_training_parts *parts = user;
+  return plm_model_dir_load_own(directory, parts->model);
+}
 
-plm_status plm_training_parts_create(plm_model *model, plm_optimiser *o, plm_training_parts *ret_parts) {
+plm_status plm_training_parts_create(plm_model *model, plm_optimiser *o, const plm_model_origin *origin,
+                                     plm_training_parts *ret_parts) {
   plm_training_parts *parts = ret_parts;
   *parts = (plm_training_parts){
       .items =
           {
-              {.write = write_description, .read = read_model, .user = model},
+              {.write = write_description, .read = read_model, .user = parts},
               {.name = PLM_CHECKPOINT_WEIGHTS, .tensors = &parts->weights},
               {.name = PLM_CHECKPOINT_OPTIMIZER, .tensors = &parts->states},
           },
+      .model = model,
+      .origin = origin,
   };
   plm_status status = plm_model_tensors(model, false, &parts->weights);
   if (status == PLM_OK) status = plm_optimiser_tensors(o, &parts->states);
@@ -332,7 +339,7 @@ void plm_training_parts_free(plm_training_parts *parts) {
 plm_status plm_training_load(const char *path, plm_model *model, plm_optimiser *o, json_t **ret_state) {
   plm_training_parts parts;
   json_t *state = NULL;
-  PLM_TRY(plm_training_parts_create(model, o, &parts));
+  PLM_TRY(plm_training_parts_create(model, o, NULL, &parts));
   plm_status status = plm_checkpoint_load(path, parts.items, sizeof parts.items / sizeof *parts.items, &state);
   plm_training_parts_free(&parts);
   if (status == PLM_OK && ret_state != NULL)

@@ -8,6 +8,7 @@
 #define PLM_TRAIN_OPTIMISER_H
 
 #include "checkpoint/checkpoint.h"
+#include "hub/model_dir.h"
 #include "model/model.h"
 
 typedef struct plm_optimiser_kind plm_optimiser_kind;
@@ -90,12 +91,14 @@ PLM_CHECKED plm_status plm_optimiser_tensors(plm_optimiser *optimiser, plm_tenso
 typedef struct plm_training_parts {
   plm_checkpoint_part items[3];
   plm_tensor_list weights, states;
+  plm_model *model;
+  const plm_model_origin *origin;
 } plm_training_parts;
 
 /* To be given to plm_checkpoint_save and _load, at the address at which it was made; after a load the caller refreshes
- * the model. Model and optimiser must outlive it. */
+ * the model. Model, optimiser and `origin` (NULL: from scratch, or to load) must outlive it. */
 PLM_CHECKED plm_status plm_training_parts_create(plm_model *model, plm_optimiser *optimiser,
-                                                 plm_training_parts *ret_parts);
+                                                 const plm_model_origin *origin, plm_training_parts *ret_parts);
 void plm_training_parts_free(plm_training_parts *parts);
 
 /* Fill model and optimiser from a verified checkpoint (plm_checkpoint_load). The caller refreshes the model. *ret_state

@@ -117,7 +117,7 @@ static plm_status publish(plm_outputs *outputs) {
   plm_status status;
   PLM_TRY_GOTO(trainer_state(outputs, &trainer), done);
   PLM_TRY_GOTO(plm_train_state_write(p->state, &state), done);
-  PLM_TRY_GOTO(plm_training_parts_create(p->model, p->optimiser, &parts), done);
+  PLM_TRY_GOTO(plm_training_parts_create(p->model, p->optimiser, p->settings->origin, &parts), done);
   const plm_checkpoint_content content = {
       .parts =
           {
@@ -238,8 +238,11 @@ static plm_status replace_directory(const char *parent, const char *from, const 
 }
 
 static plm_status write_final(plm_outputs *outputs) {
-  const plm_save_options options = {.weights = true,
-                                    .half = strcmp(outputs->parts.settings->o->save_dtype, "bf16") == 0};
+  const plm_save_options options = {
+      .weights = true,
+      .half = strcmp(outputs->parts.settings->o->save_dtype, "bf16") == 0,
+      .origin = outputs->parts.settings->origin,
+  };
   char *paths[3] = {NULL, NULL, NULL};
   plm_status status;
   PLM_TRY_GOTO(plm_path_join(outputs->directory.path, "final", &paths[0]), done);

@@ -273,6 +273,7 @@ void plm_train_settings_destroy(const plm_train_settings *settings) {
   if (settings == NULL) return;
   plm_option_values_destroy(settings->values);
   plm_free(settings->model_directory);
+  plm_model_origin_free(settings->origin);
   plm_free((void *)(uintptr_t)settings);
 }
 
@@ -319,7 +320,9 @@ static plm_status configure_trained(plm_train_settings *s, const char *checkpoin
     if (looks_like_preset(s->o->model)) PLM_TRY(plm_model_config_preset(s->o->model, &s->config));
     PLM_TRY(plm_model_dir_resolve(s->o->model, &s->model_directory));
   }
-  PLM_TRY(plm_model_dir_read_config(checkpoint != NULL ? checkpoint : s->model_directory, &s->config));
+  const char *source = checkpoint != NULL ? checkpoint : s->model_directory;
+  PLM_TRY(plm_model_dir_read_config(source, &s->config));
+  PLM_TRY(plm_model_origin_read(source, &s->origin));
   if (s->config.dropout > 0)
     plm_warn("%s: its config.json asks for dropout %g in training; protlm trains %s without, as it was published",
              s->o->model, s->config.dropout, s->config.family->words);

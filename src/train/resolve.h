@@ -10,6 +10,7 @@
 #define PLM_TRAIN_RESOLVE_H
 
 #include "data/packer.h"
+#include "hub/model_dir.h"
 #include "model/model.h"
 #include "train/optimiser.h"
 #include "train/options.h"
@@ -23,8 +24,9 @@ typedef struct plm_train_settings {
   plm_optimiser_options optimiser;
   bool save_at_start, save_at_epoch;
   /* with the model */
-  bool from_scratch;     /* a preset: random weights */
-  char *model_directory; /* where trained weights are; NULL from scratch. Owned */
+  bool from_scratch;        /* a preset: random weights */
+  char *model_directory;    /* where trained weights are; NULL from scratch. Owned */
+  plm_model_origin *origin; /* what the model's directory said beside its weights; NULL from scratch. Owned */
   plm_model_config config;
   /* with the ranks */
   int64_t batch_sequences; /* of a global batch; 0 = batches of tokens */

@@ -69,7 +69,7 @@ plm_status plm_stream_open(plm_stream *stream, const plm_train_settings *setting
 void plm_stream_packer_options(const plm_train_settings *s, int64_t micro_batch_tokens,
                                plm_packer_options *ret_packer) {
   *ret_packer = (plm_packer_options){
-      .alphabet = plm_family_alphabet(s->config.family),
+      .alphabet = s->config.alphabet,
       .policy = s->policy,
       .mask = s->mask,
       .masked = true,
@@ -134,11 +134,11 @@ static void report_dataset(const plm_dataset *dataset, const plm_train_settings 
   plm_info("%s: %s, %s, the longest %s%s", info->source, plm_counted(info->count, "sequence", "sequences", count),
            plm_counted(info->residues, "residue", "residues", residues), plm_count_text(info->longest, longest),
            info->from_cache ? " (packed form from the cache)" : "");
-  plm_data_log(&s->o->read, dataset, plm_family_alphabet(s->config.family));
+  plm_data_log(&s->o->read, dataset, s->config.alphabet);
 }
 
 static void report_showing(const plm_stream *stream, const plm_train_settings *s) {
-  const plm_alphabet *alphabet = plm_family_alphabet(s->config.family);
+  const plm_alphabet *alphabet = s->config.alphabet;
   plm_data_showing showing = {
       .side = "training ",
       .max_length = s->o->max_length,

@@ -110,6 +110,30 @@ static int check_case(const char *name) {
   return count;
 }
 
+/* ... of which four rows of the embedding are no token's, and J is one. */
+static void a_model_with_more_tokens_gives_transformers_numbers(void **state) {
+  (void)state;
+  plm_safetensors *expected, *got;
+  int64_t n, count;
+  scratch_write_text("extended.fasta", ">p\nMKJTAYIAKQRJXLLsWV\n"); /* as make_models.py has it */
+  program_result r =
+      program_line(NULL,
+                   "inspect forward --model " PLM_SOURCE_DIR
+                   "/tests/fixtures/models/extended --fasta {}/extended.fasta --dtype fp32 --layers none "
+                   "--output {}/extended.safetensors",
+                   scratch_path(""));
+  program_expect(&r, 0);
+  assert_ok(plm_safetensors_open(PLM_SOURCE_DIR "/tests/fixtures/models/extended_forward.safetensors", &expected));
+  assert_ok(plm_safetensors_open(scratch_path("extended.safetensors"), &got));
+  const int32_t *tokens = ints(got, "tokens", &count), *tokens_expected = ints(expected, "tokens", &n);
+  assert_int_equal(count, n);
+  assert_memory_equal(tokens, tokens_expected, (size_t)n * sizeof *tokens);
+  assert_int_equal(tokens[3], 35); /* J */
+  compare_rows(expected, 0, got, 0, n, "logits");
+  plm_safetensors_close(got);
+  plm_safetensors_close(expected);
+}
+
 static void forward_gives_pytorchs_numbers(void **state) {
   static const char *const cases[] = {"d8", "d8_v4_names", "d10", "d16_half_inv_freq", "d24", "d32_eps1e-12", "d64"};
   int sequences = 0;
@@ -395,12 +419,19 @@ static void parameters_are_listed_under_their_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(forward_gives_pytorchs_numbers),      cmocka_unit_test(a_sequence_does_not_depend_on_its_file),
-      cmocka_unit_test(the_model_is_asked_at_masks),         cmocka_unit_test(layers_and_slices_choose),
-      cmocka_unit_test(a_batch_is_whole_and_masked),         cmocka_unit_test(a_batch_depends_on_the_stream_alone),
-      cmocka_unit_test(an_epoch_holds_every_sequence_once),  cmocka_unit_test(a_person_sees_what_is_hidden),
-      cmocka_unit_test(a_runs_configuration_serves_inspect), cmocka_unit_test(tokens_are_one_a_letter),
-      cmocka_unit_test(a_summary_tells_what_a_file_is),      cmocka_unit_test(parameters_are_listed_under_their_names),
+      cmocka_unit_test(forward_gives_pytorchs_numbers),
+      cmocka_unit_test(a_model_with_more_tokens_gives_transformers_numbers),
+      cmocka_unit_test(a_sequence_does_not_depend_on_its_file),
+      cmocka_unit_test(the_model_is_asked_at_masks),
+      cmocka_unit_test(layers_and_slices_choose),
+      cmocka_unit_test(a_batch_is_whole_and_masked),
+      cmocka_unit_test(a_batch_depends_on_the_stream_alone),
+      cmocka_unit_test(an_epoch_holds_every_sequence_once),
+      cmocka_unit_test(a_person_sees_what_is_hidden),
+      cmocka_unit_test(a_runs_configuration_serves_inspect),
+      cmocka_unit_test(tokens_are_one_a_letter),
+      cmocka_unit_test(a_summary_tells_what_a_file_is),
+      cmocka_unit_test(parameters_are_listed_under_their_names),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

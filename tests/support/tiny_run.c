@@ -11,6 +11,7 @@
 static plm_model_config tiny_config(int64_t hidden_size) {
   return (plm_model_config){
       .family = &plm_family_esm2,
+      .alphabet = plm_alphabet_esm2(),
       .vocab_size = 33,
       .hidden_size = hidden_size,
       .num_hidden_layers = 1,
@@ -143,7 +144,7 @@ plm_status tiny_run_save(tiny_run *run, int64_t step) {
   status = history == NULL || protlm_state == NULL ? PLM_E_RESOURCE
                                                    : plm_trainer_state_build(&values, history, &trainer_state);
   plm_training_parts parts = {0};
-  if (status == PLM_OK) status = plm_training_parts_create(run->model, run->optimiser, &parts);
+  if (status == PLM_OK) status = plm_training_parts_create(run->model, run->optimiser, NULL, &parts);
   if (status == PLM_OK) {
     const plm_checkpoint_content content = {
         .parts =

@@ -53,7 +53,7 @@ static plm_status read_config(const json_t *document, const char *what, plm_mode
   config->initializer_range = 0.02;
   config->inv_freq_is_fp16 = true;
   PLM_TRY(refuse_others(document, what));
-  PLM_TRY(plm_config_read_sizes(document, what, plm_family_alphabet(config->family)->size, config));
+  PLM_TRY(plm_config_read_sizes(document, what, config->alphabet->size, config));
   PLM_TRY(plm_config_read_token(document, what, "mask_token_id", config, &config->mask_token_id));
   PLM_TRY(plm_config_read_token(document, what, "pad_token_id", config, &config->pad_token_id));
   PLM_TRY(plm_json_get_bool(document, what, "token_dropout", false, &config->token_dropout));
@@ -87,7 +87,7 @@ static const plm_preset presets[] = {
 static int64_t intermediate_size(int64_t hidden_size) { return 4 * hidden_size; }
 
 static void fill_preset(plm_model_config *config) {
-  const plm_alphabet *alphabet = plm_family_alphabet(config->family);
+  const plm_alphabet *alphabet = config->alphabet;
   config->vocab_size = alphabet->size;
   config->layer_norm_eps = 1e-5;
   config->initializer_range = 0.02;
