@@ -79,9 +79,12 @@ bool plm_hub_is_id(const char *name) {
 
 static plm_status fail_absent(const hub_id *id, const char *root, const char *why) {
   bool is_main = strcmp(id->revision, "main") == 0;
+  char name[sizeof id->organisation + sizeof id->name];
+  snprintf(name, sizeof name, "%s/%s", id->organisation, id->name);
+  PLM_TRY(plm_hub_check_family(name));
   return plm_hint(plm_fail(PLM_E_INPUT, "model %s/%s%s%s %s in the Hugging Face cache %s", id->organisation, id->name,
                            is_main ? "" : "@", is_main ? "" : id->revision, why, root),
-                  "get it where there is a network: hf download %s/%s%s%s (HF_HOME says where the cache is)",
+                  "get it where there is a network: `hf download %s/%s%s%s` (HF_HOME says where the cache is)",
                   id->organisation, id->name, is_main ? "" : " --revision ", is_main ? "" : id->revision);
 }
 

@@ -45,6 +45,52 @@ PLM_CHECKED plm_status plm_model_origin_write_tokenizer(const plm_model_origin *
 PLM_CHECKED plm_status plm_model_origin_config(const plm_model_origin *origin, const json_t *ours,
                                                json_t **ret_document);
 
+/* ---- mistaken_file.c ---- */
+
+/* After a failure to read `path` as what its name says: the same failure, or, where its first bytes are known to be
+ * something else (a git-lfs pointer, a web page, a pickle ...), one that says so and what to do. */
+plm_status plm_mistake_explain(const char *path, plm_status status);
+
+/* A file that is there in place of a model's directory, and a web address: PLM_E_INPUT. PLM_OK: not an address. */
+PLM_CHECKED plm_status plm_mistake_file(const char *path);
+PLM_CHECKED plm_status plm_mistake_address(const char *name);
+
+/* ---- mistaken_directory.c: each is PLM_E_INPUT ---- */
+
+/* What a directory without config.json is instead. */
+PLM_CHECKED plm_status plm_mistake_directory(const char *directory);
+
+/* A directory without weights that are read here. */
+PLM_CHECKED plm_status plm_mistake_weights(const char *directory, const plm_family *family);
+
+/* The weights lack `tensor`, of the family's head: config.json may say what was saved in its place. */
+PLM_CHECKED plm_status plm_mistake_head(const char *directory, const plm_family *family, const char *weights,
+                                        const char *tensor);
+
+/* ---- remedies.c: each adds to a failure, and returns `status` ---- */
+
+bool plm_hub_has(const char *directory, const char *name); /* a file or a directory */
+
+/* A name beside `directory` that nothing has, ending in `end`: for what a remedy writes. Free with plm_free. */
+PLM_CHECKED plm_status plm_remedy_new_name(const char *directory, const char *end, char **ret_name);
+
+/* `before` and a line of Python that is given one directory or two (second: optional) and the new one, `to`. The
+ * tokenizer of the first goes with it. */
+plm_status plm_remedy_python(plm_status status, const char *before, const char *python, const char *first,
+                             const char *second, const char *to);
+
+/* transformers reads the directory and writes it anew, as a model of the family's class. */
+plm_status plm_remedy_resave(plm_status status, const char *before, const plm_family *family, const char *directory,
+                             const char *end);
+
+/* A pickle of tensors that is called *.safetensors: its tensors, in a directory of their own. */
+plm_status plm_remedy_rewrite(plm_status status, const char *directory, const char *path);
+
+/* ---- hub_families.c ---- */
+
+/* PLM_E_INPUT when a hub id, or the part behind its slash, is of a family that is known and not read here. */
+PLM_CHECKED plm_status plm_hub_check_family(const char *id);
+
 /* ---- hub_cache.c ---- */
 
 /* "org/name[@revision]" in the Hugging Face cache, as a directory. */

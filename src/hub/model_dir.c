@@ -12,11 +12,10 @@ plm_status plm_model_dir_resolve(const char *name, char **ret_directory) {
   if (plm_model_is_preset(name))
     return plm_hint(plm_fail(PLM_E_USAGE, "'%s' is a preset: a shape with random weights, not a model", name),
                     "the published model is called facebook/%s_UR50D", name);
-  if (plm_file_exists(name))
-    return plm_hint(
-        plm_fail(PLM_E_INPUT, "'%s' is a file; a model is a directory with config.json and model.safetensors", name),
-        "give the directory that holds it");
+  if (plm_file_exists(name)) return plm_mistake_file(name);
   if (plm_hub_is_id(name)) return plm_hub_cache_find(name, ret_directory);
+  PLM_TRY(plm_mistake_address(name));
+  PLM_TRY(plm_hub_check_family(name));
   const char *nearest = plm_model_nearest_preset(name);
   plm_status status = plm_fail(PLM_E_INPUT, "there is no model '%s': no such directory", name);
   if (nearest != NULL) return plm_hint(status, "did you mean the preset %s?", nearest);
@@ -29,10 +28,12 @@ plm_status plm_model_dir_read_config(const char *directory, plm_model_config *re
   plm_status status;
   PLM_TRY(plm_path_join(directory, "config.json", &path));
   if (!plm_file_exists(path)) {
-    status = plm_fail(PLM_E_INPUT, "%s has no config.json, so it is not the directory of a model", directory);
+    status = plm_mistake_directory(directory);
     goto out;
   }
-  PLM_TRY_GOTO(plm_json_load(path, &document), out);
+  status = plm_json_load(path, &document);
+  if (status == PLM_E_INPUT) status = plm_mistake_explain(path, status);
+  PLM_TRY_GOTO(status, out);
   PLM_TRY_GOTO(plm_model_config_read(document, path, ret_config), out);
   status = plm_vocabulary_read(directory, ret_config);
 out:

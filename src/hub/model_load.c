@@ -18,24 +18,26 @@ static plm_status path_if_there(const char *directory, const char *name, char **
   return PLM_OK;
 }
 
-static plm_status fail_without_safetensors(const char *directory) {
-  static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
-  for (size_t i = 0; i < 2; i++) {
-    char *path;
-    PLM_TRY(path_if_there(directory, pickles[i], &path));
-    bool is_there = path != NULL;
+/* After a failure to read them: what a file of weights is instead, the index or a shard too. */
+static plm_status explain_weights(const char *directory, plm_status failure) {
+  char **names;
+  size_t count;
+  plm_error_record first;
+  plm_status status = PLM_OK;
+  plm_error_take(failure, &first);
+  if (plm_directory_list(directory, &names, &count) != PLM_OK) return plm_error_give(&first);
+  for (size_t i = 0; i < count && status == PLM_OK; i++) {
+    char *path = NULL;
+    if (strstr(names[i], ".safetensors") == NULL) continue;
+    status = plm_path_join(directory, names[i], &path);
+    if (status == PLM_OK) status = plm_mistake_explain(path, PLM_OK);
     plm_free(path);
-    if (!is_there) continue;
-    return plm_hint(
-        plm_fail(PLM_E_INPUT, "%s has its weights only as %s, a Python pickle, which is not read here", directory,
-                 pickles[i]),
-        "convert it once: python -c \"from transformers import EsmForMaskedLM as M; M.from_pretrained('%s').save_pretrained('%s-safetensors')\"",
-        directory, directory);
   }
-  return plm_fail(PLM_E_INPUT, "%s has neither model.safetensors nor model.safetensors.index.json", directory);
+  plm_names_free(names, count);
+  return status != PLM_OK ? status : plm_error_give(&first);
 }
 
-static plm_status open_weights(const char *directory, plm_safetensors **ret_file) {
+static plm_status open_weights(const char *directory, const plm_family *family, plm_safetensors **ret_file) {
   static const struct {
     const char *name;
     plm_status (*open)(const char *path, plm_safetensors **ret_file);
@@ -47,14 +49,15 @@ static plm_status open_weights(const char *directory, plm_safetensors **ret_file
     if (path == NULL) continue;
     plm_status status = kinds[i].open(path, ret_file);
     plm_free(path);
-    return status;
+    return status == PLM_E_INPUT ? explain_weights(directory, status) : status;
   }
-  return fail_without_safetensors(directory);
+  return plm_mistake_weights(directory, family);
 }
 
 /* ---- one parameter ---- */
 
 typedef struct loader {
+  const char *directory;
   plm_model *model;
   const plm_safetensors *file;
   plm_named_tensor *tensors;
@@ -114,9 +117,10 @@ static plm_status fill_missing(loader *l, const plm_param *p) {
     l->report.missing_optional++;
     return PLM_OK;
   }
-  plm_status status = plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing", plm_safetensors_path(l->file), p->name);
-  if (strncmp(p->name, "lm_head.", 8) != 0) return status;
-  return plm_hint(status, "a model saved from EsmModel has no masked-language head; save it from EsmForMaskedLM");
+  const char *head = config->family->head;
+  if (strncmp(p->name, head, strlen(head)) == 0)
+    return plm_mistake_head(l->directory, config->family, plm_safetensors_path(l->file), p->name);
+  return plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing", plm_safetensors_path(l->file), p->name);
 }
 
 /* The run of tensors that stand for parameter `name`; *ret_count 0 if none. */
@@ -186,11 +190,12 @@ plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_
   plm_safetensors *file = NULL;
   plm_arena *memory = NULL;
   plm_status status;
-  loader l = {.model = model};
-  PLM_TRY_GOTO(open_weights(directory, &file), out);
+  loader l = {.directory = directory, .model = model};
+  const plm_family *family = plm_model_get_config(model)->family;
+  PLM_TRY_GOTO(open_weights(directory, family, &file), out);
   PLM_TRY_GOTO(plm_arena_create(&memory), out);
   l.file = file;
-  PLM_TRY_GOTO(plm_model_names_resolve(plm_model_get_config(model)->family, file, memory, &l.tensors), out);
+  PLM_TRY_GOTO(plm_model_names_resolve(family, file, memory, &l.tensors), out);
   PLM_TRY_GOTO(load_all(&l), out);
   *ret_report = l.report;
 out:

@@ -199,6 +199,7 @@ static plm_status read_file(vocabulary *v, const char *name,
   if (path == NULL) return PLM_OK;
   plm_status status = read == NULL ? read_lines(v, path) : plm_json_load_wide(path, &document);
   if (status == PLM_OK && read != NULL) status = read(v, path, document);
+  if (status == PLM_E_INPUT) status = plm_mistake_explain(path, status);
   json_decref(document);
   plm_free(path);
   return status;

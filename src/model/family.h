@@ -40,6 +40,9 @@ typedef struct plm_family {
   plm_status (*read_config)(const json_t *document, const char *what, plm_model_config *config);
   plm_status (*write_config)(const plm_model_config *config, json_t **ret_document);
 
+  const char *architecture; /* transformers' class of it, with the head that is trained: "EsmForMaskedLM" */
+  const char *head;         /* what the names of that head's tensors begin with */
+
   /* ---- from scratch ---- */
   const plm_preset *presets;
   int preset_count;

@@ -100,11 +100,66 @@ static void other_names_are_directories_or_errors(void **state) {
                "is a file");
 }
 
+/* Before gigabytes are downloaded to learn that they are not read. */
+static void families_that_are_not_read_are_known_by_their_names(void **state) {
+  (void)state;
+  char *directory;
+  static const char *const ids[][2] = {
+      {"Rostlab/prot_t5_xl_uniref50", "ProtT5"},
+      {"Rostlab/prot_bert", "ProtBERT"},
+      {"Rostlab/ProstT5", "ProstT5"},
+      {"facebook/esm1b_t33_650M_UR50S", "ESM-1b"},
+      {"facebook/esm1v_t33_650M_UR90S_1", "ESM-1v"},
+      {"facebook/esm_msa1b_t12_100M_UR50S", "MSA Transformer"},
+      {"facebook/esmfold_v1", "ESMFold"},
+      {"EvolutionaryScale/esm3-sm-open-v1", "ESM3"},
+      {"EvolutionaryScale/esmc-600m-2024-12", "ESM C"},
+      {"chandar-lab/AMPLIFY_350M", "AMPLIFY"},
+      {"ElnaggarLab/ankh-large", "Ankh"},
+      {"hugohrban/progen2-small", "ProGen"},
+      {"nferruz/ProtGPT2", "ProtGPT2"},
+      {"GrimSqueaker/proteinBERT", "ProteinBERT"},
+      {"qilowoq/AbLang_heavy", "AbLang"},
+      {"westlake-repl/SaProt_650M_AF2", "SaProt"},
+      {"airkingbd/dplm_650m", "DPLM"},
+      {"https://huggingface.co/Rostlab/prot_t5_xl_half_uniref50-enc", "ProtT5"},
+      {"esm1b_t33_650M_UR50S", "ESM-1b"},
+  };
+  setenv("HF_HUB_CACHE", scratch_path("empty-cache"), 1);
+  for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+    assert_fails(plm_model_dir_resolve(ids[i][0], &directory), PLM_E_INPUT, ids[i][1]);
+    assert_non_null(strstr(plm_error_message(), "protlm reads models of ESM-2 only"));
+    assert_null(strstr(plm_error_hint(), "hf download"));
+  }
+  static const char *const unknown[] = {"facebook/esm2_t33_650M_UR50D", "someone/ESM2-for-saprot", "a/b"};
+  for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+    assert_fails(plm_model_dir_resolve(unknown[i], &directory), PLM_E_INPUT, "`hf download ");
+  /* one that is there is what its config.json says, whatever it is called */
+  make_snapshot("empty-cache", "models--me--dplm-like", "0123abcd");
+  assert_resolves("me/dplm-like@0123abcd", "/snapshots/0123abcd");
+  unsetenv("HF_HUB_CACHE");
+}
+
+static void web_addresses_are_brought_to_names(void **state) {
+  (void)state;
+  char *directory;
+  static const char *const addresses[] = {"https://huggingface.co/facebook/esm2_t6_8M_UR50D",
+                                          "https://hf.co/facebook/esm2_t6_8M_UR50D/tree/main",
+                                          "huggingface.co/facebook/esm2_t6_8M_UR50D?library=transformers"};
+  for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++) {
+    assert_fails(plm_model_dir_resolve(addresses[i], &directory), PLM_E_INPUT, "web address");
+    assert_string_equal(plm_error_hint(), "--model facebook/esm2_t6_8M_UR50D");
+  }
+  assert_fails(plm_model_dir_resolve("https://example.org/x.tar.gz", &directory), PLM_E_INPUT, "nothing is downloaded");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(hub_ids_are_found_in_the_cache),
       cmocka_unit_test(the_cache_is_where_the_environment_says),
       cmocka_unit_test(other_names_are_directories_or_errors),
+      cmocka_unit_test(families_that_are_not_read_are_known_by_their_names),
+      cmocka_unit_test(web_addresses_are_brought_to_names),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }

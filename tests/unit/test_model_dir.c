@@ -550,6 +550,7 @@ static void a_tokenizer_that_means_something_else_is_refused(void **state) {
       {33, 32, "tokenizer.json: token 4 is 'A', where ESM-2 has 'L'", {"tokenizer.json", fast}},
       {33, 32, "mask_token is '[MASK]'", {"special_tokens_map.json", "{\"mask_token\": {\"content\": \"[MASK]\"}}"}},
       {33, 32, "tokenizer_config.json:1:1: not valid JSON", {"tokenizer_config.json", "x"}},
+      {33, 32, "vocab.txt is a git-lfs pointer", {"vocab.txt", "version https://git-lfs.github.com/spec/v1\n"}},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     plm_model_config config;
