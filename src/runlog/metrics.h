@@ -31,7 +31,7 @@ typedef struct plm_trainer_state {
   double epoch, num_train_epochs; /* the latter is written as a whole number, rounded up, as transformers has it */
   int64_t logging_steps, eval_steps, save_steps;
   double best_metric;                /* lowest eval_loss; not finite = none */
-  const char *best_model_checkpoint; /* path; NULL = none */
+  const char *best_model_checkpoint; /* path from the working directory; NULL = none */
   int64_t tokens;                    /* seen so far */
   double flops;                      /* done so far; 0 = not counted */
   int64_t batch_sequences;           /* train_batch_size; 0 when batches are counted in tokens */

@@ -74,9 +74,10 @@ static plm_status trainer_state(const plm_outputs *outputs, json_t **ret_documen
   const plm_train_options *o = outputs->parts.settings->o;
   const double steps_per_epoch = (double)outputs->parts.settings->steps_per_epoch;
   json_t *history = NULL;
-  char best[48];
-  PLM_TRY(plm_metrics_history(outputs->directory.path, s->step, &history));
-  snprintf(best, sizeof best, "checkpoint-%lld", (long long)s->best_step);
+  char name[48], *best;
+  snprintf(name, sizeof name, "checkpoint-%lld", (long long)s->best_step);
+  PLM_TRY(plm_path_join(outputs->directory.path, name, &best)); /* as transformers: --output-dir as it was given */
+  plm_status status = plm_metrics_history(outputs->directory.path, s->step, &history);
   const plm_trainer_state values = {
       .step = s->step,
       .max_steps = outputs->parts.settings->max_steps,
@@ -90,8 +91,9 @@ static plm_status trainer_state(const plm_outputs *outputs, json_t **ret_documen
       .tokens = s->tokens,
       .batch_sequences = s->global_batch_sequences,
   };
-  plm_status status = plm_trainer_state_build(&values, history, ret_document);
+  if (status == PLM_OK) status = plm_trainer_state_build(&values, history, ret_document);
   json_decref(history);
+  plm_free(best);
   return status;
 }
 

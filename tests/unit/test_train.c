@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "protlm/log.h"
@@ -142,7 +143,11 @@ static void an_evaluation_does_not_outlast_the_time_limit(void **state) {
   assert_int_equal(count_words(scratch_read("limit/log.jsonl"), "\"eval_loss\""), 1);
   const char *state_text = scratch_read("limit/checkpoint-1/trainer_state.json"); /* as if it had not been put off */
   assert_int_equal(count_words(state_text, "\"eval_loss\""), 1);
-  assert_non_null(strstr(state_text, "\"best_model_checkpoint\": \"checkpoint-1\""));
+  char *best; /* where transformers finds it: --output-dir as it was given, and the name */
+  assert_ok(plm_sprintf(&best, "\"best_model_checkpoint\": \"%s/checkpoint-1\"", result.output_directory));
+  assert_non_null(strstr(state_text, best));
+  plm_free(best);
+  assert_true(plm_file_is_directory(scratch_path("limit/checkpoint-1")));
   assert_ok(train(NULL, &result, more));
   assert_int_equal(result.outcome, PLM_TRAIN_ALREADY_FINISHED);
 }
