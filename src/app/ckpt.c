@@ -1,6 +1,7 @@
 /* ckpt.c - `protlm ckpt ls` and `protlm ckpt verify`: what a run has on disk, and whether it can be believed. */
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -35,7 +36,8 @@ const plm_option_table *plm_ckpt_ls_option_table(void) {
       .usage = "protlm ckpt ls [--deep] RUN|CHECKPOINT...",
       .description =
           "Lists checkpoint-<step> of each run directory, or the checkpoint named itself, with its size, its time, and whether it is "
-          "complete. A damaged one is named with what is wrong; the exit code is then 4.",
+          "complete. A damaged one is named with what is wrong; the exit code is then 4. One that another program has written, such "
+          "as transformers' Trainer, is listed as foreign and not judged. The exit code is 2 for a directory that is no run.",
       .examples = "protlm ckpt ls run\nprotlm ckpt ls --deep run\n",
       .options = ls_options,
       .count = sizeof ls_options / sizeof *ls_options,
@@ -62,13 +64,28 @@ const plm_option_table *plm_ckpt_verify_option_table(void) {
   return &table;
 }
 
+/* Another program's: nothing is known of it but its weights. */
+static void print_foreign(const plm_output *output, const plm_checkpoint_info *c) {
+  char *config = NULL, word[PLM_SHELL_WORD];
+  plm_print(output, "%9lld  %10s  %-16s  foreign  %s\n           %s: nothing is checked here\n", (long long)c->step,
+            "-", "-", c->path, c->problem);
+  if (plm_path_join(c->path, "config.json", &config) == PLM_OK && plm_file_exists(config))
+    plm_print(output, "           to go on from its weights: protlm train --model %s ...\n",
+              plm_shell_word(c->path, word));
+  plm_free(config);
+}
+
 static void print_checkpoint(const plm_output *output, const plm_checkpoint_info *c) {
   char size[PLM_NUMBER_TEXT], when[32] = "-";
+  if (c->state == PLM_CHECKPOINT_FOREIGN) {
+    print_foreign(output, c);
+    return;
+  }
   time_t seconds = (time_t)c->written;
   struct tm local;
-  if (localtime_r(&seconds, &local) != NULL) strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local);
+  if (c->written > 0 && localtime_r(&seconds, &local) != NULL) strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local);
   bool good = c->state == PLM_CHECKPOINT_GOOD;
-  plm_print(output, "%9lld  %10s  %s  %s%s%s  %s\n", (long long)c->step, plm_bytes_text(c->bytes, size), when,
+  plm_print(output, "%9lld  %10s  %-16s  %s%s%s  %s\n", (long long)c->step, plm_bytes_text(c->bytes, size), when,
             plm_style(output, good ? PLM_GREEN : PLM_RED), good ? "good   " : "damaged", plm_style(output, PLM_RESET),
             c->path);
   if (!good) plm_print(output, "           %s\n", c->problem);
@@ -79,22 +96,61 @@ static void print_heading(const plm_output *output) {
             "path", plm_style(output, PLM_RESET));
 }
 
-/* How many were looked at, and how many of them are damaged. */
+/* ---- what is no run ---- */
+
+static bool has(const char *directory, const char *name) {
+  char *path = NULL;
+  const bool found = plm_path_join(directory, name, &path) == PLM_OK && plm_file_exists(path);
+  plm_free(path);
+  return found;
+}
+
+static plm_status refuse_file(const char *path) {
+  char *directory, word[PLM_SHELL_WORD];
+  PLM_TRY(plm_path_parent(path, &directory));
+  plm_status status = plm_fail(PLM_E_USAGE, "%s is a file; a run, or a checkpoint, is a directory", path);
+  if (has(directory, PLM_MANIFEST_NAME))
+    plm_hint(status, "`protlm ckpt ls %s`", plm_shell_word(directory, word));
+  else
+    plm_hint(status, "give what --output-dir was, or a checkpoint-<step> in it");
+  plm_free(directory);
+  return status;
+}
+
+/* A run that has saved nothing so far is one by its other files. */
+static plm_status check_run(const char *path) {
+  static const char *const files[] = {"run.lock", "log.jsonl", "config.yaml", "final"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+    if (has(path, files[i])) return PLM_OK;
+  plm_status status =
+      plm_fail(PLM_E_USAGE, "%s is no run's directory: it has no checkpoint-<step>, and none of a run's files", path);
+  if (has(path, "config.json")) return plm_hint(status, "it is a model's; a run is what --output-dir was");
+  return plm_hint(status, "give what --output-dir was, or a checkpoint-<step> in it");
+}
+
+/* How many were looked at, how many of them are damaged, and how many of those may be anybody's; and how many were not,
+ * as another program's. */
 typedef struct tally {
-  int64_t count, damaged;
+  int64_t count, damaged, unknown, foreign;
 } tally;
+
+static void count_checkpoint(const plm_checkpoint_info *c, tally *t) {
+  t->count += c->state != PLM_CHECKPOINT_FOREIGN;
+  t->foreign += c->state == PLM_CHECKPOINT_FOREIGN;
+  if (c->state != PLM_CHECKPOINT_DAMAGED) return;
+  t->damaged++;
+  t->unknown += !c->is_ours;
+}
 
 static plm_status list_run(const char *run, bool deep, const plm_output *output, tally *ret_tally) {
   plm_checkpoint_info *list;
   size_t count;
   PLM_TRY(plm_checkpoint_list(run, deep, &list, &count));
-  if (count == 0) plm_print(output, "%s: no checkpoint\n", run);
   if (count > 0) print_heading(output);
   for (size_t i = 0; i < count; i++) {
     print_checkpoint(output, &list[i]);
-    if (list[i].state != PLM_CHECKPOINT_GOOD) ret_tally->damaged++;
+    count_checkpoint(&list[i], ret_tally);
   }
-  ret_tally->count += (int64_t)count;
   plm_checkpoint_list_free(list, count);
   return PLM_OK;
 }
@@ -119,7 +175,23 @@ static plm_status is_checkpoint(const char *path, bool *ret_is) {
   return is_named_checkpoint(path) ? PLM_OK : plm_directory_holds(path, PLM_MANIFEST_NAME, ret_is);
 }
 
+static plm_status list_foreign(const char *path, const char *writer, const plm_output *output) {
+  char problem[128], shown[4096];
+  const char *digits = strrchr(path, '-');
+  snprintf(problem, sizeof problem, "written by %s, not by protlm", writer);
+  snprintf(shown, sizeof shown, "%s", path);
+  print_heading(output);
+  print_foreign(output, &(plm_checkpoint_info){
+                            .step = digits != NULL ? strtoll(digits + 1, NULL, 10) : -1,
+                            .path = shown,
+                            .problem = problem,
+                        });
+  return PLM_OK;
+}
+
 static plm_status list_checkpoint(const char *path, bool deep, const plm_output *output, tally *ret_tally) {
+  const char *writer = plm_checkpoint_other_writer(path);
+  if (writer != NULL) return list_foreign(path, writer, output);
   plm_manifest manifest = {.step = -1};
   plm_status status = plm_manifest_read(path, &manifest);
   if (status == PLM_OK) status = plm_manifest_check(&manifest, path, deep);
@@ -135,12 +207,12 @@ static plm_status list_checkpoint(const char *path, bool deep, const plm_output 
       .path = shown,
       .state = good ? PLM_CHECKPOINT_GOOD : PLM_CHECKPOINT_DAMAGED,
       .problem = problem,
+      .is_ours = plm_checkpoint_is_ours(path),
       .bytes = plm_manifest_bytes(&manifest),
       .written = manifest.written,
   };
   print_checkpoint(output, &info);
-  ret_tally->count++;
-  ret_tally->damaged += !good;
+  count_checkpoint(&info, ret_tally);
   return PLM_OK;
 }
 
@@ -149,14 +221,28 @@ static plm_status need_paths(const plm_string_list *paths) {
     return plm_hint(plm_fail(PLM_E_USAGE, "no run directory was given"),
                     "protlm ckpt ls RUN, where RUN is what --output-dir was");
   for (size_t i = 0; i < paths->count; i++)
-    if (!plm_file_is_directory(paths->items[i])) return plm_fail(PLM_E_USAGE, "%s: no such directory", paths->items[i]);
+    if (!plm_file_is_directory(paths->items[i]))
+      return plm_file_exists(paths->items[i]) ? refuse_file(paths->items[i])
+                                              : plm_fail(PLM_E_USAGE, "%s: no such directory", paths->items[i]);
   return PLM_OK;
 }
 
-static plm_status verdict(int64_t damaged) {
-  if (damaged == 0) return PLM_OK;
-  return plm_hint(plm_fail(PLM_E_CHECKPOINT, "%lld damaged checkpoint%s", (long long)damaged, damaged == 1 ? "" : "s"),
-                  "training resumes from the newest good one by itself; a damaged directory can be removed");
+/* Nobody is told to remove what protlm may not have written. */
+static plm_status verdict(const tally *t) {
+  if (t->damaged == 0) return PLM_OK;
+  plm_status status =
+      plm_fail(PLM_E_CHECKPOINT, "%lld damaged checkpoint%s", (long long)t->damaged, t->damaged == 1 ? "" : "s");
+  return plm_hint(status, "training resumes from the newest good one by itself%s",
+                  t->unknown > 0 ? "" : "; a damaged directory can be removed");
+}
+
+static plm_status list_some(const char *run, bool deep, const plm_output *output, tally *ret_tally) {
+  const int64_t before = ret_tally->count + ret_tally->foreign;
+  PLM_TRY(list_run(run, deep, output, ret_tally));
+  if (ret_tally->count + ret_tally->foreign > before) return PLM_OK;
+  PLM_TRY(check_run(run));
+  plm_print(output, "%s: no checkpoint\n", run);
+  return PLM_OK;
 }
 
 plm_status plm_ckpt_ls_run(const plm_option_values *values, const plm_output *output) {
@@ -167,12 +253,14 @@ plm_status plm_ckpt_ls_run(const plm_option_values *values, const plm_output *ou
     const char *path = options->paths.items[i];
     bool single;
     PLM_TRY(is_checkpoint(path, &single));
-    PLM_TRY(single ? list_checkpoint(path, options->deep, output, &all) : list_run(path, options->deep, output, &all));
+    PLM_TRY(single ? list_checkpoint(path, options->deep, output, &all) : list_some(path, options->deep, output, &all));
   }
-  return verdict(all.damaged);
+  return verdict(&all);
 }
 
 static plm_status verify_one(const char *path, const plm_output *output, tally *ret_tally) {
+  const char *writer = plm_checkpoint_other_writer(path);
+  if (writer != NULL) return list_foreign(path, writer, output);
   plm_status status = plm_checkpoint_verify(path);
   if (status == PLM_OK) {
     plm_print(output, "%s: good\n", path);
@@ -180,6 +268,7 @@ static plm_status verify_one(const char *path, const plm_output *output, tally *
     plm_print(output, "%s: %sdamaged%s: %s\n", path, plm_style(output, PLM_RED), plm_style(output, PLM_RESET),
               plm_error_message());
     ret_tally->damaged++;
+    ret_tally->unknown += !plm_checkpoint_is_ours(path);
     status = PLM_OK;
   }
   ret_tally->count++;
@@ -203,7 +292,7 @@ plm_status plm_ckpt_verify_run(const plm_option_values *values, const plm_output
     PLM_TRY(verify_path(options->paths.items[i], output, &all));
     if (all.count == before) without = options->paths.items[i];
   }
-  if (all.damaged > 0 || without == NULL) return verdict(all.damaged);
-  return plm_hint(plm_fail(PLM_E_USAGE, "%s: no checkpoint, nothing to verify", without),
+  if (all.damaged > 0 || without == NULL) return verdict(&all);
+  return plm_hint(plm_fail(PLM_E_USAGE, "%s: no checkpoint of protlm, nothing to verify", without),
                   "give what --output-dir was, or a checkpoint in it");
 }

@@ -57,15 +57,26 @@ PLM_CHECKED plm_status plm_checkpoint_save(const char *run_directory, int64_t st
 /* Bytes a checkpoint takes whose tensors take so many; for messages about disks. */
 int64_t plm_checkpoint_bytes(int64_t tensor_bytes);
 
-typedef enum plm_checkpoint_state { PLM_CHECKPOINT_GOOD, PLM_CHECKPOINT_DAMAGED } plm_checkpoint_state;
+typedef enum plm_checkpoint_state {
+  PLM_CHECKPOINT_GOOD,
+  PLM_CHECKPOINT_DAMAGED,
+  PLM_CHECKPOINT_FOREIGN /* another program's of that name: never judged, replaced or removed */
+} plm_checkpoint_state;
 typedef struct plm_checkpoint_info {
   int64_t step;
   char *path;
   plm_checkpoint_state state;
-  char *problem; /* what is wrong with it, by file; NULL when good */
+  char *problem; /* what is wrong with it, by file, or whose it is; NULL when good */
+  bool is_ours;  /* has a file that only protlm writes; a damaged directory without one may be anybody's */
   int64_t bytes;
   double written; /* unix time */
 } plm_checkpoint_info;
+
+/* Does a directory have a file that only our checkpoints have? */
+bool plm_checkpoint_is_ours(const char *path);
+
+/* Who else has written a directory called checkpoint-<step> ("transformers' Trainer"); NULL: nobody who is known. */
+const char *plm_checkpoint_other_writer(const char *path);
 
 /* All checkpoint-* of a run, newest step first. deep: checksums too, else sizes and manifest only. */
 PLM_CHECKED plm_status plm_checkpoint_list(const char *run_directory, bool deep, plm_checkpoint_info **ret_list,

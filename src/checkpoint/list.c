@@ -21,6 +21,34 @@ plm_status plm_checkpoint_verify(const char *path) {
   return check_directory(path, true, &manifest);
 }
 
+/* ---- whose it is ---- */
+
+static bool has_any(const char *path, const char *const *names, size_t count) {
+  bool found = false;
+  for (size_t i = 0; i < count && !found; i++) {
+    char *file = NULL;
+    found = plm_path_join(path, names[i], &file) == PLM_OK && plm_file_exists(file);
+    plm_free(file);
+  }
+  return found;
+}
+
+bool plm_checkpoint_is_ours(const char *path) {
+  static const char *const ours[] = {PLM_MANIFEST_NAME, PLM_CHECKPOINT_STATE, PLM_CHECKPOINT_OPTIMIZER};
+  return has_any(path, ours, sizeof ours / sizeof *ours);
+}
+
+const char *plm_checkpoint_other_writer(const char *path) {
+  static const char *const trainer[] = {
+      "training_args.bin",         "optimizer.pt", "optimizer.bin", "scheduler.pt", "rng_state.pth", "rng_state_0.pth",
+      PLM_CHECKPOINT_TRAINER_STATE};
+  static const char *const others[] = {"config.json", PLM_CHECKPOINT_WEIGHTS, "pytorch_model.bin",
+                                       "adapter_config.json"};
+  if (plm_checkpoint_is_ours(path)) return NULL;
+  if (has_any(path, trainer, sizeof trainer / sizeof *trainer)) return "transformers' Trainer";
+  return has_any(path, others, sizeof others / sizeof *others) ? "another program" : NULL;
+}
+
 /* ---- listing ---- */
 
 /* A directory in a run is also what its name says: one that was copied or renamed to another step
@@ -36,6 +64,12 @@ static plm_status describe(const char *run_directory, int64_t step, bool deep, p
   plm_manifest manifest = {.step = -1};
   *ret_info = (plm_checkpoint_info){.step = step, .state = PLM_CHECKPOINT_GOOD};
   PLM_TRY(plm_checkpoint_path(run_directory, step, &ret_info->path));
+  ret_info->is_ours = plm_checkpoint_is_ours(ret_info->path);
+  const char *writer = plm_checkpoint_other_writer(ret_info->path);
+  if (writer != NULL) {
+    ret_info->state = PLM_CHECKPOINT_FOREIGN;
+    return plm_sprintf(&ret_info->problem, "written by %s, not by protlm", writer);
+  }
   plm_status status = check_named(ret_info->path, step, deep, &manifest);
   ret_info->bytes = plm_manifest_bytes(&manifest);
   ret_info->written = manifest.written;
@@ -85,13 +119,25 @@ void plm_checkpoint_list_free(plm_checkpoint_info *list, size_t count) {
 
 /* ---- the newest that is good ---- */
 
+static plm_status refuse_damaged(const char *run_directory, size_t count) {
+  plm_status status = count == 1
+                          ? plm_fail(PLM_E_CHECKPOINT, "%s: its one checkpoint is damaged", run_directory)
+                          : plm_fail(PLM_E_CHECKPOINT, "%s: all %zu checkpoints are damaged", run_directory, count);
+  return plm_hint(status, "start again in another --output-dir, or restore a checkpoint from a backup");
+}
+
 plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path, int64_t *ret_step) {
   plm_checkpoint_info *list;
-  size_t count;
+  size_t count, foreign = 0;
   *ret_path = NULL;
   PLM_TRY(plm_checkpoint_list(run_directory, false, &list, &count));
   plm_status status = PLM_OK;
   for (size_t i = 0; i < count && *ret_path == NULL && status == PLM_OK; i++) {
+    if (list[i].state == PLM_CHECKPOINT_FOREIGN) {
+      plm_warn("checkpoint-%lld is passed over: %s", (long long)list[i].step, list[i].problem);
+      foreign++;
+      continue;
+    }
     status = list[i].state == PLM_CHECKPOINT_GOOD ? plm_checkpoint_verify(list[i].path) : PLM_E_CHECKPOINT;
     const char *problem = list[i].state == PLM_CHECKPOINT_GOOD ? plm_error_message() : list[i].problem;
     if (status == PLM_OK) {
@@ -104,12 +150,8 @@ plm_status plm_checkpoint_find_newest(const char *run_directory, char **ret_path
     }
   }
   plm_checkpoint_list_free(list, count);
-  if (status != PLM_OK || *ret_path != NULL || count == 0) return status;
-  char all[64];
-  snprintf(all, sizeof all, "all %zu checkpoints are", count);
-  return plm_hint(
-      plm_fail(PLM_E_CHECKPOINT, "%s: %s damaged", run_directory, count == 1 ? "its one checkpoint is" : all),
-      "start again in another --output-dir, or restore a checkpoint from a backup");
+  return status == PLM_OK && *ret_path == NULL && count > foreign ? refuse_damaged(run_directory, count - foreign)
+                                                                  : status;
 }
 
 /* ---- removing ---- */

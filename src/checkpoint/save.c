@@ -90,6 +90,12 @@ static int64_t content_bytes(const plm_checkpoint_content *content) {
   return plm_checkpoint_bytes(bytes);
 }
 
+static plm_status refuse_other(const char *path, const char *writer) {
+  return plm_hint(plm_fail(PLM_E_USAGE, "%s is in the way: it was written by %s, not by protlm, and is left as it is",
+                           path, writer),
+                  "move it out of the run's directory, and run the same command again");
+}
+
 /* *ret_complete: a good checkpoint of that step is there already. A damaged one stays until its
  * replacement is whole. */
 static plm_status look_at_existing(const char *path, bool *ret_complete) {
@@ -97,6 +103,8 @@ static plm_status look_at_existing(const char *path, bool *ret_complete) {
   *ret_complete = false;
   PLM_TRY(plm_file_find(path, &exists));
   if (!exists && !plm_name_is_taken(path)) return PLM_OK;
+  const char *writer = plm_checkpoint_other_writer(path);
+  if (writer != NULL) return refuse_other(path, writer);
   plm_status status = plm_checkpoint_verify(path);
   *ret_complete = status == PLM_OK;
   if (status != PLM_E_CHECKPOINT) return status;

@@ -148,7 +148,8 @@ static void put_checkpoint(const plm_report_run *run, const plm_checkpoint_info 
                     plm_label_time(c->written, label));
     return;
   }
-  plm_text_append(html, "<td colspan=\"3\" class=\"bad\">damaged: ");
+  const bool foreign = c->state == PLM_CHECKPOINT_FOREIGN;
+  plm_text_append(html, foreign ? "<td colspan=\"3\">" : "<td colspan=\"3\" class=\"bad\">damaged: ");
   plm_html_escape(html, c->problem);
   plm_text_append(html, "</td></tr>\n");
 }

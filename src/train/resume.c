@@ -20,15 +20,11 @@ typedef enum directory_kind { DIRECTORY_ABSENT, DIRECTORY_EMPTY, DIRECTORY_RUN, 
 
 /* Another trainer's directory may hold checkpoint-<step> too: ours has files of our own, or what is left of them. */
 static bool is_our_checkpoint(const char *directory, const char *name) {
-  static const char *const ours[] = {"MANIFEST.json", "protlm_state.json"};
-  bool found = false;
-  if (strncmp(name, "checkpoint-", strlen("checkpoint-")) != 0) return false;
-  for (size_t i = 0; i < sizeof ours / sizeof *ours && !found; i++) {
-    char *path = NULL;
-    found = plm_sprintf(&path, "%s/%s/%s", directory, name, ours[i]) == PLM_OK && plm_file_exists(path);
-    plm_free(path);
-  }
-  return found;
+  char *path = NULL;
+  const bool is_ours = strncmp(name, "checkpoint-", strlen("checkpoint-")) == 0 &&
+                       plm_path_join(directory, name, &path) == PLM_OK && plm_checkpoint_is_ours(path);
+  plm_free(path);
+  return is_ours;
 }
 
 static plm_status classify(const char *path, directory_kind *ret_kind, char foreign[64]) {
@@ -88,7 +84,9 @@ static plm_status find_named(const char *name, char **ret_path, int64_t *ret_ste
   if (!is_checkpoint) {
     PLM_TRY(plm_checkpoint_find_newest(name, ret_path, ret_step));
     if (*ret_path != NULL) return PLM_OK;
-    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: this is no checkpoint of protlm", name),
+    const char *writer = plm_checkpoint_other_writer(name);
+    return plm_hint(plm_fail(PLM_E_USAGE, "--resume-from-checkpoint %s: this is no checkpoint of protlm%s%s", name,
+                             writer != NULL ? ", but one of " : "", writer != NULL ? writer : ""),
                     "to start from the weights of a model, use --model %s", name);
   }
   PLM_TRY(plm_checkpoint_verify(name));

@@ -174,7 +174,7 @@ static void nothing_to_verify_is_no_success(void **state) {
   expect("ckpt verify {}/empty", "", 2, "nothing to verify");
   expect("ckpt verify {}/run/final", "", 2, "nothing to verify");
   expect("ckpt verify {}/run {}/empty", "", 2, "empty");
-  expect("ckpt ls {}/empty", "", 0, NULL);
+  expect("ckpt ls {}/empty", "", 2, "is no run's directory");
   mkdir(scratch_path("checkpoint-study"), 0755); /* a run may be called so */
   expect("ckpt verify {}/checkpoint-study", "", 2, "nothing to verify");
 }

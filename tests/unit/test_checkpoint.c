@@ -320,6 +320,55 @@ static void a_damaged_newest_is_passed_over_loudly(void **state) {
   tiny_run_destroy(&run);
 }
 
+/* A directory called checkpoint-<step> may be transformers' own. */
+static void what_others_wrote_is_not_judged_replaced_or_removed(void **state) {
+  (void)state;
+  tiny_run run;
+  plm_checkpoint_info *list;
+  size_t count;
+  char *path = NULL;
+  int64_t step = -1;
+  static const char *const files[] = {"checkpoint-2/trainer_state.json", "checkpoint-5/optimizer.pt",
+                                      "checkpoint-9/adapter_config.json"};
+  static const char *const writers[] = {"another program", "transformers' Trainer", "transformers' Trainer"};
+  tiny_run_create(&run, "mixed", 4, false);
+  for (size_t i = 0; i < 3; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "%.12s", files[i]);
+    assert_ok(plm_directory_make(in_run(&run, name)));
+    assert_ok(plm_file_replace(in_run(&run, files[i]), "{}", 2));
+  }
+  assert_ok(plm_checkpoint_find_newest(run.directory, &path, &step));
+  assert_null(path);
+  save_step(&run, 1);
+  save_step(&run, 3);
+  assert_ok(plm_directory_make(in_run(&run, "checkpoint-8"))); /* anybody's */
+  assert_ok(plm_checkpoint_list(run.directory, true, &list, &count));
+  assert_int_equal(count, 6);
+  static const int64_t steps[] = {9, 8, 5, 3, 2, 1};
+  for (size_t i = 0, k = 0; i < count; i++) {
+    assert_int_equal(list[i].step, steps[i]);
+    const bool foreign = steps[i] == 9 || steps[i] == 5 || steps[i] == 2;
+    assert_int_equal(list[i].is_ours, steps[i] == 3 || steps[i] == 1);
+    assert_int_equal(list[i].state, foreign         ? PLM_CHECKPOINT_FOREIGN
+                                    : steps[i] == 8 ? PLM_CHECKPOINT_DAMAGED
+                                                    : PLM_CHECKPOINT_GOOD);
+    if (foreign) assert_non_null(strstr(list[i].problem, writers[k++]));
+  }
+  plm_checkpoint_list_free(list, count);
+  assert_ok(plm_checkpoint_find_newest(run.directory, &path, &step));
+  assert_int_equal(step, 3);
+  plm_free(path);
+  assert_ok(plm_checkpoint_prune(run.directory, 1, NULL, 0));
+  for (size_t i = 0; i < 3; i++) assert_true(plm_file_exists(in_run(&run, files[i])));
+  assert_false(plm_file_exists(in_run(&run, "checkpoint-1")));
+  const plm_checkpoint_content content = {.count = 0};
+  assert_fails(plm_checkpoint_save(run.directory, 5, &content, NULL), PLM_E_USAGE,
+               "checkpoint-5 is in the way: it was written by transformers' Trainer");
+  assert_true(plm_file_exists(in_run(&run, files[1])));
+  tiny_run_destroy(&run);
+}
+
 static void pruning_keeps_the_newest_the_chosen_and_the_damaged(void **state) {
   (void)state;
   tiny_run run;
@@ -373,6 +422,7 @@ int main(void) {
       cmocka_unit_test(manifests_of_the_future_are_refused_kindly),
       cmocka_unit_test(only_checkpoints_are_listed_newest_first),
       cmocka_unit_test(a_damaged_newest_is_passed_over_loudly),
+      cmocka_unit_test(what_others_wrote_is_not_judged_replaced_or_removed),
       cmocka_unit_test(pruning_keeps_the_newest_the_chosen_and_the_damaged),
       cmocka_unit_test(only_leftovers_of_ours_are_reclaimed),
       cmocka_unit_test(ids_are_hex_and_differ),
