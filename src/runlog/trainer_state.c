@@ -1,5 +1,5 @@
-/* trainer_state.c - the members every version of transformers' TrainerState knows (it refuses unknown ones), in its
- * order. */
+/* trainer_state.c - the members that transformers' TrainerState has known since 4.42 (it refuses unknown ones, and none
+ * is newer), in its order. */
 #include <math.h>
 
 #include "base/alloc.h"
@@ -29,6 +29,8 @@ plm_status plm_trainer_state_build(const plm_trainer_state *values, json_t *hist
       {"num_input_tokens_seen", json_integer(values->tokens)},
       {"num_train_epochs", json_integer((json_int_t)ceil(values->num_train_epochs))},
       {"save_steps", json_integer(values->save_steps)},
+      /* without it a Trainer that goes on from here cannot save */
+      {"stateful_callbacks", json_pack("{s:{s:{}, s:{}}}", "TrainerControl", "args", "attributes")},
       {"total_flos", number_or_null(values->flops)},
       {"train_batch_size", json_integer(values->batch_sequences)},
       {"trial_name", json_null()},

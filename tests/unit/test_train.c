@@ -147,6 +147,7 @@ static void an_evaluation_does_not_outlast_the_time_limit(void **state) {
   assert_ok(plm_sprintf(&best, "\"best_model_checkpoint\": \"%s/checkpoint-1\"", result.output_directory));
   assert_non_null(strstr(state_text, best));
   plm_free(best);
+  assert_non_null(strstr(state_text, "\"TrainerControl\""));
   assert_true(plm_file_is_directory(scratch_path("limit/checkpoint-1")));
   assert_ok(train(NULL, &result, more));
   assert_int_equal(result.outcome, PLM_TRAIN_ALREADY_FINISHED);
