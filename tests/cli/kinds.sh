@@ -134,8 +134,13 @@ try_line() {
   program=${command%%[ ;&|<>]*}
   sh -n -c "$line" 2>"$room/remedy" || { complain "no shell line: $line"; return; }
   case $command in
-    'hf '* | 'git lfs'* | wget* | curl* | pip* | protlm*) parsed=$((parsed + 1)); return ;;
+    'hf '* | 'git lfs'* | 'git -C '*' lfs '* | wget* | curl* | pip* | protlm*) parsed=$((parsed + 1)); return ;;
   esac
+  if [[ $line == *torch* || $line == *transformers* ]] && ! python3 -c 'import torch, transformers, peft' 2>"$room/remedy"; then
+    echo "not executed, since python3 has no torch, transformers and peft here: $line"
+    unexecuted=$((unexecuted + 1)) absent=yes
+    return
+  fi
   if ! command -v "$program" >"$room/remedy"; then
     case $program in
       python3 | jq | xz | zstd | bzip2 | lz4 | uncompress | unzip | 7z | unrar | iconv | sqlite3 | samtools | h5repack | h5ls | h5dump) ;;
