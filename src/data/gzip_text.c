@@ -82,6 +82,8 @@ plm_status plm_gzip_text_blame(plm_gzip_text *t, int64_t line, plm_status status
   return plm_error_give(&refused);
 }
 
+bool plm_gzip_text_is_compressed(const plm_gzip_text *t) { return bgzf_compression(t->file) != 0; }
+
 plm_status plm_gzip_text_close(plm_gzip_text *t, plm_status status) {
   plm_error_record text;
   if (status != PLM_OK) plm_error_take(status, &text);

@@ -23,6 +23,9 @@ PLM_CHECKED plm_status plm_gzip_text_open(const char *path, int threads, bool (*
  * PLM_E_INPUT: damaged, cut short or unreadable. */
 PLM_CHECKED plm_status plm_gzip_text_read(plm_gzip_text *text, int64_t line, const char **ret_block, size_t *ret_bytes);
 
+/* Whether it is gzip, of whatever maker. */
+bool plm_gzip_text_is_compressed(const plm_gzip_text *text);
+
 /* Damaged compressed data decompresses to nonsense until its checksum is reached: where the reader refused what it was
  * given, with `status`, damage that is found in the rest is the failure, else `status` stays it. */
 PLM_CHECKED plm_status plm_gzip_text_blame(plm_gzip_text *text, int64_t line, plm_status status);

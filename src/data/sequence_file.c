@@ -8,13 +8,6 @@
 #include "base/file.h"
 #include "data/plmd_format.h"
 
-const char *plm_sequence_file_words(const char *path) { return strcmp(path, "-") == 0 ? "standard input" : path; }
-
-bool plm_sequence_file_is_regular(const char *path) {
-  struct stat facts;
-  return strcmp(path, "-") != 0 && stat(path, &facts) == 0 && S_ISREG(facts.st_mode);
-}
-
 /* Compressed and other well-known files that people hand over. */
 static const struct foreign {
   const char *magic;
