@@ -189,34 +189,133 @@ static void damaged_gzip_is_called_damaged(void **state) {
   copy_part("whole.gz", "garbled.gz", 0, 6000);
   const char *files[] = {"half.gz", "nearly.gz", "garbled.gz"};
   for (size_t i = 0; i < 3; i++)
-    assert_fails(open_at(scratch_path(files[i]), &dataset), PLM_E_INPUT, "damaged or cut short");
+    assert_fails(open_at(scratch_path(files[i]), &dataset), PLM_E_INPUT, i < 2 ? "is cut short" : "is damaged");
   assert_null(dataset);
 }
 
-/* A bgzf file of one block and its end mark, written out so that the mark can be left off. */
-static void bgzf_without_its_end_mark_is_cut_short(void **state) {
-  (void)state;
-  static const unsigned char end_mark[28] = {0x1f, 0x8b, 8,   4,   0, 0, 0,    0, 0, 0xff,
-                                             6,    0,    'B', 'C', 2, 0, 0x1b, 0, 3, 0};
-  const char *text = ">a\nMKV\n";
-  unsigned char block[256] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0};
-  z_stream z = {.next_in = (unsigned char *)(uintptr_t)text, .avail_in = 7, .next_out = block + 18, .avail_out = 200};
+/* ---- compressed members, one after the other ---- */
+
+static const unsigned char end_mark[28] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0, 0x1b, 0, 3, 0};
+
+/* A file that is put together from members; nothing of htslib's is used. */
+typedef struct members {
+  unsigned char data[8192];
+  size_t bytes;
+} members;
+
+static void add_bytes(members *m, const void *data, size_t bytes) {
+  assert_true(m->bytes + bytes <= sizeof m->data);
+  memcpy(m->data + m->bytes, data, bytes);
+  m->bytes += bytes;
+}
+
+static void add_deflated(members *m, const char *text) {
+  z_stream z = {
+      .next_in = (unsigned char *)(uintptr_t)text,
+      .avail_in = (unsigned)strlen(text),
+      .next_out = m->data + m->bytes,
+      .avail_out = (unsigned)(sizeof m->data - m->bytes),
+  };
   deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY);
   assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-  size_t deflated = z.total_out, total = 18 + deflated + 8;
+  m->bytes += z.total_out;
   deflateEnd(&z);
-  uint32_t tail[2] = {(uint32_t)crc32(0, (const unsigned char *)text, 7), 7};
-  memcpy(block + 18 + deflated, tail, 8);
-  block[16] = (unsigned char)(total - 1);
-  memcpy(block + total, end_mark, sizeof end_mark);
-  scratch_write("whole.bgz", block, total + sizeof end_mark);
-  scratch_write("cut.bgz", block, total);
-  plm_dataset *dataset = NULL;
-  assert_ok(open_at(scratch_path("whole.bgz"), &dataset));
-  assert_string_equal(summary(dataset), "a:MKV");
-  plm_dataset_close(dataset);
-  dataset = NULL;
-  assert_fails(open_at(scratch_path("cut.bgz"), &dataset), PLM_E_INPUT, "end mark");
+  uint32_t tail[2] = {(uint32_t)crc32(0, (const unsigned char *)text, (unsigned)strlen(text)), (uint32_t)strlen(text)};
+  add_bytes(m, tail, sizeof tail);
+}
+
+static void add_gzip(members *m, const char *text) {
+  static const unsigned char header[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff};
+  add_bytes(m, header, sizeof header);
+  add_deflated(m, text);
+}
+
+static void add_block(members *m, const char *text) {
+  static const unsigned char header[18] = {0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0xff, 6, 0, 'B', 'C', 2, 0};
+  size_t begin = m->bytes;
+  add_bytes(m, header, sizeof header);
+  add_deflated(m, text);
+  m->data[begin + 16] = (unsigned char)((m->bytes - begin - 1) & 0xff);
+  m->data[begin + 17] = (unsigned char)((m->bytes - begin - 1) >> 8);
+}
+
+/* In `parts`: g, b: a gzip member, a bgzf block with the next record; e: bgzip's end mark; z: zeros; j: junk;
+ * t: a record as it is; x: a block whose record has no end; c: the last 9 bytes are cut off. */
+static void build_members(members *m, const char *parts) {
+  static const char *const records[] = {">a\nMKV\n", ">b\nAC\n", ">c\nWWW\n", ">d\nLL\n"};
+  size_t next = 0;
+  m->bytes = 0;
+  for (; *parts != '\0'; parts++) {
+    if (*parts == 'g') add_gzip(m, records[next++]);
+    if (*parts == 'b') add_block(m, records[next++]);
+    if (*parts == 'x') add_block(m, ">x\nMKVL");
+    if (*parts == 'e') add_bytes(m, end_mark, sizeof end_mark);
+    if (*parts == 'z') add_bytes(m, (char[512]){0}, 512);
+    if (*parts == 'j') add_bytes(m, "\x01junk", 5);
+    if (*parts == 't') add_bytes(m, ">t\nKK\n", 6);
+    if (*parts == 'c') m->bytes -= 9;
+  }
+}
+
+/* As gzip -dc gives it, in whatever order members of either kind come. */
+static void compressed_members_are_read_in_any_order(void **state) {
+  (void)state;
+  const struct {
+    const char *parts, *expected;
+  } files[] = {
+      {"g", "a:MKV"},
+      {"gg", "a:MKV|b:AC"},
+      {"bbe", "a:MKV|b:AC"},
+      {"bebe", "a:MKV|b:AC"},
+      {"bbeg", "a:MKV|b:AC|c:WWW"},
+      {"gbe", "a:MKV|b:AC"},
+      {"bgb", "a:MKV|b:AC|c:WWW"},
+      {"b", "a:MKV"},
+      {"bb", "a:MKV|b:AC"},
+      {"gz", "a:MKV"},
+      {"bez", "a:MKV"},
+      {"bzz", "a:MKV"},
+      {"gj", "a:MKV"},
+      {"bej", "a:MKV"},
+      {"ebe", "a:MKV"},
+      {"xe", "x:MKVL"},
+      {"gbegbe", "a:MKV|b:AC|c:WWW|d:LL"},
+  };
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char name[32];
+    members m;
+    plm_dataset *dataset = NULL;
+    build_members(&m, files[i].parts);
+    snprintf(name, sizeof name, "%s.gz", files[i].parts);
+    scratch_write(name, m.data, m.bytes);
+    assert_ok(open_at(scratch_path(name), &dataset));
+    if (strcmp(summary(dataset), files[i].expected) != 0)
+      fail_msg("%s: read as '%s', expected '%s'", files[i].parts, summary(dataset), files[i].expected);
+    plm_dataset_close(dataset);
+  }
+}
+
+static void what_is_not_whole_is_refused(void **state) {
+  (void)state;
+  const struct {
+    const char *parts, *message;
+  } files[] = {
+      {"gc", "cut short"},     {"ggc", "cut short"},
+      {"bbc", "cut short"},    {"bec", "cut short"},
+      {"bebgc", "cut short"},  {"x", "inside line 2"},
+      {"bx", "inside line 4"}, {"gt", "comes text that is not compressed"},
+      {"bet", "at byte"},      {"e", "there is nothing in it"},
+  };
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char name[32];
+    members m;
+    plm_dataset *dataset = NULL;
+    build_members(&m, files[i].parts);
+    snprintf(name, sizeof name, "%s.gz", files[i].parts);
+    scratch_write(name, m.data, m.bytes);
+    assert_fails(open_at(scratch_path(name), &dataset), PLM_E_INPUT, files[i].message);
+    assert_null(dataset);
+  }
 }
 
 /* ---- what is refused ---- */
@@ -254,7 +353,7 @@ static void bad_files_give_one_clear_message(void **state) {
       {"bzip2", BYTES("BZh91AY&SY"), "bzip2-compressed"},
       {"zstd", BYTES("\x28\xb5\x2f\xfd\x24"), "zstd-compressed"},
       {"zip", BYTES("PK\3\4\x14"), "zip archive"},
-      {"gzip-of-5-bytes", BYTES("\x1f\x8b\x08\0\0"), "binary file"},
+      {"gzip-of-5-bytes", BYTES("\x1f\x8b\x08\0\0"), "cut short"},
       {"hdf5-cut", BYTES("\x89HDF\r\n\x1a\n\0\0\0\0\0\x08\x08\0\4\0\x10\0"), "HDF5"},
       {"plmd-cut", BYTES("PLMDATA1 and no more"), "damaged"},
   };
@@ -386,7 +485,8 @@ int main(void) {
       cmocka_unit_test(a_long_name_is_cut),
       cmocka_unit_test(gzip_and_plain_have_the_same_content),
       cmocka_unit_test(damaged_gzip_is_called_damaged),
-      cmocka_unit_test(bgzf_without_its_end_mark_is_cut_short),
+      cmocka_unit_test(compressed_members_are_read_in_any_order),
+      cmocka_unit_test(what_is_not_whole_is_refused),
       cmocka_unit_test(bad_files_give_one_clear_message),
       cmocka_unit_test(what_is_no_file_is_refused),
       cmocka_unit_test(an_unreadable_file_is_refused),
