@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "data/dataset_cache.h"
+#include "data/foreign_file.h"
 #include "data/plmd_read.h"
 #include "data/sequence_file.h"
 #include "protlm/log.h"
@@ -33,8 +34,10 @@ static plm_status nothing_left(const opening *o, const plm_reading_notes *notes)
     return plm_fail(PLM_E_INPUT, "%s: no sequence is left: %s were left out for characters that are no amino acids",
                     o->words, plm_count_text(skipped, count));
   if (empty > 0)
-    return plm_fail(PLM_E_INPUT, "%s: no sequence: all %s records are empty (names without residues)", o->words,
-                    plm_count_text(empty, count));
+    return plm_foreign_file_header_hint(
+        o->options->paths.items[0],
+        plm_fail(PLM_E_INPUT, "%s: no sequence: all %s records are empty (names without residues)", o->words,
+                 plm_count_text(empty, count)));
   return plm_fail(PLM_E_INPUT, "%s: no sequence: there is nothing in it", o->words);
 }
 

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "data/foreign_file.h"
 #include "data/gzip_text.h"
 #include "data/sequence_file.h"
 
@@ -119,14 +120,16 @@ static size_t skip_mark(const char *text, size_t bytes) {
   return bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
 }
 
-static plm_status read_all(fasta *f, plm_gzip_text *text) {
+static plm_status read_all(fasta *f, const char *path, plm_gzip_text *text) {
   const char *block;
   size_t bytes, skip;
   for (bool first = true;; first = false) {
     PLM_TRY(plm_gzip_text_read(text, f->line, &block, &bytes));
     if (bytes == 0) break;
     skip = first ? skip_mark(block, bytes) : 0;
-    plm_status status = read_block(f, block + skip, bytes - skip);
+    plm_status status = PLM_OK;
+    if (first) status = plm_foreign_file_check(path, plm_gzip_text_is_compressed(text), block, bytes);
+    if (status == PLM_OK) status = read_block(f, block + skip, bytes - skip);
     if (status != PLM_OK) return plm_gzip_text_blame(text, f->line, status);
   }
   return f->begun ? plm_sequence_sink_end(f->sink) : PLM_OK;
@@ -136,5 +139,5 @@ plm_status plm_fasta_read(const char *path, int threads, plm_sequence_sink *sink
   fasta f = {.words = plm_sequence_file_words(path), .sink = sink, .line = 1};
   plm_gzip_text *text;
   PLM_TRY(plm_gzip_text_open(path, threads, sink->interrupted, &text));
-  return plm_gzip_text_close(text, read_all(&f, text));
+  return plm_gzip_text_close(text, read_all(&f, path, text));
 }

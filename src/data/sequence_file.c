@@ -1,4 +1,4 @@
-/* sequence_file.c - telling formats apart, and the messages for files that are none of them. */
+/* sequence_file.c - telling formats apart. What is none of them: foreign_file.h. */
 #include "data/sequence_file.h"
 
 #include <errno.h>
@@ -6,23 +6,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "data/foreign_file.h"
 #include "data/plmd_format.h"
-
-/* Compressed and other well-known files that people hand over. */
-static const struct foreign {
-  const char *magic;
-  size_t bytes;
-  const char *what, *advice;
-} foreign[] = {
-    {"\xfd"
-     "7zXZ",
-     5, "xz-compressed", "decompress it with xz -d (gzip files are read as they are)"},
-    {"BZh", 3, "bzip2-compressed", "decompress it with bzip2 -d (gzip files are read as they are)"},
-    {"\x28\xb5\x2f\xfd", 4, "zstd-compressed", "decompress it with zstd -d (gzip files are read as they are)"},
-    {"PK\3\4", 4, "a zip archive", "unpack it with unzip"},
-    {"\xff\xfe", 2, "UTF-16 text", "convert it with iconv -f UTF-16 -t ASCII"},
-    {"\xfe\xff", 2, "UTF-16 text", "convert it with iconv -f UTF-16 -t ASCII"},
-};
 
 static bool starts_with(const plm_mapping *file, size_t at, const char *magic, size_t bytes) {
   return at + bytes <= file->bytes && memcmp((const char *)file->data + at, magic, bytes) == 0;
@@ -37,17 +22,17 @@ static bool is_hdf5(const plm_mapping *file) {
   return false;
 }
 
+enum { LOOK_BYTES = 1 << 18 };
+
 static plm_status tell_format(const plm_mapping *file, const char *path, plm_sequence_format *ret_format) {
   if (file->bytes == 0) return plm_fail(PLM_E_INPUT, "%s: the file is empty", path);
-  for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
-    if (starts_with(file, 0, foreign[i].magic, foreign[i].bytes))
-      return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file is %s; FASTA (plain or gzip), HDF5 or .plmd is needed", path,
-                               foreign[i].what),
-                      "%s", foreign[i].advice);
   if (starts_with(file, 0, PLMD_MAGIC, PLMD_MAGIC_BYTES))
     *ret_format = PLM_FORMAT_PLMD;
   else if (is_hdf5(file))
     *ret_format = PLM_FORMAT_HDF5;
+  else if (!starts_with(file, 0, "\x1f\x8b", 2)) /* what gzip holds is looked at when it is read */
+    return plm_foreign_file_check(path, false, (const char *)file->data,
+                                  file->bytes < LOOK_BYTES ? file->bytes : LOOK_BYTES);
   return PLM_OK;
 }
 

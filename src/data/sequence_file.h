@@ -16,8 +16,8 @@ const char *plm_sequence_file_words(const char *path);
 /* Not a pipe, a FIFO or a terminal: it can be read twice. */
 bool plm_sequence_file_is_regular(const char *path);
 
-/* What the file is, by its first bytes. Fails for what is missing, unreadable, a directory, empty, or packed by a
- * program that we do not read. Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
+/* What the file is, by its first bytes. Fails for what is missing, unreadable, a directory, empty, or of
+ * a kind that is known and not read (foreign_file.h). Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
 PLM_CHECKED plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_format);
 
 /* fasta.c and hdf5_file.c: read all sequences into the sink. `threads` decompress bgzf; `reader`: as hdf5_reader in

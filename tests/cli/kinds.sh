@@ -127,27 +127,33 @@ command_of() {
   printf -v "$2" %s "$rest"
 }
 
+# A program, or a package of Python, that a line needs and that is not here; nothing where all is.
+lacking() { # program, line
+  local package packages=
+  command -v "$1" >"$room/remedy" || { echo "$1"; return; }
+  [[ $2 != *pandas* ]] || packages="pandas pyarrow"
+  [[ $2 != *torch* && $2 != *transformers* ]] || packages+=" torch transformers peft"
+  [[ $2 != *h5py* ]] || packages+=" h5py"
+  for package in $packages; do python3 -c "import $package" 2>"$room/remedy" || { echo "Python's $package"; return; }; done
+}
+
 # One shell line of the remedy: fetched, called by hand, or executed here and now.
 try_line() {
-  local line=$1 command program
+  local line=$1 command program lack
   command_of "$line" command
   program=${command%%[ ;&|<>]*}
   sh -n -c "$line" 2>"$room/remedy" || { complain "no shell line: $line"; return; }
   case $command in
     'hf '* | 'git lfs'* | 'git -C '*' lfs '* | wget* | curl* | pip* | protlm*) parsed=$((parsed + 1)); return ;;
   esac
-  if [[ $line == *torch* || $line == *transformers* ]] && ! python3 -c 'import torch, transformers, peft' 2>"$room/remedy"; then
-    echo "not executed, since python3 has no torch, transformers and peft here: $line"
-    unexecuted=$((unexecuted + 1)) absent=yes
-    return
-  fi
-  if ! command -v "$program" >"$room/remedy"; then
+  lack=$(lacking "$program" "$line")
+  if [ -n "$lack" ]; then
     case $program in
       python3 | jq | xz | zstd | bzip2 | lz4 | uncompress | unzip | 7z | unrar | iconv | sqlite3 | samtools | h5repack | h5ls | h5dump) ;;
       srun | sbatch | mpirun | torchrun | pdftotext) ;;
       *) complain "no such program: $line"; return ;;
     esac
-    echo "not executed, since $program is not here: $line"
+    echo "not executed, since $lack is not here: $line"
     unexecuted=$((unexecuted + 1)) absent=yes
     return
   fi
