@@ -11,6 +11,10 @@
 /* ---- magic bytes ---- */
 
 #define MAGIC(bytes) (bytes), sizeof(bytes) - 1
+#define FROM_PYTORCH                                                                                                    \
+  "in Python: torch.load it, and write a line '>name' and a line of letters for each sequence; weights are given with " \
+  "--model, as a directory"
+#define FROM_NUMPY "in Python: numpy.load it, and write a line '>name' and a line of letters for each sequence"
 #define CONVERT "convert it: "
 #define WITH_PANDAS "with Python and pandas: "
 #define PANDAS(read)                                                                             \
@@ -35,6 +39,7 @@ static const magic magics[] = {
     {MAGIC("BZh?1AY&SY"), "bzip2-compressed", "bzip2 -dc", NULL, CONVERT},
     {MAGIC("\x28\xb5\x2f\xfd"), "zstd-compressed", "zstd -dc", NULL, CONVERT},
     {MAGIC("\x04\x22\x4d\x18"), "lz4-compressed", "lz4 -dc", NULL, CONVERT},
+    {MAGIC("\x5d\0\0"), "lzma-compressed", "xz -dc", NULL, CONVERT},
     {MAGIC("\x1f\x9d"), "compressed by compress (.Z)", "gzip -dc", NULL, CONVERT},
     {MAGIC("\x1f\x8b"), "gzip-compressed twice", "gzip -dc", NULL, CONVERT},
     {MAGIC("\xff\xfe\0\0"), "UTF-32 text", "iconv -f UTF-32 -t UTF-8", NULL, CONVERT},
@@ -51,8 +56,7 @@ static const magic magics[] = {
     {MAGIC("ARROW1"), "an Arrow table (Feather)", NULL, PANDAS("read_feather"), WITH_PANDAS},
     {MAGIC("FEA1"), "a Feather table", NULL, PANDAS("read_feather"), WITH_PANDAS},
     {MAGIC("ORC"), "an ORC table", NULL, PANDAS("read_orc"), WITH_PANDAS},
-    {MAGIC("\x93NUMPY"), "a NumPy array (.npy), a binary file", NULL, NULL,
-     "in Python: numpy.load it, and write a line '>name' and a line of letters for each sequence"},
+    {MAGIC("\x93NUMPY"), "a NumPy array (.npy), a binary file", NULL, NULL, FROM_NUMPY},
     {MAGIC("SQLite format 3"), "an SQLite database", NULL, NULL,
      "select the sequences with sqlite3, as lines '>name' and lines of letters; .schema there shows its tables"},
     {MAGIC("\xd0\xcf\x11\xe0"), "an old Excel or Word file", NULL, NULL, "save the table as CSV, and give that"},
@@ -136,36 +140,32 @@ static uint64_t little(const plm_foreign_look *look, size_t at, int bytes) {
   return value;
 }
 
+/* The name of the first file in it that is no directory; of no bytes where that is not seen. */
+static plm_foreign_line first_in_zip(const plm_foreign_look *look) {
+  enum { HEADER = 30 };
+  for (size_t at = 0; at + HEADER <= look->bytes && memcmp(look->text + at, "PK\3\4", 4) == 0;) {
+    size_t length = (size_t)little(look, at + 26, 2), extra = (size_t)little(look, at + 28, 2);
+    const char *name = look->text + at + HEADER;
+    if (length == 0 || at + HEADER + length > look->bytes) break;
+    if (name[length - 1] != '/') return (plm_foreign_line){.text = name, .bytes = length};
+    at += HEADER + length + extra; /* a directory has no data */
+  }
+  return (plm_foreign_line){.text = "", .bytes = 0};
+}
+
 /* Its first file's name tells what else is packed as zip. */
 static plm_status check_zip(const plm_foreign_look *look) {
-  enum { HEADER = 30 };
-  char pattern[32] = "";
-  size_t at = 0, length = 0;
+  char pattern[32];
   if (look->bytes < 4 || memcmp(look->text, "PK\3\4", 4) != 0) return PLM_OK;
-  do {
-    at += length > 0 ? HEADER + length + little(look, at + 28, 2) : 0; /* a directory has no data */
-    if (at + HEADER > look->bytes || memcmp(look->text + at, "PK\3\4", 4) != 0) break;
-    length = (size_t)little(look, at + 26, 2);
-    if (at + HEADER + length > look->bytes) break;
-  } while (length > 0 && look->text[at + HEADER + length - 1] == '/');
-  const char *name = look->text + at + HEADER;
-  if (at + HEADER + length > look->bytes) length = 0;
-  if (ends_with(name, length, "/data.pkl")) {
-    plm_foreign_name(look, "a PyTorch file (torch.save), a binary file");
-    return plm_hint(PLM_E_INPUT,
-                    "in Python: torch.load it, and write a line '>name' and a line of letters for each "
-                    "sequence; weights are given with --model, as a directory");
-  }
-  if (ends_with(name, length, ".npy")) {
-    plm_foreign_name(look, "NumPy arrays (.npz), a binary file");
-    return plm_hint(PLM_E_INPUT,
-                    "in Python: numpy.load it, and write a line '>name' and a line of letters for each sequence");
-  }
-  if (length == 19 && memcmp(name, "[Content_Types].xml", length) == 0) {
-    plm_foreign_name(look, "an Excel or Word file");
-    return plm_hint(PLM_E_INPUT, "save the table as CSV, and give that: protlm says how to make FASTA of it");
-  }
-  pattern_of(name, length, pattern);
+  plm_foreign_line name = first_in_zip(look);
+  if (ends_with(name.text, name.bytes, "/data.pkl"))
+    return plm_hint(plm_foreign_name(look, "a PyTorch file (torch.save), a binary file"), "%s", FROM_PYTORCH);
+  if (ends_with(name.text, name.bytes, ".npy"))
+    return plm_hint(plm_foreign_name(look, "NumPy arrays (.npz), a binary file"), "%s", FROM_NUMPY);
+  if (ends_with(name.text, name.bytes, "[Content_Types].xml"))
+    return plm_hint(plm_foreign_name(look, "an Excel or Word file"),
+                    "save the table as CSV, and give that: protlm says how to make FASTA of it");
+  pattern_of(name.text, name.bytes, pattern);
   plm_foreign_name(look, "a zip archive");
   return hint_program(look, "unzip -p", pattern, "unpack it: ");
 }
@@ -201,16 +201,22 @@ static plm_status check_tar(const plm_foreign_look *look) {
   return hint_program(&archive, pattern[0] != '\0' ? "tar --wildcards -xOf" : "tar -xOf", pattern, "unpack it: ");
 }
 
-/* Protocols 2 to 5: what Python has written since 2003. */
+/* Protocols 2 to 5: what Python has written since 2003. The modules of what is in it stand there by name. */
 static plm_status check_pickle(const plm_foreign_look *look) {
   if (look->bytes < 2 || look->text[0] != '\x80' || look->text[1] < 2 || look->text[1] > 5) return PLM_OK;
+  if (plm_foreign_holds(look, "torch") || plm_foreign_holds(look, "\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"))
+    return plm_hint(plm_foreign_name(look, "a PyTorch file (torch.save), a binary file"), "%s", FROM_PYTORCH);
+  if (plm_foreign_holds(look, "pandas")) {
+    plm_foreign_name(look, "a Python pickle of a pandas table, a binary file");
+    return hint_program(look, PANDAS("read_pickle"), "",
+                        "loading a pickle runs what is in it; if you trust whoever made it: ");
+  }
   plm_foreign_name(look, "a Python pickle, a binary file");
   return plm_foreign_file_hint(
       look->path, look->compressed,
-      "python3 -c 'import pickle,sys; d=pickle.load(sys.stdin.buffer); [print(\">%s\\n%s\" % p) "
-      "for p in (d.items() if hasattr(d,\"items\") else enumerate(d,1))]'",
-      "loading a pickle runs what is in it; if you trust whoever made it, and it is a dict or "
-      "a list of sequences: ");
+      "python3 -c 'import pickle,sys; d=pickle.load(sys.stdin.buffer); [print(\">%s\\n%s\" % p) for p in "
+      "(d.items() if hasattr(d,\"items\") else enumerate(d,1)) if isinstance(p[1],str)]'",
+      "loading a pickle runs what is in it; if you trust whoever made it, and it is a dict or a list of sequences: ");
 }
 
 /* ---- all ---- */

@@ -21,7 +21,10 @@ typedef struct plm_foreign_line {
 /* The line at *at, which moves behind it; false at the end. A last line that may have been cut is none. */
 bool plm_foreign_next_line(const plm_foreign_look *look, size_t *at, plm_foreign_line *ret_line);
 
+/* In upper or lower case. plm_foreign_find: where it is, or NULL. */
 bool plm_foreign_starts_with(const plm_foreign_look *look, const char *words);
+bool plm_foreign_holds(const plm_foreign_look *look, const char *words);
+const char *plm_foreign_find(const char *text, size_t bytes, const char *words);
 
 /* Letters of at least `least` residues, in one case, as a whole sequence is written. */
 bool plm_foreign_is_residues(const char *text, size_t bytes, size_t least);

@@ -17,6 +17,12 @@ enum { COLUMNS = 128, ROWS = 50, SHORTEST = 10, SHORTEST_NAMED = 2 };
 
 /* ---- rows ---- */
 
+/* Behind an opening quote: where the field ends. Quotes in it are doubled. */
+static const char *closing_quote(const char *at, const char *end) {
+  while (at < end && !(*at == '"' && (at + 1 == end || at[1] != '"'))) at += *at == '"' ? 2 : 1;
+  return at < end ? at : end;
+}
+
 /* The fields of a line, without quotes; the delimiter ' ' stands for any run of blanks. Returns how many, COLUMNS at
  * most. */
 static int split(plm_foreign_line line, char delimiter, plm_foreign_line fields[COLUMNS], bool *ret_quoted) {
@@ -25,18 +31,12 @@ static int split(plm_foreign_line line, char delimiter, plm_foreign_line fields[
   while (count < COLUMNS) {
     while (delimiter == ' ' && at < end && isblank((unsigned char)*at)) at++;
     if (delimiter == ' ' && at == end) return count;
-    const char *begin = at;
-    if (at < end && *at == '"' && delimiter != ' ') {
-      const char *close = memchr(at + 1, '"', (size_t)(end - at - 1));
-      *ret_quoted = true;
-      begin = at + 1;
-      at = close != NULL ? close : end;
-      fields[count++] = (plm_foreign_line){.text = begin, .bytes = (size_t)(at - begin)};
-      while (at < end && *at != delimiter) at++;
-    } else {
-      while (at < end && (delimiter == ' ' ? !isblank((unsigned char)*at) : *at != delimiter)) at++;
-      fields[count++] = (plm_foreign_line){.text = begin, .bytes = (size_t)(at - begin)};
-    }
+    const bool quote = at < end && *at == '"' && delimiter != ' ';
+    const char *begin = at + quote, *close = quote ? closing_quote(begin, end) : NULL;
+    if (quote) at = close;
+    while (at < end && (delimiter == ' ' ? !isblank((unsigned char)*at) : *at != delimiter)) at++;
+    fields[count++] = (plm_foreign_line){.text = begin, .bytes = (size_t)((quote ? close : at) - begin)};
+    *ret_quoted = *ret_quoted || quote;
     if (at == end) return count;
     at++;
   }
@@ -53,14 +53,22 @@ typedef struct column {
 
 typedef struct table {
   char delimiter;
-  bool quoted, header;
-  int columns, rows; /* rows: below the first */
-  int sequence, id;  /* columns; -1: none */
+  bool quoted, header, comments; /* comments: lines that begin with '#' stand above it */
+  int columns, rows;             /* rows: below the first */
+  int sequence, id;              /* columns; -1: none */
   column column[COLUMNS];
 } table;
 
+/* Nothing, or what programs write for it. */
+static bool is_missing(plm_foreign_line field) {
+  static const char *const words[] = {"", "nan", "NaN", "NA", "N/A", "None", "null", "NULL", "-"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strlen(words[i]) == field.bytes && memcmp(words[i], field.text, field.bytes) == 0) return true;
+  return false;
+}
+
 static void add_field(column *c, plm_foreign_line field) {
-  if (field.bytes == 0) return;
+  if (is_missing(field)) return;
   c->filled++;
   c->residues += plm_foreign_is_residues(field.text, field.bytes, 1);
   c->letters += field.bytes;
@@ -75,9 +83,13 @@ static bool survey(const plm_foreign_look *look, table *t) {
   while (t->rows < ROWS && plm_foreign_next_line(look, &at, &line)) {
     if (line.bytes == 0) continue;
     int count = split(line, t->delimiter, fields, &t->quoted);
+    if (t->columns == 0 && line.text[0] == '#' && (count < 2 || t->delimiter == ' ')) {
+      t->comments = true;
+      continue;
+    }
     if (t->columns == 0) {
       t->columns = count;
-      for (int i = 0; i < count; i++) t->column[i].title = fields[i];
+      for (int i = 0; i < count; i++) t->column[i].title = t->column[i].before = fields[i];
       continue;
     }
     if (count != t->columns) return false;
@@ -160,10 +172,10 @@ static void unquote(plm_text *program, char delimiter) {
       delimiter == '\t' ? "\\t" : letter);
 }
 
-static plm_status build(const plm_foreign_look *look, const table *t, char **ret_program) {
+static plm_status build(const table *t, char **ret_program) {
   plm_text program = {0};
-  plm_text_printf(&program, "awk%s '%sNF{", separator(t->delimiter), t->header ? "NR>1&&" : "");
-  if (look->marked && !t->header) plm_text_append(&program, "if(NR==1)sub(/^\\357\\273\\277/,\"\"); ");
+  plm_text_printf(&program, "awk%s '%sNF%s{", separator(t->delimiter), t->comments ? "!/^#/&&" : "",
+                  t->header && !(t->comments && t->column[0].title.text[0] == '#') ? "&&h++" : "");
   plm_text_append(&program, "sub(/\\r$/,\"\"); ");
   if (t->quoted) unquote(&program, t->delimiter);
   if (t->id >= 0)
@@ -182,7 +194,7 @@ static plm_status say_table(const plm_foreign_look *look, const table *t) {
   if (t->header) plm_printable(name.text, name.bytes, title, sizeof title);
   snprintf(what, sizeof what, "%s with sequences in column %d%s%s%s", kind, t->sequence + 1, t->header ? ", '" : "",
            title, t->header ? "'" : "");
-  PLM_TRY(build(look, t, &program));
+  PLM_TRY(build(t, &program));
   plm_status status = plm_foreign_filter(look, what, program);
   plm_free(program);
   return status;

@@ -120,18 +120,11 @@ static const kind kinds[] = {
     {"<?xml", NULL, "XML", NULL, fasta_format},
 };
 
-static bool holds(const plm_foreign_look *look, const char *words) {
-  size_t bytes = strlen(words);
-  for (size_t i = 0; i + bytes <= look->bytes; i++)
-    if (strncasecmp(look->text + i, words, bytes) == 0) return true;
-  return false;
-}
-
 static plm_status check_table(const plm_foreign_look *look) {
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const kind *k = &kinds[i];
     if (!plm_foreign_starts_with(look, k->begin)) continue;
-    if (k->holds != NULL && !holds(look, k->holds)) continue;
+    if (k->holds != NULL && !plm_foreign_holds(look, k->holds)) continue;
     if (k->filter != NULL) return plm_foreign_filter(look, k->what, k->filter);
     return plm_hint(plm_foreign_name(look, k->what), "%s", k->words);
   }
@@ -140,22 +133,15 @@ static plm_status check_table(const plm_foreign_look *look) {
 
 /* ---- those that need more than a beginning ---- */
 
-static const char *find(const char *text, size_t bytes, const char *words) {
-  size_t length = strlen(words);
-  for (size_t i = 0; i + length <= bytes; i++)
-    if (strncasecmp(text + i, words, length) == 0) return text + i;
-  return NULL;
-}
-
 /* A page that came in place of the file: a login, an error, a question. Its title says which. */
 static plm_status check_page(const plm_foreign_look *look) {
   static const char *const begins[] = {"<!doctype html", "<html", "<head", "<body"};
   char what[200], shown[120];
-  bool page = plm_foreign_starts_with(look, "<?xml") && holds(look, "<html");
+  bool page = plm_foreign_starts_with(look, "<?xml") && plm_foreign_holds(look, "<html");
   for (size_t i = 0; i < sizeof begins / sizeof *begins; i++) page = page || plm_foreign_starts_with(look, begins[i]);
   if (!page) return PLM_OK;
-  const char *end = look->text + look->bytes, *title = find(look->text, look->bytes, "<title>");
-  const char *over = title != NULL ? find(title, (size_t)(end - title), "</title>") : NULL;
+  const char *end = look->text + look->bytes, *title = plm_foreign_find(look->text, look->bytes, "<title>");
+  const char *over = title != NULL ? plm_foreign_find(title, (size_t)(end - title), "</title>") : NULL;
   snprintf(what, sizeof what, "a web page (HTML)");
   if (over != NULL)
     snprintf(what, sizeof what, "a web page (HTML), titled '%s'",

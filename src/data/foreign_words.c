@@ -19,15 +19,30 @@ const char *plm_foreign_file_mended(char ret_name[PLM_MENDED_NAME]) {
   return ret_name;
 }
 
-plm_status plm_foreign_file_hint(const char *path, bool compressed, const char *filter, const char *words) {
+/* The stages of a pipe that `path` goes through; those that are NULL are left out. */
+static plm_status hint_pipe(const char *path, const char *const stages[3], const char *words) {
   char name[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
-  const char *unpack = compressed ? "gzip -dc" : filter, *join = compressed && filter != NULL ? " | " : "";
-  const char *then = compressed && filter != NULL ? filter : "";
-  if (strcmp(path, "-") == 0)
-    return plm_hint(PLM_E_INPUT, "%sput this before protlm in the pipe: %s%s%s", words, unpack, join, then);
+  const bool stream = strcmp(path, "-") == 0;
+  plm_text pipe = {0};
   plm_shell_word(path, name);
-  plm_foreign_file_mended(mended);
-  return plm_hint(PLM_E_INPUT, "%s`%s < %s%s%s > %s`", words, unpack, name, join, then, mended);
+  for (size_t i = 0; i < 3; i++) {
+    if (stages[i] == NULL) continue;
+    const bool first = pipe.length == 0;
+    plm_text_printf(&pipe, "%s%s", first ? "" : " | ", stages[i]);
+    if (first && !stream) plm_text_printf(&pipe, " < %s", name);
+  }
+  const char *line = pipe.data != NULL ? pipe.data : "";
+  if (stream)
+    plm_hint(PLM_E_INPUT, "%sput this before protlm in the pipe: %s", words, line);
+  else
+    plm_hint(PLM_E_INPUT, "%s`%s > %s`", words, line, plm_foreign_file_mended(mended));
+  plm_text_free(&pipe);
+  return PLM_E_INPUT;
+}
+
+plm_status plm_foreign_file_hint(const char *path, bool compressed, const char *filter, const char *words) {
+  const char *const stages[3] = {compressed ? "gzip -dc" : NULL, NULL, filter};
+  return hint_pipe(path, stages, words);
 }
 
 plm_status plm_foreign_name(const plm_foreign_look *look, const char *what) {
@@ -36,8 +51,9 @@ plm_status plm_foreign_name(const plm_foreign_look *look, const char *what) {
 }
 
 plm_status plm_foreign_filter(const plm_foreign_look *look, const char *what, const char *filter) {
+  const char *const stages[3] = {look->compressed ? "gzip -dc" : NULL, look->marked ? "tail -c +4" : NULL, filter};
   plm_foreign_name(look, what);
-  return plm_foreign_file_hint(look->path, look->compressed, filter, "make FASTA of it: ");
+  return hint_pipe(look->path, stages, "make FASTA of it: ");
 }
 
 /* ---- looking ---- */
@@ -57,6 +73,17 @@ bool plm_foreign_next_line(const plm_foreign_look *look, size_t *at, plm_foreign
 bool plm_foreign_starts_with(const plm_foreign_look *look, const char *words) {
   size_t bytes = strlen(words);
   return look->bytes >= bytes && strncasecmp(look->text, words, bytes) == 0;
+}
+
+const char *plm_foreign_find(const char *text, size_t bytes, const char *words) {
+  size_t length = strlen(words);
+  for (size_t i = 0; i + length <= bytes; i++)
+    if (strncasecmp(text + i, words, length) == 0) return text + i;
+  return NULL;
+}
+
+bool plm_foreign_holds(const plm_foreign_look *look, const char *words) {
+  return plm_foreign_find(look->text, look->bytes, words) != NULL;
 }
 
 bool plm_foreign_is_residues(const char *text, size_t bytes, size_t least) {
