@@ -1,0 +1,28 @@
+/* mending.c - see mending.h */
+#include "data/mending.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/text.h"
+
+static void choose_name(char *ret_name, size_t room) {
+  snprintf(ret_name, room, "mended.fasta");
+  for (int i = 2; i < 1000 && plm_file_exists(ret_name); i++) snprintf(ret_name, room, "mended-%d.fasta", i);
+}
+
+const char *plm_mending_line(const plm_mending *mending, const char *filter, char ret_line[PLM_MENDING_LINE]) {
+  char name[32], word[PLM_SHELL_WORD];
+  if (mending->path == NULL || strcmp(mending->path, "-") == 0) {
+    snprintf(ret_line, PLM_MENDING_LINE, "%s", filter);
+    return ret_line;
+  }
+  choose_name(name, sizeof name);
+  plm_shell_word(mending->path, word);
+  if (mending->is_compressed)
+    snprintf(ret_line, PLM_MENDING_LINE, "`gunzip -c %s | %s > %s`", word, filter, name);
+  else
+    snprintf(ret_line, PLM_MENDING_LINE, "`%s %s > %s`", filter, word, name);
+  return ret_line;
+}

@@ -1,0 +1,21 @@
+/* mending.h - the shell line that mends a text file of the user's: reads the file, writes a new one. */
+#ifndef PLM_DATA_MENDING_H
+#define PLM_DATA_MENDING_H
+
+#include <stdbool.h>
+
+enum { PLM_MENDING_LINE = 4096 };
+
+/* What is to be mended: `path` as the user gave it ("-": standard input), unpacked with gunzip first where it is
+ * compressed. */
+typedef struct plm_mending {
+  const char *path;
+  bool is_compressed;
+} plm_mending;
+
+/* "`gunzip -c a.fasta.gz | FILTER > mended.fasta`", between backquotes: FILTER reads a file behind it or standard
+ * input. The new file gets a name that no file has yet. For standard input there is no line that would be complete:
+ * "FILTER", without them. Returns `ret_line`. */
+const char *plm_mending_line(const plm_mending *mending, const char *filter, char ret_line[PLM_MENDING_LINE]);
+
+#endif
