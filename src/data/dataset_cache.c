@@ -23,6 +23,22 @@
 
 /* ---- the key ---- */
 
+/* What tells a file from another that was put in its place, or from itself before it was written to: size and time of
+ * modification can be set to what they were (rsync -a, cp -p, touch -r, archives), the inode and the time of change
+ * cannot. The device's number is left out: it differs between the machines that share a disk. */
+static void add_facts(plm_text *facts, const struct stat *info) {
+  plm_text_printf(facts, "%lld %lld.%09ld %lld.%09ld %llu\n", (long long)info->st_size, (long long)info->st_mtim.tv_sec,
+                  info->st_mtim.tv_nsec, (long long)info->st_ctim.tv_sec, info->st_ctim.tv_nsec,
+                  (unsigned long long)info->st_ino);
+}
+
+/* What else decides how text becomes sequences. */
+static void add_reading(plm_text *names, const plm_dataset_options *options) {
+  plm_text_printf(names, "rules %d\ninvalid %d\n", (int)PLM_READING_RULES, (int)options->policy.invalid);
+  if (options->hdf5_dataset != NULL) plm_text_printf(names, "hdf5-dataset %s\n", options->hdf5_dataset);
+  if (options->hdf5_ids != NULL) plm_text_printf(names, "hdf5-ids %s\n", options->hdf5_ids);
+}
+
 plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *ret_key) {
   plm_text names = {0}, facts = {0};
   plm_status status = PLM_OK;
@@ -46,10 +62,9 @@ plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *r
       continue;
     }
     plm_text_printf(&names, "%s\n", real);
-    plm_text_printf(&facts, "%lld %lld.%09ld\n", (long long)info.st_size, (long long)info.st_mtim.tv_sec,
-                    info.st_mtim.tv_nsec);
+    add_facts(&facts, &info);
   }
-  plm_text_printf(&names, "invalid %d\n", (int)options->policy.invalid);
+  add_reading(&names, options);
   plm_text_append(&facts, names.data != NULL ? names.data : "");
   if (names.status != PLM_OK || facts.status != PLM_OK) {
     status = plm_fail(PLM_E_RESOURCE, "out of memory: the names of %zu files", options->paths.count);

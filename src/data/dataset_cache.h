@@ -1,7 +1,8 @@
 /* dataset_cache.h - where packed forms are kept, and how one is recognised as belonging to its source files.
  *
- * The file's name comes from the paths and the policy, so a source that changed replaces its old packed form; its
- * summary holds a key of paths, sizes and modification times (ns), so one that is out of date is never used.
+ * The file's name comes from the paths and what decides the reading, so a source that changed replaces its old packed
+ * form; its summary holds a key of those and of each file's size, times of modification and of change (ns) and inode,
+ * so one that is out of date is never used.
  */
 #ifndef PLM_DATA_DATASET_CACHE_H
 #define PLM_DATA_DATASET_CACHE_H
