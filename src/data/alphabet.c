@@ -219,7 +219,7 @@ void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *p
 }
 
 void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, const int64_t histogram[256],
-                         void (*line)(void *user, const char *text), void *user) {
+                         void (*line)(void *user, char letter, const char *text), void *user) {
   int64_t lower = 0, stops = histogram['*'], gaps = histogram['.'] + histogram['-'], invalid = 0;
   int32_t x = substitute(alphabet);
   const char *instead = x >= 0 ? alphabet->tokens[x] : "nothing";
@@ -229,14 +229,14 @@ void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy
     if (!plm_alphabet_is_letter(c) && c != PLM_MASK_LETTER) invalid += histogram[c];
   }
   if (lower > 0) {
-    snprintf(text, sizeof text, "%s lower-case residues read as %s", plm_count_text(lower, count),
-             policy->lowercase == PLM_LOWERCASE_X ? instead : "upper case");
-    line(user, text);
+    snprintf(text, sizeof text, "%s lower-case residue%s read as %s", plm_count_text(lower, count),
+             lower == 1 ? "" : "s", policy->lowercase == PLM_LOWERCASE_X ? instead : "upper case");
+    line(user, 'a', text);
   }
   if (stops > 0) {
     snprintf(text, sizeof text, "%s '*' inside sequences read as %s", plm_count_text(stops, count),
              token_of(alphabet, '*') >= 0 ? "its token" : instead);
-    line(user, text);
+    line(user, '*', text);
   }
   for (int c = 'A'; c <= 'Z'; c++) {
     const int small = c - 'A' + 'a';
@@ -244,17 +244,18 @@ void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy
     int64_t n = histogram[c] + (joins ? histogram[small] : 0);
     if (n == 0 || token_of(alphabet, c) >= 0) continue;
     snprintf(text, sizeof text, "%s '%c', which has no token, read as %s", plm_count_text(n, count), c, instead);
-    line(user, text);
+    line(user, (char)c, text);
   }
   if (gaps > 0) {
     bool kept = token_of(alphabet, '-') >= 0;
-    snprintf(text, sizeof text, "%s gaps ('-' or '.') %s%s; is this an alignment?", plm_count_text(gaps, count),
-             kept ? "kept as tokens" : "read as ", kept ? "" : instead);
-    line(user, text);
+    snprintf(text, sizeof text, "%s gap%s ('-' or '.') %s%s; is this an alignment?", plm_count_text(gaps, count),
+             gaps == 1 ? "" : "s", kept ? gaps == 1 ? "kept as a token" : "kept as tokens" : "read as ",
+             kept ? "" : instead);
+    line(user, '-', text);
   }
   if (invalid > 0) {
-    snprintf(text, sizeof text, "%s characters that are no letters read as %s", plm_count_text(invalid, count),
-             instead);
-    line(user, text);
+    snprintf(text, sizeof text, "%s %s read as %s", plm_count_text(invalid, count),
+             invalid == 1 ? "character that is no letter" : "characters that are no letters", instead);
+    line(user, '\0', text);
   }
 }

@@ -89,8 +89,8 @@ plm_alphabet_policy plm_alphabet_policy_from_words(const char *lowercase, const 
 void plm_alphabet_map(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, int32_t map[256]);
 
 /* One line per kind of substitution, from a letter histogram ("25,507 lower-case residues read as upper case", "2 '*'
- * inside sequences read as X"), handed to `line`. */
+ * inside sequences read as X"), handed to `line` with one of its letters: 'a', '*', 'J', '-'; 0 where they are none. */
 void plm_alphabet_report(const plm_alphabet *alphabet, const plm_alphabet_policy *policy, const int64_t histogram[256],
-                         void (*line)(void *user, const char *text), void *user);
+                         void (*line)(void *user, char letter, const char *text), void *user);
 
 #endif

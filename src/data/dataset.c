@@ -1,7 +1,7 @@
 /* dataset.c - opening sequences: a packed file as it is, or one that is found in a cache, or one that is made now.
  *
  * Read plm_dataset_open at the end first. Chapters: sequence_file.c, fasta.c, hdf5_file.c, hdf5_process.c (reading),
- * sequence_sink.c (letters), plmd_write.c, plmd_read.c (the packed form), dataset_cache.c (where it lies).
+ * sequence_sink.c and sequence_text.c (letters), dataset_report.c (what it came to), plmd_write.c, plmd_read.c (the packed form), dataset_cache.c (where it lies).
  */
 #include "data/dataset.h"
 
@@ -23,16 +23,23 @@ typedef struct opening {
   const plm_dataset_options *options;
   plm_cache_key key;
   char *words; /* the sources, for messages: "a.fasta, b.fasta" */
+  plm_note_sources sources;
 } opening;
 
 /* ---- making ---- */
 
 static plm_status nothing_left(const opening *o, const plm_reading_notes *notes) {
   const int64_t skipped = notes->kinds[PLM_NOTE_SKIPPED].count, empty = notes->kinds[PLM_NOTE_EMPTY].count;
+  const int64_t placeholders = notes->kinds[PLM_NOTE_PLACEHOLDERS].count;
   char count[PLM_NUMBER_TEXT];
   if (skipped > 0)
-    return plm_fail(PLM_E_INPUT, "%s: no sequence is left: %s were left out for characters that are no amino acids",
-                    o->words, plm_count_text(skipped, count));
+    return plm_fail(PLM_E_INPUT, "%s: no sequence is left: %s %s left out for characters that are no amino acids",
+                    o->words, plm_count_text(skipped, count), skipped == 1 ? "was" : "were");
+  if (placeholders > 0)
+    return plm_fail(PLM_E_INPUT,
+                    "%s: no sequence: %s %s a placeholder (\"Sequence unavailable\", \"nan\", ...) where its sequence "
+                    "should be",
+                    o->words, plm_count_text(placeholders, count), placeholders == 1 ? "record has" : "records have");
   if (empty > 0)
     return plm_foreign_file_header_hint(
         o->options->paths.items[0],
@@ -64,8 +71,10 @@ static plm_status read_sources(const opening *o, plm_packed_file_writer *writer,
   const plm_dataset_options *options = o->options;
   sink->interrupted = options->interrupted;
   sink->keep_masks = options->policy.masks;
-  for (size_t i = 0; i < options->paths.count; i++)
+  for (size_t i = 0; i < options->paths.count; i++) {
+    sink->place = (plm_place){.source = (uint16_t)(i < UINT16_MAX ? i : UINT16_MAX)};
     PLM_TRY_GOTO(read_source(options, options->paths.items[i], sink), done);
+  }
   *ret_notes = sink->notes;
   if (plm_packed_file_writer_count(writer) == 0) status = nothing_left(o, &sink->notes);
 done:
@@ -96,8 +105,14 @@ static plm_status make(const opening *o, plm_packed_file_writer *writer, const c
     plm_packed_file_writer_abandon(writer);
     return status;
   }
-  const bool kept = o->key.cacheable && notes.kinds[PLM_NOTE_MASK_TOKENS].count == 0;
-  PLM_TRY(plm_packed_file_writer_close(writer, &notes, kept ? o->key.key : 0));
+  const bool has_masks = o->options->policy.masks && notes.kinds[PLM_NOTE_MASK_TOKENS].count > 0;
+  const bool kept = o->key.cacheable && !has_masks;
+  const plm_packed_origin origin = {
+      .notes = &notes,
+      .source_key = kept ? o->key.key : 0,
+      .sources = o->sources,
+  };
+  PLM_TRY(plm_packed_file_writer_close(writer, &origin));
   const char *made = kept ? path : temporary;
   if (kept) {
     status = plm_file_rename(temporary, path);
@@ -108,7 +123,7 @@ static plm_status make(const opening *o, plm_packed_file_writer *writer, const c
       return plm_error_give(&first);
     }
   }
-  PLM_TRY_GOTO(plm_packed_file_open(made, o->words, ret_dataset), done);
+  PLM_TRY_GOTO(plm_packed_file_open(made, o->words, &o->sources, ret_dataset), done);
   plm_debug("packed form made in %.1f s: %s", plm_clock_monotonic() - start, made);
 done:
   if (!kept && plm_file_remove(temporary) != PLM_OK) plm_debug("%s", plm_error_message());
@@ -179,11 +194,15 @@ static plm_status find_in(const opening *o, const char *directory, plm_dataset *
   plm_dataset *found = NULL;
   PLM_TRY(plm_path_join(directory, o->key.name, &path));
   if (plm_file_exists(path)) {
-    plm_status status = plm_packed_file_open(path, o->words, &found);
+    plm_status status = plm_packed_file_open(path, o->words, &o->sources, &found);
     if (status != PLM_OK) {
       plm_debug("not using %s: %s", path, plm_error_message());
     } else if (found->source_key != o->key.key) {
       plm_debug("not using %s: the source has changed since", path);
+      plm_dataset_close(found);
+      found = NULL;
+    } else if (o->options->policy.masks && found->info.notes.kinds[PLM_NOTE_MASK_TOKENS].count > 0) {
+      plm_debug("not using %s: <mask> was read as X", path);
       plm_dataset_close(found);
       found = NULL;
     } else if (check_content(found) != PLM_OK) {
@@ -252,8 +271,9 @@ plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **re
   if (options->paths.count == 0) return plm_fail(PLM_E_USAGE, "no sequence file is given");
   PLM_TRY(look_at_sources(&options->paths, &packed));
   PLM_TRY(join_words(&options->paths, &o.words));
+  o.sources = (plm_note_sources){.names = options->paths.items, .count = options->paths.count};
   plm_status status =
-      packed ? plm_packed_file_open(options->paths.items[0], o.words, &dataset) : open_or_make(&o, &dataset);
+      packed ? plm_packed_file_open(options->paths.items[0], o.words, NULL, &dataset) : open_or_make(&o, &dataset);
   if (status == PLM_OK && packed) status = check_content(dataset);
   plm_free(o.words);
   if (status == PLM_OK)
@@ -261,43 +281,6 @@ plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **re
   else
     plm_dataset_close(dataset);
   return status;
-}
-
-/* ---- telling ---- */
-
-void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy,
-                        void (*line)(void *user, const char *text), void *user) {
-  const plm_dataset_info *info = &dataset->info;
-  const struct {
-    int64_t count;
-    const char *words;
-  } facts[] = {
-      {info->notes.kinds[PLM_NOTE_STOPS].count, "'*' at the end of sequences removed"},
-      {info->notes.kinds[PLM_NOTE_EMPTY].count, "empty sequences left out"},
-      {info->notes.kinds[PLM_NOTE_SKIPPED].count, "sequences left out for characters that are no amino acids"},
-      {info->duplicate_names, "sequences have a name that an earlier one has"},
-  };
-  for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
-    char count[PLM_NUMBER_TEXT], text[160];
-    if (facts[i].count == 0) continue;
-    snprintf(text, sizeof text, "%s %s", plm_count_text(facts[i].count, count), facts[i].words);
-    line(user, text);
-  }
-  plm_alphabet_report(alphabet, policy, info->histogram, line, user);
-}
-
-static void say_line(void *user, const char *text) { plm_info("%s: %s", (const char *)user, text); }
-
-void plm_dataset_log(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy) {
-  plm_dataset_report(dataset, alphabet, policy, say_line, (void *)(uintptr_t)dataset->info.source);
-}
-
-bool plm_dataset_looks_like_nucleotides(const plm_dataset_info *info) {
-  static const char nucleotides[] = "ACGTUNacgtun";
-  int64_t letters = 0, found = 0;
-  for (int c = 'A'; c <= 'z'; c++) letters += plm_alphabet_is_letter(c) ? info->histogram[c] : 0;
-  for (const char *c = nucleotides; *c != '\0'; c++) found += info->histogram[(unsigned char)*c];
-  return letters >= 200 && (double)found >= 0.9 * (double)letters;
 }
 
 /* ---- views ---- */

@@ -8,8 +8,8 @@
  *   residues   the letters as found, case kept, back to back; white space is not kept, and '*' at the very end of a
  *              sequence is not a residue and is dropped (counted in the summary)
  *   offsets    u64 [count+1] start of each sequence in `residues`
- *   names      the words after '>' up to the first white space (at most 4,096 bytes), back to back; none for HDF5 (row
- *              numbers serve)
+ *   names      the first word after '>', up to white space or a control character (at most 4,096 bytes), back to back;
+ *              of rows of HDF5 without ids there are none (their numbers serve)
  *   names at   u64 [count+1]
  *   summary    the last 4096 bytes: counts, histogram of the 256 letters, xxh3 of the content, offsets of the sections
  *
@@ -61,8 +61,9 @@ typedef struct plm_dataset_options {
                               read by a process of it, which may crash. NULL: by this process */
 } plm_dataset_options;
 
-/* Open the packed form of these files, making it first when it is not cached (cache hit: path + size + mtime in ns of
- * every file, and the policy's `invalid`). A .plmd file, known by its content, is opened directly. Either way sizes,
+/* Open the packed form of these files, making it first when it is not cached (cache hit: path, size, times of
+ * modification and of change in ns and inode of every file, PLM_READING_RULES, and the options that decide the
+ * reading). A .plmd file, known by its content, is opened directly. Either way sizes,
  * the summary's checksum and all offsets are verified, and up to 1 GiB the content's hash. Concurrent makers of the
  * same cache don't harm each other. What comes by a pipe or standard input, or holds
  * a "<mask>" that the policy keeps, is not cached. PLM_E_INPUT names file and
@@ -84,8 +85,12 @@ void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet
 /* The same in the log, each line behind the dataset's source. */
 void plm_dataset_log(const plm_dataset *dataset, const plm_alphabet *alphabet, const plm_alphabet_policy *policy);
 
-/* At least 200 letters, 90 % of them A, C, G, T, U or N in either case. */
-bool plm_dataset_looks_like_nucleotides(const plm_dataset_info *info);
+/* Where a kind was first met: "b.fasta:12"; "" when that is not known. Returns `ret_text`. */
+const char *plm_dataset_note_place(const plm_dataset *dataset, plm_note kind, char ret_text[PLM_PLACE_TEXT]);
+
+/* At least 200 letters, 90 % of them A, C, G, T, U or N in either case. *opt_percent: how many of 100 are, rounded
+ * down. */
+bool plm_dataset_looks_like_nucleotides(const plm_dataset_info *info, int *opt_percent);
 
 const plm_dataset_info *plm_dataset_get_info(const plm_dataset *dataset);
 int64_t plm_dataset_count(const plm_dataset *dataset);
@@ -94,7 +99,7 @@ int64_t plm_dataset_count(const plm_dataset *dataset);
 const char *plm_dataset_residues(const plm_dataset *dataset, int64_t id, int64_t *ret_length);
 int64_t plm_dataset_length(const plm_dataset *dataset, int64_t id); /* residues, without touching them */
 
-/* Name of a sequence into `buffer` (NUL-terminated, cut to fit); the row number when it has none. */
+/* Name of a sequence into `buffer`, safe to print (plm_printable) and cut to fit; the row number when it has none. */
 void plm_dataset_name(const plm_dataset *dataset, int64_t id, char *buffer, size_t bytes);
 
 bool plm_dataset_is_named(const plm_dataset *dataset, int64_t id); /* by its file; else its number serves */

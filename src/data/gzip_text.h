@@ -19,6 +19,8 @@ typedef struct plm_gzip_text plm_gzip_text;
 PLM_CHECKED plm_status plm_gzip_text_open(const char *path, int threads, bool (*interrupted)(void),
                                           plm_gzip_text **ret_text);
 
+bool plm_gzip_text_is_compressed(const plm_gzip_text *text);
+
 /* The next block, valid until the next call; *ret_bytes is 0 at the end. `line`: where the text before it ended.
  * PLM_E_INPUT: damaged, cut short or unreadable. */
 PLM_CHECKED plm_status plm_gzip_text_read(plm_gzip_text *text, int64_t line, const char **ret_block, size_t *ret_bytes);

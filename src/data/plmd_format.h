@@ -24,6 +24,7 @@ enum { PLMD_MAGIC_BYTES = 8, PLMD_RESIDUES_AT = 64, PLMD_SUMMARY_BYTES = 4096 };
 enum { PLMD_LONGEST = INT32_MAX - 2 };
 
 #define PLMD_NOTES 32 /* room for kinds to come */
+enum { PLMD_SOURCES = 768 };
 _Static_assert((int)PLM_NOTES <= PLMD_NOTES, "the notes fit into a summary");
 
 typedef struct plm_packed_file_summary {
@@ -39,7 +40,10 @@ typedef struct plm_packed_file_summary {
   int64_t histogram[256];
   plm_noted notes[PLMD_NOTES]; /* by plm_note */
   int64_t rules;               /* PLM_READING_RULES of the program that made it; 0: it had no notes either */
-  char reserved[PLMD_SUMMARY_BYTES - 14 * 8 - 40 - 256 * 8 - PLMD_NOTES * 32 - 8 - 8 - 8];
+  /* Names of the files that were read, in order, without directories, each with its NUL; those for which there is room.
+   * Then zeros. */
+  char sources[PLMD_SOURCES];
+  char reserved[PLMD_SUMMARY_BYTES - 14 * 8 - 40 - 256 * 8 - PLMD_NOTES * 32 - 8 - PLMD_SOURCES - 8 - 8];
   uint64_t version;  /* 1 */
   uint64_t checksum; /* XXH3-64 of what stands before it in the summary */
 } plm_packed_file_summary;

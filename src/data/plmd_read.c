@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/hash.h"
+#include "base/text.h"
 #include "data/plmd_format.h"
 #include "data/sequence_sink.h"
 
@@ -105,13 +106,36 @@ static void fill_info(plm_dataset *dataset, const plm_packed_file_summary *s) {
     info->notes.kinds[PLM_NOTE_EMPTY].count = s->empty_dropped;
     info->notes.kinds[PLM_NOTE_STOPS].count = s->stops_dropped;
     info->notes.kinds[PLM_NOTE_SKIPPED].count = s->skipped_invalid;
+    info->notes.kinds[PLM_NOTE_DUPLICATES].count = s->duplicate_names;
   }
   memcpy(info->histogram, s->histogram, sizeof info->histogram);
   memcpy(info->content_hash, s->content_hash, sizeof info->content_hash);
   dataset->source_key = s->source_key;
 }
 
-plm_status plm_packed_file_open(const char *path, const char *source, plm_dataset **ret_dataset) {
+static plm_status add_source(plm_dataset *dataset, size_t *capacity, const char *name) {
+  PLM_TRY(PLM_GROW(&dataset->sources, capacity, dataset->source_count + 1));
+  PLM_TRY(plm_strdup(name, &dataset->sources[dataset->source_count]));
+  dataset->source_count++;
+  return PLM_OK;
+}
+
+static plm_status fill_sources(plm_dataset *dataset, const plm_packed_file_summary *s,
+                               const plm_note_sources *opt_sources) {
+  size_t capacity = 0, at = 0;
+  for (size_t i = 0; opt_sources != NULL && i < opt_sources->count; i++)
+    PLM_TRY(add_source(dataset, &capacity, opt_sources->names[i]));
+  while (opt_sources == NULL && at < sizeof s->sources && s->sources[at] != '\0') {
+    const char *end = memchr(s->sources + at, '\0', sizeof s->sources - at);
+    if (end == NULL) break;
+    PLM_TRY(add_source(dataset, &capacity, s->sources + at));
+    at = (size_t)(end - s->sources) + 1;
+  }
+  return PLM_OK;
+}
+
+plm_status plm_packed_file_open(const char *path, const char *source, const plm_note_sources *opt_sources,
+                                plm_dataset **ret_dataset) {
   plm_status status = PLM_OK;
   plm_dataset *dataset = NULL;
   plm_packed_file_summary summary;
@@ -121,6 +145,7 @@ plm_status plm_packed_file_open(const char *path, const char *source, plm_datase
   PLM_TRY_GOTO(plm_file_map(path, &dataset->file), fail);
   PLM_TRY_GOTO(verify(dataset, &summary), fail);
   fill_info(dataset, &summary);
+  PLM_TRY_GOTO(fill_sources(dataset, &summary, opt_sources), fail);
   *ret_dataset = dataset;
   return PLM_OK;
 fail:
@@ -131,6 +156,8 @@ fail:
 void plm_dataset_close(plm_dataset *dataset) {
   if (dataset == NULL) return;
   if (dataset->file.base != NULL) plm_file_unmap(&dataset->file);
+  for (size_t i = 0; i < dataset->source_count; i++) plm_free(dataset->sources[i]);
+  plm_free(dataset->sources);
   plm_free(dataset->path);
   plm_free(dataset->source);
   plm_free(dataset);
@@ -205,8 +232,5 @@ void plm_dataset_name(const plm_dataset *dataset, int64_t id, char *buffer, size
     snprintf(buffer, bytes, "%" PRId64, id);
     return;
   }
-  if (bytes == 0) return;
-  if (s.length > bytes - 1) s.length = bytes - 1;
-  memcpy(buffer, dataset->names + s.begin, s.length);
-  buffer[s.length] = '\0';
+  plm_printable(dataset->names + s.begin, s.length, buffer, bytes);
 }

@@ -6,8 +6,9 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "data/alphabet.h"
 #include "data/plmd_format.h"
-#include "data/sort.h"
+#include "data/plmd_names.h"
 
 enum { BUFFER_BYTES = 1 << 20, OFFSETS_AT_ONCE = 4096 };
 
@@ -23,8 +24,8 @@ struct plm_packed_file_writer {
   buffer residues, names;
   plm_hasher *hasher;
   uint32_t *lengths, *name_lengths;
-  uint64_t *name_hashes; /* of the sequences that have a name */
-  size_t lengths_capacity, name_lengths_capacity, name_hashes_capacity, named;
+  plm_packed_names duplicates; /* hashes of names, lines */
+  size_t lengths_capacity, name_lengths_capacity;
   plm_packed_file_summary summary;
 };
 
@@ -54,7 +55,7 @@ static void free_writer(plm_packed_file_writer *writer) {
   plm_free(writer->names_path);
   plm_free(writer->lengths);
   plm_free(writer->name_lengths);
-  plm_free(writer->name_hashes);
+  plm_packed_names_clear(&writer->duplicates);
   plm_free(writer);
 }
 
@@ -67,13 +68,16 @@ void plm_packed_file_writer_abandon(plm_packed_file_writer *writer) {
 
 int64_t plm_packed_file_writer_count(const plm_packed_file_writer *writer) { return writer->summary.count; }
 
-/* Four tables, so that runs of one letter don't wait for the count before. */
+/* Eight bytes are loaded at once, into four tables, so that runs of one letter don't wait for the count before. */
 static void count_letters(const char *text, size_t bytes, int64_t histogram[256]) {
   uint32_t tables[4][256] = {0};
   const unsigned char *p = (const unsigned char *)text;
   size_t i = 0;
-  for (; i + 4 <= bytes; i += 4)
-    for (size_t k = 0; k < 4; k++) tables[k][p[i + k]]++;
+  for (; i + 8 <= bytes; i += 8) {
+    uint64_t eight;
+    memcpy(&eight, p + i, sizeof eight);
+    for (size_t k = 0; k < 8; k++) tables[k % 4][eight >> (8 * k) & 0xFF]++;
+  }
   for (; i < bytes; i++) tables[0][p[i]]++;
   for (size_t c = 0; c < 256; c++) histogram[c] += (int64_t)tables[0][c] + tables[1][c] + tables[2][c] + tables[3][c];
 }
@@ -105,29 +109,27 @@ static plm_status add_residues(plm_packed_file_writer *writer, const char *resid
 
 static plm_status add_name(plm_packed_file_writer *writer, const char *name, size_t bytes) {
   PLM_ASSERT(bytes <= BUFFER_BYTES);
-  if (bytes == 0) return PLM_OK;
   if (writer->names.used + bytes > BUFFER_BYTES) PLM_TRY(flush_names(writer));
   memcpy(writer->names.data + writer->names.used, name, bytes);
   writer->names.used += bytes;
-  PLM_TRY(PLM_GROW(&writer->name_hashes, &writer->name_hashes_capacity, writer->named + 1));
-  writer->name_hashes[writer->named++] = plm_hash64(name, bytes);
   return PLM_OK;
 }
 
-plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const char *name, size_t name_bytes,
-                                      const char *residues, size_t length) {
+plm_status plm_packed_file_writer_add(plm_packed_file_writer *writer, const plm_packed_record *record) {
+  const size_t length = record->length;
   PLM_ASSERT(length > 0 && length <= PLMD_LONGEST);
   plm_packed_file_summary *summary = &writer->summary;
   size_t index = (size_t)summary->count;
   PLM_TRY(PLM_GROW(&writer->lengths, &writer->lengths_capacity, index + 1));
   PLM_TRY(PLM_GROW(&writer->name_lengths, &writer->name_lengths_capacity, index + 1));
-  PLM_TRY(add_name(writer, name, name_bytes));
-  PLM_TRY(add_residues(writer, residues, length));
+  PLM_TRY(plm_packed_names_add(&writer->duplicates, index, record));
+  PLM_TRY(add_name(writer, record->name, record->name_bytes));
+  PLM_TRY(add_residues(writer, record->residues, length));
   writer->lengths[index] = (uint32_t)length;
-  writer->name_lengths[index] = (uint32_t)name_bytes;
+  writer->name_lengths[index] = (uint32_t)record->name_bytes;
   summary->count++;
   summary->residues += (int64_t)length;
-  summary->names_bytes += name_bytes;
+  summary->names_bytes += record->name_bytes;
   if ((int64_t)length > summary->longest) summary->longest = (int64_t)length;
   return PLM_OK;
 }
@@ -163,21 +165,52 @@ static plm_status copy_names(plm_packed_file_writer *writer) {
   PLM_TRY(plm_writer_close(&writer->names_file, NULL));
   plm_status status = plm_file_map(writer->names_path, &names);
   if (status == PLM_OK) {
-    status = plm_writer_write(writer->file, names.data, names.bytes);
+    status = plm_packed_names_duplicates(&writer->duplicates, names.data, writer->name_lengths,
+                                         (size_t)writer->summary.count, &writer->summary.notes[PLM_NOTE_DUPLICATES]);
+    if (status == PLM_OK) status = plm_writer_write(writer->file, names.data, names.bytes);
     plm_file_unmap(&names);
   }
   plm_status removed = plm_file_remove(writer->names_path);
   return status != PLM_OK ? status : removed;
 }
 
-static int64_t count_repeats(uint64_t *hashes, size_t count) {
-  int64_t repeats = 0;
-  plm_sort_u64(hashes, count);
-  for (size_t i = 1; i < count; i++) repeats += hashes[i] == hashes[i - 1];
-  return repeats;
+/* While reading, only the first place of these was looked for. */
+static void count_by_letter(plm_packed_file_summary *summary) {
+  const int64_t *histogram = summary->histogram;
+  int64_t lower = 0, others = 0;
+  for (int c = 'a'; c <= 'z'; c++) lower += histogram[c];
+  for (int c = 0; c < 256; c++) others += plm_alphabet_is_letter(c) ? 0 : histogram[c];
+  summary->notes[PLM_NOTE_LOWERCASE].count = lower;
+  summary->notes[PLM_NOTE_CHARACTERS].count = others;
+  summary->notes[PLM_NOTE_INNER_STOPS].count = histogram['*'];
+  summary->notes[PLM_NOTE_GAPS].count = histogram['-'] + histogram['.'];
+  summary->notes[PLM_NOTE_J].count = histogram['J'] + histogram['j'];
 }
 
-static plm_status write_tail(plm_packed_file_writer *writer, const plm_reading_notes *notes, uint64_t source_key) {
+static void put_notes(plm_packed_file_summary *summary, const plm_reading_notes *notes) {
+  const plm_noted duplicates = summary->notes[PLM_NOTE_DUPLICATES];
+  memcpy(summary->notes, notes->kinds, sizeof notes->kinds);
+  summary->notes[PLM_NOTE_DUPLICATES] = duplicates;
+  count_by_letter(summary);
+  summary->rules = PLM_READING_RULES;
+  summary->empty_dropped = summary->notes[PLM_NOTE_EMPTY].count;
+  summary->stops_dropped = summary->notes[PLM_NOTE_STOPS].count;
+  summary->skipped_invalid = summary->notes[PLM_NOTE_SKIPPED].count;
+  summary->duplicate_names = duplicates.count;
+}
+
+static void put_sources(plm_packed_file_summary *summary, const plm_note_sources *sources) {
+  size_t used = 0;
+  for (size_t i = 0; i < sources->count; i++) {
+    const char *name = plm_path_name(sources->names[i]);
+    const size_t bytes = strlen(name) + 1;
+    if (bytes > sizeof summary->sources - used) return;
+    memcpy(summary->sources + used, name, bytes);
+    used += bytes;
+  }
+}
+
+static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_origin *origin) {
   plm_packed_file_summary *summary = &writer->summary;
   PLM_TRY(flush_residues(writer));
   PLM_TRY(write_offsets(writer, writer->lengths, writer->hasher, &summary->offsets_at));
@@ -192,21 +225,16 @@ static plm_status write_tail(plm_packed_file_writer *writer, const plm_reading_n
   memcpy(summary->magic, PLMD_MAGIC, PLMD_MAGIC_BYTES);
   summary->version = 1;
   summary->file_bytes = (uint64_t)plm_writer_bytes(writer->file) + sizeof *summary;
-  summary->source_key = source_key;
-  summary->rules = PLM_READING_RULES;
-  memcpy(summary->notes, notes->kinds, sizeof notes->kinds);
-  summary->empty_dropped = notes->kinds[PLM_NOTE_EMPTY].count;
-  summary->stops_dropped = notes->kinds[PLM_NOTE_STOPS].count;
-  summary->skipped_invalid = notes->kinds[PLM_NOTE_SKIPPED].count;
-  summary->duplicate_names = count_repeats(writer->name_hashes, writer->named);
+  summary->source_key = origin->source_key;
+  put_notes(summary, origin->notes);
+  put_sources(summary, &origin->sources);
   plm_hasher_hex(writer->hasher, summary->content_hash);
   summary->checksum = plm_hash64(summary, offsetof(plm_packed_file_summary, checksum));
   return plm_writer_write(writer->file, summary, sizeof *summary);
 }
 
-plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_reading_notes *notes,
-                                        uint64_t source_key) {
-  plm_status status = write_tail(writer, notes, source_key);
+plm_status plm_packed_file_writer_close(plm_packed_file_writer *writer, const plm_packed_origin *origin) {
+  plm_status status = write_tail(writer, origin);
   if (status == PLM_OK) status = plm_writer_close(&writer->file, NULL);
   plm_packed_file_writer_abandon(writer);
   return status;

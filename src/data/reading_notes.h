@@ -6,6 +6,7 @@
 #ifndef PLM_DATA_READING_NOTES_H
 #define PLM_DATA_READING_NOTES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Number of the rules by which text becomes sequences. To be raised whenever some file is read otherwise than before:
@@ -18,8 +19,8 @@ typedef enum plm_note {
   PLM_NOTE_EMPTY,        /* records without a residue, left out */
   PLM_NOTE_SKIPPED,      /* sequences left out for characters that are no amino acids */
   PLM_NOTE_PLACEHOLDERS, /* "Sequence unavailable", "nan": records left out */
-  PLM_NOTE_COMMENTS,     /* lines that begin with ';' or '#', dropped */
-  PLM_NOTE_SEPARATORS,   /* lines of dashes alone ("--", as grep writes), dropped */
+  PLM_NOTE_COMMENTS,     /* what follows ';' or '#' at a line's start or behind white space, dropped */
+  PLM_NOTE_SEPARATORS,   /* lines between records ("--", as grep writes; "//", "====="), dropped */
   PLM_NOTE_TITLES,       /* the line under ">P1;name" of PIR records, dropped */
   PLM_NOTE_BYTE_ORDER_MARKS,
   PLM_NOTE_UNNAMED,      /* records without a name, numbered */
@@ -34,6 +35,7 @@ typedef enum plm_note {
   PLM_NOTE_MASK_TOKENS,  /* "<mask>" in a sequence */
   PLM_NOTE_IDS_NOT_USED, /* HDF5: no data set of ids fits the sequences (rows are numbered) */
   PLM_NOTE_CUT_BLOCKS,   /* bgzip files without their end mark */
+  PLM_NOTE_DUPLICATES,   /* records whose name an earlier one has (by hash) */
   PLM_NOTES
 } plm_note;
 
@@ -58,7 +60,20 @@ typedef struct plm_reading_notes {
   plm_noted kinds[PLM_NOTES];
 } plm_reading_notes;
 
+#define PLM_NOTE_BYTE 0x80000000u /* in `character`: it is a byte that is no valid UTF-8 */
+
 /* `count` more of a kind, the first of them at `place`. */
 void plm_note_add(plm_reading_notes *notes, plm_note kind, int64_t count, plm_place place, uint32_t character);
+
+/* The names by which the files that were read are called. */
+typedef struct plm_note_sources {
+  const char *const *names;
+  size_t count;
+} plm_note_sources;
+
+enum { PLM_PLACE_TEXT = 512 };
+
+/* "b.fasta:12", "b.fasta:12, column 3", "x.h5, row 7"; "" for no place. Returns `ret_text`. */
+const char *plm_place_text(const plm_place *place, const plm_note_sources *sources, char ret_text[PLM_PLACE_TEXT]);
 
 #endif

@@ -1,13 +1,17 @@
-/* sequence_sink.c - see sequence_sink.h */
+/* sequence_sink.c - see sequence_sink.h; a piece of text is sequence_text.c's. */
 #include "data/sequence_sink.h"
 
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/hash.h"
 #include "data/plmd_format.h"
+#include "data/sequence_text.h"
+
+static const plm_sequence_taken nothing_taken = {.first_stop = SIZE_MAX};
 
 void plm_sequence_sink_init(plm_sequence_sink *sink, plm_packed_file_writer *writer, plm_invalid invalid) {
-  *sink = (plm_sequence_sink){.writer = writer, .invalid = invalid};
+  *sink = (plm_sequence_sink){.writer = writer, .invalid = invalid, .taken = nothing_taken};
 }
 
 void plm_sequence_sink_clear(plm_sequence_sink *sink) {
@@ -16,114 +20,176 @@ void plm_sequence_sink_clear(plm_sequence_sink *sink) {
   sink->capacity = 0;
 }
 
+/* ---- name ---- */
+
+static void begin(plm_sequence_sink *sink) {
+  if (sink->taken.begun) return;
+  sink->taken.begun = true;
+  sink->taken.record = sink->taken.end = sink->place;
+  sink->taken.record.column = sink->taken.end.column = 0;
+}
+
+/* FNV-1a: the same in whatever pieces the name comes. */
+static uint64_t hash_on(uint64_t hash, const char *text, size_t bytes) {
+  for (size_t i = 0; i < bytes; i++) hash = (hash ^ (unsigned char)text[i]) * UINT64_C(0x100000001b3);
+  return hash;
+}
+
 void plm_sequence_sink_name(plm_sequence_sink *sink, const char *text, size_t bytes) {
-  size_t room = PLM_NAME_BYTES - sink->name_bytes, piece = bytes < room ? bytes : room;
-  memcpy(sink->name + sink->name_bytes, text, piece);
-  sink->name_bytes += piece;
+  plm_sequence_taken *taken = &sink->taken;
+  size_t room = PLM_NAME_BYTES - taken->name_bytes, piece = bytes < room ? bytes : room;
+  begin(sink);
+  memcpy(sink->name + taken->name_bytes, text, piece);
+  taken->name_bytes += piece;
+  taken->name_cut += bytes - piece;
+  taken->name_tail = hash_on(taken->name_tail, text + piece, bytes - piece);
 }
 
-/* Whether all are letters, gaps or '*': one pass without branches, which the compiler makes into vector code. */
-static bool are_letters(const char *text, size_t bytes) {
-  unsigned char wrong = 0;
-  for (size_t i = 0; i < bytes; i++) {
-    unsigned char c = (unsigned char)text[i], folded = (unsigned char)((c | 0x20) - 'a');
-    wrong |= (unsigned char)((folded >= 26) & (c != '*') & (c != '-') & (c != '.'));
-  }
-  return wrong == 0;
+static uint64_t hash_name(const plm_sequence_sink *sink) {
+  const plm_sequence_taken *taken = &sink->taken;
+  const uint64_t kept = plm_hash64(sink->name, taken->name_bytes);
+  if (taken->name_cut == 0) return kept;
+  const uint64_t parts[3] = {kept, taken->name_tail, taken->name_cut};
+  return plm_hash64(parts, sizeof parts);
 }
 
-static bool is_space(unsigned char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+/* ---- what stands in the place of a sequence ---- */
 
-static plm_status invalid_letter(unsigned char c) {
-  if (c == '\0')
-    return plm_hint(
-        plm_fail(PLM_E_INPUT,
-                 "a NUL byte inside a sequence: this is a binary file, or it was damaged when a disk or a copy failed"),
-        "copy the file again from where it came from");
-  if (c == ';')
-    plm_fail(PLM_E_INPUT, "';' inside a sequence: comment lines are not part of the FASTA format");
-  else if (c == '>')
-    plm_fail(PLM_E_INPUT, "'>' inside a sequence: a name must start its line");
-  else if (c > ' ' && c < 127)
-    plm_fail(PLM_E_INPUT, "'%c' is not an amino acid", c);
-  else
-    plm_fail(PLM_E_INPUT, "a byte of value %d inside a sequence is not an amino acid", c);
-  return plm_hint(
-      PLM_E_INPUT,
-      "correct the file, or choose --on-invalid x to read such characters as X, or skip to leave those sequences out");
+/* As tools print it: BioMart; Python, pandas, R and databases for a missing value. "NAN", "NONE", "NULL" and "NA" are
+ * peptides. */
+static bool is_placeholder(const char *text, size_t bytes) {
+  static const char *const placeholders[] = {"Sequence unavailable",
+                                             "sequence unavailable",
+                                             "nan",
+                                             "NaN",
+                                             "None",
+                                             "null",
+                                             "N/A",
+                                             "n/a",
+                                             "#N/A",
+                                             "<NA>",
+                                             "undefined"};
+  for (size_t i = 0; i < sizeof placeholders / sizeof *placeholders; i++)
+    if (strlen(placeholders[i]) == bytes && memcmp(text, placeholders[i], bytes) == 0) return true;
+  return false;
 }
 
-static plm_status judge_letter(plm_sequence_sink *sink, unsigned char c) {
-  if (plm_alphabet_is_letter(c)) return PLM_OK;
-  if (sink->invalid == PLM_INVALID_ERROR || c == '\0') return invalid_letter(c);
-  if (sink->invalid == PLM_INVALID_SKIP) sink->skipping = true;
+static void trim(const char **text, size_t *bytes) {
+  while (*bytes > 0 && plm_sequence_is_blank(**text)) ++*text, --*bytes;
+  while (*bytes > 0 && plm_sequence_is_blank((*text)[*bytes - 1])) --*bytes;
+}
+
+/* Only at the start of a sequence is it asked. */
+static bool hold(plm_sequence_sink *sink, const char *text, size_t bytes) {
+  plm_sequence_taken *taken = &sink->taken;
+  trim(&text, &bytes);
+  if (bytes >= PLM_PLACEHOLDER_BYTES || !is_placeholder(text, bytes)) return false;
+  memcpy(taken->held, text, bytes);
+  taken->held_bytes = bytes;
+  taken->held_at = sink->place;
+  return true;
+}
+
+/* More came: then it was text like any other. */
+static plm_status release(plm_sequence_sink *sink) {
+  plm_sequence_taken *taken = &sink->taken;
+  const size_t bytes = taken->held_bytes;
+  const plm_place now = sink->place;
+  taken->held_bytes = 0;
+  sink->place = taken->held_at;
+  PLM_TRY(PLM_GROW(&sink->residues, &sink->capacity, bytes));
+  PLM_TRY(plm_sequence_take_text(sink, taken->held, bytes));
+  sink->place = now;
   return PLM_OK;
 }
 
-/* What looked like the beginning of "<mask>" is none: its letters have been added, its '<' is to be judged. */
-static plm_status give_up_mask(plm_sequence_sink *sink) {
-  if (sink->mask_bytes == 0) return PLM_OK;
-  sink->mask_bytes = 0;
-  return judge_letter(sink, '<');
-}
-
-/* `c` as the next byte of "<mask>", in either case, where it is that. */
-static plm_status take_mask(plm_sequence_sink *sink, unsigned char c, bool *ret_taken) {
-  static const char mask[] = "<mask>";
-  const char lower = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  *ret_taken = false;
-  if (lower != mask[sink->mask_bytes]) PLM_TRY(give_up_mask(sink));
-  if (lower != mask[sink->mask_bytes]) return PLM_OK;
-  *ret_taken = true;
-  sink->residues[sink->length++] = (char)c;
-  if (++sink->mask_bytes < sizeof mask - 1) return PLM_OK;
-  sink->length -= sink->mask_bytes;
-  sink->mask_bytes = 0;
-  sink->residues[sink->length++] = PLM_MASK_LETTER;
-  plm_note_add(&sink->notes, PLM_NOTE_MASK_TOKENS, 1, sink->place, 0);
-  return PLM_OK;
-}
-
-/* Text with something in it that is no letter. Room for all of it has been made. */
-static plm_status add_with_care(plm_sequence_sink *sink, const char *text, size_t bytes) {
-  for (size_t i = 0; i < bytes; i++) {
-    const unsigned char c = (unsigned char)text[i];
-    bool taken = false;
-    if (is_space(c)) continue;
-    if (sink->keep_masks) PLM_TRY(take_mask(sink, c, &taken));
-    if (taken) continue;
-    PLM_TRY(judge_letter(sink, c));
-    sink->residues[sink->length++] = (char)c;
-  }
-  return PLM_OK;
-}
+/* ---- text ---- */
 
 plm_status plm_sequence_sink_text(plm_sequence_sink *sink, const char *text, size_t bytes) {
-  if (bytes == 0) return PLM_OK;
-  if (bytes > (size_t)PLMD_LONGEST - sink->length)
+  plm_sequence_taken *taken = &sink->taken;
+  begin(sink);
+  if (bytes == 0 || (sink->comment_line != 0 && sink->comment_line == sink->place.line)) return PLM_OK;
+  if (bytes > (size_t)PLMD_LONGEST - taken->length)
     return plm_fail(PLM_E_INPUT, "a sequence of more than %d letters is no protein", PLMD_LONGEST);
-  PLM_TRY(PLM_GROW(&sink->residues, &sink->capacity, sink->length + bytes));
-  if (sink->mask_bytes > 0 || !are_letters(text, bytes)) return add_with_care(sink, text, bytes);
-  memcpy(sink->residues + sink->length, text, bytes);
-  sink->length += bytes;
+  if (taken->held_bytes > 0) {
+    trim(&text, &bytes);
+    if (bytes == 0) return PLM_OK;
+    PLM_TRY(release(sink));
+  } else if (taken->length == 0 && bytes < PLM_PLACEHOLDER_BYTES && hold(sink, text, bytes)) {
+    return PLM_OK;
+  }
+  const size_t room = taken->length + taken->mask_bytes + bytes;
+  if (room > sink->capacity) PLM_TRY(PLM_GROW(&sink->residues, &sink->capacity, room)); /* not a call a line */
+  return plm_sequence_take_text(sink, text, bytes);
+}
+
+/* ---- the end ---- */
+
+static void drop(plm_sequence_sink *sink, plm_note kind, plm_place place, uint32_t character) {
+  plm_note_add(&sink->notes, kind, 1, place, character);
+  /* what was dropped with it is of the file, not of its residues */
+  const plm_noted *comments = &sink->pending.kinds[PLM_NOTE_COMMENTS];
+  if ((sink->taken.noted >> PLM_NOTE_COMMENTS & 1) != 0)
+    plm_note_add(&sink->notes, PLM_NOTE_COMMENTS, comments->count, comments->first, 0);
+}
+
+/* Final stops are not residues. Returns how many residues are left. */
+static size_t drop_stops(plm_sequence_sink *sink) {
+  plm_sequence_taken *taken = &sink->taken;
+  size_t kept = taken->length;
+  while (kept > 0 && sink->residues[kept - 1] == '*') kept--;
+  plm_sequence_note(sink, PLM_NOTE_STOPS, (int64_t)(taken->length - kept), taken->end, 0);
+  if (taken->first_stop < kept) plm_sequence_note(sink, PLM_NOTE_INNER_STOPS, 1, taken->first_stop_at, 0);
+  return kept;
+}
+
+static plm_status keep(plm_sequence_sink *sink, size_t length) {
+  plm_sequence_taken *taken = &sink->taken;
+  plm_sequence_close_nan(sink);
+  if (taken->name_bytes == 0 && taken->record.is_row == 0)
+    plm_sequence_note(sink, PLM_NOTE_UNNAMED, 1, taken->record, 0);
+  if (taken->name_cut > 0) plm_sequence_note(sink, PLM_NOTE_NAMES_CUT, 1, taken->record, 0);
+  for (int kind = 0; kind < PLM_NOTES && taken->noted >> kind != 0; kind++) {
+    const plm_noted *noted = &sink->pending.kinds[kind];
+    if ((taken->noted >> kind & 1) != 0)
+      plm_note_add(&sink->notes, (plm_note)kind, noted->count, noted->first, noted->character);
+  }
+  const plm_packed_record record = {
+      .name = sink->name,
+      .name_bytes = taken->name_bytes,
+      .name_hash = taken->name_bytes > 0 ? hash_name(sink) : 0,
+      .residues = sink->residues,
+      .length = length,
+      .place = taken->record,
+  };
+  return plm_packed_file_writer_add(sink->writer, &record);
+}
+
+static plm_status settle(plm_sequence_sink *sink) {
+  const plm_sequence_taken *taken = &sink->taken;
+  if (sink->interrupted != NULL && sink->interrupted()) return PLM_STOPPED;
+  PLM_TRY(plm_sequence_close_mask(sink));
+  if (taken->skipping) {
+    drop(sink, PLM_NOTE_SKIPPED, taken->skipped_at, taken->skipped_for);
+    return PLM_OK;
+  }
+  if (taken->held_bytes > 0) {
+    plm_place place = taken->held_at;
+    place.column = 0;
+    drop(sink, PLM_NOTE_PLACEHOLDERS, place, 0);
+    return PLM_OK;
+  }
+  const size_t length = drop_stops(sink);
+  if (length > 0) return keep(sink, length);
+  plm_note_add(&sink->notes, PLM_NOTE_STOPS, (int64_t)taken->length, taken->end, 0);
+  drop(sink, PLM_NOTE_EMPTY, taken->record, 0);
   return PLM_OK;
 }
 
 plm_status plm_sequence_sink_end(plm_sequence_sink *sink) {
-  PLM_TRY(give_up_mask(sink));
-  size_t length = sink->length, name_bytes = sink->name_bytes, kept = length;
-  sink->length = sink->name_bytes = 0;
-  if (sink->interrupted != NULL && sink->interrupted()) return PLM_STOPPED;
-  if (sink->skipping) {
-    sink->skipping = false;
-    plm_note_add(&sink->notes, PLM_NOTE_SKIPPED, 1, sink->place, 0);
-    return PLM_OK;
-  }
-  while (kept > 0 && sink->residues[kept - 1] == '*') kept--;
-  plm_note_add(&sink->notes, PLM_NOTE_STOPS, (int64_t)(length - kept), sink->place, 0);
-  if (kept == 0) {
-    plm_note_add(&sink->notes, PLM_NOTE_EMPTY, 1, sink->place, 0);
-    return PLM_OK;
-  }
-  return plm_packed_file_writer_add(sink->writer, sink->name, name_bytes, sink->residues, kept);
+  begin(sink);
+  plm_status status = settle(sink);
+  sink->comment_line = 0;
+  sink->taken = nothing_taken;
+  return status;
 }

@@ -29,14 +29,31 @@ plm_status plm_data_open(const plm_data_options *options, const plm_string_list 
   return plm_dataset_open(&data, ret_dataset);
 }
 
-void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset) {
-  if (strcmp(options->alphabet_check, "off") == 0) return;
-  const plm_dataset_info *info = plm_dataset_get_info(dataset);
-  if (!plm_dataset_looks_like_nucleotides(info)) return;
+static void warn_of_nucleotides(const plm_dataset_info *info) {
+  int percent;
+  if (!plm_dataset_looks_like_nucleotides(info, &percent)) return;
   plm_warn(
-      "%s: these look like nucleotides, and are read as amino acids; translate them first, or silence this with "
+      "%s: %d %% of the letters are A, C, G, T, U or N: these look like nucleotides (DNA or RNA), and are read as "
+      "amino acids; translate them to proteins first, or, if they are proteins, silence this with "
       "--alphabet-check off",
-      info->source);
+      info->source, percent);
+}
+
+static void warn_of_nan(const plm_dataset *dataset) {
+  const plm_dataset_info *info = plm_dataset_get_info(dataset);
+  const int64_t times = info->notes.kinds[PLM_NOTE_NAN].count;
+  char count[PLM_NUMBER_TEXT], place[PLM_PLACE_TEXT];
+  if (times <= 0) return;
+  plm_dataset_note_place(dataset, PLM_NOTE_NAN, place);
+  plm_warn(
+      "%s: 'nan' in lower case stands among upper-case letters %s time%s%s%s: a missing value that was joined to a "
+      "sequence? It is read as residues N, A, N",
+      info->source, plm_count_text(times, count), times == 1 ? "" : "s", place[0] != '\0' ? ", first in " : "", place);
+}
+
+void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset) {
+  if (strcmp(options->alphabet_check, "off") != 0) warn_of_nucleotides(plm_dataset_get_info(dataset));
+  warn_of_nan(dataset);
 }
 
 void plm_data_log(const plm_data_options *options, const plm_dataset *dataset, const plm_alphabet *alphabet) {

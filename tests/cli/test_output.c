@@ -206,7 +206,7 @@ static void what_was_left_out_or_changed_is_said(void **state) {
   static const char *const lines[] = {"inspect tokens --fasta", "inspect batch --model esm2_t6_8M --train",
                                       "eval --model {}/run/final --threads 1 --data",
                                       "inspect forward --model {}/run/final --threads 1 --fasta"};
-  static const char *const words[] = {"1 sequences left out", "1 empty sequences left out",
+  static const char *const words[] = {"1 sequence left out", "1 empty sequence left out",
                                       "1 '*' inside sequences read as X", "1 'J', which has no token, read as X"};
   (void)state;
   scratch_write_text("odd.fasta", ">a\nMKV1LAG\n>b\n>c\nMKJLAG*IPDE\n>d\nMKVLAGIPDE\n");

@@ -68,6 +68,86 @@ static void a_changed_source_is_read_again_and_replaces_the_cache(void **state) 
   assert_int_equal(files_in(scratch_path("cache")), files);
 }
 
+static void set_time(const char *path) {
+  const struct timespec times[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+  assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* As rsync -a, cp -p, mv, touch -r and archives with fixed dates do. */
+static void a_file_of_the_same_size_and_time_is_another_file(void **state) {
+  (void)state;
+  char path[1024], other[1024];
+  snprintf(path, sizeof path, "%s", scratch_path("replaced.fasta"));
+  snprintf(other, sizeof other, "%s", scratch_path("other.fasta"));
+  scratch_write_text("replaced.fasta", ">a\nMKV\n");
+  set_time(path);
+  residues_after_opening(path, false);
+  residues_after_opening(path, true);
+  scratch_write_text("replaced.fasta", ">\nMKVW\n"); /* in place */
+  set_time(path);
+  assert_int_equal(residues_after_opening(path, false), 4);
+  scratch_write_text("other.fasta", ">ab\nMK\n"); /* by a rename */
+  set_time(other);
+  assert_int_equal(rename(other, path), 0);
+  assert_int_equal(residues_after_opening(path, false), 2);
+  scratch_write_text("other.fasta", ">abc\nM\n"); /* a link to another file */
+  set_time(other);
+  assert_int_equal(unlink(path), 0);
+  assert_int_equal(link(other, path), 0);
+  assert_int_equal(residues_after_opening(path, false), 1);
+  residues_after_opening(path, true);
+}
+
+/* As a program that had no such number would leave it. */
+static void a_cache_by_older_rules_is_made_again(void **state) {
+  (void)state;
+  plm_packed_file_summary summary;
+  char packed[1024], copy[1024];
+  plm_dataset *dataset = open_text("older.fasta", ">a\nMKV\n");
+  snprintf(packed, sizeof packed, "%s", plm_dataset_get_info(dataset)->path);
+  plm_dataset_close(dataset);
+  snprintf(copy, sizeof copy, "%s", scratch_path("older.plmd"));
+  char *data;
+  size_t bytes;
+  assert_ok(plm_file_read(packed, 1 << 20, &data, &bytes));
+  memcpy(&summary, data + bytes - sizeof summary, sizeof summary);
+  assert_int_equal(summary.rules, PLM_READING_RULES);
+  summary.rules = 0;
+  summary.source_key = 1;
+  summary.empty_dropped = 7;
+  memset(summary.notes, 0, sizeof summary.notes);
+  memset(summary.sources, 0, sizeof summary.sources);
+  summary.checksum = plm_hash64(&summary, offsetof(plm_packed_file_summary, checksum));
+  memcpy(data + bytes - sizeof summary, &summary, sizeof summary);
+  scratch_write("older.plmd", data, bytes);
+  FILE *file = fopen(packed, "wb");
+  assert_int_equal(fwrite(data, 1, bytes, file), bytes);
+  fclose(file);
+  plm_free(data);
+  residues_after_opening(scratch_path("older.fasta"), false);
+  residues_after_opening(scratch_path("older.fasta"), true);
+  assert_ok(open_at(copy, &dataset)); /* given as it is: read as ever */
+  assert_int_equal(plm_dataset_get_info(dataset)->rules, 0);
+  assert_int_equal(plm_dataset_get_info(dataset)->notes.kinds[PLM_NOTE_EMPTY].count, 7);
+  plm_dataset_close(dataset);
+}
+
+static void what_decides_the_reading_decides_the_cache(void **state) {
+  (void)state;
+  plm_dataset *dataset = NULL;
+  scratch_write_text("decided.fasta", ">a\nMKV\n");
+  const char *path = scratch_path("decided.fasta");
+  plm_dataset_options options[3] = {options_for(&path), options_for(&path), options_for(&path)};
+  options[1].hdf5_dataset = "proteins";
+  options[2].hdf5_ids = "proteins";
+  for (int again = 0; again < 2; again++)
+    for (size_t i = 0; i < 3; i++) {
+      assert_ok(plm_dataset_open(&options[i], &dataset));
+      assert_int_equal(plm_dataset_get_info(dataset)->from_cache, again);
+      plm_dataset_close(dataset);
+    }
+}
+
 static void the_cache_lies_beside_the_file_when_nothing_else_is_said(void **state) {
   (void)state;
   plm_dataset *dataset = NULL;
@@ -347,15 +427,56 @@ static void reading_can_be_interrupted(void **state) {
 }
 
 static void collect(void *user, const char *text) { strcat(strcat(user, text), "\n"); }
+static void report_of(const plm_dataset *dataset, char *text) {
+  text[0] = '\0';
+  plm_dataset_report(dataset, plm_alphabet_esm2(), &(plm_alphabet_policy){0}, collect, text);
+}
+
+/* Given as it is, a packed file knows its sources by their names alone. */
 static void what_the_user_is_told_has_every_count(void **state) {
   (void)state;
-  char text[1024] = "";
+  char text[1024], path[1024];
   plm_dataset *dataset = open_text("told.fasta", ">a\nMKV*\n>a\nmk\n>b\n");
-  plm_dataset_report(dataset, plm_alphabet_esm2(), &(plm_alphabet_policy){0}, collect, text);
-  assert_string_equal(text,
-                      "1 '*' at the end of sequences removed\n1 empty sequences left out\n"
-                      "1 sequences have a name that an earlier one has\n2 lower-case residues read as upper case\n");
+  snprintf(path, sizeof path, "%s", plm_dataset_get_info(dataset)->path);
   plm_dataset_close(dataset);
+  assert_ok(open_at(path, &dataset));
+  report_of(dataset, text);
+  assert_string_equal(text,
+                      "1 '*' at the end of sequences removed (first: told.fasta:2)\n"
+                      "1 empty sequence left out (first: told.fasta:5)\n"
+                      "1 sequence has a name that an earlier one has (first: told.fasta:3)\n"
+                      "2 lower-case residues read as upper case (first: told.fasta:4)\n");
+  plm_dataset_close(dataset);
+}
+
+/* A file with every kind in it, behind one without any. */
+static void the_cache_tells_the_same_as_the_reading(void **state) {
+  (void)state;
+  static const char every_kind[] =
+      ";c\n> a x\nMKV1*\n--\n>b\nSequence unavailable\n\xef\xbb\xbf>\nMK\xc2\xa0\xc3\xa9Vnan\n>P1;c\ntitle\nA*-JC*\n>d\n"
+      ">a\nM<mask>K\n";
+  char text[2][4096], place[PLM_PLACE_TEXT];
+  scratch_write_text("none.fasta", ">x\nMKV\n");
+  scratch_write_text("every.fasta", every_kind);
+  const char *paths[] = {scratch_path("none.fasta"), scratch_path("every.fasta")};
+  plm_dataset_options options = options_for(paths);
+  options.paths.count = 2;
+  options.policy.invalid = PLM_INVALID_X;
+  for (int again = 0; again < 2; again++) {
+    plm_dataset *dataset = NULL;
+    assert_ok(plm_dataset_open(&options, &dataset));
+    assert_int_equal(plm_dataset_get_info(dataset)->from_cache, again);
+    report_of(dataset, text[again]);
+    plm_dataset_note_place(dataset, PLM_NOTE_NAN, place);
+    assert_non_null(strstr(place, "/every.fasta:8"));
+    plm_dataset_close(dataset);
+  }
+  assert_string_equal(text[0], text[1]);
+  size_t lines = 0, placed = 0;
+  for (const char *c = text[0]; *c != '\0'; c++) lines += *c == '\n';
+  for (const char *c = text[0]; (c = strstr(c, "/every.fasta:")) != NULL; c++) placed++;
+  assert_int_equal(lines, 16);
+  assert_int_equal(placed, lines);
 }
 
 /* ---- failures ---- */
@@ -438,6 +559,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_second_opening_uses_the_cache),
       cmocka_unit_test(a_changed_source_is_read_again_and_replaces_the_cache),
+      cmocka_unit_test(a_file_of_the_same_size_and_time_is_another_file),
+      cmocka_unit_test(a_cache_by_older_rules_is_made_again),
+      cmocka_unit_test(what_decides_the_reading_decides_the_cache),
       cmocka_unit_test(the_cache_lies_beside_the_file_when_nothing_else_is_said),
       cmocka_unit_test(a_directory_that_cannot_be_written_is_passed_over),
       cmocka_unit_test(no_place_to_write_is_a_resource_error_that_lists_them),
@@ -452,6 +576,7 @@ int main(void) {
       cmocka_unit_test(a_packed_file_that_changes_while_it_is_open_is_noticed),
       cmocka_unit_test(reading_can_be_interrupted),
       cmocka_unit_test(what_the_user_is_told_has_every_count),
+      cmocka_unit_test(the_cache_tells_the_same_as_the_reading),
       cmocka_unit_test(every_failed_allocation_is_survived),
       cmocka_unit_test(a_full_disk_is_a_resource_error_and_leaves_nothing),
       cmocka_unit_test(sorting_sorts),

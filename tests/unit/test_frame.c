@@ -100,7 +100,8 @@ static void a_vocabulary_may_lack_anything(void **state) {
   plm_free(read);
 }
 
-static void collect(void *user, const char *text) {
+static void collect(void *user, char letter, const char *text) {
+  (void)letter;
   strcat(user, text);
   strcat(user, "\n");
 }
@@ -119,7 +120,7 @@ static void without_an_x_odd_letters_become_unknown(void **state) {
   int64_t histogram[256] = {['A'] = 10, ['a'] = 1, ['*'] = 2, ['X'] = 3, ['.'] = 4, ['7'] = 5};
   plm_alphabet_report(a, &(plm_alphabet_policy){.lowercase = PLM_LOWERCASE_X}, histogram, collect, text);
   assert_string_equal(text,
-                      "1 lower-case residues read as [UNK]\n"
+                      "1 lower-case residue read as [UNK]\n"
                       "2 '*' inside sequences read as [UNK]\n"
                       "3 'X', which has no token, read as [UNK]\n"
                       "4 gaps ('-' or '.') kept as tokens; is this an alignment?\n"
