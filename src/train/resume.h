@@ -26,8 +26,8 @@ void plm_run_directory_close(plm_run_directory *directory, bool fruitless);
 PLM_CHECKED plm_status plm_resume_options(const plm_train_settings *settings, json_t **ret_options);
 
 /* Compare with what the run was started with: every difference is told, with its resume class; PLM_E_USAGE when one is
- * not allowed, naming the flag to add. `train_hash`, `eval_hash`: content of the data now. */
+ * not allowed, naming the flag to add. `data`: as it is now. */
 PLM_CHECKED plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state,
-                                          const char *train_hash, const char *eval_hash);
+                                          const plm_data_identity *data);
 
 #endif

@@ -136,14 +136,29 @@ static plm_status compare_options(differences *d, const plm_train_settings *s, c
   return PLM_OK;
 }
 
+typedef struct data_side {
+  const char *hash;
+  int64_t rules;
+} data_side;
+
+/* The same file, read by another protlm: then the user changed nothing. */
+static const char *reading_words(int64_t was, int64_t is) {
+  if (was == is) return "these (compared by content, not by name)";
+  return is > was ? "these: this protlm reads files by newer rules than the one that began the run (comment lines, "
+                    "separators, placeholders such as nan, byte order marks and white space of Unicode are no residues "
+                    "any more), so the same file may have become other sequences"
+                  : "these: they were read by older rules than those the run began with, so the same file may have "
+                    "become other sequences";
+}
+
 static void compare_data(differences *d, const plm_train_settings *s, const char *name, const char *what,
-                         const char *was, const char *is) {
-  if (strcmp(was, is) == 0) return;
+                         const data_side *was, const data_side *is) {
+  if (strcmp(was->hash, is->hash) == 0) return;
   if (plm_train_allows(s, name))
     plm_info("changed as allowed: the %s sequences are not those the run was started with", what);
   else
-    note_refused(d, name, name, *was == '\0' ? "not given" : "other sequences",
-                 *is == '\0' ? "not given" : "these (compared by content, not by name)", false);
+    note_refused(d, name, name, *was->hash == '\0' ? "not given" : "other sequences",
+                 *is->hash == '\0' ? "not given" : reading_words(was->rules, is->rules), false);
 }
 
 static plm_status refuse(differences *d) {
@@ -160,13 +175,15 @@ static plm_status refuse(differences *d) {
   return status;
 }
 
-plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state, const char *train_hash,
-                              const char *eval_hash) {
+plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state,
+                              const plm_data_identity *data) {
   differences d = {0};
   plm_status status = compare_options(&d, settings, state);
   if (status == PLM_OK) {
-    compare_data(&d, settings, "train", "training", state->train_hash, train_hash);
-    compare_data(&d, settings, "eval", "evaluation", state->eval_hash, eval_hash);
+    compare_data(&d, settings, "train", "training", &(data_side){state->train_hash, state->train_rules},
+                 &(data_side){data->train_hash, data->train_rules});
+    compare_data(&d, settings, "eval", "evaluation", &(data_side){state->eval_hash, state->eval_rules},
+                 &(data_side){data->eval_hash, data->eval_rules});
     if (d.schedule && d.refused.length == 0) tell_learning_rate(settings, state);
     if (d.refused.length > 0) status = refuse(&d);
   }

@@ -60,16 +60,21 @@ static uint64_t hash_options(const json_t *options) {
 
 /* Hold the options against those of the state, then put them, and what was resolved with them, in their place. */
 static plm_status settle_state(plm_run *run) {
-  const char *train_hash = plm_dataset_get_info(run->stream.train_data)->content_hash;
-  const char *eval_hash =
-      run->stream.eval_data != NULL ? plm_dataset_get_info(run->stream.eval_data)->content_hash : "";
+  const plm_dataset_info *train = plm_dataset_get_info(run->stream.train_data);
+  const plm_dataset_info *eval = run->stream.eval_data != NULL ? plm_dataset_get_info(run->stream.eval_data) : NULL;
+  const plm_data_identity data = {
+      .train_hash = train->content_hash,
+      .eval_hash = eval != NULL ? eval->content_hash : "",
+      .train_rules = train->rules,
+      .eval_rules = eval != NULL ? eval->rules : 0,
+  };
   json_t *options;
   plm_arithmetic arithmetic;
-  if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, &run->state, train_hash, eval_hash));
+  if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, &run->state, &data));
   PLM_TRY(plm_resume_options(run->settings, &options));
   run->config_hash = hash_options(options);
   plm_run_arithmetic(&run->plan, run->settings, run->machine.exec, &arithmetic);
-  plm_train_state_settle(&run->state, run->settings, &arithmetic, options, train_hash, eval_hash);
+  plm_train_state_settle(&run->state, run->settings, &arithmetic, options, &data);
   return PLM_OK;
 }
 

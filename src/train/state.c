@@ -12,7 +12,16 @@
 
 enum { STATE_VERSION = 2 };
 
-typedef enum field_type { FIELD_INT, FIELD_EXACT, FIELD_BOOL, FIELD_TEXT, FIELD_WINDOW, FIELD_MEASURES } field_type;
+/* FIELD_LATER_INT: a number that files of any version may lack, and then 0 */
+typedef enum field_type {
+  FIELD_INT,
+  FIELD_LATER_INT,
+  FIELD_EXACT,
+  FIELD_BOOL,
+  FIELD_TEXT,
+  FIELD_WINDOW,
+  FIELD_MEASURES
+} field_type;
 
 typedef struct field {
   const char *name;
@@ -58,6 +67,8 @@ static const field fields[] = {
     FIELD(FIELD_BOOL, forgetting_said),
     FIELD(FIELD_TEXT, train_hash),
     FIELD(FIELD_TEXT, eval_hash),
+    FIELD(FIELD_LATER_INT, train_rules),
+    FIELD(FIELD_LATER_INT, eval_rules),
     FIELD(FIELD_INT, arithmetic.threads),
     FIELD(FIELD_INT, arithmetic.micro_batch_tokens),
     FIELD(FIELD_TEXT, arithmetic.level),
@@ -87,12 +98,13 @@ void plm_train_state_free(plm_train_state *state) {
 void plm_train_state_begin(plm_train_state *state) { plm_uuid(state->run_id); }
 
 void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
-                            const plm_arithmetic *arithmetic, json_t *options, const char *train_hash,
-                            const char *eval_hash) {
+                            const plm_arithmetic *arithmetic, json_t *options, const plm_data_identity *data) {
   json_decref(state->options);
   state->options = options;
-  snprintf(state->train_hash, sizeof state->train_hash, "%s", train_hash);
-  snprintf(state->eval_hash, sizeof state->eval_hash, "%s", eval_hash);
+  snprintf(state->train_hash, sizeof state->train_hash, "%s", data->train_hash);
+  snprintf(state->eval_hash, sizeof state->eval_hash, "%s", data->eval_hash);
+  state->train_rules = data->train_rules;
+  state->eval_rules = data->eval_rules;
   state->steps_per_epoch = settings->steps_per_epoch;
   state->global_batch_sequences = settings->batch_sequences;
   state->warmup = settings->schedule.W;
@@ -216,6 +228,7 @@ static plm_status write_field(json_t *object, const field *f, const plm_train_st
   int failed = 0;
   switch (f->type) {
     case FIELD_INT:
+    case FIELD_LATER_INT:
       failed = json_object_set_new(object, f->name, json_integer(*(const int64_t *)at));
       break;
     case FIELD_BOOL:
@@ -240,6 +253,8 @@ static plm_status read_field(const json_t *object, const char *what, const field
   switch (f->type) {
     case FIELD_INT:
       return plm_json_get_int(object, what, f->name, true, INT64_MIN, INT64_MAX, at);
+    case FIELD_LATER_INT:
+      return plm_json_get_int(object, what, f->name, false, INT64_MIN, INT64_MAX, at);
     case FIELD_BOOL:
       return plm_json_get_bool(object, what, f->name, true, at);
     case FIELD_EXACT:

@@ -58,6 +58,7 @@ typedef struct plm_train_state {
   bool forgetting_said;
 
   char train_hash[33], eval_hash[33]; /* content of the data, whatever its path; "" = none */
+  int64_t train_rules, eval_rules;    /* PLM_READING_RULES by which it was read; 0: before there was a number */
   plm_arithmetic arithmetic;
   json_t *options; /* resolved value of every option, by name; owned */
 } plm_train_state;
@@ -78,10 +79,15 @@ void plm_train_state_free(plm_train_state *state);
 /* ---- how it changes: by these functions alone, and the guard by plm_guard_judge ---- */
 void plm_train_state_begin(plm_train_state *state); /* a new run, by a name of its own */
 
+/* The data of a start: what identifies its content ("" = none), and by which rules it was read. */
+typedef struct plm_data_identity {
+  const char *train_hash, *eval_hash;
+  int64_t train_rules, eval_rules;
+} plm_data_identity;
+
 /* What this start was asked and found. `options` (resolved, by name) is taken over. */
 void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
-                            const plm_arithmetic *arithmetic, json_t *options, const char *train_hash,
-                            const char *eval_hash);
+                            const plm_arithmetic *arithmetic, json_t *options, const plm_data_identity *data);
 
 void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *outcome);
 void plm_train_state_set_clocks(plm_train_state *state, double seconds, double window_seconds);

@@ -24,6 +24,7 @@ static plm_train_state sample(void) {
   state.best_eval_loss = nextafter(2.5, 3);
   snprintf(state.arithmetic.level, sizeof state.arithmetic.level, "avx512bf16");
   snprintf(state.train_hash, sizeof state.train_hash, "ffeeddccbbaa99887766554433221100");
+  state.train_rules = state.eval_rules = 7;
   state.arithmetic.threads = 2;
   state.options = json_pack("{s:s}", "learning-rate", "0.0004");
   return state;
@@ -53,6 +54,7 @@ static void the_state_survives_bit_for_bit(void **unused) {
   assert_true(back.seconds == state.seconds && back.best_eval_loss == state.best_eval_loss);
   assert_true(isnan(back.plateau_loss));
   assert_string_equal(back.train_hash, state.train_hash);
+  assert_int_equal(back.train_rules, 7);
   json_decref(document);
   json_decref(again);
   plm_train_state_free(&state);
@@ -68,6 +70,13 @@ static void every_missing_field_is_named(void **unused) {
   json_object_foreach(document, name, value) {
     json_t *without = json_copy(document);
     json_object_del(without, name);
+    if (strcmp(name, "train_rules") == 0 || strcmp(name, "eval_rules") == 0) { /* came later: 0 */
+      assert_ok(plm_train_state_read(without, "state", &back));
+      assert_int_equal(name[0] == 't' ? back.train_rules : back.eval_rules, 0);
+      plm_train_state_free(&back);
+      json_decref(without);
+      continue;
+    }
     assert_fails(plm_train_state_read(without, "state", &back), PLM_E_CHECKPOINT, name);
     json_decref(without);
   }
