@@ -1,8 +1,8 @@
 /* dataset.h - sequences, in the one packed form (.plmd) that everything else reads.
  *
- * FASTA (plain, gzip, bgzf; files, pipes or "-" for standard input) and HDF5 (a dataset `sequences` of strings) are
- * read once and become a .plmd file: memory-mapped, no object per sequence, so 60 million proteins cost 16 bytes of
- * index each, on disk.
+ * FASTA (plain, gzip, bgzf; files, pipes or "-" for standard input) and HDF5 (a dataset of strings, or one for each
+ * sequence) are read once and become a .plmd file: memory-mapped, no object per sequence, so 60 million proteins cost
+ * 16 bytes of index each, on disk.
  *
  *   magic      "PLMDATA1"
  *   residues   the letters as found, case kept, back to back; white space is not kept, and '*' at the very end of a

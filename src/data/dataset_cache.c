@@ -32,9 +32,9 @@ static void add_facts(plm_text *facts, const struct stat *info) {
                   (unsigned long long)info->st_ino);
 }
 
-/* What else decides how text becomes sequences. */
+/* What else the user can choose about how text becomes sequences. */
 static void add_reading(plm_text *names, const plm_dataset_options *options) {
-  plm_text_printf(names, "rules %d\ninvalid %d\n", (int)PLM_READING_RULES, (int)options->policy.invalid);
+  plm_text_printf(names, "invalid %d\n", (int)options->policy.invalid);
   if (options->hdf5_dataset != NULL) plm_text_printf(names, "hdf5-dataset %s\n", options->hdf5_dataset);
   if (options->hdf5_ids != NULL) plm_text_printf(names, "hdf5-ids %s\n", options->hdf5_ids);
 }
@@ -65,6 +65,7 @@ plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *r
     add_facts(&facts, &info);
   }
   add_reading(&names, options);
+  plm_text_printf(&facts, "rules %d\n", (int)PLM_READING_RULES);
   plm_text_append(&facts, names.data != NULL ? names.data : "");
   if (names.status != PLM_OK || facts.status != PLM_OK) {
     status = plm_fail(PLM_E_RESOURCE, "out of memory: the names of %zu files", options->paths.count);

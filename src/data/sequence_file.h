@@ -1,11 +1,12 @@
 /* sequence_file.h - what an input file is, and the readers of each format into a sink.
  *
- * FASTA: plain, gzip or bgzf; from a file, a pipe or standard input ("-"). HDF5: one dataset `sequences` of strings.
- * Which it is is told by the content, never by the name.
+ * FASTA: plain, gzip or bgzf; from a file, a pipe or standard input ("-"). HDF5: a dataset of strings,
+ * or one for each sequence. Which it is is told by the content, never by the name.
  */
 #ifndef PLM_DATA_SEQUENCE_FILE_H
 #define PLM_DATA_SEQUENCE_FILE_H
 
+#include "base/text.h"
 #include "data/sequence_sink.h"
 
 typedef enum plm_sequence_format { PLM_FORMAT_TEXT, PLM_FORMAT_HDF5, PLM_FORMAT_PLMD } plm_sequence_format;
@@ -29,6 +30,12 @@ typedef struct plm_hdf5_selection {
 } plm_hdf5_selection;
 PLM_CHECKED plm_status plm_hdf5_read(const char *path, const plm_hdf5_selection *selection, const char *reader,
                                      plm_sequence_sink *sink);
+
+/* The paths, each with a NUL behind it, of other files that the selected sequences of this one are in: sources of a
+ * virtual dataset, files that links lead to, raw files. Mostly there are none. Fails as the reading would, and where
+ * one of them is missing or holds less than is taken from it: libhdf5 would make empty rows of that. */
+PLM_CHECKED plm_status plm_hdf5_sources(const char *path, const plm_hdf5_selection *selection, const char *reader,
+                                        plm_text *sources);
 
 /* To be called before anything else in the main of a program that is named as reader: where it was started to read a
  * file, it does so and ends the process; else it returns. */
