@@ -39,6 +39,27 @@ static void add_reading(plm_text *names, const plm_dataset_options *options) {
   if (options->hdf5_ids != NULL) plm_text_printf(names, "hdf5-ids %s\n", options->hdf5_ids);
 }
 
+/* The files that an HDF5 file only points to, as they are now; one that is missing, or holds too little, is refused. */
+static plm_status add_sources(plm_text *facts, const plm_dataset_options *options, const char *path) {
+  const plm_hdf5_selection selection = {.dataset = options->hdf5_dataset, .ids = options->hdf5_ids};
+  plm_sequence_format format;
+  plm_text sources = {0};
+  PLM_TRY(plm_sequence_file_format(path, &format));
+  if (format != PLM_FORMAT_HDF5) return PLM_OK;
+  plm_status status = plm_hdf5_sources(path, &selection, options->hdf5_reader, &sources);
+  if (status == PLM_OK && sources.status != PLM_OK)
+    status = plm_fail(PLM_E_RESOURCE, "out of memory: the names of the files behind %s", path);
+  for (size_t at = 0; status == PLM_OK && at < sources.length; at += strlen(sources.data + at) + 1) {
+    struct stat info;
+    if (stat(sources.data + at, &info) != 0)
+      status = plm_fail(PLM_E_INPUT, "%s, which %s points to: %s", sources.data + at, path, strerror(errno));
+    else
+      add_facts(facts, &info);
+  }
+  plm_text_free(&sources);
+  return status;
+}
+
 plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *ret_key) {
   plm_text names = {0}, facts = {0};
   plm_status status = PLM_OK;
@@ -63,6 +84,7 @@ plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *r
     }
     plm_text_printf(&names, "%s\n", real);
     add_facts(&facts, &info);
+    PLM_TRY_GOTO(add_sources(&facts, options, path), done);
   }
   add_reading(&names, options);
   plm_text_printf(&facts, "rules %d\n", (int)PLM_READING_RULES);
