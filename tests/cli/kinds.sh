@@ -129,11 +129,15 @@ command_of() {
 
 # A program, or a package of Python, that a line needs and that is not here; nothing where all is.
 lacking() { # program, line
-  local package packages=
-  command -v "$1" >"$room/remedy" || { echo "$1"; return; }
-  [[ $2 != *pandas* ]] || packages="pandas pyarrow"
-  [[ $2 != *torch* && $2 != *transformers* ]] || packages+=" torch transformers peft"
-  [[ $2 != *h5py* ]] || packages+=" h5py"
+  local program package packages=
+  for program in $1 $(grep -o '&& [a-z0-9]*' <<<"$2" | cut -c4-); do
+    command -v "$program" >"$room/remedy" || { echo "$program"; return; }
+  done
+  [[ $1 == python3 && $2 =~ (import|from)\ +([a-z0-9_,\ ]+) ]] || return
+  packages=${BASH_REMATCH[2]//,/ }
+  packages=${packages%% import*}
+  [[ $packages != *pandas* ]] || packages+=" pyarrow"
+  [[ $packages != *peft* ]] || packages+=" torch transformers"
   for package in $packages; do python3 -c "import $package" 2>"$room/remedy" || { echo "Python's $package"; return; }; done
 }
 
@@ -149,7 +153,7 @@ try_line() {
   lack=$(lacking "$program" "$line")
   if [ -n "$lack" ]; then
     case $program in
-      python3 | jq | xz | zstd | bzip2 | lz4 | uncompress | unzip | 7z | unrar | iconv | sqlite3 | samtools | h5repack | h5ls | h5dump) ;;
+      python3 | jq | xz | zstd | bzip2 | lz4 | uncompress | unzip | 7z | unrar | iconv | sqlite3 | samtools | h5repack | h5ls | h5dump | h5clear) ;;
       srun | sbatch | mpirun | torchrun | pdftotext) ;;
       *) complain "no such program: $line"; return ;;
     esac
