@@ -5,7 +5,6 @@
 
 /* ---- a dataset ---- */
 
-
 /* The field of a compound type that is best by `rank`; its index or -1. */
 static int best_field(hid_t type, int (*rank)(const char *name)) {
   int best = -1, best_rank = 0;

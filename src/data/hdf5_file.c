@@ -90,17 +90,28 @@ static plm_status do_task(const plm_hdf5_task *task, const char *reader, plm_hdf
   return status;
 }
 
+static const char *unless_empty(const char *name) { return name != NULL && name[0] != '\0' ? name : NULL; }
+
+static plm_hdf5_task task_of(const char *path, const plm_hdf5_selection *selection) {
+  return (plm_hdf5_task){
+      .path = path,
+      .dataset = unless_empty(selection->dataset),
+      .ids = unless_empty(selection->ids),
+  };
+}
+
 plm_status plm_hdf5_read(const char *path, const plm_hdf5_selection *selection, const char *reader,
                          plm_sequence_sink *sink) {
-  const plm_hdf5_task task = {.path = path, .dataset = selection->dataset, .ids = selection->ids};
+  const plm_hdf5_task task = task_of(path, selection);
   plm_hdf5_taker taker = {.path = path, .sink = sink};
   return do_task(&task, reader, &taker);
 }
 
 plm_status plm_hdf5_sources(const char *path, const plm_hdf5_selection *selection, const char *reader,
                             plm_text *sources) {
-  const plm_hdf5_task task = {.path = path, .dataset = selection->dataset, .ids = selection->ids, .only_sources = true};
+  plm_hdf5_task task = task_of(path, selection);
   plm_hdf5_taker taker = {.path = path, .sources = sources};
+  task.only_sources = true;
   return do_task(&task, reader, &taker);
 }
 

@@ -36,10 +36,10 @@ typedef struct plm_hdf5_input {
   plm_hdf5_column sequences, ids; /* `dataset` negative: there are none */
   char name[PLM_HDF5_NAME];       /* of the group, or of the dataset of sequences */
   char ids_name[PLM_HDF5_NAME];
-  plm_hdf5_filter lacking;        /* a filter of the datasets that libhdf5 here does not have */
-  char missing[PLM_HDF5_NAME];    /* the file that a link leads to, where there is none */
-  plm_status status;              /* of a failure within a function that libhdf5 calls */
-  bool lacked_memory;             /* the library did */
+  plm_hdf5_filter lacking;     /* a filter of the datasets that libhdf5 here does not have */
+  char missing[PLM_HDF5_NAME]; /* the file that a link leads to, where there is none */
+  plm_status status;           /* of a failure within a function that libhdf5 calls */
+  bool lacked_memory;          /* the library did */
 } plm_hdf5_input;
 
 /* ---- hdf5_names.c ---- */
@@ -52,8 +52,7 @@ int plm_hdf5_ids_rank(const char *name);
 
 /* Takes over `dataset`, which is closed with the column. False: its rows are no strings, `with_numbers` nor integers,
  * or they have more than one dimension. */
-bool plm_hdf5_column_open(hid_t dataset, int (*rank)(const char *name), bool with_numbers,
-                          plm_hdf5_column *ret_column);
+bool plm_hdf5_column_open(hid_t dataset, int (*rank)(const char *name), bool with_numbers, plm_hdf5_column *ret_column);
 void plm_hdf5_column_close(plm_hdf5_column *column);
 
 /* What the first objects of a group are; one that is all strings has a dataset for each

@@ -6,16 +6,16 @@
 #include "data/hdf5_input.h"
 
 static const char *const sequence_names[] = {
-    "sequences",         "sequence", "seqs",   "seq",          "protein_sequences", "protein_sequence",
-    "primary_sequence",  "aa_seqs",  "aa_seq", "aa_sequences", "aa_sequence",       "proteins",
-    "protein",           "primary",  "aa",     "residues",     "letters",
+    "sequences",        "sequence", "seqs",   "seq",          "protein_sequences", "protein_sequence",
+    "primary_sequence", "aa_seqs",  "aa_seq", "aa_sequences", "aa_sequence",       "proteins",
+    "protein",          "primary",  "aa",     "residues",     "letters",
 };
 static const char *const ids_names[] = {
-    "ids",         "id",          "names",      "name",          "accessions",         "accession",
-    "uniprot_ids", "uniprot_id",  "uniprot",    "protein_ids",   "protein_id",         "protein_names",
-    "protein_name", "entries",    "entry",      "entry_name",    "uniprot_accession",  "identifiers",
-    "identifier",  "headers",     "header",     "descriptions",  "description",        "keys",
-    "key",         "_index",
+    "ids",          "id",         "names",   "name",         "accessions",        "accession",
+    "uniprot_ids",  "uniprot_id", "uniprot", "protein_ids",  "protein_id",        "protein_names",
+    "protein_name", "entries",    "entry",   "entry_name",   "uniprot_accession", "identifiers",
+    "identifier",   "headers",    "header",  "descriptions", "description",       "keys",
+    "key",          "_index",
 };
 
 static int rank_among(const char *const *names, int count, const char *name) {

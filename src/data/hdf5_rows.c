@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "data/hdf5_input.h"
+#include "data/plmd_format.h"
 
 enum { ROWS_AT_ONCE = 1024, BYTES_AT_ONCE = 1 << 20 };
 
@@ -76,11 +77,11 @@ static const char *row_text(const row_block *block, hsize_t row, char number[PLM
 
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* A header's first word is a name, as in FASTA; its '>' may have been kept. */
+/* A header's first word is a name, as in FASTA; its '>' may have been kept. It ends at a control character. */
 static void take_id(plm_hdf5_taker *taker, const char *text, size_t bytes) {
   while (bytes > 0 && (is_blank(*text) || *text == '>')) text++, bytes--;
   size_t word = 0;
-  while (word < bytes && !is_blank(text[word])) word++;
+  while (word < bytes && (unsigned char)text[word] > ' ' && text[word] != '\x7f') word++;
   plm_hdf5_take_name(taker, text, word);
 }
 
@@ -106,6 +107,14 @@ static hsize_t rows_at_once(const plm_hdf5_column *sequences, const plm_hdf5_col
   return variable && fitting > ROWS_AT_ONCE ? ROWS_AT_ONCE : fitting;
 }
 
+static plm_status check_length(const plm_hdf5_input *in, const char *name, hsize_t letters) {
+  if (letters <= PLMD_LONGEST) return PLM_OK;
+  char shown[128], count[PLM_NUMBER_TEXT];
+  return plm_fail(PLM_E_INPUT, "%s: '%s' holds sequences of %s letters; one of more than %d is no protein",
+                  in->task->path, plm_printable(name, strlen(name), shown, sizeof shown),
+                  plm_count_text((int64_t)letters, count), PLMD_LONGEST);
+}
+
 static plm_status failed_at(plm_hdf5_input *in, const char *name) {
   char doing[PLM_HDF5_NAME + 16];
   snprintf(doing, sizeof doing, "reading '%s'", name);
@@ -117,6 +126,8 @@ plm_status plm_hdf5_read_rows(plm_hdf5_input *in) {
   row_block sequences = {.column = &in->sequences, .memory = -1};
   row_block ids = {.column = in->ids.dataset >= 0 ? &in->ids : NULL, .memory = -1};
   const hsize_t rows = in->sequences.rows, at_once = rows_at_once(&in->sequences, ids.column);
+  PLM_TRY(check_length(in, in->name, in->sequences.size));
+  if (ids.column != NULL) PLM_TRY(check_length(in, in->ids_name, ids.column->size));
   PLM_TRY_GOTO(PLM_NEW(&sequences.data, at_once * in->sequences.size), done);
   if (ids.column != NULL) PLM_TRY_GOTO(PLM_NEW(&ids.data, at_once * ids.column->size), done);
   for (hsize_t first = 0; first < rows; first += at_once) {
@@ -145,6 +156,7 @@ static plm_status take_dataset(plm_hdf5_input *in, const char *name, const plm_h
   row_block block = {.column = column, .memory = -1};
   char number[PLM_NUMBER_TEXT];
   plm_hdf5_take_name(in->taker, name, strlen(name));
+  PLM_TRY(check_length(in, name, column->rows > column->size ? column->rows : column->size));
   PLM_TRY(PLM_NEW(&block.data, column->rows * column->size));
   if (column->rows > 0 && !fill_block(&block, 0, column->rows)) {
     const hid_t said = H5Eget_current_stack(); /* asking would empty it */
@@ -178,7 +190,8 @@ static plm_status take_member(plm_hdf5_input *in, hid_t group, const char *name)
   if (dataset < 0) return failed_at(in, name);
   if (H5Iget_type(dataset) != H5I_DATASET) {
     H5Oclose(dataset);
-    plm_fail(PLM_E_INPUT, "%s: '%s' in '%s' is a group, where the others are sequences", in->task->path, name, in->name);
+    plm_fail(PLM_E_INPUT, "%s: '%s' in '%s' is a group, where the others are sequences", in->task->path, name,
+             in->name);
     return plm_hint(PLM_E_INPUT, "a group that is read as sequences holds one string a dataset and nothing else");
   }
   const bool fits = plm_hdf5_column_open(dataset, plm_hdf5_sequence_rank, false, &column);

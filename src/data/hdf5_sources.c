@@ -96,8 +96,8 @@ static bool file_of(hid_t object, char ret_path[PATH_MAX]) {
 bool plm_hdf5_is_in_file(const plm_hdf5_input *in, hid_t dataset) {
   char ours[PATH_MAX], its[PATH_MAX];
   const hid_t properties = H5Dget_create_plist(dataset);
-  const bool is_plain = properties >= 0 && H5Pget_layout(properties) != H5D_VIRTUAL &&
-                        H5Pget_external_count(properties) <= 0;
+  const bool is_plain =
+      properties >= 0 && H5Pget_layout(properties) != H5D_VIRTUAL && H5Pget_external_count(properties) <= 0;
   if (properties >= 0) H5Pclose(properties);
   return is_plain && file_of(in->group, ours) && file_of(dataset, its) && strcmp(ours, its) == 0;
 }
@@ -148,10 +148,12 @@ static plm_status check_raw_file(plm_hdf5_input *in, const char *parent, const c
                     "HDF5 looks for it where the command is run, or below the directory in HDF5_EXTFILE_PREFIX");
   }
   if (facts.st_size < needed)
-    return plm_hint(plm_fail(PLM_E_INPUT, "%s: the file %s, which holds the data of '%s', is cut short: it has %s bytes "
-                             "of %s", in->task->path, shown, in->name, plm_count_text(facts.st_size, have),
-                             plm_count_text(needed, want)),
-                    "copy it again from where it came from");
+    return plm_hint(
+        plm_fail(PLM_E_INPUT,
+                 "%s: the file %s, which holds the data of '%s', is cut short: it has %s bytes "
+                 "of %s",
+                 in->task->path, shown, in->name, plm_count_text(facts.st_size, have), plm_count_text(needed, want)),
+        "copy it again from where it came from");
   plm_hdf5_take_source(in->taker, path);
   return PLM_OK;
 }
@@ -183,7 +185,7 @@ static plm_status check_raw_files(plm_hdf5_input *in, hid_t dataset, hid_t prope
 typedef struct mapping {
   char parent[PATH_MAX]; /* the file of the virtual dataset */
   char file[PATH_MAX], dataset[PLM_HDF5_NAME];
-  hid_t space;      /* what is taken of the source */
+  hid_t space;       /* what is taken of the source */
   hssize_t elements; /* of the virtual dataset that come from it; negative: as many as there are */
   int depth;
 } mapping;
@@ -194,8 +196,9 @@ static plm_status missing_source(const plm_hdf5_input *in, const char *file, con
   char shown[256];
   plm_fail(PLM_E_INPUT, "%s: a source of the virtual dataset '%s', %s, %s", in->task->path, in->name,
            plm_printable(file, strlen(file), shown, sizeof shown), why);
-  return plm_hint(PLM_E_INPUT, "put it where it was when the virtual dataset was made: a relative name is looked for "
-                               "beside this file and below the directories in HDF5_VDS_PREFIX");
+  return plm_hint(PLM_E_INPUT,
+                  "put it where it was when the virtual dataset was made: a relative name is looked for "
+                  "beside this file and below the directories in HDF5_VDS_PREFIX");
 }
 
 /* Where the whole source is taken, only the elements that are made of it are known; where it may grow, nothing is. */
@@ -220,8 +223,8 @@ static plm_status check_source_dataset(plm_hdf5_input *in, const mapping *map, c
   snprintf(why, sizeof why, "has no dataset '%.200s'", map->dataset);
   if (dataset < 0) return missing_source(in, path, why);
   snprintf(why, sizeof why, "holds fewer rows in '%.200s' than are taken from it", map->dataset);
-  plm_status status = is_large_enough(map, dataset) ? check_dataset(in, dataset, map->depth + 1)
-                                                    : missing_source(in, path, why);
+  plm_status status =
+      is_large_enough(map, dataset) ? check_dataset(in, dataset, map->depth + 1) : missing_source(in, path, why);
   H5Dclose(dataset);
   return status;
 }

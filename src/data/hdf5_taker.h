@@ -13,11 +13,11 @@
 typedef struct plm_hdf5_taker {
   FILE *pipe; /* not NULL: all goes there */
   plm_sequence_sink *sink;
-  plm_text *sources;    /* paths, each with a NUL behind it */
-  const char *path;     /* of the file, for messages */
-  char title[256];      /* its dataset of sequences, or the group that has one for each */
-  char name[128];       /* of the row to come, as far as it has room */
-  bool is_group;        /* rows are known by their names, not by their numbers */
+  plm_text *sources; /* paths, each with a NUL behind it */
+  const char *path;  /* of the file, for messages */
+  char title[256];   /* its dataset of sequences, or the group that has one for each */
+  char name[128];    /* of the row to come, as far as it has room */
+  bool is_group;     /* rows are known by their names, not by their numbers */
   unsigned long long row;
 } plm_hdf5_taker;
 

@@ -128,8 +128,8 @@ static plm_status lacks_filter(plm_hdf5_input *in) {
 
 typedef struct stack_words {
   const char *const *phrases;
-  char found[256];      /* the first entry with one of the phrases */
-  char innermost[256];  /* with words */
+  char found[256];     /* the first entry with one of the phrases */
+  char innermost[256]; /* with words */
   bool lacks_memory;
 } stack_words;
 
@@ -158,7 +158,8 @@ static plm_status is_cut(plm_hdf5_input *in, const char *said) {
   unsigned long long have = 0, base = 0, recorded = 0;
   char had[PLM_NUMBER_TEXT], wanted[PLM_NUMBER_TEXT];
   const char *numbers = strstr(said, "eof = ");
-  if (numbers == NULL || sscanf(numbers, "eof = %llu, sblock->base_addr = %llu, stored_%*[a-z] = %llu", &have, &base, &recorded) != 3)
+  if (numbers == NULL ||
+      sscanf(numbers, "eof = %llu, sblock->base_addr = %llu, stored_%*[a-z] = %llu", &have, &base, &recorded) != 3)
     plm_fail(PLM_E_INPUT, "%s: the HDF5 file is cut short (HDF5 says: %s)", in->task->path, said);
   else
     plm_fail(PLM_E_INPUT, "%s: the HDF5 file is cut short: it has %s bytes of %s", in->task->path,
@@ -169,18 +170,24 @@ static plm_status is_cut(plm_hdf5_input *in, const char *said) {
 static plm_status is_being_written(plm_hdf5_input *in, const char *said) {
   char file[PLM_SHELL_WORD];
   (void)said;
-  plm_fail(PLM_E_INPUT, "%s: the HDF5 file is marked as open for writing: a program is writing it, or was ended before "
-           "it closed the file", in->task->path);
+  plm_fail(PLM_E_INPUT,
+           "%s: the HDF5 file is marked as open for writing: a program is writing it, or was ended before "
+           "it closed the file",
+           in->task->path);
   plm_shell_word(in->task->path, file);
-  return plm_hint(PLM_E_INPUT, "run again when it is closed; if its writer is gone, take the mark from a copy: "
-                  "`cp %s mended.h5 && h5clear -s mended.h5`", file);
+  return plm_hint(PLM_E_INPUT,
+                  "run again when it is closed; if its writer is gone, take the mark from a copy: "
+                  "`cp %s mended.h5 && h5clear -s mended.h5`",
+                  file);
 }
 
 static plm_status is_newer(plm_hdf5_input *in, const char *said) {
   unsigned major = 0, minor = 0, release = 0;
   H5get_libversion(&major, &minor, &release);
-  plm_fail(PLM_E_INPUT, "%s: the HDF5 file is in a newer layout than libhdf5 %u.%u.%u reads, which protlm has (HDF5 "
-           "says: %s)", in->task->path, major, minor, release, said);
+  plm_fail(PLM_E_INPUT,
+           "%s: the HDF5 file is in a newer layout than libhdf5 %u.%u.%u reads, which protlm has (HDF5 "
+           "says: %s)",
+           in->task->path, major, minor, release, said);
   return advise_rewriting(in, "write it again in the older layout, with the h5py that made it", "");
 }
 

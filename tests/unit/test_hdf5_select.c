@@ -57,10 +57,8 @@ static void ids_beside_the_sequences_are_their_names(void **state) {
   static const struct {
     const char *ids, *expected;
   } cases[] = {
-      {"ids", "P1=MKTAY P2=MEHQLL P3=MKV"},
-      {"Accession", "P1=MKTAY P2=MEHQLL P3=MKV"},
-      {"uniprot_ids", "P1=MKTAY P2=MEHQLL P3=MKV"},
-      {"_index", "P1=MKTAY P2=MEHQLL P3=MKV"},
+      {"ids", "P1=MKTAY P2=MEHQLL P3=MKV"},         {"Accession", "P1=MKTAY P2=MEHQLL P3=MKV"},
+      {"uniprot_ids", "P1=MKTAY P2=MEHQLL P3=MKV"}, {"_index", "P1=MKTAY P2=MEHQLL P3=MKV"},
       {"organism", "0=MKTAY 1=MEHQLL 2=MKV"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -77,7 +75,7 @@ static void ids_beside_the_sequences_are_their_names(void **state) {
 static void the_first_ids_that_fit_are_taken(void **state) {
   (void)state;
   const int64_t numbers[] = {7, -8, 9};
-  const char *const headers[] = {">sp|P1|A_X first", "  P2\tsecond", ""};
+  const char *const headers[] = {">sp|P1|A_X first", "  P2\033[31m second", ""};
   hid_t file = hdf5_create("several.h5");
   hdf5_put_strings(file, "sequences", 3, proteins);
   hdf5_put_strings(file, "ids", 2, accessions);
@@ -85,6 +83,7 @@ static void the_first_ids_that_fit_are_taken(void **state) {
   hdf5_put_strings(file, "headers", 3, headers);
   assert_true(H5Fclose(file) >= 0);
   assert_holds("several.h5", NULL, NULL, "7=MKTAY -8=MEHQLL 9=MKV");
+  assert_holds("several.h5", "", "", "7=MKTAY -8=MEHQLL 9=MKV");
   assert_holds("several.h5", NULL, "headers", "sp|P1|A_X=MKTAY P2=MEHQLL 2=MKV");
   assert_refused("several.h5", NULL, "ids", "'ids' (strings, [2]) cannot be the ids of the 3 rows of 'sequences'");
   assert_refused("several.h5", NULL, "nope", "there is no 'nope' for the ids");
@@ -140,7 +139,8 @@ static void what_is_there_is_listed_and_the_likely_one_is_the_line_to_type(void 
   hdf5_put_strings(file, "uniprot_ids", 3, accessions);
   hdf5_put_strings(file, "organism", 3, accessions);
   assert_true(H5Fclose(file) >= 0);
-  assert_refused("seqs.h5", NULL, NULL, "\n  organism: strings, [3]\n  seqs: strings, [3]\n  uniprot_ids: strings, [3]");
+  assert_refused("seqs.h5", NULL, NULL,
+                 "\n  organism: strings, [3]\n  seqs: strings, [3]\n  uniprot_ids: strings, [3]");
   assert_non_null(strstr(plm_error_hint(), "--hdf5-dataset seqs"));
   file = hdf5_create("odd.h5");
   hdf5_put_strings(file, "my chains", 3, proteins);
