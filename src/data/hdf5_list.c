@@ -103,7 +103,7 @@ static herr_t add_link(hid_t group, const char *name, const H5L_info_t *link, vo
     add_dataset(list, object, path, name);
   else if (H5Iget_type(object) == H5I_GROUP)
     add_group(list, object, path, name);
-  if (object >= 0 && H5Iget_type(object) == H5I_GROUP) H5Gclose(object);
+  if (object >= 0 && H5Iget_type(object) != H5I_BADID) H5Oclose(object); /* a dataset was closed with its column */
   return list->count >= COUNTED;
 }
 

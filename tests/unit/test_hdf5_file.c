@@ -110,6 +110,79 @@ static void bad_hdf5_gives_one_clear_message(void **state) {
   assert_null(dataset);
 }
 
+/* A filter that does nothing, under any number and name. */
+static size_t leave_as_it_is(unsigned flags, size_t values, const unsigned *value, size_t bytes, size_t *size,
+                             void **data) {
+  (void)flags, (void)values, (void)value, (void)size, (void)data;
+  return bytes;
+}
+
+static void write_filtered(const char *file_name, int id, const char *filter_name) {
+  const H5Z_class2_t filter = {.version = H5Z_CLASS_T_VERS,
+                               .id = id,
+                               .encoder_present = 1,
+                               .decoder_present = 1,
+                               .name = filter_name,
+                               .filter = leave_as_it_is};
+  const hsize_t extent = 2, chunk = 1;
+  const hid_t file = H5Fcreate(scratch_path(file_name), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+  const hid_t space = H5Screate_simple(1, &extent, NULL), creation = H5Pcreate(H5P_DATASET_CREATE);
+  const hid_t type = H5Tcopy(H5T_C_S1);
+  H5Tset_size(type, 4);
+  assert_true(H5Zregister(&filter) >= 0);
+  assert_true(H5Pset_chunk(creation, 1, &chunk) >= 0 && H5Pset_filter(creation, id, 0, 0, NULL) >= 0);
+  const hid_t dataset = H5Dcreate2(file, "sequences", type, space, H5P_DEFAULT, creation, H5P_DEFAULT);
+  assert_true(H5Dwrite(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, "MKV\0AC\0\0") >= 0);
+  H5Dclose(dataset);
+  H5Tclose(type);
+  H5Pclose(creation);
+  H5Sclose(space);
+  assert_true(H5Fclose(file) >= 0);
+  H5Zunregister(id);
+}
+
+static void a_filter_that_is_not_there_is_named_and_the_file_is_not_called_damaged(void **state) {
+  (void)state;
+  static const struct {
+    int id;
+    const char *name, *words, *remedy;
+  } filters[] = {
+      {32001, "b", "filter blosc (number 32001)", "import sys, h5py, hdf5plugin;"},
+      {32008, "", "filter bitshuffle (number 32008)", "import sys, h5py, hdf5plugin;"},
+      {32000, "lzf", "filter lzf (number 32000)", "import sys, h5py;"},
+      {400, "our own", "filter our own (number 400)", "my.h5' sequences`"},
+  };
+  for (size_t i = 0; i < sizeof filters / sizeof *filters; i++) {
+    plm_dataset *dataset = NULL;
+    write_filtered("it's my.h5", filters[i].id, filters[i].name);
+    assert_fails(open_at(scratch_path("it's my.h5"), &dataset), PLM_E_INPUT, filters[i].words);
+    assert_null(strstr(plm_error_message(), "damaged"));
+    assert_non_null(strstr(plm_error_hint(), filters[i].remedy));
+  }
+}
+
+static void a_block_of_the_users_before_the_file_is_passed_over(void **state) {
+  (void)state;
+  const hsize_t sizes[] = {512, 1024, 4096};
+  for (size_t i = 0; i < 3; i++) {
+    plm_dataset *dataset = NULL;
+    const hid_t creation = H5Pcreate(H5P_FILE_CREATE), scalar = H5Screate(H5S_SCALAR), type = H5Tcopy(H5T_C_S1);
+    H5Pset_userblock(creation, sizes[i]);
+    H5Tset_size(type, 3);
+    const hid_t file = H5Fcreate(scratch_path("block.h5"), H5F_ACC_TRUNC, creation, H5P_DEFAULT);
+    const hid_t only = H5Dcreate2(file, "sequences", type, scalar, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Dwrite(only, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, "MKV") >= 0);
+    H5Dclose(only);
+    H5Tclose(type);
+    H5Sclose(scalar);
+    H5Pclose(creation);
+    assert_true(H5Fclose(file) >= 0);
+    assert_ok(open_at(scratch_path("block.h5"), &dataset));
+    assert_int_equal(plm_dataset_get_info(dataset)->residues, 3);
+    plm_dataset_close(dataset);
+  }
+}
+
 /* ---- damage: libhdf5 itself crashes on some of it, and doesn't come to an end on other ---- */
 
 /* Reads the fixture with one byte changed. */
@@ -289,6 +362,8 @@ int main(int argc, char **argv) {
     cmocka_unit_test(hdf5_strings_of_both_kinds_equal_the_fasta),
     cmocka_unit_test(hdf5_padding_is_removed),
     cmocka_unit_test(bad_hdf5_gives_one_clear_message),
+    cmocka_unit_test(a_filter_that_is_not_there_is_named_and_the_file_is_not_called_damaged),
+    cmocka_unit_test(a_block_of_the_users_before_the_file_is_passed_over),
     cmocka_unit_test(what_libhdf5_does_not_survive_is_an_input_error),
     cmocka_unit_test(the_process_tells_how_the_reading_ended),
     cmocka_unit_test(a_request_to_stop_does_not_wait_for_the_process),
