@@ -32,11 +32,12 @@ static bool is_there(const char *directory, const char *name, char *ret_path) {
   return length > 0 && length < PATH_MAX && is_hdf5(ret_path);
 }
 
+/* Empty where it is the one we are in. */
 static void directory_of(const char *path, char ret_directory[PATH_MAX]) {
   snprintf(ret_directory, PATH_MAX, "%s", path);
   char *slash = strrchr(ret_directory, '/');
   if (slash == NULL)
-    strcpy(ret_directory, ".");
+    ret_directory[0] = '\0';
   else
     slash[slash == ret_directory] = '\0';
 }
@@ -130,7 +131,8 @@ static void raw_path(const char *parent, const char *name, char ret_path[PATH_MA
     length = snprintf(ret_path, PATH_MAX, "%s", name);
   } else if (strncmp(prefix, origin, sizeof origin - 1) == 0) {
     directory_of(parent, directory);
-    length = snprintf(ret_path, PATH_MAX, "%s%s/%s", directory, prefix + sizeof origin - 1, name);
+    length = snprintf(ret_path, PATH_MAX, "%s%s/%s", directory[0] != '\0' ? directory : ".", prefix + sizeof origin - 1,
+                      name);
   } else {
     length = snprintf(ret_path, PATH_MAX, "%s/%s", prefix, name);
   }
@@ -219,9 +221,12 @@ static bool is_large_enough(const mapping *map, hid_t dataset) {
 
 static plm_status check_source_dataset(plm_hdf5_input *in, const mapping *map, const char *path, hid_t file) {
   char why[PLM_HDF5_NAME + 64];
-  const hid_t dataset = H5Dopen2(file, map->dataset, H5P_DEFAULT);
+  const hid_t dataset = H5Oopen(file, map->dataset, in->access); /* a link there is watched too */
   snprintf(why, sizeof why, "has no dataset '%.200s'", map->dataset);
-  if (dataset < 0) return missing_source(in, path, why);
+  if (dataset < 0 || H5Iget_type(dataset) != H5I_DATASET) {
+    if (dataset >= 0) H5Oclose(dataset);
+    return missing_source(in, path, why);
+  }
   snprintf(why, sizeof why, "holds fewer rows in '%.200s' than are taken from it", map->dataset);
   plm_status status =
       is_large_enough(map, dataset) ? check_dataset(in, dataset, map->depth + 1) : missing_source(in, path, why);

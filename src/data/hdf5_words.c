@@ -211,7 +211,6 @@ static const struct cause {
     {{"version number", "unknown version", "fail if unknown"}, is_newer},
 };
 
-/* Says all that the innermost entry says; true where memory is what it lacked. */
 static plm_status is_damaged(plm_hdf5_input *in, const char *doing, const char *cause) {
   char shown[PLM_HDF5_NAME];
   plm_fail(PLM_E_INPUT, "%s: %s failed (HDF5 says: %s)", in->task->path,

@@ -78,6 +78,22 @@ static void sources_of_sources_are_asked_too(void **state) {
   assert_refused("outer.h5", "deep.h5, is missing");
 }
 
+/* virtual -> link -> file */
+static void a_link_in_a_source_is_watched(void **state) {
+  (void)state;
+  const char *const sources[] = {"linking.h5"};
+  put_source("end.h5", 1, "MKTAY\0\0\0");
+  const hid_t file = hdf5_create("linking.h5");
+  assert_true(H5Lcreate_external("end.h5", "/sequences", file, "sequences", H5P_DEFAULT, H5P_DEFAULT) >= 0);
+  assert_true(H5Fclose(file) >= 0);
+  hdf5_make_virtual("start.h5", 1, 1, 1, sources);
+  assert_residues("start.h5", "MKTAY");
+  put_source("end.h5", 1, "MKTAW\0\0\0");
+  assert_residues("start.h5", "MKTAW");
+  assert_int_equal(unlink(scratch_path("end.h5")), 0);
+  assert_refused("start.h5", "linking.h5, has no dataset 'sequences'");
+}
+
 static void a_source_is_found_below_the_prefix(void **state) {
   (void)state;
   const char *const sources[] = {"far.h5"};
@@ -176,6 +192,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_virtual_dataset_is_asked_for_its_sources_at_every_start),
       cmocka_unit_test(sources_of_sources_are_asked_too),
+      cmocka_unit_test(a_link_in_a_source_is_watched),
       cmocka_unit_test(a_source_is_found_below_the_prefix),
       cmocka_unit_test(of_numbered_sources_none_is_missing_in_between),
       cmocka_unit_test(a_link_to_another_file_is_followed_and_watched),
