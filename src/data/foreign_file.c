@@ -46,10 +46,6 @@ static const magic magics[] = {
     {MAGIC("\0\0\xfe\xff"), "UTF-32 text", "iconv -f UTF-32 -t UTF-8", NULL, CONVERT},
     {MAGIC("\xff\xfe"), "UTF-16 text", "iconv -f UTF-16 -t UTF-8", NULL, CONVERT},
     {MAGIC("\xfe\xff"), "UTF-16 text", "iconv -f UTF-16 -t UTF-8", NULL, CONVERT},
-    {MAGIC(">\0\0\0"), "UTF-32 text", "iconv -f UTF-32LE -t UTF-8", NULL, CONVERT},
-    {MAGIC("\0\0\0>"), "UTF-32 text", "iconv -f UTF-32BE -t UTF-8", NULL, CONVERT},
-    {MAGIC(">\0"), "UTF-16 text", "iconv -f UTF-16LE -t UTF-8", NULL, CONVERT},
-    {MAGIC("\0>"), "UTF-16 text", "iconv -f UTF-16BE -t UTF-8", NULL, CONVERT},
     {MAGIC("7z\xbc\xaf\x27\x1c"), "a 7z archive", NULL, "7z e -so", "unpack it: "},
     {MAGIC("Rar!\x1a\x07"), "a rar archive", NULL, "unrar p -inul", "unpack it: "},
     {MAGIC("PAR1"), "a Parquet table", NULL, PANDAS("read_parquet"), WITH_PANDAS},
@@ -219,14 +215,52 @@ static plm_status check_pickle(const plm_foreign_look *look) {
       "loading a pickle runs what is in it; if you trust whoever made it, and it is a dict or a list of sequences: ");
 }
 
+/* ---- characters of two or four bytes, without a mark ---- */
+
+/* Latin letters have zeros beside them, always on the same side. */
+static plm_status check_wide(const plm_foreign_look *look) {
+  static const struct {
+    const char *what, *filter;
+    bool zero[4];
+  } wide[] = {
+      {"UTF-32 text", "iconv -f UTF-32LE -t UTF-8", {false, true, true, true}},
+      {"UTF-32 text", "iconv -f UTF-32BE -t UTF-8", {true, true, true, false}},
+      {"UTF-16 text", "iconv -f UTF-16LE -t UTF-8", {false, true, false, true}},
+      {"UTF-16 text", "iconv -f UTF-16BE -t UTF-8", {true, false, true, false}},
+  };
+  size_t bytes = (look->bytes < 512 ? look->bytes : 512) / 4 * 4, zeros[4] = {0};
+  for (size_t i = 0; i < bytes; i++) {
+    unsigned char c = (unsigned char)look->text[i];
+    if (c >= 127 || (c != 0 && c < ' ' && !isspace(c))) return PLM_OK;
+    zeros[i % 4] += c == 0;
+  }
+  for (size_t w = 0; bytes > 0 && w < sizeof wide / sizeof *wide; w++) {
+    bool all = true;
+    for (size_t i = 0; i < 4; i++) all = all && zeros[i] == (wide[w].zero[i] ? bytes / 4 : 0);
+    if (!all) continue;
+    plm_foreign_name(look, wide[w].what);
+    return plm_foreign_file_hint(look->path, look->compressed, wide[w].filter, CONVERT);
+  }
+  return PLM_OK;
+}
+
 /* ---- all ---- */
+
+/* Comments, and separators: a row of one character that stands in no sequence. Who reads FASTA drops such lines. */
+static bool says_nothing(plm_foreign_line line) {
+  if (line.bytes == 0 || strchr(";#", line.text[0]) != NULL) return true;
+  if (line.bytes < 2 || strchr("-=/_~+", line.text[0]) == NULL) return false;
+  for (size_t i = 1; i < line.bytes; i++)
+    if (line.text[i] != line.text[0]) return false;
+  return true;
+}
 
 /* FASTA, whatever else may be wrong with it: the first line that says anything begins with '>'. */
 static bool is_fasta(const plm_foreign_look *look) {
   plm_foreign_line line;
   for (size_t at = 0; plm_foreign_next_line(look, &at, &line);) {
-    if (line.bytes == 0 || strchr(";#", line.text[0]) != NULL) continue;
-    if (line.bytes >= 2 && memcmp(line.text, "--", 2) == 0) continue;
+    while (line.bytes > 0 && isspace((unsigned char)*line.text)) line.text++, line.bytes--;
+    if (says_nothing(line)) continue;
     return line.text[0] == '>' && (line.bytes < 2 || line.text[1] != '\0');
   }
   return look->bytes > 1 && look->text[0] == '>' && look->text[1] != '\0';
@@ -234,6 +268,7 @@ static bool is_fasta(const plm_foreign_look *look) {
 
 plm_status plm_foreign_file_check(const char *path, bool compressed, const char *text, size_t bytes) {
   plm_foreign_look look = {.path = path, .compressed = compressed, .text = text, .bytes = bytes};
+  PLM_TRY(check_wide(&look));
   if (bytes >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
     look.marked = true;
     look.text += 3;
@@ -243,7 +278,8 @@ plm_status plm_foreign_file_check(const char *path, bool compressed, const char 
     look.text++;
     look.bytes--;
   }
-  if (look.bytes == 0 || is_fasta(&look)) return PLM_OK;
+  if (look.bytes == 0) return PLM_OK;
+  if (is_fasta(&look)) return plm_foreign_header_check(&look);
   PLM_TRY(check_magic(&look));
   PLM_TRY(check_zip(&look));
   PLM_TRY(check_tar(&look));

@@ -18,6 +18,9 @@ typedef struct plm_foreign_line {
   size_t bytes;
 } plm_foreign_line;
 
+/* More of a file is shown if it is longer. */
+enum { PLM_FOREIGN_WHOLE = 1 << 15 };
+
 /* The line at *at, which moves behind it; false at the end. A last line that may have been cut is none. */
 bool plm_foreign_next_line(const plm_foreign_look *look, size_t *at, plm_foreign_line *ret_line);
 
@@ -37,6 +40,9 @@ bool plm_foreign_is_id_name(const char *text, size_t bytes);
 plm_status plm_foreign_name(const plm_foreign_look *look, const char *what);
 /* The same, with the line that puts it through `filter`. */
 plm_status plm_foreign_filter(const plm_foreign_look *look, const char *what, const char *filter);
+
+/* Of FASTA: fails where a stream, all of which is seen, has nothing but names that hold the letters. */
+PLM_CHECKED plm_status plm_foreign_header_check(const plm_foreign_look *look);
 
 /* PLM_OK: of none of the kinds that the chapter knows. */
 PLM_CHECKED plm_status plm_foreign_text_check(const plm_foreign_look *look);

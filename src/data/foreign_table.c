@@ -4,6 +4,7 @@
  * A table is one if its first rows have equally many fields and one column holds nothing but sequences.
  */
 #include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,12 @@ static const char *closing_quote(const char *at, const char *end) {
   return at < end ? at : end;
 }
 
+static plm_foreign_line trimmed(const char *begin, const char *end) {
+  while (begin < end && isblank((unsigned char)*begin)) begin++;
+  while (begin < end && isblank((unsigned char)end[-1])) end--;
+  return (plm_foreign_line){.text = begin, .bytes = (size_t)(end - begin)};
+}
+
 /* The fields of a line, without quotes; the delimiter ' ' stands for any run of blanks. Returns how many, COLUMNS at
  * most. */
 static int split(plm_foreign_line line, char delimiter, plm_foreign_line fields[COLUMNS], bool *ret_quoted) {
@@ -35,7 +42,7 @@ static int split(plm_foreign_line line, char delimiter, plm_foreign_line fields[
     const char *begin = at + quote, *close = quote ? closing_quote(begin, end) : NULL;
     if (quote) at = close;
     while (at < end && (delimiter == ' ' ? !isblank((unsigned char)*at) : *at != delimiter)) at++;
-    fields[count++] = (plm_foreign_line){.text = begin, .bytes = (size_t)((quote ? close : at) - begin)};
+    fields[count++] = trimmed(begin, quote ? close : at);
     *ret_quoted = *ret_quoted || quote;
     if (at == end) return count;
     at++;
@@ -53,7 +60,7 @@ typedef struct column {
 
 typedef struct table {
   char delimiter;
-  bool quoted, header, comments; /* comments: lines that begin with '#' stand above it */
+  bool quoted, header, comments; /* comments: stand above it */
   int columns, rows;             /* rows: below the first */
   int sequence, id;              /* columns; -1: none */
   column column[COLUMNS];
@@ -76,6 +83,12 @@ static void add_field(column *c, plm_foreign_line field) {
   c->before = field;
 }
 
+/* Above a table; "sep=;" is Excel's. A header may begin with '#' too. */
+static bool is_comment(plm_foreign_line line, char delimiter, int fields) {
+  if (line.bytes >= 4 && memcmp(line.text, "sep=", 4) == 0) return true;
+  return line.text[0] == '#' && (fields < 2 || delimiter == ' ');
+}
+
 /* False where rows differ in their number of fields. */
 static bool survey(const plm_foreign_look *look, table *t) {
   plm_foreign_line line, fields[COLUMNS];
@@ -83,7 +96,7 @@ static bool survey(const plm_foreign_look *look, table *t) {
   while (t->rows < ROWS && plm_foreign_next_line(look, &at, &line)) {
     if (line.bytes == 0) continue;
     int count = split(line, t->delimiter, fields, &t->quoted);
-    if (t->columns == 0 && line.text[0] == '#' && (count < 2 || t->delimiter == ' ')) {
+    if (t->columns == 0 && is_comment(line, t->delimiter, count)) {
       t->comments = true;
       continue;
     }
@@ -174,7 +187,7 @@ static void unquote(plm_text *program, char delimiter) {
 
 static plm_status build(const table *t, char **ret_program) {
   plm_text program = {0};
-  plm_text_printf(&program, "awk%s '%sNF%s{", separator(t->delimiter), t->comments ? "!/^#/&&" : "",
+  plm_text_printf(&program, "awk%s '%sNF%s{", separator(t->delimiter), t->comments ? "!/^(#|sep=)/&&" : "",
                   t->header && !(t->comments && t->column[0].title.text[0] == '#') ? "&&h++" : "");
   plm_text_append(&program, "sub(/\\r$/,\"\"); ");
   if (t->quoted) unquote(&program, t->delimiter);
@@ -275,20 +288,40 @@ static const char *header_filter(plm_foreign_line header) {
   return NULL;
 }
 
-static plm_status hint_headers(const plm_foreign_look *look, plm_status status) {
+/* The filter that mends all headers that are seen, or NULL; *ret_headers: how many. */
+static const char *filter_of_headers(const plm_foreign_look *look, int most, int *ret_headers) {
   plm_foreign_line line;
   const char *filter = NULL;
-  int headers = 0;
-  for (size_t at = 0; headers < ROWS && plm_foreign_next_line(look, &at, &line);) {
+  *ret_headers = 0;
+  for (size_t at = 0; *ret_headers < most && plm_foreign_next_line(look, &at, &line);) {
     if (line.bytes < 2 || line.text[0] != '>') continue;
     const char *found = header_filter((plm_foreign_line){.text = line.text + 1, .bytes = line.bytes - 1});
-    if (found == NULL || (filter != NULL && found != filter)) return status;
+    if (found == NULL || (filter != NULL && found != filter)) return NULL;
     filter = found;
-    headers++;
+    ++*ret_headers;
   }
-  if (headers > 0)
+  return filter;
+}
+
+static plm_status hint_headers(const plm_foreign_look *look, plm_status status) {
+  int headers;
+  const char *filter = filter_of_headers(look, ROWS, &headers);
+  if (filter != NULL)
     plm_foreign_file_hint(look->path, look->compressed, filter, "the letters stand in the header lines; move them: ");
   return status;
+}
+
+plm_status plm_foreign_header_check(const plm_foreign_look *look) {
+  plm_foreign_line line;
+  char counted[PLM_COUNTED_TEXT];
+  int headers;
+  if (look->bytes > PLM_FOREIGN_WHOLE || plm_sequence_file_is_regular(look->path)) return PLM_OK;
+  for (size_t at = 0; plm_foreign_next_line(look, &at, &line);)
+    if (line.bytes > 0 && line.text[0] != '>') return PLM_OK;
+  if (filter_of_headers(look, INT_MAX, &headers) == NULL) return PLM_OK;
+  plm_fail(PLM_E_INPUT, "%s: no sequence: %s without residues", plm_sequence_file_words(look->path),
+           plm_counted(headers, "name", "names", counted));
+  return hint_headers(look, PLM_E_INPUT);
 }
 
 static plm_status first_block(plm_gzip_text *text, plm_foreign_look *look) {

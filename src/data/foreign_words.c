@@ -59,10 +59,9 @@ plm_status plm_foreign_filter(const plm_foreign_look *look, const char *what, co
 /* ---- looking ---- */
 
 bool plm_foreign_next_line(const plm_foreign_look *look, size_t *at, plm_foreign_line *ret_line) {
-  enum { SURELY_WHOLE = 1 << 15 }; /* readers give more of a longer file */
   if (*at >= look->bytes) return false;
   const char *begin = look->text + *at, *end = memchr(begin, '\n', look->bytes - *at);
-  if (end == NULL && look->bytes > SURELY_WHOLE) return false;
+  if (end == NULL && look->bytes > PLM_FOREIGN_WHOLE) return false;
   size_t bytes = end != NULL ? (size_t)(end - begin) : look->bytes - *at;
   *at += bytes + (end != NULL);
   if (bytes > 0 && begin[bytes - 1] == '\r') bytes--;

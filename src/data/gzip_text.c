@@ -57,11 +57,12 @@ static plm_status refuse(const plm_gzip_text *t, int64_t line) {
 }
 
 static plm_status no_end_mark(const plm_gzip_text *t, int64_t line) {
+  char counted[PLM_COUNTED_TEXT];
   if (t->last == '\n') {
     plm_warn(
-        "%s: bgzip's end mark is missing. All blocks that are there are whole, and their text, %lld line%s, ends "
-        "with a whole line: it is read; but blocks after them may have been cut off",
-        t->words, (long long)line - 1, line == 2 ? "" : "s");
+        "%s: bgzip's end mark is missing. All blocks that are there are whole, and their text, %s, ends with a "
+        "whole line: it is read; but blocks after them may have been cut off",
+        t->words, plm_counted(line - 1, "line", "lines", counted));
     return PLM_OK;
   }
   plm_fail(PLM_E_INPUT, "%s: bgzip's end mark is missing and the text ends inside line %lld: the file was cut short",
@@ -117,14 +118,16 @@ static plm_status pass_over_rest(plm_gzip_text *t) {
   z_stream *z = &t->inflate;
   int64_t begin = t->consumed - z->avail_in, bytes = 0;
   bool zeros = true;
+  char counted[PLM_COUNTED_TEXT];
   if (*z->next_in == '>') return text_behind(t, begin);
   for (; look_ahead(t, 1) > 0; z->avail_in = 0) {
     for (unsigned i = 0; i < z->avail_in; i++) zeros = zeros && z->next_in[i] == 0;
     bytes += z->avail_in;
   }
   if (!zeros)
-    plm_warn("%s: %lld byte%s after the compressed data %s no gzip data and %s left out, as gzip does", t->words,
-             (long long)bytes, bytes == 1 ? "" : "s", bytes == 1 ? "is" : "are", bytes == 1 ? "is" : "are");
+    plm_warn("%s: %s after the compressed data %s no gzip data and %s left out, as gzip does", t->words,
+             plm_counted(bytes, "byte", "bytes", counted), plm_plural(bytes, "is", "are"),
+             plm_plural(bytes, "is", "are"));
   if (t->ending == GOING_ON) t->ending = WHOLE;
   return PLM_OK;
 }

@@ -57,6 +57,8 @@ static const struct {
     {TEXT("\x80\x02torch._utils"), "a PyTorch file", "torch.load"},
     {TEXT("\xff\xfe>\0a\0"), "UTF-16 text", "iconv -f UTF-16 "},
     {TEXT(">\0a\0\n\0"), "UTF-16 text", "iconv -f UTF-16LE "},
+    {TEXT("\0n\0a\0,\0s"), "UTF-16 text", "iconv -f UTF-16BE "},
+    {TEXT("\n\0\0\0>\0\0\0"), "UTF-32 text", "iconv -f UTF-32LE "},
 };
 
 static void kinds_are_called_by_their_name(void **state) {
@@ -91,15 +93,17 @@ static void fasta_is_no_other_kind(void **state) {
       "; a comment\n>a\n" S1 "\n",
       "# p1,p2,p3\n# " S1 "\n>a\n" S1 "\n",
       "--\n>a\n" S1 "\n",
+      "//\n=====\n  >a\n" S1 "\n",
       ">{\"id\": \"a\", \"sequence\": \"" S1 "\"}\n" S1 "\n",
       "><html><title>x</title>\n" S1 "\n",
       ">a\n>b\n",
       ">",
   };
+  scratch_write("a.csv", ">a\n", 3);
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     for (size_t bytes = strcspn(texts[i], ">") + 1; bytes <= strlen(texts[i]); bytes++)
-      if (check("a.csv", texts[i], bytes) != PLM_OK) fail_msg("%.*s: %s", (int)bytes, texts[i], plm_error_message());
-  assert_ok(check("a.csv", "", 0));
+      if (check(scratch_path("a.csv"), texts[i], bytes) != PLM_OK) fail_msg("%.*s: %s", (int)bytes, texts[i], plm_error_message());
+  assert_ok(check(scratch_path("a.csv"), "", 0));
 }
 
 static void prose_is_no_other_kind(void **state) {
