@@ -77,11 +77,22 @@ bool plm_hub_is_id(const char *name) {
 
 /* ---- looking up ---- */
 
+/* What looks like a hub id is meant as a path where its first part is a directory. */
+static plm_status fail_path(const hub_id *id, const char *name) {
+  return plm_hint(
+      plm_fail(PLM_E_INPUT, "there is no directory %s, and no model of that name in the Hugging Face cache", name),
+      "%s is a directory here: look for another name in it", id->organisation);
+}
+
 static plm_status fail_absent(const hub_id *id, const char *root, const char *why) {
   bool is_main = strcmp(id->revision, "main") == 0;
   char name[sizeof id->organisation + sizeof id->name];
   snprintf(name, sizeof name, "%s/%s", id->organisation, id->name);
   PLM_TRY(plm_hub_check_family(name));
+  if (plm_file_is_directory(id->organisation)) return fail_path(id, name);
+  if (plm_model_is_preset(id->name))
+    return plm_hint(plm_fail(PLM_E_INPUT, "there is no model %s", name), "the published one is facebook/%s_UR50D",
+                    id->name);
   return plm_hint(plm_fail(PLM_E_INPUT, "model %s/%s%s%s %s in the Hugging Face cache %s", id->organisation, id->name,
                            is_main ? "" : "@", is_main ? "" : id->revision, why, root),
                   "get it where there is a network: `hf download %s/%s%s%s` (HF_HOME says where the cache is)",

@@ -130,6 +130,8 @@ static plm_status check_holder(const char *directory) {
     return fail_holder(directory, "the directory of a run", "", name);
   if (find_model_in(directory, "checkpoint-", "adapter_config.json", name))
     return fail_holder(directory, "the directory of a run that trained an adapter", "", name);
+  if (plm_hub_has(directory, "run.lock"))
+    return plm_fail(PLM_E_INPUT, "%s is the directory of a run that has saved no model so far", directory);
   PLM_TRY(plm_path_join(directory, "snapshots", &snapshots));
   const bool is_cache = plm_file_is_directory(snapshots) && find_model_in(snapshots, "", "config.json", name);
   plm_free(snapshots);

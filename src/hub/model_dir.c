@@ -32,9 +32,9 @@ plm_status plm_model_dir_read_config(const char *directory, plm_model_config *re
     goto out;
   }
   status = plm_json_load(path, &document);
+  if (status == PLM_OK) status = plm_model_config_read(document, path, ret_config);
   if (status == PLM_E_INPUT) status = plm_mistake_explain(path, status);
   PLM_TRY_GOTO(status, out);
-  PLM_TRY_GOTO(plm_model_config_read(document, path, ret_config), out);
   status = plm_vocabulary_read(directory, ret_config);
 out:
   json_decref(document);
