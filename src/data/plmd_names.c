@@ -74,8 +74,8 @@ static plm_place place_of(const plm_packed_names *names, size_t index) {
   return (plm_place){.line = names->lines[index], .source = (uint16_t)source, .is_row = is_known ? names->is_row : 0};
 }
 
-plm_status plm_packed_names_duplicates(plm_packed_names *names, const char *text, const uint32_t *lengths,
-                                       size_t count, plm_noted *ret_duplicates) {
+plm_status plm_packed_names_duplicates(plm_packed_names *names, const char *text, const uint32_t *lengths, size_t count,
+                                       plm_noted *ret_duplicates) {
   plm_noted noted = {0};
   bool *seen = NULL;
   const size_t repeated = leave_repeated(names->hashes, names->named, &noted.count);

@@ -102,7 +102,8 @@ static void fasta_is_no_other_kind(void **state) {
   scratch_write("a.csv", ">a\n", 3);
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     for (size_t bytes = strcspn(texts[i], ">") + 1; bytes <= strlen(texts[i]); bytes++)
-      if (check(scratch_path("a.csv"), texts[i], bytes) != PLM_OK) fail_msg("%.*s: %s", (int)bytes, texts[i], plm_error_message());
+      if (check(scratch_path("a.csv"), texts[i], bytes) != PLM_OK)
+        fail_msg("%.*s: %s", (int)bytes, texts[i], plm_error_message());
   assert_ok(check(scratch_path("a.csv"), "", 0));
 }
 

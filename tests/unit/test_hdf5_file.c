@@ -267,13 +267,15 @@ static void a_request_to_stop_does_not_wait_for_the_process(void **state) {
   static const char silent[] = "#!/bin/sh\nexec sleep 100\n";
   const char *endless = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5"; /* see misbehave */
   plm_sequence_sink sink = {.interrupted = interrupted_at_last};
+  plm_hdf5_taker taker = {.sink = &sink, .path = endless};
+  const plm_hdf5_task task = {.path = endless};
   scratch_write_text("silent", silent);
   assert_int_equal(chmod(scratch_path("silent"), 0755), 0);
   const char *const programs[] = {own_program, scratch_path("silent")};
   for (size_t i = 0; i < 2; i++) {
     const double started = plm_clock_monotonic();
     asked = 0;
-    assert_int_equal(plm_hdf5_process(programs[i], 60, endless, &sink), PLM_STOPPED);
+    assert_int_equal(plm_hdf5_process(programs[i], 60, &task, &taker), PLM_STOPPED);
     assert_true(plm_clock_monotonic() - started < 15); /* of 20 and more, and of 60 */
     assert_int_equal(asked, 3);
   }
