@@ -10,7 +10,7 @@
 #include "data/plmd_format.h"
 #include "data/plmd_names.h"
 
-enum { BUFFER_BYTES = 1 << 20, OFFSETS_AT_ONCE = 4096 };
+enum { BUFFER_BYTES = 1 << 20, OFFSETS_AT_ONCE = 4096, PAIRS = 1 << 16 };
 
 /* Small writes collected; histogram and hash are taken over whole buffers. */
 typedef struct buffer {
@@ -22,6 +22,8 @@ struct plm_packed_file_writer {
   plm_writer *file, *names_file;
   char *names_path;
   buffer residues, names;
+  uint32_t *pairs; /* [PAIRS] of letters, counted and not yet in the histogram */
+  int64_t folded;  /* residues of which they are, in units of 2^31 */
   plm_hasher *hasher;
   uint32_t *lengths, *name_lengths;
   plm_packed_names duplicates; /* hashes of names, lines */
@@ -36,6 +38,7 @@ plm_status plm_packed_file_writer_open(const char *path, plm_packed_file_writer 
   PLM_TRY(PLM_NEW(&writer, 1));
   PLM_TRY_GOTO(PLM_NEW(&writer->residues.data, BUFFER_BYTES), fail);
   PLM_TRY_GOTO(PLM_NEW(&writer->names.data, BUFFER_BYTES), fail);
+  PLM_TRY_GOTO(PLM_NEW(&writer->pairs, PAIRS), fail);
   PLM_TRY_GOTO(plm_hasher_create(&writer->hasher), fail);
   PLM_TRY_GOTO(plm_sprintf(&writer->names_path, "%s.names", path), fail);
   PLM_TRY_GOTO(plm_writer_open(path, &writer->file), fail);
@@ -51,6 +54,7 @@ fail:
 static void free_writer(plm_packed_file_writer *writer) {
   plm_free(writer->residues.data);
   plm_free(writer->names.data);
+  plm_free(writer->pairs);
   plm_hasher_destroy(writer->hasher);
   plm_free(writer->names_path);
   plm_free(writer->lengths);
@@ -68,24 +72,37 @@ void plm_packed_file_writer_abandon(plm_packed_file_writer *writer) {
 
 int64_t plm_packed_file_writer_count(const plm_packed_file_writer *writer) { return writer->summary.count; }
 
-/* Eight bytes are loaded at once, into four tables, so that runs of one letter don't wait for the count before. */
-static void count_letters(const char *text, size_t bytes, int64_t histogram[256]) {
-  uint32_t tables[4][256] = {0};
-  const unsigned char *p = (const unsigned char *)text;
+/* Letters are counted in pairs, half as many as there are letters; the few hundred pairs that occur stay in the cache. */
+/* `bytes` is even but at the end. */
+static void count_letters(const char *text, size_t bytes, uint32_t *pairs, int64_t histogram[256]) {
   size_t i = 0;
   for (; i + 8 <= bytes; i += 8) {
     uint64_t eight;
-    memcpy(&eight, p + i, sizeof eight);
-    for (size_t k = 0; k < 8; k++) tables[k % 4][eight >> (8 * k) & 0xFF]++;
+    memcpy(&eight, text + i, sizeof eight);
+    pairs[eight & 0xFFFF]++;
+    pairs[eight >> 16 & 0xFFFF]++;
+    pairs[eight >> 32 & 0xFFFF]++;
+    pairs[eight >> 48]++;
   }
-  for (; i < bytes; i++) tables[0][p[i]]++;
-  for (size_t c = 0; c < 256; c++) histogram[c] += (int64_t)tables[0][c] + tables[1][c] + tables[2][c] + tables[3][c];
+  for (; i < bytes; i++) histogram[(unsigned char)text[i]]++;
+}
+
+static void fold_pairs(uint32_t *pairs, int64_t histogram[256]) {
+  for (size_t i = 0; i < PAIRS; i++) {
+    histogram[i & 0xFF] += pairs[i];
+    histogram[i >> 8] += pairs[i];
+  }
+  memset(pairs, 0, PAIRS * sizeof *pairs);
 }
 
 static plm_status flush_residues(plm_packed_file_writer *writer) {
   const buffer full = writer->residues;
   writer->residues.used = 0;
-  count_letters(full.data, full.used, writer->summary.histogram);
+  count_letters(full.data, full.used, writer->pairs, writer->summary.histogram);
+  if (writer->summary.residues >> 31 != writer->folded) { /* before a count could overflow */
+    writer->folded = writer->summary.residues >> 31;
+    fold_pairs(writer->pairs, writer->summary.histogram);
+  }
   plm_hasher_update(writer->hasher, full.data, full.used);
   return plm_writer_write(writer->file, full.data, full.used);
 }
@@ -213,6 +230,7 @@ static void put_sources(plm_packed_file_summary *summary, const plm_note_sources
 static plm_status write_tail(plm_packed_file_writer *writer, const plm_packed_origin *origin) {
   plm_packed_file_summary *summary = &writer->summary;
   PLM_TRY(flush_residues(writer));
+  fold_pairs(writer->pairs, summary->histogram);
   PLM_TRY(write_offsets(writer, writer->lengths, writer->hasher, &summary->offsets_at));
   if (summary->names_bytes > 0) {
     summary->names_at = (uint64_t)plm_writer_bytes(writer->file);
