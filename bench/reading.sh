@@ -1,9 +1,10 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # Packing FASTA by two programs: user + system time (the least of five rounds, one after the other) and the most memory.
 # usage: bench/reading.sh OLD NEW [FILE] [ROUNDS]    FILE: FASTA; without it 486,000 made-up proteins, 213 MB, in $TMPDIR
 # LOWER=1: the made-up proteins in lower case, as files are that are soft-masked from end to end.
 # Each program reads FILE into an empty cache directory and shows one record (inspect tokens). Ratio: new / old.
-set -eu
+set -euo pipefail
+TIMEFORMAT='%3U %3S'
 [ $# -ge 2 ] || { sed -n '2,5s/^# //p' "$0"; exit 2; }
 old=$1 new=$2 file=${3:-} rounds=${4:-5}
 room=$(mktemp -d) && trap 'rm -rf "$room"' EXIT
@@ -31,8 +32,9 @@ fi
 
 measure() { # program -> "seconds KiB"
   rm -rf "$room/cache" && mkdir "$room/cache"
-  /usr/bin/time -f '%U %S %M' -o "$room/time" "$1" inspect tokens --no-ids --records 1 --cache-dir "$room/cache" --fasta "$file" >/dev/null 2>&1
-  awk '{ printf "%.2f %d\n", $1 + $2, $3 }' "$room/time"
+  { time /usr/bin/time -f %M -o "$room/memory" "$1" inspect tokens --no-ids --records 1 --cache-dir "$room/cache" --fasta "$file" >/dev/null 2>&1; } 2>"$room/time"
+  awk '{ printf "%.3f ", $1 + $2 }' "$room/time"
+  cat "$room/memory"
 }
 
 for round in $(seq "$rounds"); do
@@ -42,6 +44,6 @@ done >"$room/rounds"
 ls -l "$file" | awk '{ printf "%.0f MB of FASTA\n", $5 / 1e6 }'
 awk '!($1 in least) || $2 < least[$1] { least[$1] = $2 } $3 > most[$1] { most[$1] = $3 }
   END {
-    printf "old: %.2f s user + system, %.0f MiB\nnew: %.2f s, %.0f MiB\n", least["old"], most["old"] / 1024, least["new"], most["new"] / 1024
+    printf "old: %.3f s user + system, %.0f MiB\nnew: %.3f s, %.0f MiB\n", least["old"], most["old"] / 1024, least["new"], most["new"] / 1024
     printf "ratio %.3f\n", least["new"] / least["old"]
   }' "$room/rounds"
