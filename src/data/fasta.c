@@ -166,7 +166,7 @@ static bool is_separator(const char *text, size_t bytes) {
 /* Whether the line under ">P1;CODE" is not its title but residues already, as in files that only look like PIR. */
 static bool is_long_sequence(const char *text, size_t bytes) {
   for (size_t i = 0; i < bytes; i++)
-    if (text[i] < 'A' || text[i] > 'Z') return false;
+    if ((text[i] < 'A' || text[i] > 'Z') && strchr("*-.", text[i]) == NULL) return false;
   return bytes >= 30;
 }
 

@@ -20,8 +20,8 @@ const char *plm_mending_line(const plm_mending *mending, const char *filter, cha
   }
   choose_name(name, sizeof name);
   plm_shell_word(mending->path, word);
-  if (mending->is_compressed)
-    snprintf(ret_line, PLM_MENDING_LINE, "`gunzip -c %s | %s > %s`", word, filter, name);
+  if (mending->is_compressed) /* read from standard input, gunzip does not mind what the file is called */
+    snprintf(ret_line, PLM_MENDING_LINE, "`gunzip -c < %s | %s > %s`", word, filter, name);
   else
     snprintf(ret_line, PLM_MENDING_LINE, "`%s %s > %s`", filter, word, name);
   return ret_line;

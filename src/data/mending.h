@@ -13,7 +13,7 @@ typedef struct plm_mending {
   bool is_compressed;
 } plm_mending;
 
-/* "`gunzip -c a.fasta.gz | FILTER > mended.fasta`", between backquotes: FILTER reads a file behind it or standard
+/* "`gunzip -c < a.fasta.gz | FILTER > mended.fasta`", between backquotes: FILTER reads a file behind it or standard
  * input. The new file gets a name that no file has yet. For standard input there is no line that would be complete:
  * "FILTER", without them. Returns `ret_line`. */
 const char *plm_mending_line(const plm_mending *mending, const char *filter, char ret_line[PLM_MENDING_LINE]);

@@ -65,6 +65,8 @@ static void readable_files_are_read_as_meant(void **state) {
        "a:MKV|b:AC"},
       {"PIR", ">P1;X\ntitle of it\nMKV\nAC*\nC;Remark: MKV\n>F1;Y\n\nMK*\n>z\nAC\n", "P1;X:MKVAC|F1;Y:MK|z:AC"},
       {"PIR of a word", ">P1;X\nCrambin\nMKV*\n>DL;Y\r\nstructureX:1abc:1:A\r\nMK*\r\n", "P1;X:MKV|DL;Y:MK"},
+      {"no PIR, with a stop", ">P1;X\nMKVLAMKVLAMKVLAMKVLAMKVLAMKVLAMK*\n>b\nAC\n",
+       "P1;X:MKVLAMKVLAMKVLAMKVLAMKVLAMKVLAMK|b:AC"},
       {"no PIR", ">P1;X\nMKVLAMKVLAMKVLAMKVLAMKVLAMKVLAMK\nAC\n", "P1;X:MKVLAMKVLAMKVLAMKVLAMKVLAMKVLAMKAC"},
       {"placeholders",
        ">a\nMKV\n>b\nSequence unavailable\n>c\n nan \n>d\nNaN\n\n>e\nNone\n>f\nnull\r\n>g\nN/A\n>h\n<NA>\n"
