@@ -12,10 +12,9 @@ plm_status plm_packed_names_add(plm_packed_names *names, size_t index, const plm
   const plm_place *place = &record->place;
   PLM_TRY(PLM_GROW(&names->lines, &names->lines_capacity, index + 1));
   names->lines[index] = place->line >= 0 && place->line <= UINT32_MAX ? (uint32_t)place->line : 0;
-  names->is_row = place->is_row;
-  while (names->sources <= place->source) {
-    PLM_TRY(PLM_GROW(&names->begins, &names->begins_capacity, names->sources + 1));
-    names->begins[names->sources++] = index;
+  while (names->source_count <= place->source) {
+    PLM_TRY(PLM_GROW(&names->sources, &names->sources_capacity, names->source_count + 1));
+    names->sources[names->source_count++] = (plm_packed_source){.begin = index, .has_rows = place->is_row != 0};
   }
   if (record->name_bytes == 0) return PLM_OK;
   PLM_TRY(PLM_GROW(&names->hashes, &names->hashes_capacity, names->named + 1));
@@ -26,7 +25,7 @@ plm_status plm_packed_names_add(plm_packed_names *names, size_t index, const plm
 void plm_packed_names_clear(plm_packed_names *names) {
   plm_free(names->hashes);
   plm_free(names->lines);
-  plm_free(names->begins);
+  plm_free(names->sources);
   *names = (plm_packed_names){0};
 }
 
@@ -68,10 +67,13 @@ static size_t first_again(const uint64_t *sorted, size_t repeated, bool *seen, c
 }
 
 static plm_place place_of(const plm_packed_names *names, size_t index) {
-  size_t source = names->sources - 1;
-  while (source > 0 && names->begins[source] > index) source--;
-  const bool is_known = names->lines[index] > 0;
-  return (plm_place){.line = names->lines[index], .source = (uint16_t)source, .is_row = is_known ? names->is_row : 0};
+  size_t source = names->source_count - 1;
+  while (source > 0 && names->sources[source].begin > index) source--;
+  return (plm_place){
+      .line = names->lines[index],
+      .source = (uint16_t)source,
+      .is_row = names->lines[index] > 0 && names->sources[source].has_rows,
+  };
 }
 
 plm_status plm_packed_names_duplicates(plm_packed_names *names, const char *text, const uint32_t *lengths, size_t count,

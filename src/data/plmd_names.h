@@ -2,19 +2,25 @@
 #ifndef PLM_DATA_PLMD_NAMES_H
 #define PLM_DATA_PLMD_NAMES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "data/plmd_write.h"
 
+/* One of the files that are read one after the other. */
+typedef struct plm_packed_source {
+  size_t begin; /* the first record of it, or of one behind it */
+  bool has_rows;
+} plm_packed_source;
+
 /* 12 bytes a record. Start with {0}. */
 typedef struct plm_packed_names {
   uint64_t *hashes; /* [named] of those that have a name */
   uint32_t *lines;  /* [count] place.line, 0 where it has no room */
-  size_t *begins;   /* [sources] the first record of each source, or of one behind it */
-  uint16_t is_row;  /* of the last record's source, as all of one are alike */
-  size_t named, sources;
-  size_t hashes_capacity, lines_capacity, begins_capacity;
+  plm_packed_source *sources;
+  size_t named, source_count;
+  size_t hashes_capacity, lines_capacity, sources_capacity;
 } plm_packed_names;
 
 PLM_CHECKED plm_status plm_packed_names_add(plm_packed_names *names, size_t index, const plm_packed_record *record);

@@ -217,6 +217,35 @@ static void several_files_are_one_set_in_order(void **state) {
   plm_dataset_close(dataset);
 }
 
+/* The first that is there again, in whichever file, and by whichever file it was there before. */
+static void a_duplicate_is_placed_in_its_own_file(void **state) {
+  (void)state;
+  static const struct {
+    const char *first, *second, *third, *place;
+  } rows[] = {
+      {">a\nMKV\n>b\nAC\n", ">c\nWY\n", ">d\nMK\n>c\nMK\n>a\nMK\n", "/third.fasta:3"},
+      {">a\nMKV\n", ">c\nWY\n>a\nWY\n", ">d\nMK\n", "/second.fasta:3"},
+      {">a\nMKV\n\n>a\nAC\n", ">\nWY\n", ">a\nMK\n", "/first.fasta:4"},
+      {">a\nMKV\n", ">b\n", ">a\nMK\n", "/third.fasta:1"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    plm_dataset *dataset = NULL;
+    char place[PLM_PLACE_TEXT];
+    scratch_write_text("first.fasta", rows[i].first);
+    scratch_write_text("second.fasta", rows[i].second);
+    scratch_write_text("third.fasta", rows[i].third);
+    const char *paths[] = {scratch_path("first.fasta"), scratch_path("second.fasta"), scratch_path("third.fasta")};
+    plm_dataset_options options = options_for(paths);
+    options.paths.count = 3;
+    assert_ok(plm_dataset_open(&options, &dataset));
+    plm_dataset_note_place(dataset, PLM_NOTE_DUPLICATES, place);
+    if (strlen(place) < strlen(rows[i].place) ||
+        strcmp(place + strlen(place) - strlen(rows[i].place), rows[i].place) != 0)
+      fail_msg("row %zu: '%s'", i, place);
+    plm_dataset_close(dataset);
+  }
+}
+
 static void *open_in_thread(void *options) {
   plm_dataset *dataset = NULL;
   intptr_t right = plm_dataset_open(options, &dataset) == PLM_OK && plm_dataset_count(dataset) == 500 &&
@@ -566,6 +595,7 @@ int main(void) {
       cmocka_unit_test(a_directory_that_cannot_be_written_is_passed_over),
       cmocka_unit_test(no_place_to_write_is_a_resource_error_that_lists_them),
       cmocka_unit_test(several_files_are_one_set_in_order),
+      cmocka_unit_test(a_duplicate_is_placed_in_its_own_file),
       cmocka_unit_test(makers_at_the_same_time_do_no_harm),
       cmocka_unit_test(what_a_killed_maker_left_is_removed),
       cmocka_unit_test(a_packed_file_can_be_opened_by_any_name),
