@@ -248,6 +248,35 @@ static void a_link_that_leads_nowhere_is_not_damage(void **state) {
   assert_holds("soft.h5", "again", NULL, "0=MKTAY 1=MEHQLL 2=MKV");
 }
 
+/* Where this process reads, read or refused. */
+static void no_object_of_libhdf5_stays_open(void **state) {
+  (void)state;
+  static const char *const files[][3] = {
+      {"ids.h5", NULL, NULL},        {"ids.h5", NULL, "nope"},        {"short_ids.h5", NULL, NULL},
+      {"short_ids.h5", NULL, "ids"}, {"names.h5", NULL, NULL},        {"names.h5", "seqs", NULL},
+      {"names.h5", "train", NULL},   {"each.h5", "proteins", NULL},   {"each.h5", NULL, NULL},
+      {"table.h5", NULL, NULL},      {"embeddings.h5", NULL, NULL},   {"anndata.h5ad", NULL, NULL},
+      {"links.h5", NULL, NULL},      {"links.h5", "elsewhere", NULL}, {"lzf.h5", NULL, NULL},
+      {"newer.h5", NULL, NULL},      {"virtual.h5", NULL, NULL},      {"writing.h5", NULL, NULL},
+      {"fixed.h5", NULL, NULL},      {"variable.h5", NULL, NULL},
+  };
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char name[1024];
+    const char *path = name;
+    plm_dataset *dataset = NULL;
+    snprintf(name, sizeof name, "%s/tests/fixtures/hdf5/%s", PLM_SOURCE_DIR, files[i][0]);
+    plm_dataset_options options = options_for(&path);
+    options.hdf5_reader = NULL;
+    options.hdf5_dataset = files[i][1];
+    options.hdf5_ids = files[i][2];
+    const plm_status status = plm_dataset_open(&options, &dataset);
+    if (status != PLM_OK && status != PLM_E_INPUT) fail_msg("%s: %s", name, plm_error_message());
+    plm_dataset_close(dataset);
+    const ssize_t open = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL);
+    if (open != 0) fail_msg("%s leaves %d open", name, (int)open);
+  }
+}
+
 /* In this process, and sent by another. */
 static void an_allocation_that_fails_leaves_nothing_behind(void **state) {
   (void)state;
@@ -294,6 +323,7 @@ int main(void) {
       cmocka_unit_test(a_field_of_a_table_is_read),
       cmocka_unit_test(a_column_and_a_row_are_lists),
       cmocka_unit_test(a_link_that_leads_nowhere_is_not_damage),
+      cmocka_unit_test(no_object_of_libhdf5_stays_open),
       cmocka_unit_test(an_allocation_that_fails_leaves_nothing_behind),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
