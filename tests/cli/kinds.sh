@@ -152,8 +152,8 @@ try_line() {
   esac
   lack=$(lacking "$program" "$line")
   if [ -n "$lack" ]; then
-    case $program in
-      python3 | jq | xz | zstd | bzip2 | lz4 | uncompress | unzip | 7z | unrar | iconv | sqlite3 | samtools | h5repack | h5ls | h5dump | h5clear) ;;
+    case $lack in
+      "Python's "* | python3 | jq | xz | zstd | bzip2 | lz4 | uncompress | unzip | 7z | unrar | iconv | sqlite3 | samtools | h5repack | h5ls | h5dump | h5clear) ;;
       srun | sbatch | mpirun | torchrun | pdftotext) ;;
       *) complain "no such program: $line"; return ;;
     esac

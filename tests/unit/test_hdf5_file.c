@@ -241,9 +241,9 @@ static plm_hdf5_end misbehave(const plm_hdf5_task *task, plm_hdf5_taker *taker, 
 static const char own_program[] = "/proc/self/exe";
 enum { ANSWER_SECONDS = 20 };
 
-static plm_status read_by(const char *program, int seconds, const char *path) {
+static plm_status read_by(const char *program, int seconds, const char *path, plm_sequence_sink *sink) {
   const plm_hdf5_task task = {.path = path};
-  plm_hdf5_taker taker = {.path = path};
+  plm_hdf5_taker taker = {.path = path, .sink = sink};
   return plm_hdf5_process(program, seconds, &task, &taker);
 }
 
@@ -252,9 +252,9 @@ static void the_process_tells_how_the_reading_ended(void **state) {
   const char *fixed = PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5";
   const char *variable = PLM_SOURCE_DIR "/tests/fixtures/hdf5/variable.h5";
   limit_computing();
-  assert_fails(read_by(own_program, ANSWER_SECONDS, fixed), PLM_E_INPUT,
+  assert_fails(read_by(own_program, ANSWER_SECONDS, fixed, NULL), PLM_E_INPUT,
                "fixed.h5: the HDF5 file is damaged: libhdf5 did not come to an end");
-  assert_fails(read_by(own_program, ANSWER_SECONDS, variable), PLM_E_INPUT,
+  assert_fails(read_by(own_program, ANSWER_SECONDS, variable, NULL), PLM_E_INPUT,
                "variable.h5: the HDF5 file is damaged: libhdf5 crashed (SIGABRT)");
 }
 
@@ -286,7 +286,7 @@ static void the_process_has_nothing_of_ours_and_its_refusal_arrives_whole(void *
   scratch_write_text("refused", "x");
   const int file = open(scratch_path("refused"), O_RDONLY), held = fcntl(file, F_DUPFD, 16); /* open across exec */
   assert_in_range(held, 16, 255);
-  assert_fails(read_by(own_program, ANSWER_SECONDS, scratch_path("refused")), PLM_E_INPUT, "/refused: refused");
+  assert_fails(read_by(own_program, ANSWER_SECONDS, scratch_path("refused"), NULL), PLM_E_INPUT, "/refused: refused");
   assert_int_equal(strncmp(plm_error_message(), scratch_path("refused"), strlen(scratch_path("refused"))), 0);
   assert_string_equal(plm_error_hint(), "with a hint");
   assert_non_null(strstr(plm_error_trace(), "misbehave"));
@@ -306,7 +306,7 @@ static void without_such_a_program_the_file_is_read_here(void **state) {
     options.cache_directory = scratch_path(directory);
     options.hdf5_reader = programs[i];
     if (programs[i] != NULL)
-      assert_fails(read_by(programs[i], ANSWER_SECONDS, path), PLM_E_UNSUPPORTED, "no process to read it");
+      assert_fails(read_by(programs[i], ANSWER_SECONDS, path, NULL), PLM_E_UNSUPPORTED, "no process to read it");
     assert_ok(plm_dataset_open(&options, &dataset));
     assert_int_equal(plm_dataset_get_info(dataset)->from_cache, false);
     plm_dataset_close(dataset);
@@ -321,8 +321,8 @@ static void a_program_that_does_not_answer_is_ended(void **state) {
     scratch_write_text("silent", scripts[i]);
     assert_int_equal(chmod(scratch_path("silent"), 0700), 0);
     const double started = plm_clock_monotonic();
-    assert_fails(read_by(scratch_path("silent"), 1, PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5"), PLM_E_UNSUPPORTED,
-                 "no process to read it: the program does not answer");
+    assert_fails(read_by(scratch_path("silent"), 1, PLM_SOURCE_DIR "/tests/fixtures/hdf5/fixed.h5", NULL),
+                 PLM_E_UNSUPPORTED, "no process to read it: the program does not answer");
     assert_true(plm_clock_monotonic() - started < 50);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child of ours is left */
   }
