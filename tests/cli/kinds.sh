@@ -129,16 +129,14 @@ command_of() {
 
 # A program, or a package of Python, that a line needs and that is not here; nothing where all is.
 lacking() { # program, line
-  local program package packages=
-  for program in $1 $(grep -o '&& [a-z0-9]*' <<<"$2" | cut -c4-); do
-    command -v "$program" >"$room/remedy" || { echo "$program"; return; }
+  local name
+  for name in "$1" $(grep -o '&& [a-z0-9]*' <<<"$2" | cut -c4-); do
+    command -v "$name" >"$room/remedy" || { echo "$name"; return; }
   done
-  [[ $1 == python3 && $2 =~ (import|from)\ +([a-z0-9_,\ ]+) ]] || return
-  packages=${BASH_REMATCH[2]//,/ }
-  packages=${packages%% import*}
-  [[ $packages != *pandas* ]] || packages+=" pyarrow"
-  [[ $packages != *peft* ]] || packages+=" torch transformers"
-  for package in $packages; do python3 -c "import $package" 2>"$room/remedy" || { echo "Python's $package"; return; }; done
+  for name in $(sed 's/from \([a-z0-9_]*\)[^ ]* import [A-Za-z_]*/import \1/g' <<<"$2" | grep -o 'import [a-z0-9_, ]*' | sed 's/^import//; s/ as .*//; s/,/ /g'); do
+    [ "$name" != pandas ] || name=pandas,pyarrow # which reads its tables
+    python3 -c "import $name" 2>"$room/remedy" || { echo "Python's $name"; return; }
+  done
 }
 
 # One shell line of the remedy: fetched, called by hand, or executed here and now.
