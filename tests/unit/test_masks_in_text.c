@@ -122,6 +122,25 @@ static void masks_are_never_cached(void **state) {
   plm_dataset_close(dataset);
 }
 
+/* A cache in which <mask> was read as X answers no question about masks, and stays good for what it was made for. */
+static void a_cache_with_x_for_masks_is_not_asked(void **state) {
+  plm_dataset *dataset = NULL;
+  (void)state;
+  scratch_write_text("as_x.fasta", ">a\nMK<mask>T\n");
+  const char *path = scratch_path("as_x.fasta");
+  plm_dataset_options as_x = options_for(&path);
+  as_x.policy.invalid = PLM_INVALID_X;
+  assert_ok(plm_dataset_open(&as_x, &dataset));
+  plm_dataset_close(dataset);
+  assert_ok(open_masks("as_x.fasta", PLM_INVALID_X, &dataset));
+  assert_residues(dataset, 0, "MK\0T", 4);
+  plm_dataset_close(dataset);
+  assert_ok(plm_dataset_open(&as_x, &dataset));
+  assert_true(plm_dataset_get_info(dataset)->from_cache);
+  assert_int_equal(plm_dataset_get_info(dataset)->histogram[PLM_MASK_LETTER], 0);
+  plm_dataset_close(dataset);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_mask_is_one_residue),
@@ -129,6 +148,7 @@ int main(void) {
       cmocka_unit_test(masks_are_found_wherever_a_block_ends),
       cmocka_unit_test(what_only_begins_like_a_mask_is_judged_as_ever),
       cmocka_unit_test(masks_are_never_cached),
+      cmocka_unit_test(a_cache_with_x_for_masks_is_not_asked),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
