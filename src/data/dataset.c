@@ -43,8 +43,9 @@ static plm_status nothing_left(const opening *o, const plm_reading_notes *notes)
   if (empty > 0)
     return plm_foreign_file_header_hint(
         o->options->paths.items[0],
-        plm_fail(PLM_E_INPUT, "%s: no sequence: all %s records are empty (names without residues)", o->words,
-                 plm_count_text(empty, count)));
+        plm_fail(PLM_E_INPUT, "%s: no sequence: %s%s%s empty (names without residues)", o->words,
+                 empty == 1 ? "its one" : "all ", empty == 1 ? "" : plm_count_text(empty, count),
+                 empty == 1 ? " record is" : " records are"));
   return plm_fail(PLM_E_INPUT, "%s: no sequence: there is nothing in it", o->words);
 }
 

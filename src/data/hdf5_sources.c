@@ -140,7 +140,7 @@ static void raw_path(const char *parent, const char *name, char ret_path[PATH_MA
 }
 
 static plm_status check_raw_file(plm_hdf5_input *in, const char *parent, const char *name, int64_t needed) {
-  char path[PATH_MAX], shown[256], have[PLM_NUMBER_TEXT], want[PLM_NUMBER_TEXT];
+  char path[PATH_MAX], shown[256], have[PLM_COUNTED_TEXT], want[PLM_NUMBER_TEXT];
   struct stat facts;
   raw_path(parent, name, path);
   plm_printable(name, strlen(name), shown, sizeof shown);
@@ -151,10 +151,9 @@ static plm_status check_raw_file(plm_hdf5_input *in, const char *parent, const c
   }
   if (facts.st_size < needed)
     return plm_hint(
-        plm_fail(PLM_E_INPUT,
-                 "%s: the file %s, which holds the data of '%s', is cut short: it has %s bytes "
-                 "of %s",
-                 in->task->path, shown, in->name, plm_count_text(facts.st_size, have), plm_count_text(needed, want)),
+        plm_fail(PLM_E_INPUT, "%s: the file %s, which holds the data of '%s', is cut short: it has %s of %s",
+                 in->task->path, shown, in->name, plm_counted(facts.st_size, "byte", "bytes", have),
+                 plm_count_text(needed, want)),
         "copy it again from where it came from");
   plm_hdf5_take_source(in->taker, path);
   return PLM_OK;

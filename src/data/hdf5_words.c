@@ -156,14 +156,14 @@ static plm_status is_locked(plm_hdf5_input *in, const char *said) {
 
 static plm_status is_cut(plm_hdf5_input *in, const char *said) {
   unsigned long long have = 0, base = 0, recorded = 0;
-  char had[PLM_NUMBER_TEXT], wanted[PLM_NUMBER_TEXT];
+  char had[PLM_COUNTED_TEXT], wanted[PLM_NUMBER_TEXT];
   const char *numbers = strstr(said, "eof = ");
   if (numbers == NULL ||
       sscanf(numbers, "eof = %llu, sblock->base_addr = %llu, stored_%*[a-z] = %llu", &have, &base, &recorded) != 3)
     plm_fail(PLM_E_INPUT, "%s: the HDF5 file is cut short (HDF5 says: %s)", in->task->path, said);
   else
-    plm_fail(PLM_E_INPUT, "%s: the HDF5 file is cut short: it has %s bytes of %s", in->task->path,
-             plm_count_text((int64_t)have, had), plm_count_text((int64_t)(base + recorded), wanted));
+    plm_fail(PLM_E_INPUT, "%s: the HDF5 file is cut short: it has %s of %s", in->task->path,
+             plm_counted((int64_t)have, "byte", "bytes", had), plm_count_text((int64_t)(base + recorded), wanted));
   return plm_hint(PLM_E_INPUT, "copy it again from where it came from, or make it again if its writer was interrupted");
 }
 
