@@ -303,6 +303,12 @@ static plm_status read_end(fasta *f) {
   return f->begun ? plm_sequence_sink_end(f->sink) : PLM_OK;
 }
 
+static void note_oddities(fasta *f, const plm_gzip_text *text) {
+  const plm_gzip_oddities odd = plm_gzip_text_oddities(text);
+  note(f, PLM_NOTE_CUT_BLOCKS, odd.lacks_end_mark, f->line - 1);
+  note(f, PLM_NOTE_BYTES_BEHIND, odd.bytes_behind, f->line - 1);
+}
+
 static plm_status read_all(fasta *f, const char *path, plm_gzip_text *text) {
   const char *block;
   size_t bytes;
@@ -315,6 +321,7 @@ static plm_status read_all(fasta *f, const char *path, plm_gzip_text *text) {
     first = false;
     if (status != PLM_OK) return plm_gzip_text_blame(text, f->line, status);
   } while (bytes > 0);
+  note_oddities(f, text);
   return PLM_OK;
 }
 

@@ -10,9 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "data/mending.h"
 #include "protlm/status.h"
-
-enum { PLM_MENDED_NAME = 32 };
 
 /* Fails (PLM_E_INPUT, with name and remedy) where `text`, the first `bytes` of a file or of what it decompresses to, is
  * of a kind that is known and is none that is read; PLM_OK otherwise. Some kilobytes are enough. `path` may be "-";
@@ -26,8 +25,5 @@ plm_status plm_foreign_file_header_hint(const char *path, plm_status status);
 /* Adds the hint `words` and then, between backquotes, the shell line that puts the text of `path` through `filter` (NULL:
  * only out of gzip) into a new file. Returns PLM_E_INPUT. */
 plm_status plm_foreign_file_hint(const char *path, bool compressed, const char *filter, const char *words);
-
-/* A name for a mended file in the working directory, which no file has: "mended.fasta" mostly. Returns `ret_name`. */
-const char *plm_foreign_file_mended(char ret_name[PLM_MENDED_NAME]);
 
 #endif

@@ -4,20 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "base/text.h"
 #include "data/foreign_internal.h"
 #include "data/sequence_file.h"
 
 /* ---- words ---- */
-
-const char *plm_foreign_file_mended(char ret_name[PLM_MENDED_NAME]) {
-  snprintf(ret_name, PLM_MENDED_NAME, "mended.fasta");
-  for (int i = 2; access(ret_name, F_OK) == 0 && i < 1000; i++)
-    snprintf(ret_name, PLM_MENDED_NAME, "mended-%d.fasta", i);
-  return ret_name;
-}
 
 /* The stages of a pipe that `path` goes through; those that are NULL are left out. */
 static plm_status hint_pipe(const char *path, const char *const stages[3], const char *words) {
@@ -35,7 +27,7 @@ static plm_status hint_pipe(const char *path, const char *const stages[3], const
   if (stream)
     plm_hint(PLM_E_INPUT, "%sput this before protlm in the pipe: %s", words, line);
   else
-    plm_hint(PLM_E_INPUT, "%s`%s > %s`", words, line, plm_foreign_file_mended(mended));
+    plm_hint(PLM_E_INPUT, "%s`%s > %s`", words, line, plm_mended_name(mended));
   plm_text_free(&pipe);
   return PLM_E_INPUT;
 }

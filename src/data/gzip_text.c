@@ -22,7 +22,6 @@
 #include "data/foreign_file.h"
 #include "data/sequence_file.h"
 #include "data/stream_pump.h"
-#include "protlm/log.h"
 
 enum { BLOCK_BYTES = 1 << 20, FIRST_BYTES = 1 << 16, HEADER = 18, GZIP_WITH_HEADER = 15 + 16 };
 
@@ -39,6 +38,7 @@ struct plm_gzip_text {
   bool compressed, in_member, of_blocks, end_mark; /* the last two of the latest member: bgzf, and its empty last one */
   ending ending;
   int error; /* errno of UNREADABLE */
+  plm_gzip_oddities oddities;
   z_stream inflate;
   gz_header header;
   unsigned char extra[6];
@@ -56,13 +56,9 @@ static plm_status refuse(const plm_gzip_text *t, int64_t line) {
   return plm_hint(PLM_E_INPUT, "copy or download it again; gzip -t says whether it is whole");
 }
 
-static plm_status no_end_mark(const plm_gzip_text *t, int64_t line) {
-  char counted[PLM_COUNTED_TEXT];
+static plm_status no_end_mark(plm_gzip_text *t, int64_t line) {
   if (t->last == '\n') {
-    plm_warn(
-        "%s: bgzip's end mark is missing. All blocks that are there are whole, and their text, %s, ends with a "
-        "whole line: it is read; but blocks after them may have been cut off",
-        t->words, plm_counted(line - 1, "line", "lines", counted));
+    t->oddities.lacks_end_mark = true;
     return PLM_OK;
   }
   plm_fail(PLM_E_INPUT, "%s: bgzip's end mark is missing and the text ends inside line %lld: the file was cut short",
@@ -77,7 +73,7 @@ static plm_status text_behind(const plm_gzip_text *t, int64_t begin) {
            (long long)begin + 1);
   if (strcmp(t->path, "-") == 0) return plm_hint(PLM_E_INPUT, "compress all parts, or none");
   plm_shell_word(t->path, name);
-  plm_foreign_file_mended(mended);
+  plm_mended_name(mended);
   return plm_hint(PLM_E_INPUT, "take it apart: `head -c %lld %s | gzip -dc > %s; tail -c +%lld %s >> %s`",
                   (long long)begin, name, mended, (long long)begin + 1, name, mended);
 }
@@ -118,16 +114,12 @@ static plm_status pass_over_rest(plm_gzip_text *t) {
   z_stream *z = &t->inflate;
   int64_t begin = t->consumed - z->avail_in, bytes = 0;
   bool zeros = true;
-  char counted[PLM_COUNTED_TEXT];
   if (*z->next_in == '>') return text_behind(t, begin);
   for (; look_ahead(t, 1) > 0; z->avail_in = 0) {
     for (unsigned i = 0; i < z->avail_in; i++) zeros = zeros && z->next_in[i] == 0;
     bytes += z->avail_in;
   }
-  if (!zeros)
-    plm_warn("%s: %s after the compressed data %s no gzip data and %s left out, as gzip does", t->words,
-             plm_counted(bytes, "byte", "bytes", counted), plm_plural(bytes, "is", "are"),
-             plm_plural(bytes, "is", "are"));
+  if (!zeros) t->oddities.bytes_behind = bytes;
   if (t->ending == GOING_ON) t->ending = WHOLE;
   return PLM_OK;
 }
@@ -294,6 +286,7 @@ plm_status plm_gzip_text_blame(plm_gzip_text *t, int64_t line, plm_status status
 }
 
 bool plm_gzip_text_is_compressed(const plm_gzip_text *t) { return t->compressed; }
+plm_gzip_oddities plm_gzip_text_oddities(const plm_gzip_text *t) { return t->oddities; }
 
 plm_status plm_gzip_text_close(plm_gzip_text *t, plm_status status) {
   plm_error_record text;

@@ -4,6 +4,11 @@
 
 #include <stdbool.h>
 
+enum { PLM_MENDED_NAME = 32 };
+
+/* A name for a mended file in the working directory, which no file has: "mended.fasta" mostly. Returns `ret_name`. */
+const char *plm_mended_name(char ret_name[PLM_MENDED_NAME]);
+
 enum { PLM_MENDING_LINE = 4096 };
 
 /* What is to be mended: `path` as the user gave it ("-": standard input), unpacked with gunzip first where it is

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 void plm_note_add(plm_reading_notes *notes, plm_note kind, int64_t count, plm_place place, uint32_t character) {
   plm_noted *noted = &notes->kinds[kind];
@@ -18,6 +19,7 @@ const char *plm_place_text(const plm_place *place, const plm_note_sources *sourc
   if (place->line <= 0 && place->is_row == 0) return ret_text;
   snprintf(unknown, sizeof unknown, "file %d", place->source + 1);
   if (place->source < sources->count && place->source < UINT16_MAX) name = sources->names[place->source];
+  if (strcmp(name, "-") == 0) name = "standard input";
   if (place->column > 0) snprintf(column, sizeof column, ", column %" PRId32, place->column);
   if (place->is_row != 0)
     snprintf(ret_text, PLM_PLACE_TEXT, "%.400s, row %" PRId64 "%s", name, place->line, column);

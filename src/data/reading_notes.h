@@ -35,6 +35,7 @@ typedef enum plm_note {
   PLM_NOTE_MASK_TOKENS,  /* "<mask>" in a sequence */
   PLM_NOTE_IDS_NOT_USED, /* HDF5: no data set of ids fits the sequences (rows are numbered) */
   PLM_NOTE_CUT_BLOCKS,   /* bgzip files without their end mark */
+  PLM_NOTE_BYTES_BEHIND, /* bytes after compressed data that are none, left out */
   PLM_NOTE_DUPLICATES,   /* records whose name an earlier one has (by hash) */
   PLM_NOTES
 } plm_note;

@@ -25,6 +25,7 @@ plm_status plm_refuse_glued_record(const plm_mending *mending, int column) {
   char where[32], line[PLM_MENDING_LINE];
   plm_fail(PLM_E_INPUT, "'>' inside a sequence%s: a name must start its line; two records stand in one here",
            column_words(column, where));
+  if (mending->path == NULL) return plm_hint(PLM_E_INPUT, "make two rows of it, each with its own name");
   return plm_hint(PLM_E_INPUT, "put it on a line of its own: %s",
                   plm_mending_line(mending, "awk '!/^[ \\t]*[>;#]/ { sub(/>/, \"\\n>\") } { print }'", line));
 }

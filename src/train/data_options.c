@@ -51,7 +51,22 @@ static void warn_of_nan(const plm_dataset *dataset) {
       info->source, plm_count_text(times, count), times == 1 ? "" : "s", place[0] != '\0' ? ", first in " : "", place);
 }
 
+static void warn_of_compression(const plm_dataset_info *info) {
+  const plm_noted *cut = &info->notes.kinds[PLM_NOTE_CUT_BLOCKS], *behind = &info->notes.kinds[PLM_NOTE_BYTES_BEHIND];
+  char counted[PLM_COUNTED_TEXT];
+  if (cut->count > 0)
+    plm_warn(
+        "%s: bgzip's end mark is missing. All blocks that are there are whole, and their text, %s, ends with a whole "
+        "line: it is read; but blocks after them may have been cut off",
+        info->source, plm_counted(cut->first.line, "line", "lines", counted));
+  if (behind->count > 0)
+    plm_warn("%s: %s after the compressed data %s no gzip data and %s left out, as gzip does", info->source,
+             plm_counted(behind->count, "byte", "bytes", counted), plm_plural(behind->count, "is", "are"),
+             plm_plural(behind->count, "is", "are"));
+}
+
 void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset) {
+  warn_of_compression(plm_dataset_get_info(dataset));
   if (strcmp(options->alphabet_check, "off") != 0) warn_of_nucleotides(plm_dataset_get_info(dataset));
   warn_of_nan(dataset);
 }

@@ -56,8 +56,16 @@ static void what_goes_on_behind_a_piece_is_told(void **state) {
     const char *text;
     size_t begun;
   } rows[] = {
-      {"", 0},          {"AC", 0},          {"A\xc3", 1},         {"A\xc3\xa9", 0},         {"A\xe2\x80", 2},
-      {"\xe2\x80\x89", 0}, {"\xf0\x9f\xa7", 3}, {"\xf0\x9f\xa7\xac", 0}, {"\xa9\xa9\xa9\xa9", 0}, {"\xe9\x41", 0},
+      {"", 0},
+      {"AC", 0},
+      {"A\xc3", 1},
+      {"A\xc3\xa9", 0},
+      {"A\xe2\x80", 2},
+      {"\xe2\x80\x89", 0},
+      {"\xf0\x9f\xa7", 3},
+      {"\xf0\x9f\xa7\xac", 0},
+      {"\xa9\xa9\xa9\xa9", 0},
+      {"\xe9\x41", 0},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
     assert_int_equal(plm_character_begun(rows[i].text, strlen(rows[i].text)), rows[i].begun);
