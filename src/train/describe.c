@@ -93,7 +93,7 @@ static json_t *list_sequences(const plm_dataset *dataset, const plm_step_batch *
   for (int64_t i = 0; i < batch->micro_count; i++) {
     const plm_tokens *tokens = &batch->micro[i]->batch.encoder;
     for (int64_t s = 0; s < tokens->S; s++) {
-      char name[256]; /* raw bytes of the FASTA, and the cut may go through a character */
+      char name[256];
       plm_dataset_name(dataset, tokens->sequence_id[s], name, sizeof name);
       list = append(list, json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
                                     plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch",
