@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "data/sequence_file.h"
+#include "data/read/sequence_file.h"
 #include "dist/comm.h"
 #include "protlm/train.h"
 

@@ -13,9 +13,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "data/dataset_cache.h"
-#include "data/foreign_file.h"
+#include "data/read/foreign_file.h"
 #include "data/plmd_read.h"
-#include "data/sequence_file.h"
+#include "data/read/sequence_file.h"
 #include "protlm/log.h"
 
 /* Everything about one call of plm_dataset_open. */

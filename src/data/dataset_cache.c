@@ -18,7 +18,7 @@
 #include "base/hash.h"
 #include "base/system.h"
 #include "base/text.h"
-#include "data/sequence_file.h"
+#include "data/read/sequence_file.h"
 #include "protlm/log.h"
 
 /* ---- the key ---- */

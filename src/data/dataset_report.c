@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "data/characters.h"
+#include "data/read/characters.h"
 #include "data/plmd_read.h"
 #include "protlm/log.h"
 

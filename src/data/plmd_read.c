@@ -9,7 +9,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 #include "data/plmd_format.h"
-#include "data/sequence_sink.h"
+#include "data/read/sequence_sink.h"
 
 static plm_status damaged(const char *path, const char *why) {
   return plm_hint(plm_fail(PLM_E_INPUT, "%s: the packed file is damaged: %s", path, why),

@@ -14,7 +14,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "data/packer.h"
-#include "data/sequence_file.h"
+#include "data/read/sequence_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "data/characters.h"
-#include "data/mending.h"
+#include "data/read/characters.h"
+#include "data/read/mending.h"
 #include "data/reading_notes.h"
 #include "support/scratch.h"
 

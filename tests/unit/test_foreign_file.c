@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "data/foreign_file.h"
+#include "data/read/foreign_file.h"
 #include "support/scratch.h"
 
 #define TEXT(text) text, sizeof(text) - 1

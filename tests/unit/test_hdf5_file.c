@@ -18,7 +18,7 @@
 #include "base/file.h"
 #include "base/rng.h"
 #include "data/dataset.h"
-#include "data/hdf5_process.h"
+#include "data/read/hdf5_process.h"
 #include "support/scratch.h"
 #include "support/sequences.h"
 

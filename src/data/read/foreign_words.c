@@ -1,0 +1,135 @@
+/* foreign_words.c - what the chapters about foreign files have in common: their words, lines and letters. See
+ * foreign_file.h. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/text.h"
+#include "data/read/foreign_internal.h"
+#include "data/read/sequence_file.h"
+
+/* ---- words ---- */
+
+/* The stages of a pipe that `path` goes through; those that are NULL are left out. */
+static plm_status hint_pipe(const char *path, const char *const stages[3], const char *words) {
+  char name[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
+  const bool stream = strcmp(path, "-") == 0;
+  plm_text pipe = {0};
+  plm_shell_word(path, name);
+  for (size_t i = 0; i < 3; i++) {
+    if (stages[i] == NULL) continue;
+    const bool first = pipe.length == 0;
+    plm_text_printf(&pipe, "%s%s", first ? "" : " | ", stages[i]);
+    if (first && !stream) plm_text_printf(&pipe, " < %s", name);
+  }
+  const char *line = pipe.data != NULL ? pipe.data : "";
+  if (stream)
+    plm_hint(PLM_E_INPUT, "%sput this before protlm in the pipe: %s", words, line);
+  else
+    plm_hint(PLM_E_INPUT, "%s`%s > %s`", words, line, plm_mended_name(mended));
+  plm_text_free(&pipe);
+  return PLM_E_INPUT;
+}
+
+plm_status plm_foreign_file_hint(const char *path, bool compressed, const char *filter, const char *words) {
+  const char *const stages[3] = {compressed ? "gzip -dc" : NULL, NULL, filter};
+  return hint_pipe(path, stages, words);
+}
+
+plm_status plm_foreign_name(const plm_foreign_look *look, const char *what) {
+  return plm_fail(PLM_E_INPUT, "%s: this is %s; FASTA (plain or gzip), HDF5 or .plmd is needed",
+                  plm_sequence_file_words(look->path), what);
+}
+
+plm_status plm_foreign_filter(const plm_foreign_look *look, const char *what, const char *filter) {
+  const char *const stages[3] = {look->compressed ? "gzip -dc" : NULL, look->marked ? "tail -c +4" : NULL, filter};
+  plm_foreign_name(look, what);
+  return hint_pipe(look->path, stages, "make FASTA of it: ");
+}
+
+/* ---- looking ---- */
+
+bool plm_foreign_next_line(const plm_foreign_look *look, size_t *at, plm_foreign_line *ret_line) {
+  if (*at >= look->bytes) return false;
+  const char *begin = look->text + *at, *end = memchr(begin, '\n', look->bytes - *at);
+  if (end == NULL && look->bytes > PLM_FOREIGN_WHOLE) return false;
+  size_t bytes = end != NULL ? (size_t)(end - begin) : look->bytes - *at;
+  *at += bytes + (end != NULL);
+  if (bytes > 0 && begin[bytes - 1] == '\r') bytes--;
+  *ret_line = (plm_foreign_line){.text = begin, .bytes = bytes};
+  return true;
+}
+
+bool plm_foreign_starts_with(const plm_foreign_look *look, const char *words) {
+  size_t bytes = strlen(words);
+  return look->bytes >= bytes && strncasecmp(look->text, words, bytes) == 0;
+}
+
+const char *plm_foreign_find(const char *text, size_t bytes, const char *words) {
+  size_t length = strlen(words);
+  for (size_t i = 0; i + length <= bytes; i++)
+    if (strncasecmp(text + i, words, length) == 0) return text + i;
+  return NULL;
+}
+
+bool plm_foreign_holds(const plm_foreign_look *look, const char *words) {
+  return plm_foreign_find(look->text, look->bytes, words) != NULL;
+}
+
+bool plm_foreign_is_residues(const char *text, size_t bytes, size_t least) {
+  size_t letters = 0, upper = 0, rare = 0;
+  for (size_t i = 0; i < bytes; i++) {
+    unsigned char c = (unsigned char)text[i];
+    if (c == '-' || c == '*') continue;
+    if (c >= 128 || !isalpha(c)) return false;
+    letters++;
+    upper += isupper(c) != 0;
+    rare += strchr("BJOUZbjouz", c) != NULL;
+  }
+  /* Words of lower-case letters are mostly words. */
+  return letters >= least && letters > 0 && rare * 10 <= letters && (upper == letters || (upper == 0 && letters >= 20));
+}
+
+static bool is_among(const char *text, size_t bytes, const char *const *names) {
+  for (; *names != NULL; names++)
+    if (strlen(*names) == bytes && strncasecmp(text, *names, bytes) == 0) return true;
+  return false;
+}
+
+bool plm_foreign_is_sequence_name(const char *text, size_t bytes) {
+  static const char *const names[] = {"sequence",
+                                      "sequences",
+                                      "seq",
+                                      "seqs",
+                                      "protein_sequence",
+                                      "protein_seq",
+                                      "protein sequence",
+                                      "aa",
+                                      "aas",
+                                      "aa_seq",
+                                      "aaseq",
+                                      "aa_sequence",
+                                      "sequence_aa",
+                                      "amino_acid_sequence",
+                                      "aminoacid",
+                                      "amino acid sequence",
+                                      "mutated_sequence",
+                                      "peptide",
+                                      "primary",
+                                      "protein",
+                                      "seq_aa",
+                                      "aa sequence",
+                                      "full_sequence",
+                                      "sequence_alignment_aa",
+                                      NULL};
+  return is_among(text, bytes, names);
+}
+
+bool plm_foreign_is_id_name(const char *text, size_t bytes) {
+  static const char *const names[] = {
+      "id",      "ids",        "name",   "names", "accession",   "entry",      "acc",    "entry_id", "uniprot_id",
+      "uniprot", "protein_id", "seq_id", "seqid", "sequence_id", "identifier", "header", "label",    "primaryaccession",
+      "pdb_id",  "pdb",        "title",  "gene",  "mutant",      NULL};
+  return is_among(text, bytes, names);
+}
