@@ -30,7 +30,8 @@ bench: all ## rates of operators and whole steps on this machine
 parity: all ## compare with PyTorch and transformers, live (installs them outside the tree)
 	@tests/parity/run.sh $(BUILD)/protlm
 
-pictures: all ## screenshots of a report page (RUN=directory; default the demo's)
+pictures: all ## what protlm answers to five mistakes; screenshots of a report page (RUN=directory; default the demo's)
+	@tools/picture_messages.sh build/protlm >build/messages.svg && mv build/messages.svg docs/pictures/messages.svg
 	@tools/pictures.sh $(RUN)
 
 docs: all ## regenerate man pages and docs/options.md from the option tables
