@@ -88,8 +88,8 @@ void plm_error_clear(void);
 /* Carry a failure from the thread where it happened to the thread that reports it. */
 typedef struct plm_error_record {
   plm_status code;
-  char message[1024];
-  char hint[2048];
+  char message[4096];
+  char hint[8192]; /* a shell line may name a path several times */
   char trace[1024];
 } plm_error_record;
 void plm_error_take(plm_status code, plm_error_record *record);

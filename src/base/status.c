@@ -40,8 +40,12 @@ plm_status plm_hint(plm_status code, const char *format, ...) {
   char hint[sizeof current.hint]; /* the arguments may point into the current hint */
   va_list args;
   va_start(args, format);
-  vsnprintf(hint, sizeof hint, format, args);
+  const int length = vsnprintf(hint, sizeof hint, format, args);
   va_end(args);
+  if (length >= (int)sizeof hint) /* half a shell line would be worse than none */
+    snprintf(hint, sizeof hint,
+             "what helps is too long to be shown with paths as long as these: go to where the files "
+             "are, or make a link with a shorter name, and run this again");
   keep(current.hint, sizeof current.hint, hint);
   return code;
 }

@@ -38,7 +38,7 @@ size_t plm_utf8_length(const char *text, size_t available);
  * valid UTF-8 as "\x1b", a backslash as it is; cut to `room`, never within a character. Returns `ret_text`. */
 const char *plm_printable(const char *bytes, size_t count, char *ret_text, size_t room);
 
-enum { PLM_SHELL_WORD = 1024 };
+enum { PLM_SHELL_WORD = 4096 };
 
 /* `word` as one word of a shell's command line, quoted where need be; "FILE" when it has no room. What begins with a
  * dash gets "./" in front, as a file's name. Returns `ret_text`. */

@@ -11,7 +11,7 @@
 plm_status plm_packed_names_add(plm_packed_names *names, size_t index, const plm_packed_record *record) {
   const plm_place *place = &record->place;
   PLM_TRY(PLM_GROW(&names->lines, &names->lines_capacity, index + 1));
-  names->lines[index] = place->line >= 0 && place->line <= UINT32_MAX ? (uint32_t)place->line : 0;
+  names->lines[index] = place->line >= 0 && place->line < UINT32_MAX ? (uint32_t)place->line : UINT32_MAX;
   while (names->source_count <= place->source) {
     PLM_TRY(PLM_GROW(&names->sources, &names->sources_capacity, names->source_count + 1));
     names->sources[names->source_count++] = (plm_packed_source){.begin = index, .has_rows = place->is_row != 0};
@@ -68,11 +68,12 @@ static size_t first_again(const uint64_t *sorted, size_t repeated, bool *seen, c
 
 static plm_place place_of(const plm_packed_names *names, size_t index) {
   size_t source = names->source_count - 1;
+  if (names->lines[index] == UINT32_MAX) return (plm_place){0};
   while (source > 0 && names->sources[source].begin > index) source--;
   return (plm_place){
       .line = names->lines[index],
       .source = (uint16_t)source,
-      .is_row = names->lines[index] > 0 && names->sources[source].has_rows,
+      .is_row = names->sources[source].has_rows,
   };
 }
 

@@ -17,7 +17,7 @@ typedef struct plm_packed_source {
 /* 12 bytes a record. Start with {0}. */
 typedef struct plm_packed_names {
   uint64_t *hashes; /* [named] of those that have a name */
-  uint32_t *lines;  /* [count] place.line, 0 where it has no room */
+  uint32_t *lines;  /* [count] place.line, UINT32_MAX where it has no room */
   plm_packed_source *sources;
   size_t named, source_count;
   size_t hashes_capacity, lines_capacity, sources_capacity;

@@ -40,6 +40,18 @@ static bool is_histogram_right(const plm_packed_file_summary *s) {
   return left == 0;
 }
 
+/* Kinds that this program does not know, a newer one's, are nobody's business here. */
+static bool are_notes_right(const plm_packed_file_summary *s) {
+  bool right = s->rules >= 0 && s->duplicate_names >= 0 && s->duplicate_names <= s->count;
+  right = right && s->empty_dropped >= 0 && s->stops_dropped >= 0 && s->skipped_invalid >= 0;
+  for (int i = 0; i < PLM_NOTES; i++) {
+    const plm_noted *n = &s->notes[i];
+    right = right && n->count >= 0 && n->first.line >= 0 && n->first.column >= 0 && n->first.is_row <= 1 &&
+            (n->character & ~PLM_NOTE_BYTE) <= 0x10FFFF;
+  }
+  return right;
+}
+
 /* Starts ascend from 0 to `total` by steps of least..most; *ret_longest is the longest step. */
 static bool do_ascend(const uint64_t *starts, int64_t count, uint64_t total, uint64_t least, uint64_t most,
                       uint64_t *ret_longest) {
@@ -70,7 +82,7 @@ static plm_status verify(plm_dataset *dataset, plm_packed_file_summary *ret_summ
         "use a newer protlm, or make it again from the original file");
   if (s->checksum != plm_hash64(s, offsetof(plm_packed_file_summary, checksum)))
     return damaged(path, "the checksum of its summary is wrong");
-  if (!is_layout_right(s, bytes) || !is_histogram_right(s) ||
+  if (!is_layout_right(s, bytes) || !is_histogram_right(s) || !are_notes_right(s) ||
       memchr(s->content_hash, '\0', sizeof s->content_hash) != s->content_hash + 32)
     return damaged(path, "its sizes contradict each other");
 
@@ -113,9 +125,11 @@ static void fill_info(plm_dataset *dataset, const plm_packed_file_summary *s) {
   dataset->source_key = s->source_key;
 }
 
+/* As it can be printed: it may come out of a file of somebody else's. */
 static plm_status add_source(plm_dataset *dataset, size_t *capacity, const char *name) {
+  char shown[PLM_PLACE_TEXT];
   PLM_TRY(PLM_GROW(&dataset->sources, capacity, dataset->source_count + 1));
-  PLM_TRY(plm_strdup(name, &dataset->sources[dataset->source_count]));
+  PLM_TRY(plm_strdup(plm_printable(name, strlen(name), shown, sizeof shown), &dataset->sources[dataset->source_count]));
   dataset->source_count++;
   return PLM_OK;
 }

@@ -55,11 +55,10 @@ static bool speaks(const launcher *l) {
 }
 
 /* PMIx gives a rank and no size. One that is not the first is not alone. */
-static bool has_later_pmix_rank(plm_launch *launch) {
+static void take_later_pmix_rank(plm_launch *launch) {
   const int rank = read_int("PMIX_RANK");
-  if (rank < 1) return false;
+  if (rank < 1) return;
   *launch = (plm_launch){.rank = rank, .size = rank + 1, .by = "mpirun", .variable = "PMIX_RANK"};
-  return true;
 }
 
 void plm_launch_detect(plm_launch *ret_launch) {
@@ -78,7 +77,7 @@ void plm_launch_detect(plm_launch *ret_launch) {
     };
     return;
   }
-  has_later_pmix_rank(ret_launch);
+  take_later_pmix_rank(ret_launch);
 }
 
 /* ---- refusal of several ---- */

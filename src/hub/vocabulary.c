@@ -10,6 +10,7 @@
  * The first two say the whole vocabulary. All that are there must agree with the family and with each other; ids that
  * the embedding has and no file names are padding, and no letter is read as one.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,12 +123,24 @@ static plm_status read_lines(vocabulary *v, const char *path) {
   return status;
 }
 
+/* -1: no id of a token. */
+static int64_t id_of(const json_t *id) {
+  const double number = json_is_number(id) ? json_number_value(id) : -1;
+  return number >= 0 && number < INT32_MAX && number == floor(number) ? (int64_t)number : -1;
+}
+
+static int64_t id_in_words(const char *id) {
+  char *end;
+  const long long number = strtoll(id, &end, 10);
+  return end != id && *end == '\0' && number >= 0 && number < INT32_MAX ? number : -1;
+}
+
 /* {token: id} */
 static plm_status claim_ids(vocabulary *v, const char *path, const json_t *ids, int64_t *ret_base) {
   const char *token;
   json_t *id;
   json_object_foreach((json_t *)(uintptr_t)ids, token, id) {
-    const int64_t number = json_is_number(id) ? (int64_t)json_number_value(id) : -1;
+    const int64_t number = id_of(id);
     PLM_TRY(claim(v, path, number, token));
     *ret_base += number < v->base->size;
   }
@@ -158,8 +171,7 @@ static plm_status read_fast(vocabulary *v, const char *path, const json_t *docum
   PLM_TRY(claim_pieces(v, path, vocab, &base));
   for (size_t i = 0; i < json_array_size(added); i++) {
     const json_t *entry = json_array_get(added, i), *id = json_object_get(entry, "id");
-    PLM_TRY(claim(v, path, json_is_number(id) ? (int64_t)json_number_value(id) : -1,
-                  json_string_value(json_object_get(entry, "content"))));
+    PLM_TRY(claim(v, path, id_of(id), json_string_value(json_object_get(entry, "content"))));
   }
   if (base > 0 && base < v->base->size)
     return refuse(v, plm_fail(PLM_E_INPUT, "%s has %lld of the %d tokens of %s: the model has another alphabet", path,
@@ -183,7 +195,7 @@ static plm_status read_settings(vocabulary *v, const char *path, const json_t *d
   const char *id;
   json_t *entry;
   json_object_foreach(json_object_get(document, "added_tokens_decoder"), id, entry)
-      PLM_TRY(claim(v, path, strtoll(id, NULL, 10), json_string_value(json_object_get(entry, "content"))));
+      PLM_TRY(claim(v, path, id_in_words(id), json_string_value(json_object_get(entry, "content"))));
   PLM_TRY(claim_special(v, path, document, "cls_token", a->frame.opens));
   PLM_TRY(claim_special(v, path, document, "eos_token", a->frame.closes));
   PLM_TRY(claim_special(v, path, document, "pad_token", a->pad));

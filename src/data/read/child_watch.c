@@ -23,11 +23,11 @@ struct plm_child_watch {
 /* Under the lock, until it is over or PATIENCE_MS have passed. */
 static void wait_a_little(plm_child_watch *w) {
   struct timespec until;
-  clock_gettime(CLOCK_REALTIME, &until);
+  clock_gettime(CLOCK_MONOTONIC, &until);
   until.tv_nsec += PATIENCE_MS * 1000000L;
   until.tv_sec += until.tv_nsec / 1000000000L;
   until.tv_nsec %= 1000000000L;
-  pthread_cond_timedwait(&w->over, &w->lock, &until);
+  pthread_cond_clockwait(&w->over, &w->lock, CLOCK_MONOTONIC, &until);
 }
 
 static void *watch(void *user) {

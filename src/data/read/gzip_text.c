@@ -34,7 +34,8 @@ struct plm_gzip_text {
   char *in, *out;   /* as read; as decompressed, NULL where nothing is compressed */
   int64_t consumed; /* bytes read up to the end of `in` */
   size_t waiting;   /* bytes in `in` that were read when it was opened, where nothing is compressed */
-  char last;        /* of the text so far; NUL: none yet */
+  char last;        /* of the text so far */
+  bool is_begun;    /* there was some */
   bool compressed, in_member, of_blocks, end_mark; /* the last two of the latest member: bgzf, and its empty last one */
   ending ending;
   int error; /* errno of UNREADABLE */
@@ -268,10 +269,11 @@ plm_status plm_gzip_text_read(plm_gzip_text *t, int64_t line, const char **ret_b
   *ret_block = t->compressed ? t->out : t->in;
   if (*ret_bytes > 0) {
     t->last = (*ret_block)[*ret_bytes - 1];
+    t->is_begun = true;
     return PLM_OK;
   }
   if (!is_whole(t)) return refuse(t, line);
-  if (t->compressed && t->last == '\0')
+  if (t->compressed && !t->is_begun)
     return plm_fail(PLM_E_INPUT, "%s: there is nothing in it: the file that was compressed was empty", t->words);
   return t->of_blocks && !t->end_mark ? no_end_mark(t, line) : PLM_OK;
 }

@@ -9,7 +9,7 @@ enum { PLM_MENDED_NAME = 32 };
 /* A name for a mended file in the working directory, which no file has: "mended.fasta" mostly. Returns `ret_name`. */
 const char *plm_mended_name(char ret_name[PLM_MENDED_NAME]);
 
-enum { PLM_MENDING_LINE = 4096 };
+enum { PLM_MENDING_LINE = 8192 };
 
 /* What is to be mended: `path` as the user gave it ("-": standard input), unpacked with gunzip first where it is
  * compressed. */
