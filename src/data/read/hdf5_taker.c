@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "data/read/characters.h"
+
 typedef enum piece_kind {
   PIECE_TITLE = 1,
   PIECE_GROUP, /* a title, of a group */
@@ -149,7 +151,7 @@ static plm_status give(plm_hdf5_taker *taker, piece_kind kind, char *data, size_
 }
 
 plm_status plm_hdf5_forward(FILE *pipe, plm_hdf5_taker *taker, plm_error_record *ret_failure) {
-  char data[(1 << 14) + 1];
+  char data[(1 << 14) + 1], tail[4];
   piece_header piece;
   ret_failure->code = PLM_OK;
   while (take(pipe, &piece, sizeof piece) == sizeof piece) {
@@ -157,11 +159,16 @@ plm_status plm_hdf5_forward(FILE *pipe, plm_hdf5_taker *taker, plm_error_record 
       if (take(pipe, ret_failure, sizeof *ret_failure) != sizeof *ret_failure) ret_failure->code = PLM_OK;
       return PLM_OK;
     }
+    size_t begun = 0; /* bytes of a character that goes on in what is taken next */
     do {
-      const size_t bytes = piece.bytes < sizeof data - 1 ? (size_t)piece.bytes : sizeof data - 1;
-      if (take(pipe, data, bytes) != bytes) return PLM_OK; /* cut off: the end of the process says why */
-      PLM_TRY(give(taker, (piece_kind)piece.kind, data, bytes));
+      const size_t room = sizeof data - 1 - begun, bytes = piece.bytes < room ? (size_t)piece.bytes : room;
+      if (take(pipe, data + begun, bytes) != bytes) return PLM_OK; /* cut off: the end of the process says why */
+      const size_t all = begun + bytes;
       piece.bytes -= bytes;
+      begun = piece.bytes > 0 ? plm_character_begun(data, all) : 0;
+      memcpy(tail, data + all - begun, begun);
+      PLM_TRY(give(taker, (piece_kind)piece.kind, data, all - begun));
+      memcpy(data, tail, begun);
     } while (piece.bytes > 0);
   }
   if (!ferror(pipe)) return PLM_OK;
