@@ -26,10 +26,15 @@ static bool is_hdf5(const char *path) {
   return stat(path, &facts) == 0 && S_ISREG(facts.st_mode) && H5Fis_hdf5(path) > 0;
 }
 
-static bool is_there(const char *directory, const char *name, char *ret_path) {
+static bool is_any(const char *path) { return plm_file_exists(path); }
+
+/* What a file that is looked for must be. */
+typedef bool demand(const char *path);
+
+static bool is_there(const char *directory, const char *name, demand *fits, char *ret_path) {
   const int length = directory[0] != '\0' ? snprintf(ret_path, PATH_MAX, "%s/%s", directory, name)
                                           : snprintf(ret_path, PATH_MAX, "%s", name);
-  return length > 0 && length < PATH_MAX && is_hdf5(ret_path);
+  return length > 0 && length < PATH_MAX && fits(ret_path);
 }
 
 /* Empty where it is the one we are in. */
@@ -42,13 +47,13 @@ static void directory_of(const char *path, char ret_directory[PATH_MAX]) {
     slash[slash == ret_directory] = '\0';
 }
 
-static bool is_below_prefix(const char *variable, const char *name, char *ret_path) {
+static bool is_below_prefix(const char *variable, const char *name, demand *fits, char *ret_path) {
   const char *at = getenv(variable);
   char directory[PATH_MAX];
   while (at != NULL && *at != '\0') {
     const size_t bytes = strcspn(at, ":");
     snprintf(directory, sizeof directory, "%.*s", (int)bytes, at);
-    if (bytes > 0 && is_there(directory, name, ret_path)) return true;
+    if (bytes > 0 && is_there(directory, name, fits, ret_path)) return true;
     at += bytes + (at[bytes] == ':');
   }
   return false;
@@ -56,18 +61,19 @@ static bool is_below_prefix(const char *variable, const char *name, char *ret_pa
 
 /* An absolute name as it stands, else its last part; that in the directories of the variable, beside the file that
  * names it, where we are, and beside the file that a link there leads to. */
-static bool find_file(const char *parent, const char *variable, const char *name, char ret_path[PATH_MAX]) {
+static bool find_file(const char *parent, const char *variable, const char *name, demand *fits,
+                      char ret_path[PATH_MAX]) {
   char directory[PATH_MAX], real[PATH_MAX];
   if (name[0] == '/') {
-    if (is_there("", name, ret_path)) return true;
+    if (is_there("", name, fits, ret_path)) return true;
     name = plm_path_name(name);
   }
-  if (is_below_prefix(variable, name, ret_path)) return true;
+  if (is_below_prefix(variable, name, fits, ret_path)) return true;
   directory_of(parent, directory);
-  if (is_there(directory, name, ret_path) || is_there("", name, ret_path)) return true;
+  if (is_there(directory, name, fits, ret_path) || is_there("", name, fits, ret_path)) return true;
   if (realpath(parent, real) == NULL) return false;
   directory_of(real, directory);
-  return is_there(directory, name, ret_path);
+  return is_there(directory, name, fits, ret_path);
 }
 
 /* ---- links ---- */
@@ -77,7 +83,7 @@ static herr_t note_link(const char *parent, const char *group, const char *name,
   plm_hdf5_input *in = user;
   char path[PATH_MAX];
   (void)group, (void)object, (void)access, (void)properties;
-  if (find_file(parent, "HDF5_EXT_PREFIX", name, path))
+  if (find_file(parent, "HDF5_EXT_PREFIX", name, is_hdf5, path))
     plm_hdf5_take_source(in->taker, path);
   else
     snprintf(in->missing, sizeof in->missing, "%s", name);
@@ -193,14 +199,25 @@ typedef struct mapping {
 
 static plm_status check_dataset(plm_hdf5_input *in, hid_t dataset, int depth);
 
-static plm_status missing_source(const plm_hdf5_input *in, const char *file, const char *why) {
+static plm_status refuse_source(const plm_hdf5_input *in, const char *file, const char *why, const char *hint) {
   char shown[256];
   plm_fail(PLM_E_INPUT, "%s: a source of the virtual dataset '%s', %s, %s", in->task->path, in->name,
            plm_printable(file, strlen(file), shown, sizeof shown), why);
-  return plm_hint(PLM_E_INPUT,
-                  "put it where it was when the virtual dataset was made: a relative name is looked for "
-                  "beside this file and below the directories in HDF5_VDS_PREFIX");
+  return plm_hint(PLM_E_INPUT, "%s", hint);
 }
+
+static plm_status missing_source(const plm_hdf5_input *in, const mapping *map) {
+  char path[PATH_MAX];
+  if (find_file(map->parent, "HDF5_VDS_PREFIX", map->file, is_any, path))
+    return refuse_source(in, path, "is no HDF5 file", "copy it again from where it came from");
+  return refuse_source(in, map->file, "is missing",
+                       "put it where it was when the virtual dataset was made: a relative name is looked for "
+                       "beside this file and below the directories in HDF5_VDS_PREFIX");
+}
+
+static const char changed[] =
+    "the source is another than when the virtual dataset was made, or was cut short: copy it again from where it came "
+    "from, or make the virtual dataset again";
 
 /* Where the whole source is taken, only the elements that are made of it are known; where it may grow, nothing is. */
 static bool is_large_enough(const mapping *map, hid_t dataset) {
@@ -224,11 +241,11 @@ static plm_status check_source_dataset(plm_hdf5_input *in, const mapping *map, c
   snprintf(why, sizeof why, "has no dataset '%.200s'", map->dataset);
   if (dataset < 0 || H5Iget_type(dataset) != H5I_DATASET) {
     if (dataset >= 0) H5Oclose(dataset);
-    return missing_source(in, path, why);
+    return refuse_source(in, path, why, changed);
   }
   snprintf(why, sizeof why, "holds fewer rows in '%.200s' than are taken from it", map->dataset);
-  plm_status status =
-      is_large_enough(map, dataset) ? check_dataset(in, dataset, map->depth + 1) : missing_source(in, path, why);
+  plm_status status = is_large_enough(map, dataset) ? check_dataset(in, dataset, map->depth + 1)
+                                                    : refuse_source(in, path, why, changed);
   H5Dclose(dataset);
   return status;
 }
@@ -238,11 +255,13 @@ static plm_status check_source(plm_hdf5_input *in, const mapping *map) {
   const bool is_own = strcmp(map->file, ".") == 0;
   if (is_own)
     snprintf(path, sizeof path, "%s", map->parent);
-  else if (!find_file(map->parent, "HDF5_VDS_PREFIX", map->file, path))
-    return missing_source(in, map->file, "is missing");
+  else if (!find_file(map->parent, "HDF5_VDS_PREFIX", map->file, is_hdf5, path))
+    return missing_source(in, map);
   if (!is_own) plm_hdf5_take_source(in->taker, path);
   const hid_t file = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
-  if (file < 0) return missing_source(in, path, "cannot be opened by libhdf5");
+  if (file < 0)
+    return refuse_source(in, path, "cannot be opened by libhdf5",
+                         "test it with h5ls, or copy it again from where it came from");
   plm_status status = check_source_dataset(in, map, path, file);
   H5Fclose(file);
   return status;
@@ -281,7 +300,7 @@ static void numbered(const mapping *pattern, int number, mapping *ret_map) {
 static bool numbered_is_there(const mapping *map) {
   char path[PATH_MAX];
   const bool is_own = strcmp(map->file, ".") == 0;
-  if (!is_own && !find_file(map->parent, "HDF5_VDS_PREFIX", map->file, path)) return false;
+  if (!is_own && !find_file(map->parent, "HDF5_VDS_PREFIX", map->file, is_hdf5, path)) return false;
   const hid_t file = H5Fopen(is_own ? map->parent : path, H5F_ACC_RDONLY, H5P_DEFAULT);
   const bool there = file >= 0 && H5Lexists(file, map->dataset, H5P_DEFAULT) > 0;
   if (file >= 0) H5Fclose(file);
@@ -300,7 +319,7 @@ static plm_status check_numbered(plm_hdf5_input *in, const mapping *pattern) {
     numbered(pattern, later, map);
     if (number > 0 && !numbered_is_there(map)) continue;
     numbered(pattern, number, map);
-    PLM_TRY_GOTO(missing_source(in, map->file, "is missing"), done);
+    PLM_TRY_GOTO(missing_source(in, map), done);
   }
 done:
   plm_free(map);
