@@ -26,6 +26,7 @@ static bool choose_type(hid_t type, bool with_numbers, plm_hdf5_column *column) 
     column->kind = variable > 0 ? PLM_HDF5_VARIABLE : PLM_HDF5_FIXED;
     column->type = H5Tcopy(type);
     column->size = H5Tget_size(type);
+    column->is_terminated = H5Tget_strpad(type) == H5T_STR_NULLTERM;
     return variable >= 0 && column->type >= 0 && column->size > 0;
   }
   if (class != H5T_INTEGER || !with_numbers) return false;

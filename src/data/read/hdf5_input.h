@@ -23,7 +23,8 @@ typedef struct plm_hdf5_filter {
 typedef struct plm_hdf5_column {
   hid_t dataset, type; /* `type`: of a row in memory */
   enum { PLM_HDF5_VARIABLE, PLM_HDF5_FIXED, PLM_HDF5_SIGNED, PLM_HDF5_UNSIGNED } kind;
-  size_t size; /* bytes of a row in memory */
+  size_t size;        /* bytes of a row in memory */
+  bool is_terminated; /* fixed: what stands behind a NUL is not defined */
   hsize_t rows;
   int dimensions, axis; /* all other dimensions have one element */
 } plm_hdf5_column;

@@ -73,6 +73,31 @@ static const char *row_text(const row_block *block, hsize_t row, char number[PLM
   return text;
 }
 
+/* The padding of a fixed length is all NUL: what stands behind one would be lost. */
+static bool loses_letters(const row_block *block, hsize_t row, size_t bytes) {
+  const plm_hdf5_column *column = block->column;
+  const char *at = block->data + row * column->size;
+  if (column->kind != PLM_HDF5_FIXED || column->size == 1 || column->is_terminated) return false;
+  for (size_t i = bytes; i < column->size; i++)
+    if (at[i] != '\0' && at[i] != ' ') return true;
+  return false;
+}
+
+static plm_status refuse_nul(const plm_hdf5_input *in, const char *where, size_t bytes) {
+  char shown[PLM_HDF5_NAME], after[PLM_COUNTED_TEXT];
+  plm_fail(PLM_E_INPUT, "%s: %s: more letters stand behind a NUL byte, after %s", in->task->path,
+           plm_printable(where, strlen(where), shown, sizeof shown),
+           plm_counted((int64_t)bytes, "byte", "bytes", after));
+  return plm_hint(PLM_E_INPUT,
+                  "write it again without the NUL byte: strings of fixed length have such bytes only at their ends");
+}
+
+static plm_status refuse_nul_in_row(const plm_hdf5_input *in, hsize_t row, size_t bytes) {
+  char where[PLM_HDF5_NAME];
+  snprintf(where, sizeof where, "row %llu of '%.500s' (from 0)", (unsigned long long)row, in->name);
+  return refuse_nul(in, where, bytes);
+}
+
 /* ---- rows with ids ---- */
 
 static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -85,17 +110,19 @@ static void take_id(plm_hdf5_taker *taker, const char *text, size_t bytes) {
   plm_hdf5_take_name(taker, text, word);
 }
 
-static plm_status take_rows(plm_hdf5_taker *taker, const row_block *sequences, const row_block *ids, hsize_t count) {
+static plm_status take_rows(plm_hdf5_input *in, const row_block *sequences, const row_block *ids, hsize_t first,
+                            hsize_t count) {
   char number[PLM_NUMBER_TEXT];
   for (hsize_t i = 0; i < count; i++) {
     size_t bytes;
     if (ids->column != NULL) {
       const char *id = row_text(ids, i, number, &bytes);
-      take_id(taker, id, bytes);
+      take_id(in->taker, id, bytes);
     }
     const char *text = row_text(sequences, i, number, &bytes);
-    PLM_TRY(plm_hdf5_take_text(taker, text, bytes));
-    PLM_TRY(plm_hdf5_take_end(taker));
+    if (loses_letters(sequences, i, bytes)) return refuse_nul_in_row(in, first + i, bytes);
+    PLM_TRY(plm_hdf5_take_text(in->taker, text, bytes));
+    PLM_TRY(plm_hdf5_take_end(in->taker));
   }
   return PLM_OK;
 }
@@ -134,7 +161,7 @@ plm_status plm_hdf5_read_rows(plm_hdf5_input *in) {
     const hsize_t count = rows - first < at_once ? rows - first : at_once;
     if (!fill_block(&sequences, first, count)) PLM_TRY_GOTO(failed_at(in, in->name), done);
     if (ids.column != NULL && !fill_block(&ids, first, count)) PLM_TRY_GOTO(failed_at(in, in->ids_name), done);
-    PLM_TRY_GOTO(take_rows(in->taker, &sequences, &ids, count), done);
+    PLM_TRY_GOTO(take_rows(in, &sequences, &ids, first, count), done);
   }
 done:
   clear_block(&sequences);
@@ -167,6 +194,7 @@ static plm_status take_dataset(plm_hdf5_input *in, const char *name, const plm_h
   for (hsize_t i = 0; i < column->rows; i++) {
     size_t bytes;
     const char *text = row_text(&block, i, number, &bytes);
+    if (loses_letters(&block, i, bytes)) PLM_TRY_GOTO(refuse_nul(in, name, bytes), done);
     PLM_TRY_GOTO(plm_hdf5_take_text(in->taker, text, bytes), done);
   }
   PLM_TRY_GOTO(plm_hdf5_take_end(in->taker), done);
