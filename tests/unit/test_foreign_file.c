@@ -121,11 +121,11 @@ static void mended_files_get_a_free_name(void **state) {
   (void)state;
   char name[PLM_MENDED_NAME];
   assert_int_equal(chdir(scratch_path("")), 0);
-  assert_string_equal(plm_mended_name(name), "mended.fasta");
+  assert_string_equal(plm_mended_name(".fasta", name), "mended.fasta");
   scratch_write("mended.fasta", "x", 1);
-  assert_string_equal(plm_mended_name(name), "mended-2.fasta");
+  assert_string_equal(plm_mended_name(".fasta", name), "mended-2.fasta");
   scratch_write("mended-2.fasta", "x", 1);
-  assert_string_equal(plm_mended_name(name), "mended-3.fasta");
+  assert_string_equal(plm_mended_name(".fasta", name), "mended-3.fasta");
   assert_int_equal(chdir("/"), 0);
 }
 

@@ -75,7 +75,7 @@ static plm_status hint_program(const plm_foreign_look *look, const char *program
   if (look->compressed || strcmp(look->path, "-") == 0)
     return plm_hint(PLM_E_INPUT, "put it into a file of its own, uncompressed: protlm says more of that");
   plm_shell_word(look->path, name);
-  return plm_hint(PLM_E_INPUT, "%s`%s %s%s > %s`", words, program, name, pattern, plm_mended_name(mended));
+  return plm_hint(PLM_E_INPUT, "%s`%s %s%s > %s`", words, program, name, pattern, plm_mended_name(".fasta", mended));
 }
 
 static plm_status say_magic(const plm_foreign_look *look, const magic *kind) {

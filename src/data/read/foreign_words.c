@@ -27,7 +27,7 @@ static plm_status hint_pipe(const char *path, const char *const stages[3], const
   if (stream)
     plm_hint(PLM_E_INPUT, "%sput this before protlm in the pipe: %s", words, line);
   else
-    plm_hint(PLM_E_INPUT, "%s`%s > %s`", words, line, plm_mended_name(mended));
+    plm_hint(PLM_E_INPUT, "%s`%s > %s`", words, line, plm_mended_name(".fasta", mended));
   plm_text_free(&pipe);
   return PLM_E_INPUT;
 }

@@ -74,7 +74,7 @@ static plm_status text_behind(const plm_gzip_text *t, int64_t begin) {
            (long long)begin + 1);
   if (strcmp(t->path, "-") == 0) return plm_hint(PLM_E_INPUT, "compress all parts, or none");
   plm_shell_word(t->path, name);
-  plm_mended_name(mended);
+  plm_mended_name(".fasta", mended);
   return plm_hint(PLM_E_INPUT, "take it apart: `head -c %lld %s | gzip -dc > %s; tail -c +%lld %s >> %s`",
                   (long long)begin, name, mended, (long long)begin + 1, name, mended);
 }

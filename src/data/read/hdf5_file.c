@@ -104,7 +104,10 @@ plm_status plm_hdf5_read(const char *path, const plm_hdf5_selection *selection, 
                          plm_sequence_sink *sink) {
   const plm_hdf5_task task = task_of(path, selection);
   plm_hdf5_taker taker = {.path = path, .sink = sink};
-  return do_task(&task, reader, &taker);
+  sink->mending = (plm_mending){.rows_of = path};
+  plm_status status = do_task(&task, reader, &taker);
+  sink->mending = (plm_mending){0};
+  return status;
 }
 
 plm_status plm_hdf5_sources(const char *path, const plm_hdf5_selection *selection, const char *reader,

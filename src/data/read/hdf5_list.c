@@ -124,22 +124,23 @@ static herr_t find_pandas(hid_t group, const char *name, const H5L_info_t *link,
 
 /* The column with the most letters is taken, whatever it is called. */
 static plm_status advise_pandas(const plm_hdf5_input *in, const char *key) {
-  char file[PLM_SHELL_WORD], word[PLM_SHELL_WORD];
+  char file[PLM_SHELL_WORD], word[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
   return plm_hint(PLM_E_INPUT,
                   "write its sequences as FASTA: `python3 -c \"import sys, pandas; "
                   "d = pandas.DataFrame(pandas.read_hdf(sys.argv[1], sys.argv[2])).astype(str); "
                   "c = max(d, key=lambda c: d[c].str.len().sum()); "
-                  "open('mended.fasta', 'w').writelines(f'>{n}\\n{s}\\n' for n, s in zip(d.index, d[c]))\" %s %s`",
-                  plm_shell_word(in->task->path, file), plm_shell_word(key, word));
+                  "open('%s', 'w').writelines(f'>{n}\\n{s}\\n' for n, s in zip(d.index, d[c]))\" %s %s`",
+                  plm_mended_name(".fasta", mended), plm_shell_word(in->task->path, file), plm_shell_word(key, word));
 }
 
 static plm_status advise_anndata(const plm_hdf5_input *in, const char *column) {
-  char file[PLM_SHELL_WORD], word[PLM_SHELL_WORD];
+  char file[PLM_SHELL_WORD], word[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
   return plm_hint(PLM_E_INPUT,
                   "write its sequences as FASTA: `python3 -c \"import sys, anndata; "
                   "d = anndata.read_h5ad(sys.argv[1]).obs[sys.argv[2]]; "
-                  "open('mended.fasta', 'w').writelines(f'>{n}\\n{s}\\n' for n, s in d.items())\" %s %s`",
-                  plm_shell_word(in->task->path, file), plm_shell_word(column, word));
+                  "open('%s', 'w').writelines(f'>{n}\\n{s}\\n' for n, s in d.items())\" %s %s`",
+                  plm_mended_name(".fasta", mended), plm_shell_word(in->task->path, file),
+                  plm_shell_word(column, word));
 }
 
 static herr_t find_column(hid_t group, const char *name, const H5L_info_t *link, void *user) {

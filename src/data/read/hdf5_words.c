@@ -96,17 +96,23 @@ static const struct known_filter {
     {32028, "sperr", ", hdf5plugin"},
 };
 
-/* A hint: `before`, and the line by which h5py writes the datasets that are read into a file of their own. */
+/* A hint: `before`, and the line by which h5py writes the datasets that are read into a file of their own. Like libhdf5,
+ * h5py reads empty rows where a source of a virtual dataset is missing. */
 static plm_status advise_rewriting(const plm_hdf5_input *in, const char *before, const char *module) {
-  char file[PLM_SHELL_WORD], dataset[PLM_SHELL_WORD], ids[PLM_SHELL_WORD] = "";
+  char file[PLM_SHELL_WORD], dataset[PLM_SHELL_WORD], ids[PLM_SHELL_WORD] = "", mended[PLM_MENDED_NAME];
   const char *name = in->name[0] != '\0' ? in->name : in->task->dataset;
   plm_shell_word(in->task->path, file);
   plm_shell_word(name != NULL ? name : "sequences", dataset);
   if (in->ids_name[0] != '\0' && strcmp(in->ids_name, in->name) != 0) plm_shell_word(in->ids_name, ids);
   return plm_hint(PLM_E_INPUT,
-                  "%s: `python3 -c \"import sys, h5py%s; f, m = h5py.File(sys.argv[1]), h5py.File('mended.h5', 'w'); "
-                  "[m.create_dataset(n, data=f[n][()], dtype=f[n].dtype) for n in sys.argv[2:]]\" %s %s%s%s`",
-                  before, module, file, dataset, ids[0] != '\0' ? " " : "", ids);
+                  "%s: `python3 -c \"import sys, h5py%s; import os; f, names = h5py.File(sys.argv[1]), sys.argv[2:]; "
+                  "at = os.path.dirname(sys.argv[1]); "
+                  "found = lambda s: any(os.path.exists(os.path.join(d, s)) for d in (at, '')); "
+                  "[sys.exit(v.file_name + ' is missing') for n in names if f[n].is_virtual "
+                  "for v in f[n].virtual_sources() if not found(v.file_name.replace('%%b', '0'))]; "
+                  "m = h5py.File('%s', 'w'); "
+                  "[m.create_dataset(n, data=f[n][()], dtype=f[n].dtype) for n in names]\" %s %s%s%s`",
+                  before, module, plm_mended_name(".h5", mended), file, dataset, ids[0] != '\0' ? " " : "", ids);
 }
 
 static plm_status lacks_filter(plm_hdf5_input *in) {
@@ -168,17 +174,18 @@ static plm_status is_cut(plm_hdf5_input *in, const char *said) {
 }
 
 static plm_status is_being_written(plm_hdf5_input *in, const char *said) {
-  char file[PLM_SHELL_WORD];
+  char file[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
   (void)said;
   plm_fail(PLM_E_INPUT,
            "%s: the HDF5 file is marked as open for writing: a program is writing it, or was ended before "
            "it closed the file",
            in->task->path);
   plm_shell_word(in->task->path, file);
+  plm_mended_name(".h5", mended);
   return plm_hint(PLM_E_INPUT,
                   "run again when it is closed; if its writer is gone, take the mark from a copy: "
-                  "`cp %s mended.h5 && h5clear -s mended.h5`",
-                  file);
+                  "`cp %s %s && h5clear -s %s`",
+                  file, mended, mended);
 }
 
 static plm_status is_newer(plm_hdf5_input *in, const char *said) {
@@ -201,14 +208,14 @@ static plm_status links_elsewhere(plm_hdf5_input *in, const char *said) {
 
 /* What the library says of files that are intact, or damaged in a way that has a name. */
 static const struct cause {
-  const char *phrases[4];
+  const char *phrases[5];
   explanation *explain;
 } causes[] = {
     {{"lock file"}, is_locked}, /* "unable to lock file"; a "sblock" is a superblock */
     {{"truncated file"}, is_cut},
     {{"already open for write", "already open for SWMR"}, is_being_written},
     {{"unable to open external file"}, links_elsewhere},
-    {{"version number", "unknown version", "fail if unknown"}, is_newer},
+    {{"version number", "unknown version", "bad version", "fail if unknown"}, is_newer},
 };
 
 static plm_status is_damaged(plm_hdf5_input *in, const char *doing, const char *cause) {

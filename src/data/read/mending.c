@@ -7,9 +7,10 @@
 #include "base/file.h"
 #include "base/text.h"
 
-const char *plm_mended_name(char ret_name[PLM_MENDED_NAME]) {
-  snprintf(ret_name, PLM_MENDED_NAME, "mended.fasta");
-  for (int i = 2; i < 1000 && plm_file_exists(ret_name); i++) snprintf(ret_name, PLM_MENDED_NAME, "mended-%d.fasta", i);
+const char *plm_mended_name(const char *extension, char ret_name[PLM_MENDED_NAME]) {
+  snprintf(ret_name, PLM_MENDED_NAME, "mended%s", extension);
+  for (int i = 2; i < 1000 && plm_file_exists(ret_name); i++)
+    snprintf(ret_name, PLM_MENDED_NAME, "mended-%d%s", i, extension);
   return ret_name;
 }
 
@@ -19,7 +20,7 @@ const char *plm_mending_line(const plm_mending *mending, const char *filter, cha
     snprintf(ret_line, PLM_MENDING_LINE, "%s", filter);
     return ret_line;
   }
-  plm_mended_name(name);
+  plm_mended_name(".fasta", name);
   plm_shell_word(mending->path, word);
   if (mending->is_compressed) /* read from standard input, gunzip does not mind what the file is called */
     snprintf(ret_line, PLM_MENDING_LINE, "`gunzip -c < %s | %s > %s`", word, filter, name);

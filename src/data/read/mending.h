@@ -6,15 +6,17 @@
 
 enum { PLM_MENDED_NAME = 32 };
 
-/* A name for a mended file in the working directory, which no file has: "mended.fasta" mostly. Returns `ret_name`. */
-const char *plm_mended_name(char ret_name[PLM_MENDED_NAME]);
+/* A name for a mended file in the working directory, which no file has: "mended.fasta" mostly, with ".fasta" for
+ * `extension`. Returns `ret_name`. */
+const char *plm_mended_name(const char *extension, char ret_name[PLM_MENDED_NAME]);
 
 enum { PLM_MENDING_LINE = 8192 };
 
 /* What is to be mended: `path` as the user gave it ("-": standard input), unpacked with gunzip first where it is
  * compressed. */
 typedef struct plm_mending {
-  const char *path;
+  const char *path;    /* NULL: it is no text */
+  const char *rows_of; /* then the HDF5 file, whose rows are read; NULL: unknown */
   bool is_compressed;
 } plm_mending;
 

@@ -41,9 +41,11 @@ plm_status plm_refuse_carriage_return(const plm_mending *mending) {
 static plm_status refuse_encoding(const plm_mending *mending, plm_character character, int column) {
   char where[32], line[PLM_MENDING_LINE], words[PLM_CHARACTER_WORDS];
   const bool is_windows = character.code < 0xA0;
-  plm_fail(PLM_E_INPUT, "%s inside a sequence%s is no character of UTF-8: the file may be in %s",
-           plm_character_words(character, words), column_words(column, where),
-           is_windows ? "Windows-1252" : "Latin-1 (ISO 8859-1)");
+  const char *encoding = is_windows ? "Windows-1252" : "Latin-1 (ISO 8859-1)";
+  plm_fail(PLM_E_INPUT, "%s inside a sequence%s is no character of UTF-8: the %s may be in %s",
+           plm_character_words(character, words), column_words(column, where), mending->path == NULL ? "row" : "file",
+           encoding);
+  if (mending->path == NULL) return plm_hint(PLM_E_INPUT, "decode the rows as %s and write them as UTF-8", encoding);
   return plm_hint(
       PLM_E_INPUT, "convert it: %s",
       plm_mending_line(mending, is_windows ? "iconv -f WINDOWS-1252 -t UTF-8" : "iconv -f ISO-8859-1 -t UTF-8", line));
@@ -53,6 +55,7 @@ static plm_status refuse_look_alike(const plm_mending *mending, plm_character ch
   char where[32], line[PLM_MENDING_LINE], words[PLM_CHARACTER_WORDS], text[5], filter[64];
   plm_fail(PLM_E_INPUT, "%s%s looks like '%c' and is another character: it is not an amino acid",
            plm_character_words(character, words), column_words(column, where), letter);
+  if (mending->path == NULL) return plm_hint(PLM_E_INPUT, "write the row again with '%c' for it", letter);
   snprintf(filter, sizeof filter, "sed '/^>/!s/%s/%c/g'", plm_character_text(character.code, text), letter);
   return plm_hint(PLM_E_INPUT, "write '%c' for it: %s", letter, plm_mending_line(mending, filter, line));
 }
@@ -71,11 +74,13 @@ plm_status plm_refuse_character(const plm_mending *mending, plm_character charac
 
 plm_status plm_refuse_token(const plm_mending *mending, const char *token, int bytes, int column) {
   char where[32], word[PLM_SHELL_WORD];
+  const char *path = mending->path;
   if (strncasecmp(token, "<mask>", (size_t)bytes) == 0) {
     plm_fail(PLM_E_INPUT, "'<mask>' inside a sequence%s: a place to ask a model about is no residue",
              column_words(column, where));
+    if (path == NULL) path = mending->rows_of;
     return plm_hint(PLM_E_INPUT, "`protlm inspect forward --model M --fasta %s` asks the model there",
-                    plm_shell_word(mending->path != NULL ? mending->path : "FILE", word));
+                    plm_shell_word(path != NULL ? path : "FILE", word));
   }
   plm_fail(PLM_E_INPUT, "'%.*s' inside a sequence%s is a special token of a model, and no residue", bytes, token,
            column_words(column, where));
