@@ -43,6 +43,9 @@ static const struct note_words {
     {PLM_NOTE_IDS_NOT_USED,
      "HDF5 file with ids that are not used: none are as many as its sequences (--hdf5-ids names others)",
      "HDF5 files with ids that are not used: none are as many as the sequences (--hdf5-ids names others)"},
+    {PLM_NOTE_METADATA,
+     "HDF5 dataset left out whose name (species, version, date, ...) tells of the file, not of a protein",
+     "HDF5 datasets left out whose names (species, version, date, ...) tell of the file, not of a protein"},
     {PLM_NOTE_MASK_TOKENS, "'<mask>' read as X; `protlm inspect forward` asks the model there",
      "'<mask>' read as X; `protlm inspect forward` asks the model there"},
 };
@@ -94,7 +97,8 @@ void plm_dataset_report(const plm_dataset *dataset, const plm_alphabet *alphabet
     char count[PLM_NUMBER_TEXT], text[256];
     if (n <= 0 || (words->kind == PLM_NOTE_MASK_TOKENS && policy->masks)) continue;
     snprintf(text, sizeof text, "%s %s", plm_count_text(n, count), n == 1 ? words->one : words->several);
-    say(&r, text, words->kind != PLM_NOTE_IDS_NOT_USED ? (int)words->kind : -1); /* that is of a whole file */
+    const bool is_of_file = words->kind == PLM_NOTE_IDS_NOT_USED || words->kind == PLM_NOTE_METADATA;
+    say(&r, text, is_of_file ? -1 : (int)words->kind);
   }
   plm_alphabet_report(alphabet, policy, info->histogram, say_letters, &r);
 }

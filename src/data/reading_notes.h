@@ -37,6 +37,7 @@ typedef enum plm_note {
   PLM_NOTE_CUT_BLOCKS,   /* bgzip files without their end mark */
   PLM_NOTE_BYTES_BEHIND, /* bytes after compressed data that are none, left out */
   PLM_NOTE_DUPLICATES,   /* records whose name an earlier one has (by hash) */
+  PLM_NOTE_METADATA,     /* HDF5: datasets that tell of the file ("species"), left out */
   PLM_NOTES
 } plm_note;
 

@@ -97,8 +97,75 @@ void plm_hdf5_column_close(plm_hdf5_column *column) {
 
 enum { LOOKED_AT = 16 };
 
+bool plm_hdf5_is_sequence(const plm_hdf5_column *column) {
+  return column->rows == 1 || (column->kind == PLM_HDF5_FIXED && column->size == 1);
+}
+
+bool plm_hdf5_is_metadata(hid_t dataset, const char *name) {
+  if (!plm_hdf5_is_about_file(name)) return false;
+  const hid_t space = H5Dget_space(dataset);
+  const hssize_t values = space >= 0 ? H5Sget_simple_extent_npoints(space) : -1;
+  if (space >= 0) H5Sclose(space);
+  return values == 1;
+}
+
+static bool is_string(hid_t dataset) {
+  const hid_t type = H5Dget_type(dataset);
+  const bool is = type >= 0 && H5Tget_class(type) == H5T_STRING;
+  if (type >= 0) H5Tclose(type);
+  return is;
+}
+
+typedef struct member_search {
+  plm_hdf5_input *in;
+  plm_hdf5_column found;
+  int rank; /* of its name; -1: none is found */
+} member_search;
+
+static herr_t consider_member(hid_t group, const char *name, const H5L_info_t *link, void *user) {
+  member_search *search = user;
+  plm_hdf5_column column;
+  const int rank = plm_hdf5_sequence_rank(name);
+  (void)link;
+  if (rank < 0 || (search->rank >= 0 && rank > search->rank)) return 0;
+  const hid_t object = H5Oopen(group, name, search->in->access);
+  if (object < 0) return 0;
+  if (H5Iget_type(object) != H5I_DATASET || !is_string(object)) {
+    H5Oclose(object);
+    return 0;
+  }
+  if (!plm_hdf5_column_open(object, plm_hdf5_sequence_rank, false, &column) || !plm_hdf5_is_sequence(&column)) {
+    plm_hdf5_column_close(&column);
+    return 0;
+  }
+  plm_hdf5_column_close(&search->found);
+  search->found = column;
+  search->rank = rank;
+  return 0;
+}
+
+bool plm_hdf5_find_member(plm_hdf5_input *in, hid_t group, plm_hdf5_column *ret_column) {
+  member_search search = {.in = in, .found = {.dataset = -1, .type = -1}, .rank = -1};
+  hsize_t next = 0;
+  H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &next, consider_member, &search);
+  *ret_column = search.found;
+  return search.rank >= 0;
+}
+
+static void look_at_inner_group(plm_hdf5_look *look, hid_t group) {
+  plm_hdf5_column column;
+  const bool has = plm_hdf5_find_member(look->in, group, &column);
+  plm_hdf5_column_close(&column);
+  look->proteins += has;
+  look->lacking += !has;
+}
+
 static void look_at_dataset(plm_hdf5_look *look, hid_t dataset, const char *name) {
   plm_hdf5_column column;
+  if (plm_hdf5_is_metadata(dataset, name)) {
+    H5Dclose(dataset);
+    return;
+  }
   const hid_t type = H5Dget_type(dataset);
   const H5T_class_t class = type >= 0 ? H5Tget_class(type) : H5T_NO_CLASS;
   if (type >= 0) H5Tclose(type);
@@ -108,8 +175,7 @@ static void look_at_dataset(plm_hdf5_look *look, hid_t dataset, const char *name
     plm_hdf5_shape_text(dataset, look->shape);
   }
   const bool fits = plm_hdf5_column_open(dataset, plm_hdf5_sequence_rank, false, &column);
-  const bool is_one = fits && class == H5T_STRING && column.dimensions <= 1 &&
-                      (column.rows == 1 || (column.kind == PLM_HDF5_FIXED && column.size == 1));
+  const bool is_one = fits && class == H5T_STRING && column.dimensions <= 1 && plm_hdf5_is_sequence(&column);
   look->strings += is_one && !is_known_name;
   look->lists += is_one && column.dimensions == 1 && column.rows == 1;
   look->others += class != H5T_FLOAT && (!is_one || is_known_name);
@@ -122,11 +188,14 @@ static herr_t look_at_link(hid_t group, const char *name, const H5L_info_t *link
   (void)link;
   if (object >= 0 && H5Iget_type(object) == H5I_DATASET) {
     look_at_dataset(look, object, name);
+  } else if (object >= 0 && H5Iget_type(object) == H5I_GROUP) {
+    look_at_inner_group(look, object);
+    H5Oclose(object);
   } else {
     look->others++;
     if (object >= 0) H5Oclose(object);
   }
-  return look->strings + look->numbers + look->others >= LOOKED_AT;
+  return look->strings + look->numbers + look->others + look->proteins + look->lacking >= LOOKED_AT;
 }
 
 bool plm_hdf5_look_at_group(plm_hdf5_input *in, hid_t group, plm_hdf5_look *ret_look) {

@@ -34,6 +34,7 @@ typedef struct plm_hdf5_input {
   plm_hdf5_taker *taker;
   hid_t file, access;             /* `access`: a property list by which links are followed */
   hid_t group;                    /* of one dataset for each sequence; or, negative: */
+  bool has_proteins;              /* the group has a group for each protein, with its sequence in it */
   plm_hdf5_column sequences, ids; /* `dataset` negative: there are none */
   char name[PLM_HDF5_NAME];       /* of the group, or of the dataset of sequences */
   char ids_name[PLM_HDF5_NAME];
@@ -48,6 +49,8 @@ typedef struct plm_hdf5_input {
 /* Words for names, in order of preference. -1: not among them. */
 int plm_hdf5_sequence_rank(const char *name);
 int plm_hdf5_ids_rank(const char *name);
+/* "species", "version": it tells of a file, not of a protein. */
+bool plm_hdf5_is_about_file(const char *name);
 
 /* ---- hdf5_columns.c ---- */
 
@@ -56,16 +59,28 @@ int plm_hdf5_ids_rank(const char *name);
 bool plm_hdf5_column_open(hid_t dataset, int (*rank)(const char *name), bool with_numbers, plm_hdf5_column *ret_column);
 void plm_hdf5_column_close(plm_hdf5_column *column);
 
-/* What the first objects of a group are; one that is all strings has a dataset for each
- * sequence. */
+/* One string; or letters, each a string of its own. */
+bool plm_hdf5_is_sequence(const plm_hdf5_column *column);
+/* One value, whose name says that it tells of the file. */
+bool plm_hdf5_is_metadata(hid_t dataset, const char *name);
+/* In a group that is one protein's: the dataset with its sequence, by its name. False: there is none. */
+bool plm_hdf5_find_member(plm_hdf5_input *in, hid_t group, plm_hdf5_column *ret_column);
+
+/* What the first objects of a group are; one that is all strings has a dataset for each sequence, or a group for each
+ * protein. Metadata are not counted. */
 typedef struct plm_hdf5_look {
   plm_hdf5_input *in;
   int strings, lists /* strings in a list of one */, numbers, others;
-  char shape[160]; /* of numbers */
+  int proteins, lacking; /* groups with a sequence in them, and those without */
+  char shape[160];       /* of numbers */
 } plm_hdf5_look;
 bool plm_hdf5_look_at_group(plm_hdf5_input *in, hid_t group, plm_hdf5_look *ret_look); /* false: libhdf5 failed */
+static inline bool plm_hdf5_is_all_proteins(const plm_hdf5_look *look) {
+  return look->proteins > 1 && look->proteins > look->lacking && look->strings + look->numbers + look->others == 0;
+}
 static inline bool plm_hdf5_is_all_strings(const plm_hdf5_look *look) {
-  return look->strings > 0 && look->numbers + look->others == 0;
+  return (look->strings > 0 && look->numbers + look->others + look->proteins + look->lacking == 0) ||
+         plm_hdf5_is_all_proteins(look);
 }
 
 /* ---- hdf5_select.c ---- */

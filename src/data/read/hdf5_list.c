@@ -76,7 +76,8 @@ static void add_group(listing *list, hid_t group, const char *path, const char *
   } else if (H5Gget_info(group, &facts) < 0 || !plm_hdf5_look_at_group(list->in, group, &look)) {
     add_line(list, path, "a group that cannot be read");
   } else if (plm_hdf5_is_all_strings(&look)) {
-    snprintf(what, sizeof what, "a group of strings, one for each of %llu datasets", (unsigned long long)facts.nlinks);
+    snprintf(what, sizeof what, "a group of strings, one for each of %llu %s", (unsigned long long)facts.nlinks,
+             plm_hdf5_is_all_proteins(&look) ? "groups" : "datasets");
     add_line(list, path, what);
     consider(list, path, name, true);
   } else if (facts.nlinks == 0 || list->depth >= DEEPEST) {

@@ -18,6 +18,13 @@ static const char *const ids_names[] = {
     "key",          "_index",
 };
 
+static const char *const file_names[] = {
+    "version", "format",     "format_version", "species", "organism",  "taxonomy", "taxon",   "date",
+    "created", "created_at", "modified",       "author",  "authors",   "license",  "source",  "database",
+    "release", "title",      "description",    "comment", "comments",  "notes",    "dataset", "metadata",
+    "model",   "model_name", "citation",       "doi",     "reference", "url",      "readme",  "creator",
+};
+
 static int rank_among(const char *const *names, int count, const char *name) {
   for (int i = 0; i < count; i++)
     if (strcasecmp(names[i], name) == 0) return i;
@@ -26,6 +33,10 @@ static int rank_among(const char *const *names, int count, const char *name) {
 
 int plm_hdf5_sequence_rank(const char *name) {
   return rank_among(sequence_names, (int)(sizeof sequence_names / sizeof *sequence_names), name);
+}
+
+bool plm_hdf5_is_about_file(const char *name) {
+  return rank_among(file_names, (int)(sizeof file_names / sizeof *file_names), name) >= 0;
 }
 
 int plm_hdf5_ids_rank(const char *name) {

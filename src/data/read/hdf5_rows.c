@@ -173,11 +173,6 @@ done:
 
 /* ---- a dataset for each sequence ---- */
 
-/* One string; or letters, each a string of its own. */
-static bool is_sequence(const plm_hdf5_column *column) {
-  return column->rows == 1 || (column->kind == PLM_HDF5_FIXED && column->size == 1);
-}
-
 static plm_status take_dataset(plm_hdf5_input *in, const char *name, const plm_hdf5_column *column) {
   plm_status status = PLM_OK;
   row_block block = {.column = column, .memory = -1};
@@ -211,11 +206,38 @@ static plm_status no_sequence(const plm_hdf5_input *in, const char *name, hid_t 
   return plm_hint(PLM_E_INPUT, "a group that is read as sequences holds one string a dataset and nothing else");
 }
 
+static plm_status take_own_dataset(plm_hdf5_input *in, const char *name, const plm_hdf5_column *column) {
+  if (plm_hdf5_is_in_file(in, column->dataset)) return take_dataset(in, name, column);
+  plm_fail(PLM_E_INPUT, "%s: '%s' in '%s' lies in another file", in->task->path, name, in->name);
+  return plm_hint(PLM_E_INPUT, "where each sequence is a dataset of its own, give the files that hold them");
+}
+
+/* Takes over `group`, which is one protein's. Without a sequence it is an empty one, and counted. */
+static plm_status take_protein(plm_hdf5_input *in, hid_t group, const char *name) {
+  plm_hdf5_column column;
+  plm_status status;
+  if (plm_hdf5_find_member(in, group, &column)) {
+    status = take_own_dataset(in, name, &column);
+  } else {
+    plm_hdf5_take_name(in->taker, name, strlen(name));
+    status = plm_hdf5_take_end(in->taker);
+  }
+  plm_hdf5_column_close(&column);
+  H5Gclose(group);
+  return status;
+}
+
 static plm_status take_member(plm_hdf5_input *in, hid_t group, const char *name) {
   plm_hdf5_column column;
   plm_status status = PLM_OK;
   const hid_t dataset = H5Oopen(group, name, in->access);
   if (dataset < 0) return failed_at(in, name);
+  if (H5Iget_type(dataset) == H5I_GROUP && in->has_proteins) return take_protein(in, dataset, name);
+  if (H5Iget_type(dataset) == H5I_DATASET && plm_hdf5_is_metadata(dataset, name)) {
+    H5Dclose(dataset);
+    plm_hdf5_take_metadata(in->taker);
+    return PLM_OK;
+  }
   if (H5Iget_type(dataset) != H5I_DATASET) {
     H5Oclose(dataset);
     plm_fail(PLM_E_INPUT, "%s: '%s' in '%s' is a group, where the others are sequences", in->task->path, name,
@@ -223,13 +245,10 @@ static plm_status take_member(plm_hdf5_input *in, hid_t group, const char *name)
     return plm_hint(PLM_E_INPUT, "a group that is read as sequences holds one string a dataset and nothing else");
   }
   const bool fits = plm_hdf5_column_open(dataset, plm_hdf5_sequence_rank, false, &column);
-  if (!fits || !is_sequence(&column)) {
+  if (!fits || !plm_hdf5_is_sequence(&column)) {
     status = no_sequence(in, name, dataset);
-  } else if (!plm_hdf5_is_in_file(in, dataset)) {
-    plm_fail(PLM_E_INPUT, "%s: '%s' in '%s' lies in another file", in->task->path, name, in->name);
-    status = plm_hint(PLM_E_INPUT, "where each sequence is a dataset of its own, give the files that hold them");
   } else {
-    status = take_dataset(in, name, &column);
+    status = take_own_dataset(in, name, &column);
   }
   plm_hdf5_column_close(&column);
   return status;

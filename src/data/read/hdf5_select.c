@@ -179,13 +179,15 @@ static plm_status open_group(plm_hdf5_input *in, hid_t group) {
   char words[PLM_HDF5_NAME];
   in->group = group;
   if (!plm_hdf5_look_at_group(in, group, &look)) return plm_hdf5_failed(in, "looking into the group");
+  in->has_proteins = plm_hdf5_is_all_proteins(&look);
   if (plm_hdf5_is_all_strings(&look)) {
     if (in->task->ids == NULL) return PLM_OK;
-    plm_fail(PLM_E_USAGE, "%s: '%s' has a dataset for each sequence, which is its id: --hdf5-ids does not apply",
+    plm_fail(PLM_E_USAGE,
+             "%s: '%s' has a dataset or a group for each sequence, whose name is its id: --hdf5-ids does not apply",
              in->task->path, in->name);
     return plm_hint(PLM_E_USAGE, "leave --hdf5-ids out");
   }
-  if (look.numbers > 0 && look.strings + look.others == 0) return embeddings(in, &look);
+  if (look.numbers > 0 && look.strings + look.others + look.proteins + look.lacking == 0) return embeddings(in, &look);
   snprintf(words, sizeof words, "'%.200s' in the HDF5 file is a group, not a dataset", in->name);
   return plm_hdf5_refuse_with_list(in, words, NULL);
 }
@@ -214,7 +216,8 @@ static plm_status open_unnamed(plm_hdf5_input *in) {
   if (status != PLM_OK) return status;
   const bool is_list = look.strings == 1 && look.lists == 1; /* of one sequence, with a name of its own */
   if (plm_hdf5_is_all_strings(&look) && !is_list) return open_named(in, "/");
-  if (look.numbers > 0 && look.strings + look.others == 0 && look.numbers > 1) return embeddings(in, &look);
+  if (look.numbers > 0 && look.strings + look.others + look.proteins + look.lacking == 0 && look.numbers > 1)
+    return embeddings(in, &look);
   return plm_hdf5_refuse_with_list(in, "the HDF5 file has no dataset 'sequences'", NULL);
 }
 

@@ -13,6 +13,7 @@ typedef enum piece_kind {
   PIECE_TEXT,
   PIECE_END,
   PIECE_UNUSED_IDS,
+  PIECE_METADATA,
   PIECE_SOURCE,
   PIECE_FAILURE
 } piece_kind;
@@ -22,7 +23,7 @@ typedef struct piece_header {
 } piece_header;
 
 /* "plmh5", the number of this way to speak, and what differs between builds. */
-uint64_t plm_hdf5_greeting(void) { return UINT64_C(0x706c6d6835020000) + sizeof(plm_error_record); }
+uint64_t plm_hdf5_greeting(void) { return UINT64_C(0x706c6d6835030000) + sizeof(plm_error_record); }
 
 static void send_piece(FILE *pipe, piece_kind kind, const void *data, size_t bytes) {
   const piece_header header = {.kind = kind, .bytes = bytes};
@@ -104,6 +105,15 @@ void plm_hdf5_take_unused_ids(plm_hdf5_taker *taker) {
   plm_note_add(&taker->sink->notes, PLM_NOTE_IDS_NOT_USED, 1, taker->sink->place, 0);
 }
 
+void plm_hdf5_take_metadata(plm_hdf5_taker *taker) {
+  if (taker->pipe != NULL) {
+    send_piece(taker->pipe, PIECE_METADATA, "", 0);
+    return;
+  }
+  set_place(taker);
+  plm_note_add(&taker->sink->notes, PLM_NOTE_METADATA, 1, taker->sink->place, 0);
+}
+
 void plm_hdf5_take_source(plm_hdf5_taker *taker, const char *path) {
   if (taker->pipe != NULL)
     send_piece(taker->pipe, PIECE_SOURCE, path, strlen(path));
@@ -140,6 +150,9 @@ static plm_status give(plm_hdf5_taker *taker, piece_kind kind, char *data, size_
       return plm_hdf5_take_end(taker);
     case PIECE_UNUSED_IDS:
       plm_hdf5_take_unused_ids(taker);
+      return PLM_OK;
+    case PIECE_METADATA:
+      plm_hdf5_take_metadata(taker);
       return PLM_OK;
     case PIECE_SOURCE:
       plm_hdf5_take_source(taker, data);

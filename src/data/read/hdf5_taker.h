@@ -31,6 +31,9 @@ PLM_CHECKED plm_status plm_hdf5_take_end(plm_hdf5_taker *taker);
 /* There are ids, and they fit nothing. */
 void plm_hdf5_take_unused_ids(plm_hdf5_taker *taker);
 
+/* A dataset that tells of the file is passed over. */
+void plm_hdf5_take_metadata(plm_hdf5_taker *taker);
+
 /* Another file that the sequences, or some of them, are in. */
 void plm_hdf5_take_source(plm_hdf5_taker *taker, const char *path);
 
