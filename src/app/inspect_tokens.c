@@ -147,6 +147,7 @@ plm_status plm_inspect_tokens_run(const plm_option_values *values, const plm_out
   plm_dataset *dataset;
   PLM_TRY(plm_data_open(&options->read, &options->data, &reader, &dataset));
   plm_data_warn(&options->read, dataset);
+  plm_data_warn_of_unused(&options->read, &options->data, NULL);
   plm_status status = options->summary
                           ? plm_print_file_summary(output, dataset, packer.alphabet, &packer.policy,
                                                    options->max_length > 0 ? options->max_length : USUAL_MAX_LENGTH)

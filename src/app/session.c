@@ -34,6 +34,7 @@ static plm_status open_data(const plm_session_options *options, const char *prog
   const plm_data_reader reader = {.threads = plm_pool_threads(session->machine.exec->pool), .program = program};
   PLM_TRY(plm_data_open(&options->read, &options->data, &reader, &session->dataset));
   plm_data_log(&options->read, session->dataset, session->alphabet);
+  plm_data_warn_of_unused(&options->read, &options->data, NULL);
   return PLM_OK;
 }
 

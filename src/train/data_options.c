@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "data/read/sequence_file.h"
 #include "data/windows.h"
 #include "protlm/log.h"
 
@@ -69,6 +70,22 @@ void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset) 
   warn_of_compression(plm_dataset_get_info(dataset));
   if (strcmp(options->alphabet_check, "off") != 0) warn_of_nucleotides(plm_dataset_get_info(dataset));
   warn_of_nan(dataset);
+}
+
+static bool has_hdf5(const plm_string_list *paths) {
+  plm_sequence_format format;
+  for (int i = 0; paths != NULL && i < (int)paths->count; i++)
+    if (plm_sequence_file_format(paths->items[i], &format) == PLM_OK && format == PLM_FORMAT_HDF5) return true;
+  return false;
+}
+
+void plm_data_warn_of_unused(const plm_data_options *options, const plm_string_list *paths,
+                             const plm_string_list *opt_more) {
+  const bool has_dataset = options->hdf5_dataset != NULL && options->hdf5_dataset[0] != '\0';
+  const bool has_ids = options->hdf5_ids != NULL && options->hdf5_ids[0] != '\0';
+  if ((!has_dataset && !has_ids) || has_hdf5(paths) || has_hdf5(opt_more)) return;
+  plm_warn("%s%s%s %s not used: no sequence file is HDF5", has_dataset ? "--hdf5-dataset" : "",
+           has_dataset && has_ids ? " and " : "", has_ids ? "--hdf5-ids" : "", has_dataset && has_ids ? "are" : "is");
 }
 
 void plm_data_log(const plm_data_options *options, const plm_dataset *dataset, const plm_alphabet *alphabet) {

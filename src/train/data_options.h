@@ -78,6 +78,11 @@ void plm_data_log(const plm_data_options *options, const plm_dataset *dataset, c
 /* The warnings alone. */
 void plm_data_warn(const plm_data_options *options, const plm_dataset *dataset);
 
+/* Warns where --hdf5-dataset or --hdf5-ids is given and none of the files, in either list, is HDF5. `opt_more`: NULL is
+ * no list. */
+void plm_data_warn_of_unused(const plm_data_options *options, const plm_string_list *paths,
+                             const plm_string_list *opt_more);
+
 /* How a set of sequences is shown to a model. */
 typedef struct plm_data_showing {
   const char *side;        /* "training ", "evaluation ", or "" where there is one set */

@@ -158,6 +158,7 @@ plm_status plm_stream_report(const plm_stream *stream, const plm_train_settings 
   char count[PLM_COUNTED_TEXT], total[PLM_COUNTED_TEXT];
   report_dataset(stream->train_data, settings);
   if (stream->eval_data != NULL) report_dataset(stream->eval_data, settings);
+  plm_data_warn_of_unused(&settings->o->read, &settings->o->train, &settings->o->eval);
   report_showing(stream, settings);
   if (stream->train.ids != NULL)
     plm_info("%s %s set aside for evaluation, %s %s", plm_counted(stream->eval.count, "sequence", "sequences", count),
