@@ -73,6 +73,9 @@ static void set_signals(void) {
   sigprocmask(SIG_SETMASK, &blocked, NULL);
 }
 
+/* Rows are small, and each is some pieces: a call of the system for each buffer of theirs costs more than they do. */
+enum { PIPE_BUFFER = 1 << 18 };
+
 static _Noreturn void read_here(const plm_hdf5_task *task, pid_t parent, plm_hdf5_reading *reading) {
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for the rows of a run that is gone */
   plm_hdf5_taker taker = {.pipe = fdopen(PIPE_FD, "w"), .path = task->path};
@@ -80,6 +83,8 @@ static _Noreturn void read_here(const plm_hdf5_task *task, pid_t parent, plm_hdf
   int64_t file_bytes = 0;
   if (getppid() != parent || taker.pipe == NULL || plm_file_size(task->path, &file_bytes) != PLM_OK)
     _exit(EXIT_FAILURE);
+  static char buffer[PIPE_BUFFER];
+  setvbuf(taker.pipe, buffer, _IOFBF, sizeof buffer);
   set_signals();
   fwrite(&greeting, sizeof greeting, 1, taker.pipe);
   const int64_t used = address_space();
