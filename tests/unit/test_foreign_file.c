@@ -126,6 +126,7 @@ static void mended_files_get_a_free_name(void **state) {
   assert_string_equal(plm_mended_name(".fasta", name), "mended-2.fasta");
   scratch_write("mended-2.fasta", "x", 1);
   assert_string_equal(plm_mended_name(".fasta", name), "mended-3.fasta");
+  assert_string_equal(plm_mended_name(".h5", name), "mended.h5");
   assert_int_equal(chdir("/"), 0);
 }
 
