@@ -88,9 +88,20 @@ size_t plm_utf8_length(const char *text, size_t available) {
 
 /* ---- other people's words ---- */
 
+/* Of no width, or turning the direction of what follows, so that a name looks like another: U+061C, U+200B to U+200F,
+ * U+2028 to U+202E, U+2060 to U+206F, U+FEFF. */
+static bool is_hidden(const unsigned char *p, size_t length) {
+  if (length == 2) return p[0] == 0xD8 && p[1] == 0x9C;
+  if (length != 3) return false;
+  if (p[0] == 0xE2 && p[1] == 0x80) return (p[2] >= 0x8B && p[2] <= 0x8F) || (p[2] >= 0xA8 && p[2] <= 0xAE);
+  return (p[0] == 0xE2 && p[1] == 0x81 && p[2] >= 0xA0 && p[2] <= 0xAF) ||
+         (p[0] == 0xEF && p[1] == 0xBB && p[2] == 0xBF);
+}
+
 /* A character of two bytes from U+0080 to U+009F steers a terminal as an escape does. */
 static bool is_shown_as_it_is(const unsigned char *p, size_t length) {
-  return length == 1 ? p[0] >= ' ' && p[0] != 127 : length > 0 && !(p[0] == 0xC2 && p[1] < 0xA0);
+  if (length == 1) return p[0] >= ' ' && p[0] != 127;
+  return length > 0 && !(p[0] == 0xC2 && p[1] < 0xA0) && !is_hidden(p, length);
 }
 
 const char *plm_printable(const char *bytes, size_t count, char *ret_text, size_t room) {

@@ -82,6 +82,12 @@ static void other_peoples_words_do_not_reach_a_terminal_raw(void **state) {
   assert_string_equal(plm_printable("a\x1b[31m\t", 7, text, sizeof text), "a\\x1b[31m\\x09");
   assert_string_equal(plm_printable("na\xc3\xafve", 6, text, sizeof text), "na\xc3\xafve");
   assert_string_equal(plm_printable("\xc2\x9b\xff\x7f", 4, text, sizeof text), "\\xc2\\x9b\\xff\\x7f");
+  assert_string_equal(plm_printable("a\xe2\x80\xae"
+                                    "b",
+                                    5, text, sizeof text),
+                      "a\\xe2\\x80\\xaeb"); /* turns around */
+  assert_string_equal(plm_printable("\xe2\x80\x8b\xe2\x80\x94", 6, text, sizeof text), "\\xe2\\x80\\x8b\xe2\x80\x94");
+  assert_string_equal(plm_printable("\xe2\x81\xa6\xd8\x9c", 5, text, sizeof text), "\\xe2\\x81\\xa6\\xd8\\x9c");
   assert_string_equal(plm_printable("abcd\xc3\xaf", 6, small, sizeof small), "abcd");
   assert_string_equal(plm_printable("ab\x01", 3, small, sizeof small), "ab");
 }
