@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "cli/cli.h"
 #include "protlm/log.h"
 
@@ -50,6 +51,20 @@ void cli_status_line(const char *line) {
   fflush(stderr);
 }
 
+/* Names of files and records are other people's words: what steers a terminal is escaped, whatever message it came in.
+ * Ends of lines are ours. */
+static void print_safely(const char *words) {
+  char shown[512];
+  for (const char *at = words; *at != '\0';) {
+    size_t bytes = strcspn(at, "\n\t");
+    if (bytes > 120) bytes = 120; /* a byte takes four at most */
+    while (bytes > 100 && (at[bytes] & 0xC0) == 0x80) bytes--;
+    if (bytes > 0) fputs(plm_printable(at, bytes, shown, sizeof shown), stderr);
+    at += bytes;
+    if (*at == '\n' || *at == '\t') fputc(*at++, stderr);
+  }
+}
+
 static void sink(void *user, plm_log_level level, const char *line) {
   (void)user;
   const cli_terminal *t = &screen.terminal;
@@ -59,7 +74,9 @@ static void sink(void *user, plm_log_level level, const char *line) {
                       : level == PLM_LOG_ERROR ? "\033[31m"
                       : level >= PLM_LOG_DEBUG ? "\033[2m"
                                                : "";
-  fprintf(stderr, "%s%s%s%s\n", *style ? cli_style(t, style) : "", label, line, *style ? cli_style(t, "\033[0m") : "");
+  fprintf(stderr, "%s%s", *style ? cli_style(t, style) : "", label);
+  print_safely(line);
+  fprintf(stderr, "%s\n", *style ? cli_style(t, "\033[0m") : "");
   if (screen.shown[0] != '\0') fputs(screen.shown, stderr);
   fflush(stderr);
 }
@@ -76,9 +93,12 @@ void cli_log_open(const cli_terminal *terminal, const cli_common *common) {
 void cli_print_error(const cli_terminal *terminal, plm_status status) {
   cli_status_line(NULL);
   const char *message = plm_error_message(), *hint = plm_error_hint();
-  fprintf(stderr, "%sprotlm: %s:%s %s\n", cli_style(terminal, "\033[1;31m"), plm_status_name(status),
-          cli_style(terminal, "\033[0m"), *message ? message : "no message");
-  if (*hint) fprintf(stderr, "%s  try:%s %s\n", cli_style(terminal, "\033[1m"), cli_style(terminal, "\033[0m"), hint);
+  fprintf(stderr, "%sprotlm: %s:%s ", cli_style(terminal, "\033[1;31m"), plm_status_name(status),
+          cli_style(terminal, "\033[0m"));
+  print_safely(*message ? message : "no message");
+  if (*hint) fprintf(stderr, "\n%s  try:%s ", cli_style(terminal, "\033[1m"), cli_style(terminal, "\033[0m"));
+  print_safely(hint);
+  fputc('\n', stderr);
   if (status == PLM_E_BUG)
     fprintf(stderr, "This is a defect of protlm, not of your data. Please report it with these lines:\n%s",
             plm_error_trace());
