@@ -76,7 +76,7 @@ static void masks_are_found_wherever_a_block_ends(void **state) {
 }
 
 static void what_only_begins_like_a_mask_is_judged_as_ever(void **state) {
-  static const char *const texts[] = {">a\nMK<mas>T\n", ">a\nMK<\n", ">a\nMK<mask\n>b\nMK\n", ">a\nMK<<mask>\n"};
+  static const char *const texts[] = {">a\nMK<masT\n", ">a\nMK<\n", ">a\nMK<mask\n>b\nMK\n", ">a\nMK<<mask>\n"};
   plm_dataset *dataset = NULL;
   (void)state;
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {

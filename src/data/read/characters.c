@@ -37,71 +37,101 @@ bool plm_character_is_space(uint32_t code) {
   return false;
 }
 
+bool plm_character_is_rule(uint32_t code) {
+  return (code >= 0x2010 && code <= 0x2015) || code == 0x2026 || code == 0x2212 || (code >= 0x2500 && code <= 0x259F) ||
+         code == 0x30FC || code == 0xFF0D || code == 0xFF1D || code == 0xFF3F;
+}
+
+static const struct {
+  uint32_t code;
+  char letter;
+} alike[] = {
+    /* Cyrillic */
+    {0x0410, 'A'},
+    {0x0412, 'B'},
+    {0x0415, 'E'},
+    {0x041A, 'K'},
+    {0x041C, 'M'},
+    {0x041D, 'H'},
+    {0x041E, 'O'},
+    {0x0420, 'P'},
+    {0x0421, 'C'},
+    {0x0422, 'T'},
+    {0x0423, 'Y'},
+    {0x0425, 'X'},
+    {0x0405, 'S'},
+    {0x0406, 'I'},
+    {0x0408, 'J'},
+    {0x0430, 'a'},
+    {0x0435, 'e'},
+    {0x043E, 'o'},
+    {0x0440, 'p'},
+    {0x0441, 'c'},
+    {0x0443, 'y'},
+    {0x0445, 'x'},
+    {0x0455, 's'},
+    {0x0456, 'i'},
+    {0x0458, 'j'},
+    /* Greek */
+    {0x0391, 'A'},
+    {0x0392, 'B'},
+    {0x0395, 'E'},
+    {0x0396, 'Z'},
+    {0x0397, 'H'},
+    {0x0399, 'I'},
+    {0x039A, 'K'},
+    {0x039C, 'M'},
+    {0x039D, 'N'},
+    {0x039F, 'O'},
+    {0x03A1, 'P'},
+    {0x03A4, 'T'},
+    {0x03A5, 'Y'},
+    {0x03A7, 'X'},
+    {0x03BF, 'o'},
+    {0x03BD, 'v'},
+    /* dashes and stars */
+    {0x2010, '-'},
+    {0x2011, '-'},
+    {0x2012, '-'},
+    {0x2013, '-'},
+    {0x2014, '-'},
+    {0x2015, '-'},
+    {0x2212, '-'},
+    {0xFF0D, '-'},
+    {0x2217, '*'},
+    {0xFF0A, '*'},
+    {0xFF0E, '.'},
+    /* what would begin a record */
+    {0xFF1E, '>'},
+    {0x203A, '>'},
+    {0x00BB, '>'},
+    {0x02C3, '>'},
+    {0x1433, '>'},
+    {0x2265, '>'},
+    {0x232A, '>'},
+    {0x276F, '>'},
+    {0x27E9, '>'},
+    {0x3009, '>'},
+};
+
 char plm_character_looks_like(uint32_t code) {
-  static const struct {
-    uint32_t code;
-    char letter;
-  } alike[] = {
-      /* Cyrillic */
-      {0x0410, 'A'},
-      {0x0412, 'B'},
-      {0x0415, 'E'},
-      {0x041A, 'K'},
-      {0x041C, 'M'},
-      {0x041D, 'H'},
-      {0x041E, 'O'},
-      {0x0420, 'P'},
-      {0x0421, 'C'},
-      {0x0422, 'T'},
-      {0x0423, 'Y'},
-      {0x0425, 'X'},
-      {0x0405, 'S'},
-      {0x0406, 'I'},
-      {0x0408, 'J'},
-      {0x0430, 'a'},
-      {0x0435, 'e'},
-      {0x043E, 'o'},
-      {0x0440, 'p'},
-      {0x0441, 'c'},
-      {0x0443, 'y'},
-      {0x0445, 'x'},
-      {0x0455, 's'},
-      {0x0456, 'i'},
-      {0x0458, 'j'},
-      /* Greek */
-      {0x0391, 'A'},
-      {0x0392, 'B'},
-      {0x0395, 'E'},
-      {0x0396, 'Z'},
-      {0x0397, 'H'},
-      {0x0399, 'I'},
-      {0x039A, 'K'},
-      {0x039C, 'M'},
-      {0x039D, 'N'},
-      {0x039F, 'O'},
-      {0x03A1, 'P'},
-      {0x03A4, 'T'},
-      {0x03A5, 'Y'},
-      {0x03A7, 'X'},
-      {0x03BF, 'o'},
-      {0x03BD, 'v'},
-      /* dashes and stars */
-      {0x2010, '-'},
-      {0x2011, '-'},
-      {0x2012, '-'},
-      {0x2013, '-'},
-      {0x2014, '-'},
-      {0x2015, '-'},
-      {0x2212, '-'},
-      {0xFF0D, '-'},
-      {0x2217, '*'},
-      {0xFF0A, '*'},
-      {0xFF0E, '.'},
-  };
   if (code >= 0xFF21 && code <= 0xFF3A) return (char)('A' + (int)(code - 0xFF21)); /* full width */
   if (code >= 0xFF41 && code <= 0xFF5A) return (char)('a' + (int)(code - 0xFF41));
   for (size_t i = 0; i < sizeof alike / sizeof *alike; i++)
     if (alike[i].code == code) return alike[i].letter;
+  return 0;
+}
+
+/* Characters that come together: of one script, or dashes and the like. */
+static int group_of(uint32_t code) { return code < 0x400 ? 0 : code < 0x1000 ? 1 : code < 0xFF00 ? 2 : 3; }
+
+uint32_t plm_character_alike(uint32_t code, size_t i) {
+  enum { WIDE_LETTERS = 52 };
+  const bool is_wide = group_of(code) == 3;
+  if (is_wide && i < WIDE_LETTERS) return (uint32_t)(i < 26 ? 0xFF21 + i : 0xFF41 + (i - 26));
+  size_t left = is_wide ? i - WIDE_LETTERS : i;
+  for (size_t k = 0; k < sizeof alike / sizeof *alike; k++)
+    if (alike[k].letter != '>' && group_of(alike[k].code) == group_of(code) && left-- == 0) return alike[k].code;
   return 0;
 }
 

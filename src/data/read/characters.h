@@ -24,8 +24,14 @@ size_t plm_character_begun(const char *text, size_t bytes);
  * marks. */
 bool plm_character_is_space(uint32_t code);
 
-/* The letter, '-' or '*' which it looks like but is not (Cyrillic, Greek, full width, dashes); 0: none. */
+/* A dash or a piece of a frame, of which people draw lines between records. */
+bool plm_character_is_rule(uint32_t code);
+
+/* The letter, '-', '*' or '>' which it looks like but is not (Cyrillic, Greek, full width, dashes); 0: none. */
 char plm_character_looks_like(uint32_t code);
+
+/* The i-th of the look-alikes that come where `code`, one of them, does: of its script. Behind the last, 0. */
+uint32_t plm_character_alike(uint32_t code, size_t i);
 
 /* UTF-8 of `code`, NUL-terminated. Returns `ret_text`. */
 const char *plm_character_text(uint32_t code, char ret_text[5]);

@@ -41,6 +41,9 @@ typedef struct fasta {
   bool name_begun; /* IN_NAME: past the blanks before it */
   int64_t gaps;    /* lines "--" that are separators or residues */
   int64_t gaps_line;
+  char title[32]; /* of PIR, that may be the whole sequence */
+  size_t title_bytes;
+  int64_t title_line;
   char *cut; /* [CUT_BYTES] the beginning of a line whose rest is in the next block */
   size_t cut_bytes;
 } fasta;
@@ -74,6 +77,7 @@ static plm_status not_fasta(const fasta *f, const char *text, size_t bytes) {
     return plm_hint(PLM_E_INPUT,
                     "protlm needs protein sequences; translate reads first (for example with prodigal after assembly)");
   }
+  PLM_TRY(at_line(f, plm_sequence_check_structure(f->sink, text, bytes, 1), f->line));
   plm_fail(PLM_E_INPUT, "%s:%lld: text before the first '>': this is not FASTA", f->words, (long long)f->line);
   return plm_hint(PLM_E_INPUT, "a sequence is a line '>name' and then lines of letters");
 }
@@ -101,7 +105,7 @@ static plm_status read_name(fasta *f, const char *text, size_t bytes) {
   size_t n = 0;
   PLM_TRY(check_line_ends(f, text, bytes));
   if (f->place == IN_DESCRIPTION) return PLM_OK;
-  while (!f->name_begun && bytes > 0 && plm_sequence_is_blank(*text)) text++, bytes--;
+  if (!f->name_begun) plm_sequence_skip_blanks(&text, &bytes);
   if (bytes == 0) return PLM_OK;
   if (!f->name_begun) f->pir = is_pir(text, bytes) ? PIR_TITLE : NO_PIR;
   f->name_begun = true;
@@ -111,8 +115,28 @@ static plm_status read_name(fasta *f, const char *text, size_t bytes) {
   return PLM_OK;
 }
 
+/* A title of residue letters under which there are none was the sequence. */
+static plm_status settle_title(fasta *f) {
+  const plm_sequence_taken *taken = &f->sink->taken;
+  const size_t bytes = f->title_bytes;
+  f->title_bytes = 0;
+  if (bytes == 0) return PLM_OK;
+  if (taken->length > 0 || taken->held_bytes > 0 || taken->mask_bytes > 0) {
+    note(f, PLM_NOTE_TITLES, 1, f->title_line);
+    return PLM_OK;
+  }
+  f->sink->place = place_of(f, f->title_line);
+  return at_line(f, plm_sequence_sink_text(f->sink, f->title, bytes), f->title_line);
+}
+
+static plm_status end_record(fasta *f) {
+  PLM_TRY(settle_title(f));
+  PLM_TRY(at_line(f, plm_sequence_close_mask(f->sink), f->sink->taken.mask_at.line));
+  return plm_sequence_sink_end(f->sink);
+}
+
 static plm_status begin_record(fasta *f) {
-  if (f->begun) PLM_TRY(plm_sequence_sink_end(f->sink));
+  if (f->begun) PLM_TRY(end_record(f));
   note(f, PLM_NOTE_SEPARATORS, f->gaps, f->gaps_line);
   f->gaps = 0;
   f->begun = true;
@@ -155,19 +179,46 @@ static plm_status release_gaps(fasta *f) {
 
 /* ---- a line ---- */
 
+/* Dashes and frames beyond ASCII, two or more. */
+static bool is_rule(const char *text, size_t bytes) {
+  size_t at = 0, count = 0;
+  for (plm_character c; at < bytes; at += c.bytes, count++) {
+    c = plm_character_at(text + at, bytes - at);
+    if (!c.is_valid || !plm_character_is_rule(c.code)) return false;
+  }
+  return count > 1;
+}
+
 /* Two or more of a character that stands in no sequence. */
 static bool is_separator(const char *text, size_t bytes) {
+  if (bytes > 0 && (unsigned char)*text >= 0x80) return is_rule(text, bytes);
   if (bytes < 2 || strchr("=/_~+", text[0]) == NULL || text[0] == '\0') return false;
   for (size_t i = 1; i < bytes; i++)
     if (text[i] != text[0]) return false;
   return true;
 }
 
-/* Whether the line under ">P1;CODE" is not its title but residues already, as in files that only look like PIR. */
-static bool is_long_sequence(const char *text, size_t bytes) {
+/* Whether the line under ">P1;CODE" may be residues already, as in files that only look like PIR. */
+static bool is_all_residues(const char *text, size_t bytes) {
   for (size_t i = 0; i < bytes; i++)
     if ((text[i] < 'A' || text[i] > 'Z') && strchr("*-.", text[i]) == NULL) return false;
-  return bytes >= 30;
+  return bytes > 0;
+}
+
+/* The line under ">P1;CODE": a long one of letters is no title; for a short one, what follows decides. */
+static bool take_title(fasta *f, const char *text, size_t bytes) {
+  const bool may_be_residues = is_all_residues(text, bytes);
+  f->pir = PIR_RESIDUES;
+  if (may_be_residues && bytes >= 30) return false;
+  f->place = IN_DROPPED;
+  if (!may_be_residues) {
+    note(f, PLM_NOTE_TITLES, 1, f->line);
+    return true;
+  }
+  memcpy(f->title, text, bytes);
+  f->title_bytes = bytes;
+  f->title_line = f->line;
+  return true;
 }
 
 static plm_status drop_line(fasta *f, plm_note kind) {
@@ -178,10 +229,7 @@ static plm_status drop_line(fasta *f, plm_note kind) {
 
 /* A line that is no name and no comment. `text`: without white space at its ends. */
 static plm_status start_text(fasta *f, const char *line, size_t line_bytes, bool ends, const char *text, size_t bytes) {
-  if (f->pir == PIR_TITLE) {
-    f->pir = PIR_RESIDUES;
-    if (!is_long_sequence(text, bytes)) return drop_line(f, PLM_NOTE_TITLES);
-  }
+  if (f->pir == PIR_TITLE && take_title(f, text, bytes)) return PLM_OK;
   if (bytes == 0) {
     f->place = IN_DROPPED;
     return PLM_OK;
@@ -218,12 +266,14 @@ static plm_status start_line(fasta *f, const char *line, size_t line_bytes, bool
   }
   const char *text = line;
   size_t bytes = line_bytes;
-  while (bytes > 0 && plm_sequence_is_blank(*text)) text++, bytes--;
+  plm_sequence_skip_blanks(&text, &bytes);
+  if (bytes > 0 && *text == '\0' && ((bytes == 1 && ends) || (bytes > 1 && (text[1] == '>' || text[1] == '#'))))
+    return at_line(f, plm_refuse_nul_between(&f->sink->mending), f->line);
   if (bytes > 0 && *text == '>') {
     PLM_TRY(begin_record(f));
     return read_name(f, text + 1, bytes - 1);
   }
-  while (bytes > 0 && plm_sequence_is_blank(text[bytes - 1])) bytes--;
+  plm_sequence_trim(&text, &bytes);
   if (is_comment(text, bytes)) {
     PLM_TRY(check_line_ends(f, text, bytes));
     return drop_line(f, PLM_NOTE_COMMENTS);
@@ -300,7 +350,7 @@ static plm_status read_block(fasta *f, const char *text, size_t bytes) {
 static plm_status read_end(fasta *f) {
   if (f->cut_bytes > 0 || f->place != LINE_START) PLM_TRY(finish_cut(f));
   note(f, PLM_NOTE_SEPARATORS, f->gaps, f->gaps_line);
-  return f->begun ? plm_sequence_sink_end(f->sink) : PLM_OK;
+  return f->begun ? end_record(f) : PLM_OK;
 }
 
 static void note_oddities(fasta *f, const plm_gzip_text *text) {

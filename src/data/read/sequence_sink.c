@@ -55,6 +55,18 @@ static uint64_t hash_name(const plm_sequence_sink *sink) {
 
 /* ---- what stands in the place of a sequence ---- */
 
+/* A web page's no-break spaces are blanks. Returns the bytes of `ret_plain`, which are no more. */
+static size_t with_plain_blanks(const char *text, size_t bytes, char ret_plain[PLM_PLACEHOLDER_BYTES]) {
+  size_t used = 0;
+  for (const char *at = text, *end = text + bytes; at < end;) {
+    const char *start = at;
+    size_t left = (size_t)(end - at);
+    plm_sequence_skip_blanks(&at, &left);
+    ret_plain[used++] = at > start ? ' ' : *at++;
+  }
+  return used;
+}
+
 /* As tools print it: BioMart; Python, pandas, R and databases for a missing value. "NAN", "NONE", "NULL" and "NA" are
  * peptides. */
 static bool is_placeholder(const char *text, size_t bytes) {
@@ -69,20 +81,17 @@ static bool is_placeholder(const char *text, size_t bytes) {
                                              "#N/A",
                                              "<NA>",
                                              "undefined"};
+  char plain[PLM_PLACEHOLDER_BYTES];
+  const size_t count = with_plain_blanks(text, bytes, plain);
   for (size_t i = 0; i < sizeof placeholders / sizeof *placeholders; i++)
-    if (strlen(placeholders[i]) == bytes && memcmp(text, placeholders[i], bytes) == 0) return true;
+    if (strlen(placeholders[i]) == count && memcmp(plain, placeholders[i], count) == 0) return true;
   return false;
-}
-
-static void trim(const char **text, size_t *bytes) {
-  while (*bytes > 0 && plm_sequence_is_blank(**text)) ++*text, --*bytes;
-  while (*bytes > 0 && plm_sequence_is_blank((*text)[*bytes - 1])) --*bytes;
 }
 
 /* Only at the start of a sequence is it asked. */
 static bool hold(plm_sequence_sink *sink, const char *text, size_t bytes) {
   plm_sequence_taken *taken = &sink->taken;
-  trim(&text, &bytes);
+  plm_sequence_trim(&text, &bytes);
   if (bytes >= PLM_PLACEHOLDER_BYTES || !is_placeholder(text, bytes)) return false;
   memcpy(taken->held, text, bytes);
   taken->held_bytes = bytes;
@@ -112,7 +121,7 @@ plm_status plm_sequence_sink_text(plm_sequence_sink *sink, const char *text, siz
   if (bytes > (size_t)PLMD_LONGEST - taken->length)
     return plm_fail(PLM_E_INPUT, "a sequence of more than %d letters is no protein", PLMD_LONGEST);
   if (taken->held_bytes > 0) {
-    trim(&text, &bytes);
+    plm_sequence_trim(&text, &bytes);
     if (bytes == 0) return PLM_OK;
     PLM_TRY(release(sink));
   } else if (taken->length == 0 && bytes < PLM_PLACEHOLDER_BYTES && hold(sink, text, bytes)) {

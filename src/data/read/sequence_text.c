@@ -17,6 +17,26 @@ static const char other_character = '?'; /* stands for one beyond ASCII that is 
 
 bool plm_sequence_is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
+static size_t space_at(const char *text, size_t bytes) {
+  if ((unsigned char)*text < 0x80) return plm_sequence_is_blank(*text);
+  const plm_character character = plm_character_at(text, bytes);
+  return character.is_valid && plm_character_is_space(character.code) ? character.bytes : 0;
+}
+
+void plm_sequence_skip_blanks(const char **text, size_t *bytes) {
+  for (size_t space; *bytes > 0 && (space = space_at(*text, *bytes)) > 0; *bytes -= space) *text += space;
+}
+
+void plm_sequence_trim(const char **text, size_t *bytes) {
+  plm_sequence_skip_blanks(text, bytes);
+  while (*bytes > 0) {
+    size_t back = 1;
+    while (back < 4 && back < *bytes && ((*text)[*bytes - back] & 0xC0) == 0x80) back++;
+    if (space_at(*text + *bytes - back, back) != back) return;
+    *bytes -= back;
+  }
+}
+
 /* ---- notes ---- */
 
 static bool is_known(const plm_sequence_sink *sink, plm_note kind) {
@@ -134,6 +154,37 @@ static size_t token_at(const char *text, size_t bytes) {
   return 0;
 }
 
+/* "&gt;", "&#62;": bytes of it, or 0. */
+static size_t entity_at(const char *text, size_t bytes) {
+  static const char *const entities[] = {"&gt;", "&lt;", "&nbsp;", "&amp;", "&#62;", "&#60;", "&#160;"};
+  for (size_t i = 0; i < sizeof entities / sizeof *entities; i++)
+    if (strlen(entities[i]) <= bytes && strncasecmp(text, entities[i], strlen(entities[i])) == 0)
+      return strlen(entities[i]);
+  return 0;
+}
+
+/* "<br>", "</p>", "<mas>": bytes of it, or 0 for none and for a token. */
+static size_t tag_at(const char *text, size_t bytes) {
+  size_t n = bytes > 1 && text[1] == '/' ? 2 : 1;
+  const size_t name = n;
+  while (n < bytes && n < 20 &&
+         (is_upper((char)(text[n] & ~0x20)) || (n > name && memchr(" /_0123456789", text[n], 13) != NULL)))
+    n++;
+  return n > name && n < bytes && text[n] == '>' && token_at(text, bytes) == 0 ? n + 1 : 0;
+}
+
+plm_status plm_sequence_check_structure(const plm_sequence_sink *sink, const char *text, size_t bytes, int column) {
+  const plm_character character = plm_character_at(text, bytes);
+  size_t length;
+  if (*text == '&' && (length = entity_at(text, bytes)) > 0)
+    return plm_refuse_entity(&sink->mending, text, (int)length, column);
+  if (*text == '<' && (length = tag_at(text, bytes)) > 0)
+    return plm_refuse_tag(&sink->mending, text, (int)length, column);
+  if (character.is_valid && plm_character_looks_like(character.code) == '>')
+    return plm_refuse_name_mark(&sink->mending, character, column);
+  return PLM_OK;
+}
+
 static void keep_as_x(plm_sequence_sink *sink, char residue, uint32_t character, plm_place place) {
   plm_sequence_taken *taken = &sink->taken;
   if (sink->invalid == PLM_INVALID_SKIP && !taken->skipping) {
@@ -214,6 +265,8 @@ static plm_status take_with_care(plm_sequence_sink *sink, const char *text, size
     bool is_mask = false;
     used = 1;
     if (plm_sequence_is_blank(c)) continue;
+    if (c == '<' || c == '&' || (unsigned char)c >= 0x80)
+      PLM_TRY(plm_sequence_check_structure(sink, text + i, bytes - i, place.column));
     if (sink->keep_masks) PLM_TRY(take_mask(sink, c, place, &is_mask));
     if (is_mask) continue;
     if (plm_alphabet_is_letter((unsigned char)c)) {

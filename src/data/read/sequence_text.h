@@ -6,6 +6,15 @@
 
 bool plm_sequence_is_blank(char c); /* ASCII white space */
 
+/* Leaves out white space at the start; at both ends. Of Unicode too, and what has no width. */
+void plm_sequence_skip_blanks(const char **text, size_t *bytes);
+void plm_sequence_trim(const char **text, size_t *bytes);
+
+/* Structure at `text` (bytes > 0) that is written in other characters, which no policy reads as residues: '>' that only
+ * looks so, HTML's "&gt;", tags. Fails for it. */
+PLM_CHECKED plm_status plm_sequence_check_structure(const plm_sequence_sink *sink, const char *text, size_t bytes,
+                                                    int column);
+
 /* Of the sequence that is being taken, at `place`; counts once the sequence is kept. */
 void plm_sequence_note(plm_sequence_sink *sink, plm_note kind, int64_t count, plm_place place, uint32_t character);
 
