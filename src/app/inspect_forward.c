@@ -229,6 +229,23 @@ static plm_status list_tensors(const results *r, plm_tensor_list *list) {
   return plm_tensor_list_add(list, "logits", "F32", 2, logits, r->logits, 0);
 }
 
+/* A window may leave out what was asked. */
+static void warn_of_masks_outside(const plm_session *session, const plm_masked_sequence *sequence, int64_t s) {
+  int64_t length, first = 0, outside = 0;
+  const char *residues = plm_dataset_residues(session->dataset, s, &length);
+  char count[PLM_COUNTED_TEXT];
+  for (int64_t i = 0; i < length; i++) {
+    const int64_t at = i + 1 - sequence->first_place;
+    if (residues[i] != PLM_MASK_LETTER) continue;
+    if (at >= 0 && at < sequence->n && sequence->tokens[at] == session->alphabet->mask) continue;
+    if (outside++ == 0) first = i + 1;
+  }
+  if (outside > 0)
+    plm_warn("%s: %s outside the window of --max-length %lld (first: residue %lld): the model is not asked there",
+             sequence->name, plm_counted(outside, "<mask> is", "<mask> are", count), (long long)session->max_length,
+             (long long)first);
+}
+
 static void print_masked(const plm_session *session, const results *r, const plm_output *output) {
   for (int64_t s = 0; s < r->S; s++) {
     const int32_t begin = r->cu_seqlens[s];
@@ -242,6 +259,7 @@ static void print_masked(const plm_session *session, const results *r, const plm
         .V = r->V,
         .first_place = r->crop_offset[s] + (session->alphabet->frame.opens < 0),
     };
+    warn_of_masks_outside(session, &sequence, s);
     plm_print_masked(output, session->alphabet, &sequence);
   }
 }

@@ -119,10 +119,26 @@ static plm_status refuse_look_alike(const plm_mending *mending, plm_character ch
   return plm_hint(PLM_E_INPUT, "write '%c' for it: %s", letter, plm_mending_line(mending, filter, line));
 }
 
+/* Each chain as a record: NAME, NAME_2, ... In PIR a title belongs under each name, and is no sequence. */
+static plm_status refuse_chain_break(const plm_mending *mending, char mark, int column) {
+  char where[32], line[PLM_MENDING_LINE], filter[320];
+  plm_fail(PLM_E_INPUT, "'%c' inside a sequence%s is no amino acid: %s writes it between chains", mark,
+           column_words(column, where), mark == ':' ? "ColabFold" : "Modeller");
+  snprintf(
+      filter, sizeof filter,
+      "awk '/^>/ { name = $1; n = 1; p = t = /^>[PFDRNX][1-3LCX];/; print; next } t { t = 0; print; next } { k = "
+      "split($0, part, \"%c\"); for (i = 1; i <= k; i++) { if (i > 1) { print name \"_\" ++n; if (p) print \"chain \" "
+      "n }; print part[i] } }'",
+      mark);
+  return plm_hint(PLM_E_INPUT, "make a record of each chain: %s", plm_mending_line(mending, filter, line));
+}
+
 plm_status plm_refuse_character(const plm_mending *mending, plm_character character, int column) {
   char where[32], words[PLM_CHARACTER_WORDS];
   const char letter = plm_character_looks_like(character.code);
   if (!character.is_valid) return refuse_encoding(mending, character, column);
+  if ((character.code == ':' || character.code == '/') && mending->path != NULL)
+    return refuse_chain_break(mending, (char)character.code, column);
   if (letter != 0) return refuse_look_alike(mending, character, letter, column);
   plm_fail(PLM_E_INPUT, "%s is not an amino acid%s", plm_character_words(character, words),
            column_words(column, where));
