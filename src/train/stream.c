@@ -137,6 +137,12 @@ static void report_dataset(const plm_dataset *dataset, const plm_train_settings 
   plm_data_log(&s->o->read, dataset, s->config.alphabet);
 }
 
+/* Of which nothing is to be said twice. */
+static bool are_same(const plm_dataset *one, const plm_dataset *other) {
+  const plm_dataset_info *a = plm_dataset_get_info(one), *b = plm_dataset_get_info(other);
+  return strcmp(a->source, b->source) == 0 && strcmp(a->content_hash, b->content_hash) == 0;
+}
+
 static void report_showing(const plm_stream *stream, const plm_train_settings *s) {
   const plm_alphabet *alphabet = s->config.alphabet;
   plm_data_showing showing = {
@@ -157,7 +163,8 @@ static void report_showing(const plm_stream *stream, const plm_train_settings *s
 plm_status plm_stream_report(const plm_stream *stream, const plm_train_settings *settings, bool resumed) {
   char count[PLM_COUNTED_TEXT], total[PLM_COUNTED_TEXT];
   report_dataset(stream->train_data, settings);
-  if (stream->eval_data != NULL) report_dataset(stream->eval_data, settings);
+  if (stream->eval_data != NULL && !are_same(stream->train_data, stream->eval_data))
+    report_dataset(stream->eval_data, settings);
   plm_data_warn_of_unused(&settings->o->read, &settings->o->train, &settings->o->eval);
   report_showing(stream, settings);
   if (stream->train.ids != NULL)

@@ -11,6 +11,23 @@
 #include "data/reading_notes.h"
 #include "support/scratch.h"
 
+static void look_alikes_come_by_their_script(void **state) {
+  (void)state;
+  static const uint32_t ones[] = {0x41C /* Cyrillic */, 0x391 /* Greek */, 0x2013 /* a dash */,
+                                  0xFF2D /* full width */};
+  for (size_t i = 0; i < sizeof ones / sizeof *ones; i++) {
+    bool has_itself = false;
+    for (size_t k = 0; plm_character_alike(ones[i], k) != 0; k++) {
+      const uint32_t other = plm_character_alike(ones[i], k);
+      assert_true(plm_character_looks_like(other) != 0 && plm_character_looks_like(other) != '>');
+      has_itself |= other == ones[i];
+    }
+    assert_true(has_itself);
+  }
+  assert_int_equal(plm_character_alike(0xFF2D, 1), 0xFF22);
+  assert_int_equal(plm_character_alike(0xFF2D, 26), 0xFF41);
+}
+
 static void characters_have_names(void **state) {
   (void)state;
   static const struct {
@@ -33,6 +50,8 @@ static void characters_have_names(void **state) {
       {"\xef\xbb\xbf", 0xFEFF, 3, "U+FEFF", true, 0},
       {"\xe2\x88\x92", 0x2212, 3, "U+2212 '\xe2\x88\x92'", false, '-'},
       {"\xef\xbd\x9a", 0xFF5A, 3, "U+FF5A '\xef\xbd\x9a'", false, 'z'},
+      {"\xef\xbc\x9e", 0xFF1E, 3, "U+FF1E '\xef\xbc\x9e'", false, '>'},
+      {"\xe2\x80\xba", 0x203A, 3, "U+203A '\xe2\x80\xba'", false, '>'},
       {"\xf0\x9f\xa7\xac", 0x1F9EC, 4, "U+1F9EC '\xf0\x9f\xa7\xac'", false, 0},
   };
   char words[PLM_CHARACTER_WORDS], text[5];
@@ -102,6 +121,7 @@ static void a_place_is_told_by_its_file(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(characters_have_names),
+      cmocka_unit_test(look_alikes_come_by_their_script),
       cmocka_unit_test(what_goes_on_behind_a_piece_is_told),
       cmocka_unit_test(a_mending_line_can_be_pasted),
       cmocka_unit_test(a_place_is_told_by_its_file),

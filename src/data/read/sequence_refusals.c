@@ -35,7 +35,7 @@ plm_status plm_refuse_name_mark(const plm_mending *mending, plm_character charac
   if (mending->path == NULL) return plm_hint(PLM_E_INPUT, "correct the row");
   plm_character_text(character.code, text);
   snprintf(filter, sizeof filter,
-           "awk '{ sub(/^[^A-Za-z>]*%s/, \">\") } !/^[ \\t]*[>;#]/ { sub(/%s/, \"\\n>\") } { print }'", text, text);
+           "awk '{ sub(/^[^A-Za-z>;#]*%s/, \">\") } !/^[ \\t]*[>;#]/ { sub(/%s/, \"\\n>\") } { print }'", text, text);
   return plm_hint(PLM_E_INPUT, "write '>' for it: %s", plm_mending_line(mending, filter, line));
 }
 
