@@ -12,7 +12,7 @@
 /* Number of the rules by which text becomes sequences. To be raised whenever some file is read otherwise than before:
  * then no packed form of older rules is used, and a resume can say why its data differs. 0: files before there was a
  * number. */
-enum { PLM_READING_RULES = 1 };
+enum { PLM_READING_RULES = 2 };
 
 typedef enum plm_note {
   PLM_NOTE_STOPS,        /* '*' at the end of sequences, dropped */
