@@ -44,12 +44,14 @@ plm_status plm_refuse_entity(const plm_mending *mending, const char *entity, int
   plm_fail(PLM_E_INPUT, "'%.*s' inside a sequence%s: this text comes from a web page (HTML)", bytes, entity,
            column_words(column, where));
   if (mending->path == NULL) return plm_hint(PLM_E_INPUT, "correct the row");
-  return plm_hint(PLM_E_INPUT, "write the characters it stands for: %s",
-                  plm_mending_line(mending,
-                                   "awk '{ gsub(/&nbsp;|&#160;/, \" \"); gsub(/&gt;|&#62;/, \">\"); gsub(/&lt;|&#60;/, "
-                                   "\"<\"); gsub(/&amp;/, \"\\\\&\") } !/</ && !/^[ \\t]*[>;#]/ { sub(/>/, \"\\n>\") } "
-                                   "{ print }'",
-                                   line));
+  return plm_hint(
+      PLM_E_INPUT, "write the characters it stands for: %s",
+      plm_mending_line(
+          mending,
+          "awk '{ gsub(/&nbsp;|&#160;|&#x[aA]0;/, \" \"); gsub(/&gt;|&#62;|&#x3[eE];/, \">\"); gsub(/&lt;|&#60;|&#x3[cC];/, "
+          "\"<\"); gsub(/&amp;/, \"\\\\&\") } !/</ && !/^[ \\t]*[>;#]/ { sub(/>/, \"\\n>\") } "
+          "{ print }'",
+          line));
 }
 
 plm_status plm_refuse_tag(const plm_mending *mending, const char *tag, int bytes, int column) {

@@ -156,7 +156,8 @@ static size_t token_at(const char *text, size_t bytes) {
 
 /* "&gt;", "&#62;": bytes of it, or 0. */
 static size_t entity_at(const char *text, size_t bytes) {
-  static const char *const entities[] = {"&gt;", "&lt;", "&nbsp;", "&amp;", "&#62;", "&#60;", "&#160;"};
+  static const char *const entities[] = {"&gt;",  "&lt;",   "&nbsp;", "&amp;",  "&#62;",
+                                         "&#60;", "&#160;", "&#x3e;", "&#x3c;", "&#xa0;"};
   for (size_t i = 0; i < sizeof entities / sizeof *entities; i++)
     if (strlen(entities[i]) <= bytes && strncasecmp(text, entities[i], strlen(entities[i])) == 0)
       return strlen(entities[i]);
@@ -180,6 +181,9 @@ plm_status plm_sequence_check_structure(const plm_sequence_sink *sink, const cha
     return plm_refuse_entity(&sink->mending, text, (int)length, column);
   if (*text == '<' && (length = tag_at(text, bytes)) > 0)
     return plm_refuse_tag(&sink->mending, text, (int)length, column);
+  /* '›' of Windows-1252, '»' of Latin-1 */
+  if (!character.is_valid && column == 1 && (character.code == 0x9B || character.code == 0xBB))
+    return plm_refuse_character(&sink->mending, character, column);
   if (character.is_valid && plm_character_looks_like(character.code) == '>')
     return plm_refuse_name_mark(&sink->mending, character, column);
   return PLM_OK;
