@@ -43,6 +43,7 @@ static plm_status read_file(plm_hdf5_input *in) {
   PLM_TRY(plm_hdf5_select(in));
   PLM_TRY(plm_hdf5_check_sources(in));
   if (in->task->only_sources) return PLM_OK;
+  if (in->taker->allow != NULL) in->taker->allow(in->taker->source_bytes);
   plm_hdf5_take_title(in->taker, in->name, in->group >= 0);
   return in->group >= 0 ? plm_hdf5_read_group(in) : plm_hdf5_read_rows(in);
 }

@@ -48,12 +48,30 @@ static int64_t address_space(void) {
   return pages * sysconf(_SC_PAGESIZE);
 }
 
-/* True if the limit is ours, and not a lower one that was there. */
-static bool lower_limit(unsigned which, int64_t most) { /* unsigned, as the enumeration that glibc has for it */
+/* A limit that is ours; `given`: the one that was there before. */
+typedef struct own_limit {
+  unsigned which; /* unsigned, as the enumeration that glibc has for it */
+  rlim_t given;
+  bool is_set;
+} own_limit;
+static own_limit processor = {.which = RLIMIT_CPU}, memory = {.which = RLIMIT_AS};
+static int64_t file_bytes, used_before; /* 0: unknown */
+
+/* Ours, unless a lower one was there; may be called again, and raise it. */
+static void set_limit(own_limit *own, int64_t most) {
   struct rlimit limit;
-  if (getrlimit(which, &limit) != 0 || limit.rlim_cur <= (rlim_t)most) return false;
+  if (getrlimit(own->which, &limit) != 0) return;
+  if (!own->is_set) own->given = limit.rlim_cur;
+  if (own->given <= (rlim_t)most) return;
   limit.rlim_cur = (rlim_t)most;
-  return setrlimit(which, &limit) == 0;
+  own->is_set = setrlimit(own->which, &limit) == 0;
+}
+
+/* For the file, and `more` that it only points to. */
+static void allow(int64_t more) {
+  const int64_t bytes = file_bytes + more;
+  set_limit(&processor, SECONDS + bytes / BYTES_PER_SECOND);
+  if (used_before > 0) set_limit(&memory, used_before + memory_bytes + MEMORY_PER_BYTE * bytes);
 }
 
 /* What ends it ends it; the rest is for the process that asked, and must not interrupt a write. */
@@ -78,23 +96,22 @@ enum { PIPE_BUFFER = 1 << 18 };
 
 static _Noreturn void read_here(const plm_hdf5_task *task, pid_t parent, plm_hdf5_reading *reading) {
   prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for the rows of a run that is gone */
-  plm_hdf5_taker taker = {.pipe = fdopen(PIPE_FD, "w"), .path = task->path};
+  plm_hdf5_taker taker = {.pipe = fdopen(PIPE_FD, "w"), .path = task->path, .allow = allow};
   const uint64_t greeting = plm_hdf5_greeting();
-  int64_t file_bytes = 0;
   if (getppid() != parent || taker.pipe == NULL || plm_file_size(task->path, &file_bytes) != PLM_OK)
     _exit(EXIT_FAILURE);
   static char buffer[PIPE_BUFFER];
   setvbuf(taker.pipe, buffer, _IOFBF, sizeof buffer);
   set_signals();
   fwrite(&greeting, sizeof greeting, 1, taker.pipe);
-  const int64_t used = address_space();
-  lower_limit(RLIMIT_CORE, 0);
-  lower_limit(RLIMIT_CPU, SECONDS + file_bytes / BYTES_PER_SECOND);
-  const bool is_limited = used > 0 && lower_limit(RLIMIT_AS, used + memory_bytes + MEMORY_PER_BYTE * file_bytes);
+  own_limit core = {.which = RLIMIT_CORE};
+  set_limit(&core, 0);
+  used_before = address_space();
+  allow(0);
   plm_status status = PLM_OK;
   if (fflush(taker.pipe) != 0) _exit(EXIT_FAILURE); /* a crash would take the greeting with it */
   plm_hdf5_end end = reading(task, &taker, &status);
-  if (end == PLM_HDF5_NO_MEMORY && !is_limited) end = PLM_HDF5_REFUSED; /* it may be the machine that is small */
+  if (end == PLM_HDF5_NO_MEMORY && !memory.is_set) end = PLM_HDF5_REFUSED; /* it may be the machine that is small */
   if (end == PLM_HDF5_REFUSED) plm_hdf5_send_failure(taker.pipe, status);
   _exit(fflush(taker.pipe) == 0 && !ferror(taker.pipe) ? (int)end : EXIT_FAILURE);
 }

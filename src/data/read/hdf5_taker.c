@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "data/read/characters.h"
 
 typedef enum piece_kind {
@@ -118,6 +119,8 @@ void plm_hdf5_take_metadata(plm_hdf5_taker *taker) {
 }
 
 void plm_hdf5_take_source(plm_hdf5_taker *taker, const char *path) {
+  int64_t bytes = 0;
+  if (taker->pipe != NULL && plm_file_size(path, &bytes) == PLM_OK) taker->source_bytes += bytes;
   if (taker->pipe != NULL)
     send_piece(taker->pipe, PIECE_SOURCE, path, strlen(path));
   else if (taker->sources != NULL)

@@ -11,7 +11,9 @@
 #include "data/read/sequence_sink.h"
 
 typedef struct plm_hdf5_taker {
-  FILE *pipe; /* not NULL: all goes there */
+  FILE *pipe;                          /* not NULL: all goes there */
+  int64_t source_bytes;                /* of the other files, so far; where there is a pipe */
+  void (*allow)(int64_t source_bytes); /* before the rows: so much more there is to read. NULL: no limits */
   plm_sequence_sink *sink;
   plm_text *sources; /* paths, each with a NUL behind it */
   const char *path;  /* of the file, for messages */
