@@ -2,10 +2,10 @@
 #include "data/read/mending.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/file.h"
 #include "base/text.h"
+#include "data/read/sequence_file.h"
 
 const char *plm_mended_name(const char *extension, char ret_name[PLM_MENDED_NAME]) {
   snprintf(ret_name, PLM_MENDED_NAME, "mended%s", extension);
@@ -16,7 +16,7 @@ const char *plm_mended_name(const char *extension, char ret_name[PLM_MENDED_NAME
 
 const char *plm_mending_line(const plm_mending *mending, const char *filter, char ret_line[PLM_MENDING_LINE]) {
   char name[PLM_MENDED_NAME], word[PLM_SHELL_WORD];
-  if (mending->path == NULL || strcmp(mending->path, "-") == 0) {
+  if (mending->path == NULL || plm_sequence_file_is_stream(mending->path)) {
     snprintf(ret_line, PLM_MENDING_LINE, "%s", filter);
     return ret_line;
   }

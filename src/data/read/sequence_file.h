@@ -17,6 +17,9 @@ const char *plm_sequence_file_words(const char *path);
 /* Not a pipe, a FIFO or a terminal: it can be read twice. */
 bool plm_sequence_file_is_regular(const char *path);
 
+/* Standard input, a pipe, a process substitution: its name means nothing in a line that is pasted later. */
+bool plm_sequence_file_is_stream(const char *path);
+
 /* What the file is, by its first bytes. Fails for what is missing, unreadable, a directory, empty, or of
  * a kind that is known and not read (foreign_file.h). Pipes and standard input are PLM_FORMAT_TEXT, unlooked at. */
 PLM_CHECKED plm_status plm_sequence_file_format(const char *path, plm_sequence_format *ret_format);
