@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/text.h"
 #include "data/read/foreign_internal.h"
+#include "data/read/sequence_file.h"
 #include "data/plmd_format.h"
 
 /* ---- magic bytes ---- */
@@ -72,7 +74,7 @@ static const magic magics[] = {
 static plm_status hint_program(const plm_foreign_look *look, const char *program, const char *pattern,
                                const char *words) {
   char name[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
-  if (look->compressed || strcmp(look->path, "-") == 0)
+  if (look->compressed || plm_sequence_file_is_stream(look->path))
     return plm_hint(PLM_E_INPUT, "put it into a file of its own, uncompressed: protlm says more of that");
   plm_shell_word(look->path, name);
   return plm_hint(PLM_E_INPUT, "%s`%s %s%s > %s`", words, program, name, pattern, plm_mended_name(".fasta", mended));
@@ -266,6 +268,30 @@ static bool is_fasta(const plm_foreign_look *look) {
   return look->bytes > 1 && look->text[0] == '>' && look->text[1] != '\0';
 }
 
+static plm_status check_text(const plm_foreign_look *look) {
+  PLM_TRY(plm_foreign_text_check(look));
+  PLM_TRY(plm_foreign_json_check(look));
+  return plm_foreign_table_check(look);
+}
+
+/* Lines that end as on an old Mac, or in what Excel for Mac saves as CSV. */
+static bool look_is_of_carriage_returns(const plm_foreign_look *look) {
+  return memchr(look->text, '\r', look->bytes) != NULL && memchr(look->text, '\n', look->bytes) == NULL;
+}
+
+/* As the lines that they mean. */
+static plm_status check_returns(const plm_foreign_look *look) {
+  plm_foreign_look lines = *look;
+  char *text;
+  PLM_TRY(PLM_NEW(&text, look->bytes));
+  for (size_t i = 0; i < look->bytes; i++) text[i] = look->text[i] == '\r' ? '\n' : look->text[i];
+  lines.text = text;
+  lines.returns = true;
+  plm_status status = is_fasta(&lines) ? PLM_OK : check_text(&lines);
+  plm_free(text);
+  return status;
+}
+
 plm_status plm_foreign_file_check(const char *path, bool compressed, const char *text, size_t bytes) {
   plm_foreign_look look = {.path = path, .compressed = compressed, .text = text, .bytes = bytes};
   PLM_TRY(check_wide(&look));
@@ -285,7 +311,5 @@ plm_status plm_foreign_file_check(const char *path, bool compressed, const char 
   PLM_TRY(check_tar(&look));
   PLM_TRY(check_pickle(&look));
   if (memchr(look.text, '\0', look.bytes) != NULL) return PLM_OK;
-  PLM_TRY(plm_foreign_text_check(&look));
-  PLM_TRY(plm_foreign_json_check(&look));
-  return plm_foreign_table_check(&look);
+  return look_is_of_carriage_returns(&look) ? check_returns(&look) : check_text(&look);
 }

@@ -1,8 +1,8 @@
 /* foreign_file.h - files that are no FASTA, HDF5 or .plmd, called by their name, with the line that makes FASTA of them.
  *
  * Told by content alone: by magic bytes, or by a look at the first lines. foreign_file.c has the table of the former,
- * foreign_text.c flat files, alignments and pages, foreign_json.c JSON, foreign_table.c columns, lists, and letters in
- * the wrong place; foreign_words.c what they have in common.
+ * foreign_text.c flat files, alignments and pages, foreign_json.c JSON, foreign_table.c columns, foreign_list.c bare
+ * lists, foreign_header.c letters in the wrong place; foreign_words.c what they have in common.
  */
 #ifndef PLM_DATA_FOREIGN_FILE_H
 #define PLM_DATA_FOREIGN_FILE_H

@@ -8,7 +8,8 @@
 typedef struct plm_foreign_look {
   const char *path;
   bool compressed;
-  bool marked; /* a byte order mark stood before it */
+  bool marked;  /* a byte order mark stood before it */
+  bool returns; /* lines end with carriage returns alone, which are line feeds in `text` */
   const char *text;
   size_t bytes;
 } plm_foreign_look;
@@ -23,6 +24,16 @@ enum { PLM_FOREIGN_WHOLE = 1 << 15 };
 
 /* The line at *at, which moves behind it; false at the end. A last line that may have been cut is none. */
 bool plm_foreign_next_line(const plm_foreign_look *look, size_t *at, plm_foreign_line *ret_line);
+
+/* Without blanks around it, and without apostrophes that stand as quotation marks. */
+plm_foreign_line plm_foreign_trimmed(const char *begin, const char *end);
+
+enum { PLM_FOREIGN_COLUMNS = 128 };
+
+/* The fields of a line, without quotes; the delimiter ' ' stands for any run of blanks. Returns how many,
+ * PLM_FOREIGN_COLUMNS at most. */
+int plm_foreign_split(plm_foreign_line line, char delimiter, plm_foreign_line fields[PLM_FOREIGN_COLUMNS],
+                      bool *ret_quoted);
 
 /* In upper or lower case. plm_foreign_find: where it is, or NULL. */
 bool plm_foreign_starts_with(const plm_foreign_look *look, const char *words);
@@ -47,6 +58,7 @@ PLM_CHECKED plm_status plm_foreign_header_check(const plm_foreign_look *look);
 /* PLM_OK: of none of the kinds that the chapter knows. */
 PLM_CHECKED plm_status plm_foreign_text_check(const plm_foreign_look *look);
 PLM_CHECKED plm_status plm_foreign_json_check(const plm_foreign_look *look);
+PLM_CHECKED plm_status plm_foreign_list_check(const plm_foreign_look *look);
 PLM_CHECKED plm_status plm_foreign_table_check(const plm_foreign_look *look);
 
 #endif

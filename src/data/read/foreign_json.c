@@ -80,50 +80,73 @@ static void look_for_pairs(const plm_foreign_look *look, pairs *p) {
   }
 }
 
-#define PYTHON "python3 -c 'import json,sys; [print(\">%%s\\n%%s\" %% %s) for %s in %s]'"
-#define WHOLE "json.load(sys.stdin)"
-#define LINES "map(json.loads,filter(str.strip,sys.stdin))"
+/* Takes pairs of a name and a value, and prints those whose value is letters. A name is one line, a number where there is
+ * none; what UTF-8 cannot say in it is replaced. */
+#define PYTHON                                                                                                      \
+  "python3 -c 'import json,re,sys; sys.stdout.reconfigure(encoding=\"utf-8\",errors=\"replace\"); "                 \
+  "[print(\">%%s\\n%%s\" %% (\" \".join(str(i if n is None else n).split()),\"\".join(s.split()))) for i,(n,s) in " \
+  "enumerate(%s,1) if isinstance(s,str) and re.search(\"%s\",\"\".join(s.split()))]'"
+#define ANY "[A-Za-z]"
+#define RESIDUES "^[A-Z*-]+$|^[a-z*-]{20,}$"
+#define WHOLE "json.load(sys.stdin.buffer)"
+#define LINES "map(json.loads,filter(bytes.strip,sys.stdin.buffer))"
+/* Objects one behind the other, each over several lines. No text in JSON has a line break in it. */
+#define OBJECTS                                                                              \
+  "json.loads(\"[\"+re.sub(\"}[ \\t\\r]*\\n[ \\t\\r\\n]*{\",\"},{\",sys.stdin.buffer.read()" \
+  ".decode(\"utf-8-sig\"))+\"]\")"
 
 static plm_status say_records(const plm_foreign_look *look, const pairs *p, const char *what, const char *source) {
-  char filter[512], tuple[200], list[120];
-  if (p->id[0] != '\0')
-    snprintf(tuple, sizeof tuple, "(r.get(\"%s\",i),r[\"%s\"])", p->id, p->sequence);
-  else
-    snprintf(tuple, sizeof tuple, "(i,r[\"%s\"])", p->sequence);
-  snprintf(list, sizeof list, "enumerate(%s,1)", source);
-  snprintf(filter, sizeof filter, PYTHON, tuple, "i,r", list);
+  char filter[1200], list[700], id[KEY_BYTES + 16] = "None";
+  if (p->id[0] != '\0') snprintf(id, sizeof id, "r.get(\"%s\")", p->id);
+  snprintf(list, sizeof list, "((%s,r.get(\"%s\")) for r in %s if isinstance(r,dict))", id, p->sequence, source);
+  snprintf(filter, sizeof filter, PYTHON, list, ANY);
   return plm_foreign_filter(look, what, filter);
 }
 
-/* An object a line: the first one ends where its line does. */
-static bool is_lines(const plm_foreign_look *look) {
-  plm_foreign_line line;
-  size_t at = 0;
+static plm_status say_pairs(const plm_foreign_look *look, const char *what, const char *source) {
+  char filter[1200];
+  snprintf(filter, sizeof filter, PYTHON, source, RESIDUES);
+  return plm_foreign_filter(look, what, filter);
+}
+
+typedef enum shape { ONE, AN_OBJECT_A_LINE, OBJECTS_BELOW, NO_JSON } shape;
+
+/* What comes behind the first object. A table may have one above it that tells of it. */
+static shape shape_of(const plm_foreign_look *look) {
   int depth = 0;
-  if (look->text[0] != '{' || !plm_foreign_next_line(look, &at, &line)) return false;
-  for (size_t i = 0; i < line.bytes; i++) depth += (line.text[i] == '{') - (line.text[i] == '}');
-  return depth == 0;
+  bool broken = false;
+  plm_foreign_line text;
+  if (look->text[0] != '{') return ONE;
+  for (size_t at = 0; at < look->bytes;) {
+    char c = look->text[at++];
+    if (c == '"' && !quoted(look, &at, &text)) return ONE;
+    broken = broken || c == '\n';
+    depth += (c == '{' || c == '[') - (c == '}' || c == ']');
+    if (depth > 0) continue;
+    char next = next_mark(look, at);
+    if (next == '{') return broken ? OBJECTS_BELOW : AN_OBJECT_A_LINE;
+    return next == '\0' ? ONE : NO_JSON;
+  }
+  return ONE;
 }
 
 plm_status plm_foreign_json_check(const plm_foreign_look *look) {
-  char filter[512], first = look->text[0], second = next_mark(look, 1);
+  char first = look->text[0], second = next_mark(look, 1);
   pairs p = {0};
   if (!(first == '{' && (second == '"' || second == '}')) && !(first == '[' && strchr("{[\"]", second) != NULL))
     return PLM_OK;
+  shape kind = shape_of(look);
+  if (kind == NO_JSON) return PLM_OK;
   look_for_pairs(look, &p);
-  bool lines = is_lines(look), found = p.sequence[0] != '\0', record = p.named || p.id[0] != '\0';
-  if (found && lines && p.depth == 1 && record) return say_records(look, &p, "JSON Lines", LINES);
-  if (found && first == '{' && p.depth == 1 && record) return say_records(look, &p, "JSON", "[" WHOLE "]");
-  if (found && first == '[' && p.depth == 2) return say_records(look, &p, "JSON", WHOLE);
-  if (found && first == '{' && p.depth == 1) {
-    snprintf(filter, sizeof filter, PYTHON, "p", "p",
-             lines ? "(p for l in sys.stdin for p in json.loads(l).items())" : WHOLE ".items()");
-    return plm_foreign_filter(look, lines ? "JSON Lines" : "JSON", filter);
-  }
-  if (p.listed && first == '[') {
-    snprintf(filter, sizeof filter, PYTHON, "p", "p", "enumerate(" WHOLE ",1)");
-    return plm_foreign_filter(look, "JSON", filter);
-  }
-  plm_foreign_name(look, lines ? "JSON Lines" : "JSON");
+  const char *what = kind == AN_OBJECT_A_LINE ? "JSON Lines" : "JSON";
+  const char *objects = kind == AN_OBJECT_A_LINE ? LINES : kind == OBJECTS_BELOW ? OBJECTS : "[" WHOLE "]";
+  bool found = p.sequence[0] != '\0', record = p.named || p.id[0] != '\0' || kind == OBJECTS_BELOW;
+  if (found && first == '{' && p.depth == 1 && record) return say_records(look, &p, what, objects);
+  if (found && first == '[' && p.depth == 2) return say_records(look, &p, what, WHOLE);
+  if (found && first == '{' && p.depth == 1)
+    return say_pairs(look, what,
+                     kind == AN_OBJECT_A_LINE ? "(p for o in " LINES " for p in o.items())" : WHOLE ".items()");
+  if (p.listed && first == '[') return say_pairs(look, what, "((None,s) for s in " WHOLE ")");
+  plm_foreign_name(look, what);
   return plm_hint(PLM_E_INPUT, "write a line '>name' and a line of letters for each sequence in it");
 }

@@ -16,12 +16,12 @@
 #define JOIN_FIELDS "x=\"\"; for(i=2;i<=NF;i++)x=x $i; "
 
 static const char genpept[] =
-    AWK("/^(ACCESSION|VERSION)/{id=$2} /^ORIGIN/{print \">\" id; s=1; next} /^\\/\\//{s=0} "
+    AWK("/^LOCUS/{id=$2} /^(ACCESSION|VERSION)/&&NF>1{id=$2} /^ORIGIN/{print \">\" id; s=1; next} /^\\/\\//{s=0} "
         "s{gsub(/[ 0-9\\r]/,\"\"); print toupper($0)}");
 
 /* Proteins of a nucleotide entry of GenBank or EMBL. */
 static const char translations[] =
-    AWK("/\\/(locus_tag|protein_id)=\"/{split($0,q,\"\\\"\"); id=q[2]} "
+    AWK("/^(FT|  )   CDS /{id=\"CDS_\" ++m} /\\/(locus_tag|protein_id)=\"/{split($0,q,\"\\\"\"); id=q[2]} "
         "/\\/translation=\"/{print \">\" id; t=1; sub(/.*\\/translation=\"/,\"\")} "
         "t{sub(/^FT/,\"\"); e=/\"/; gsub(/[ \"\\r]/,\"\"); print; if(e)t=0}");
 
@@ -83,7 +83,7 @@ static const kind kinds[] = {
     {"ID   ", " AA.", "a UniProt flat file", uniprot, NULL},
     {"ID   ", "\nSQ   ", "an EMBL flat file of nucleotides", NULL, reads},
     {"LOCUS  ", "/translation=\"", "a GenBank flat file with translations", translations, NULL},
-    {"LOCUS  ", " aa  ", "a GenBank flat file of proteins (GenPept)", genpept, NULL},
+    {"LOCUS  ", " aa ", "a GenBank flat file of proteins (GenPept)", genpept, NULL},
     {"LOCUS  ", NULL, "a GenBank flat file of nucleotides", NULL, "translate it first, or get its proteins as FASTA"},
     {"CLUSTAL", NULL, "a Clustal alignment", clustal, NULL},
     {"MUSCLE (", NULL, "a Clustal alignment", clustal, NULL},
@@ -121,10 +121,15 @@ static const kind kinds[] = {
 };
 
 static plm_status check_table(const plm_foreign_look *look) {
+  plm_foreign_look first = *look;
+  const char *end = memchr(look->text, '\n', look->bytes);
+  if (end != NULL) first.bytes = (size_t)(end - look->text);
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     const kind *k = &kinds[i];
     if (!plm_foreign_starts_with(look, k->begin)) continue;
-    if (k->holds != NULL && !plm_foreign_holds(look, k->holds)) continue;
+    /* What is counted stands in the first line; elsewhere it may be said of anything. */
+    const plm_foreign_look *where = strcmp(k->holds != NULL ? k->holds : "", " aa ") == 0 ? &first : look;
+    if (k->holds != NULL && !plm_foreign_holds(where, k->holds)) continue;
     if (k->filter != NULL) return plm_foreign_filter(look, k->what, k->filter);
     return plm_hint(plm_foreign_name(look, k->what), "%s", k->words);
   }
@@ -180,9 +185,21 @@ static plm_status check_phylip(const plm_foreign_look *look) {
   return plm_foreign_filter(look, "a PHYLIP alignment", interleaved ? phylip_interleaved : phylip_sequential);
 }
 
+/* A file of a GenBank release: what it is is told above its first entry. */
+static plm_status check_release(const plm_foreign_look *look) {
+  if (!plm_foreign_holds(look, "Genetic Sequence Data Bank")) return PLM_OK;
+  const char *entry = plm_foreign_find(look->text, look->bytes, "\nLOCUS  ");
+  if (entry == NULL) return PLM_OK;
+  plm_foreign_look entries = *look;
+  entries.text = entry + 1;
+  entries.bytes = look->bytes - (size_t)(entries.text - look->text);
+  return check_table(&entries);
+}
+
 plm_status plm_foreign_text_check(const plm_foreign_look *look) {
   PLM_TRY(check_page(look));
   PLM_TRY(check_lfs(look));
+  PLM_TRY(check_release(look));
   PLM_TRY(check_phylip(look));
   return check_table(look);
 }

@@ -11,13 +11,15 @@
 
 /* ---- words ---- */
 
+enum { STAGES = 4 };
+
 /* The stages of a pipe that `path` goes through; those that are NULL are left out. */
-static plm_status hint_pipe(const char *path, const char *const stages[3], const char *words) {
+static plm_status hint_pipe(const char *path, const char *const stages[STAGES], const char *words) {
   char name[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
-  const bool stream = strcmp(path, "-") == 0;
+  const bool stream = plm_sequence_file_is_stream(path);
   plm_text pipe = {0};
   plm_shell_word(path, name);
-  for (size_t i = 0; i < 3; i++) {
+  for (size_t i = 0; i < STAGES; i++) {
     if (stages[i] == NULL) continue;
     const bool first = pipe.length == 0;
     plm_text_printf(&pipe, "%s%s", first ? "" : " | ", stages[i]);
@@ -33,7 +35,7 @@ static plm_status hint_pipe(const char *path, const char *const stages[3], const
 }
 
 plm_status plm_foreign_file_hint(const char *path, bool compressed, const char *filter, const char *words) {
-  const char *const stages[3] = {compressed ? "gzip -dc" : NULL, NULL, filter};
+  const char *const stages[STAGES] = {compressed ? "gzip -dc" : NULL, NULL, NULL, filter};
   return hint_pipe(path, stages, words);
 }
 
@@ -43,7 +45,8 @@ plm_status plm_foreign_name(const plm_foreign_look *look, const char *what) {
 }
 
 plm_status plm_foreign_filter(const plm_foreign_look *look, const char *what, const char *filter) {
-  const char *const stages[3] = {look->compressed ? "gzip -dc" : NULL, look->marked ? "tail -c +4" : NULL, filter};
+  const char *const stages[STAGES] = {look->compressed ? "gzip -dc" : NULL, look->marked ? "tail -c +4" : NULL,
+                                      look->returns ? "tr '\\r' '\\n'" : NULL, filter};
   plm_foreign_name(look, what);
   return hint_pipe(look->path, stages, "make FASTA of it: ");
 }
@@ -59,6 +62,13 @@ bool plm_foreign_next_line(const plm_foreign_look *look, size_t *at, plm_foreign
   if (bytes > 0 && begin[bytes - 1] == '\r') bytes--;
   *ret_line = (plm_foreign_line){.text = begin, .bytes = bytes};
   return true;
+}
+
+plm_foreign_line plm_foreign_trimmed(const char *begin, const char *end) {
+  while (begin < end && isblank((unsigned char)*begin)) begin++;
+  while (begin < end && isblank((unsigned char)end[-1])) end--;
+  if (end - begin >= 2 && *begin == '\'' && end[-1] == '\'') begin++, end--;
+  return (plm_foreign_line){.text = begin, .bytes = (size_t)(end - begin)};
 }
 
 bool plm_foreign_starts_with(const plm_foreign_look *look, const char *words) {
@@ -122,6 +132,7 @@ bool plm_foreign_is_sequence_name(const char *text, size_t bytes) {
                                       "aa sequence",
                                       "full_sequence",
                                       "sequence_alignment_aa",
+                                      "translation",
                                       NULL};
   return is_among(text, bytes, names);
 }
