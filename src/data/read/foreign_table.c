@@ -248,6 +248,8 @@ static void print_row(plm_text *program, const table *t) {
   if (t->id >= 0) snprintf(name, sizeof name, "$%d", t->id + 1);
   if (t->delimiter == '|' && t->id >= 0) plm_text_printf(program, "gsub(/^ +| +$/,\"\",$%d); ", t->id + 1);
   if (t->delimiter != ' ' && t->delimiter != '\t') plm_text_printf(program, "gsub(/ /,\"\",$%d); ", sequence);
+  if (t->delimiter != ' ') /* what programs write where nothing is, as is_missing has it, is not letters */
+    plm_text_printf(program, "sub(/^(nan|NaN|NA|N\\/A|None|null|NULL|-)$/,\"\",$%d); ", sequence);
   if (chains)
     plm_text_printf(program,
                     "m=split($%d,b,\":\"); a=%s; for(i=1;i<=m;i++)print \">\" a (m>1?\"_\" i:\"\") \"\\n\" b[i]}",
@@ -311,9 +313,9 @@ static plm_status say_other_table(const plm_foreign_look *look, char delimiter) 
   table *t;
   PLM_TRY(PLM_NEW(&t, 1));
   *t = (table){.delimiter = delimiter};
-  bool regular = survey(look, t) && t->rows >= 2, hits = regular && delimiter == '\t' && is_hits(look);
+  bool regular = survey(look, t) && t->rows >= 2, hits = delimiter == '\t' && is_hits(look);
   plm_free(t);
-  if (!regular) return PLM_OK;
+  if (!regular && !hits) return PLM_OK;
   if (hits)
     return plm_hint(plm_foreign_name(look, "a table of hits of BLAST, DIAMOND or MMseqs2, without sequences in it"),
                     "give the FASTA file that was searched; the names of the hits are in column 2");
