@@ -258,10 +258,12 @@ static void print_row(plm_text *program, const table *t) {
     plm_text_printf(program, "print \">\" %s \"\\n\" $%d}", name, sequence);
 }
 
-static plm_status build(const table *t, char **ret_program) {
+static plm_status build(const plm_foreign_look *look, const table *t, char **ret_program) {
   plm_text program = {0};
   const bool skip = t->header && !(t->comments && t->column[0].title.text[0] == '#');
-  const bool quotes = t->quoted || t->delimiter == ',' || t->delimiter == ';';
+  /* Of a longer file no one knows whether there are quotes further on. */
+  const bool seen = look->bytes <= PLM_FOREIGN_WHOLE && memchr(look->text, '"', look->bytes) == NULL;
+  const bool quotes = t->quoted || (!seen && (t->delimiter == ',' || t->delimiter == ';'));
   plm_text_printf(&program, "awk%s '{sub(/\\r$/,\"\")} %s%sNF{", separator(t->delimiter),
                   t->comments ? "!/^(#|sep=|\"?[{])/&&" : "", t->delimiter == '|' ? "/[^-|:+= \\t]/&&" : "");
   if (t->apostrophes) plm_text_append(&program, "gsub(/\\047/,\"\"); ");
@@ -282,7 +284,7 @@ static plm_status say_table(const plm_foreign_look *look, const table *t) {
   snprintf(what, sizeof what, "%s with sequences in column %d%s%s%s%s", kind, t->sequence + 1, t->header ? ", '" : "",
            title, t->header ? "'" : "",
            t->column[t->sequence].chains > 0 ? ", chains joined by ':', which become sequences of their own" : "");
-  PLM_TRY(build(t, &program));
+  PLM_TRY(build(look, t, &program));
   plm_status status = plm_foreign_filter(look, what, program);
   plm_free(program);
   return status;
