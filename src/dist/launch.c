@@ -122,7 +122,7 @@ static plm_status fail_several(const plm_launch *launch, const char *command) {
   return plm_fail(PLM_E_USAGE,
                   "%s started several tasks of this command (%s=%s, this is rank %d), but protlm %s runs as one task%s",
                   launch->by, launch->variable, text != NULL ? text : "", launch->rank, command,
-                  by_torchrun ? ", by srun, mpirun or alone" : "");
+                  by_torchrun ? ", without torchrun" : "");
 }
 
 plm_status plm_launch_expect_one(const char *command) {

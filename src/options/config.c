@@ -62,16 +62,30 @@ static bool is_null(const yaml_event_t *event) {
          strcmp(text, "NULL") == 0;
 }
 
+/* A name that is no option's. What stands behind it decides about the words. */
+static plm_status fail_unknown_key(reader *r, const yaml_event_t *key) {
+  char place[LONGEST_PLACE], words[LONGEST_PLACE];
+  yaml_event_t next;
+  const char *name = (const char *)key->data.scalar.value;
+  snprintf(place, sizeof place, "%.200s:%zu:%zu: ", r->path, key->start_mark.line + 1, key->start_mark.column + 1);
+  snprintf(words, sizeof words, "%.100s", name);
+  PLM_TRY(next_event(r, &next));
+  const char *value = next.type != YAML_SCALAR_EVENT ? NULL
+                      : is_null(&next)               ? "null"
+                                                     : (const char *)next.data.scalar.value;
+  plm_status status = plm_option_fail_unknown(r->values->table, words, name, value, 0, place);
+  if (next.type == YAML_MAPPING_START_EVENT && plm_option_foreign_advice(r->values->table, name, NULL) == NULL)
+    plm_hint(status, "options stand at the top level of the file, not below %s:", words);
+  yaml_event_delete(&next);
+  return status;
+}
+
 static plm_status find_key(reader *r, const yaml_event_t *key, const plm_option **ret_option) {
   PLM_TRY(expect_scalar(r, key, "an option's name was expected"));
   const char *name = (const char *)key->data.scalar.value;
   const plm_option *option = strlen(name) > 1 ? plm_option_find(r->values->table, name) : NULL;
-  char place[LONGEST_PLACE], words[LONGEST_PLACE];
-  if (option == NULL) {
-    snprintf(place, sizeof place, "%.200s:%zu:%zu: ", r->path, key->start_mark.line + 1, key->start_mark.column + 1);
-    snprintf(words, sizeof words, "%.100s", name);
-    return plm_option_fail_unknown(r->values->table, words, name, 0, place);
-  }
+  char words[LONGEST_PLACE];
+  if (option == NULL) return fail_unknown_key(r, key);
   if (option->command_line_only) {
     snprintf(words, sizeof words, "%s belongs on the command line, not into a file", option->name);
     return fail_at(r, PLM_E_USAGE, key->start_mark, words);

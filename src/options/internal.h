@@ -47,12 +47,12 @@ PLM_CHECKED plm_status plm_option_apply(plm_option_values *values, const plm_opt
                                         plm_option_source source, const char *subject);
 PLM_CHECKED plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_option *option,
                                                    plm_option_source source);
-/* for a name of other programs, `no-` before it or not; NULL */
-const char *plm_option_foreign_advice(const plm_option_table *table, const char *name);
+/* for a name of other programs, `no-` before it or not; NULL. value: what was given to it, NULL = not known */
+const char *plm_option_foreign_advice(const plm_option_table *table, const char *name, const char *value);
 /* PLM_E_USAGE with the nearest name or the advice for a foreign one. `spelled` is shown, `dashes` (0, 1, 2) stand
  * before suggestions. */
-plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
-                                   const char *where);
+plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name,
+                                   const char *value, int dashes, const char *where);
 
 /* paths.c */
 /* PLM_E_USAGE with the line to type where one of `items` is no file's name but stands for several. option: NULL for

@@ -72,12 +72,44 @@ static bool matches(const char *name, const char *pattern, size_t length) {
   return begins_alike(name, pattern, length) && (is_open || name[length] == '\0');
 }
 
-const char *plm_option_foreign_advice(const plm_option_table *table, const char *name) {
+/* "--fp16 False", "eval_strategy: no" */
+static bool is_falsy(const char *value) {
+  static const char *const words[] = {"false", "no", "none", "null", "0", "off", "~"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcasecmp(value, words[i]) == 0) return true;
+  return false;
+}
+
+/* What is no switch, or is on here whatever one writes: there the usual advice holds for false, too. */
+static bool is_on_anyway(const char *name, const char *advice) {
+  static const char *const parts[] = {"rank", "seed", "device", "gpu",    "cpu",  "cuda",   "tokenizer",
+                                      "mlm",  "full", "column", "better", "clip", "warmup", "num"};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+    if (strstr(name, parts[i]) != NULL) return true;
+  return strstr(advice, "always") != NULL;
+}
+
+static const char *advice_for_value(const plm_option_table *table, const char *name, const char *text) {
+  for (const plm_foreign_value *row = table->foreign_values; row != NULL && row->option != NULL; row++) {
+    const char *rest = row->values, *pattern;
+    size_t length;
+    if (!is_same_name(name, strlen(name), row->option)) continue;
+    while ((pattern = plm_option_next_word(&rest, " ", &length)) != NULL)
+      if (matches(text, pattern, length)) return row->advice;
+  }
+  return NULL;
+}
+
+const char *plm_option_foreign_advice(const plm_option_table *table, const char *name, const char *value) {
   for (const plm_foreign_option *row = table->foreign; row != NULL && row->name != NULL; row++) {
     const char *pattern = without_dashes(row->name);
-    if (matches(name, pattern, strlen(pattern))) return row->advice;
+    if (!matches(name, pattern, strlen(pattern))) continue;
+    if (value == NULL || !is_falsy(value)) return row->advice;
+    const char *special = advice_for_value(table, name, "false");
+    if (special != NULL) return special;
+    return is_on_anyway(name, row->advice) ? row->advice : "it is off here anyway: leave this out";
   }
-  return begins_alike(name, "no-", 3) ? plm_option_foreign_advice(table, name + 3) : NULL;
+  return begins_alike(name, "no-", 3) ? plm_option_foreign_advice(table, name + 3, "false") : NULL;
 }
 
 static bool is_number(const plm_option *option) {
@@ -87,13 +119,8 @@ static bool is_number(const plm_option *option) {
 
 /* The advice for a value that has a meaning in other programs alone; NULL. */
 static const char *foreign_value_advice(const plm_option_table *table, const plm_option *option, const char *text) {
-  for (const plm_foreign_value *row = table->foreign_values; row != NULL && row->option != NULL; row++) {
-    const char *rest = row->values, *pattern;
-    size_t length;
-    if (strcmp(row->option, option->name) != 0) continue;
-    while ((pattern = plm_option_next_word(&rest, " ", &length)) != NULL)
-      if (matches(text, pattern, length)) return row->advice;
-  }
+  const char *advice = advice_for_value(table, option->name, text);
+  if (advice != NULL) return advice;
   const bool is_none = strcasecmp(text, "none") == 0 || strcasecmp(text, "null") == 0;
   return is_none && is_number(option) ? "leave it out" : NULL;
 }
@@ -124,9 +151,9 @@ static const char *guess(const plm_string_list *names, const char *name) {
   return nearest;
 }
 
-plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name, int dashes,
-                                   const char *where) {
-  const char *advice = plm_option_foreign_advice(table, name);
+plm_status plm_option_fail_unknown(const plm_option_table *table, const char *spelled, const char *name,
+                                   const char *value, int dashes, const char *where) {
+  const char *advice = plm_option_foreign_advice(table, name, value);
   if (advice != NULL)
     return plm_hint(plm_fail(PLM_E_USAGE, "%s%s is not an option of protlm", where, spelled), "%s", advice);
   char asked[PLM_LONGEST_OPTION + 1] = "";
@@ -233,7 +260,7 @@ plm_status plm_option_set(plm_option_values *values, const char *name, const cha
   if (option == NULL) {
     char spelled[PLM_LONGEST_OPTION + 3];
     snprintf(spelled, sizeof spelled, "--%s", name);
-    return plm_option_fail_unknown(values->table, spelled, name, 2, where);
+    return plm_option_fail_unknown(values->table, spelled, name, text, 2, where);
   }
   snprintf(subject, sizeof subject, *text != '\0' ? "%s--%s %.100s" : "%s--%s '%s'", where, option->name, text);
   return plm_option_apply(values, option, text, source, subject);

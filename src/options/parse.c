@@ -34,12 +34,16 @@ static bool looks_like_option(const char *word) {
 
 static plm_status fail_unknown_word(const scan *s, const spelling *spelled) {
   const plm_option_table *table = s->values->table;
-  plm_status status = plm_option_fail_unknown(table, spelled->option, spelled->name, 2, "");
+  const char *next = s->next < s->argc ? s->argv[s->next] : NULL;
+  const char *given = spelled->value != NULL ? spelled->value : next;
+  plm_status status = plm_option_fail_unknown(table, spelled->option, spelled->name, given, 2, "");
   bool is_short = spelled->option[1] != '-';
   char first[2] = {spelled->name[0], '\0'};
   const plm_option *meant = plm_option_find(table, spelled->name);
   if (meant != NULL && is_short) return plm_hint(status, "did you mean --%s?", spelled->name);
   if (meant != NULL) return plm_hint(status, "did you mean -%s?", spelled->name);
+  if (is_short && strcmp(spelled->name, "bs") == 0 && plm_option_find(table, "b") != NULL)
+    return plm_hint(status, "did you mean -b%s%.20s?", given != NULL ? " " : "", given != NULL ? given : "");
   if (is_short && (meant = plm_option_find(table, first)) != NULL && meant->type != PLM_OPT_FLAG)
     return plm_hint(status, "did you mean -%c %s?", first[0], spelled->name + 1);
   return status;
@@ -239,7 +243,7 @@ static void warn_of_variables_without_effect(const plm_option_table *table) {
     option_name(*entry + sizeof prefix - 1, name);
     if (is_read_elsewhere(name)) continue;
     const plm_option *option = plm_option_find(table, name);
-    const char *advice = option == NULL ? plm_option_foreign_advice(table, name) : NULL;
+    const char *advice = option == NULL ? plm_option_foreign_advice(table, name, strchr(*entry, '=') + 1) : NULL;
     if (advice != NULL)
       plm_warn("the environment variable %.*s is no option of protlm %s: %s", length, *entry, table->command, advice);
     else if (option == NULL)

@@ -4,9 +4,10 @@
  * something there. An advice is one line. */
 #include "train/foreign_options.h"
 
-static const char ranks[] = "ranks come from srun or mpirun, and without either there is one; leave this out";
+static const char ranks[] =
+    "training over several ranks is not there yet: protlm trains as one process; leave this out";
 static const char sharding[] =
-    "nothing is sharded here: --micro-batch-tokens sets the memory needed, ranks come from srun or mpirun; leave this out";
+    "nothing is sharded: protlm trains as one process, without ranks, and --micro-batch-tokens sets its memory; leave this out";
 static const char evaluation[] = "use --eval-steps N with --eval FILE or --eval-fraction F";
 static const char half[] = "use --dtype bf16, which needs no loss scaling";
 static const char evaluation_type[] = "evaluation uses --dtype; leave this out";
@@ -30,6 +31,10 @@ static const char subset[] = "give a file that holds the sequences wanted";
 static const char rows[] = "masked residues are what is predicted, from the sequences alone; leave this out";
 static const char measures[] =
     "loss, perplexity and accuracy are always computed, as sums over all sequences; leave this out";
+static const char dropout[] = "training is without dropout, as ESM-2 was trained; leave this out";
+static const char adapters[] = "all weights are trained: there are no adapters and no frozen layers; leave this out";
+static const char accelerate[] =
+    "this belongs to a file that accelerate reads; protlm trains as one process and needs none";
 static const char steps[] = "a share of the run is no interval here: give a number of steps";
 static const char all_kept[] = "leave it out: all checkpoints are kept";
 static const char by_epochs[] = "leave it out: the run then takes --num-train-epochs (default 3)";
@@ -68,7 +73,7 @@ const plm_foreign_option plm_train_foreign_options[] = {
     {"hub-*", hub},
 
     /* ... evaluation */
-    {"do-train", "this command always trains; leave this out"},
+    {"do-train", "this command always trains (`protlm eval` only evaluates); leave this out"},
     {"do-eval", "evaluation runs when --eval or --eval-fraction is given; leave this out"},
     {"do-predict", "use the command `protlm eval`"},
     {"eval-strategy", evaluation},
@@ -202,8 +207,8 @@ const plm_foreign_option plm_train_foreign_options[] = {
     {"redirects", "redirect standard output and error in the shell: > out.txt 2> err.txt"},
     {"tee", "redirect standard output and error in the shell: > out.txt 2> err.txt"},
     {"duplicate-std*", "redirect standard output and error in the shell: > out.txt 2> err.txt"},
-    {"numa-binding", "the launcher binds ranks: srun --cpu-bind or mpirun --bind-to; --threads N sets threads"},
-    {"enable-cpu-affinity", "the launcher binds ranks: srun --cpu-bind or mpirun --bind-to; --threads N sets threads"},
+    {"numa-binding", "use --threads N; `taskset` or `numactl` before the command binds it to cores"},
+    {"enable-cpu-affinity", "use --threads N; `taskset` or `numactl` before the command binds it to cores"},
     {"num-cpu-threads-per-process", "use --threads N"},
     {"omp-num-threads", "use --threads N"},
     {"module", "protlm is the program; leave this out"},
@@ -247,6 +252,29 @@ const plm_foreign_option plm_train_foreign_options[] = {
     {"streaming", "the packed form is read from disk as it is needed; leave this out"},
     {"warmup-proportion", "use --warmup-ratio R"},
 
+    /* names of models' configurations, of peft and of people's own scripts */
+    {"attn-implementation", "attention has one implementation here; leave this out"},
+    {"hidden-dropout-prob", dropout},
+    {"attention-probs-dropout-prob", dropout},
+    {"attention-dropout", dropout},
+    {"dropout", dropout},
+    {"use-lora", adapters},
+    {"lora*", adapters},
+    {"use-peft", adapters},
+    {"peft*", adapters},
+    {"freeze*", adapters},
+    {"grad-clip", "use --max-grad-norm N"},
+    {"clip-grad", "use --max-grad-norm N"},
+    {"patience", "use --early-stopping-patience N"},
+    {"vocab-size", "the vocabulary of 33 tokens belongs to the model; leave this out"},
+    {"cuda", processor},
+    {"n-gpu", processor},
+    {"num-gpus", processor},
+
+    /* a file of `accelerate config` */
+    {"compute-environment", accelerate},
+    {"distributed-type", accelerate},
+
     /* Lightning */
     {"max-epochs", "use --num-train-epochs N"},
     {"max-time", "use --time-limit TIME"},
@@ -265,10 +293,22 @@ const plm_foreign_option plm_train_foreign_options[] = {
 };
 
 static const char no_limit[] = "leave it out: without it no evaluation stops the run";
+static const char never_evaluated[] = "nothing is evaluated without --eval or --eval-fraction: leave this out";
 static const char always_saved[] =
     "a checkpoint is always saved at the end; a number beyond the run's steps saves only then and every --save-minutes";
 
+/* Rows of foreign names hold "false" alone, which stands for whatever says no. */
 const plm_foreign_value plm_train_foreign_values[] = {
+    {"save-strategy", "false", always_saved},
+    {"eval-strategy", "false", never_evaluated},
+    {"evaluation-strategy", "false", never_evaluated},
+    {"logging-strategy", "false", "leave this out: a line every --logging-steps N (default 10) is always written"},
+    {"mixed-precision", "false", "use --dtype fp32"},
+    {"torch-dtype", "false", "leave this out: without --dtype the machine's best is taken"},
+    {"grad-clip", "false", "use --max-grad-norm 0"},
+    {"clip-grad", "false", "use --max-grad-norm 0"},
+    {"gradient-clipping", "false", "use --max-grad-norm 0"},
+    {"gradient-clip-val", "false", "use --max-grad-norm 0"},
     {"max-steps", "-1 0 -1.0", by_epochs},
     {"num-train-epochs", "-1 0", "leave it out, and give --max-steps N"},
     {"save-total-limit", "-1 0", all_kept},

@@ -184,10 +184,16 @@ static plm_status check_evaluation(const plm_train_settings *s) {
   return PLM_OK;
 }
 
+/* --no-bf16, `bf16: false`: said, and not only left at its default. */
+static bool refuses_bf16(const plm_train_settings *s) { return plm_train_explicit(s, "bf16") && !s->o->bf16; }
+
 static plm_status check_optimisation(const plm_train_settings *s) {
   const plm_train_options *o = s->o;
   if (o->bf16 && o->dtype != NULL && strcmp(o->dtype, "bf16") != 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--bf16 and --dtype %s contradict each other", o->dtype), "give one of them");
+  if (refuses_bf16(s) && o->dtype != NULL && strcmp(o->dtype, "bf16") == 0 &&
+      plm_option_origin(s->values, "dtype") == plm_option_origin(s->values, "bf16"))
+    return plm_hint(plm_fail(PLM_E_USAGE, "--no-bf16 and --dtype bf16 contradict each other"), "give one of them");
   if (o->early_stopping_threshold > 0 && o->early_stopping_patience == 0)
     return plm_hint(plm_fail(PLM_E_USAGE, "--early-stopping-threshold needs --early-stopping-patience"),
                     "add --early-stopping-patience N");
@@ -243,6 +249,8 @@ static plm_status resolve_options(plm_train_settings *s) {
   PLM_TRY(check_allow_change(s));
   PLM_TRY(read_save_at(s));
   if (s->o->bf16) options_of(s)->dtype = "bf16";
+  if (refuses_bf16(s) && plm_option_origin(s->values, "dtype") <= plm_option_origin(s->values, "bf16"))
+    options_of(s)->dtype = "fp32";
   if (s->o->batch_tokens < PLM_SMALLEST_WINDOW)
     return plm_hint(plm_fail(PLM_E_USAGE, "--batch-tokens %lld holds no residue between <cls> and <eos>",
                              (long long)s->o->batch_tokens),

@@ -81,7 +81,7 @@ static void several_are_refused_with_what_to_type(void **state) {
       {"PMI_SIZE=2 PMI_RANK=1", "mpirun", "PMI_SIZE=2, this is rank 1", "`env -u PMI_SIZE "},
       {"PMIX_RANK=1", "mpirun", "PMIX_RANK=1, this is rank 1", "`env -u PMIX_RANK "},
       {"WORLD_SIZE=4 RANK=1 LOCAL_RANK=1 TORCHELASTIC_RUN_ID=none", "torchrun",
-       "WORLD_SIZE=4, this is rank 1), but protlm eval runs as one task, by srun, mpirun or alone",
+       "WORLD_SIZE=4, this is rank 1), but protlm eval runs as one task, without torchrun",
        "start it once, without torchrun: `env -u WORLD_SIZE "},
   };
   (void)state;

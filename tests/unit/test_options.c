@@ -169,7 +169,7 @@ static void every_mistake_has_its_code_and_words(void **state) {
       {"--a-very-long-name-that-nobody-would-ever-want-to-type-into-a-command-line-of-any-program x",
        "unknown option --a-very-long", ""},
       {"--fp16", "--fp16 is not an option of protlm", "use --bf16"},
-      {"--no_fp16", "--no_fp16 is not an option of protlm", "use --bf16"},
+      {"--no_fp16", "--no_fp16 is not an option of protlm", "it is off here anyway"},
       {"--fsdp_config=x", "--fsdp_config is not an option of protlm", "nothing is sharded"},
       {"--fsdp", "--fsdp is not an option of protlm", "nothing is sharded"},
       {"--max-steps -1", "--max-steps -1: not a value that protlm takes", "leave it out"},

@@ -46,7 +46,7 @@ static void bad_command_lines_are_refused_with_the_remedy(void **state) {
       {BASE "--max-step 5", "--max-steps"},
       {BASE "--fp16", "--dtype bf16"},
       {BASE "--report-to wandb", "log.jsonl"},
-      {BASE "--ddp", "srun"},
+      {BASE "--ddp", "one process"},
       {BASE "--do-train", "leave this out"},
       {BASE "--eval-strategy steps", "--eval-steps"},
       {BASE "--evaluation-strategy steps", "--eval-steps"},
@@ -74,6 +74,7 @@ static void bad_command_lines_are_refused_with_the_remedy(void **state) {
       {BASE "--per-device-train-batch-size 8 --batch-tokens 4K", "give one of them"},
       {BASE "--eval y.fasta --eval-fraction 0.1", "give one of them"},
       {BASE "--bf16 --dtype fp32", "give one of them"},
+      {BASE "--bf16 False --dtype bf16", "give one of them"},
       {BASE "--early-stopping-patience 3", "--eval FILE"},
       {BASE "--load-best-model-at-end", "--eval FILE"},
       {BASE "--eval y.fasta --early-stopping-threshold 0.1", "--early-stopping-patience"},
@@ -260,10 +261,10 @@ static void values_of_other_programs_are_understood(void **state) {
       {"--lr_scheduler_type warmup_stable_decay", NULL},
       {"--lr_scheduler_type greedy", "linear"},
       {"--bf16 true --dataloader_num_workers 0 --warmup_ratio 0.07 --learning_rate 5e-5 --mlm_probability 0.15", NULL},
-      {"--deepspeed x.json", "srun or mpirun"},
-      {"--fsdp full_shard", "srun or mpirun"},
-      {"--nproc-per-node 8", "srun or mpirun"},
-      {"--nproc_per_node=8", "srun or mpirun"},
+      {"--deepspeed x.json", "trains as one process"},
+      {"--fsdp full_shard", "trains as one process"},
+      {"--nproc-per-node 8", "trains as one process"},
+      {"--nproc_per_node=8", "trains as one process"},
       {"--logging-strategy steps", "--logging-steps"},
       {"--eval-strategy epoch", "--eval-steps"},
       {"--optim adamw_torch", "AdamW"},
@@ -272,6 +273,15 @@ static void values_of_other_programs_are_understood(void **state) {
       {"--max_epochs 3", "--num-train-epochs"},
       {"--accumulate-grad-batches 2", "--gradient-accumulation-steps"},
       {"--fp16 True", "--dtype bf16"},
+      {"--fp16 False", "off here anyway"},
+      {"--no-fp16", "off here anyway"},
+      {"--fp16=0 --seed 1", "off here anyway"},
+      {"--save_strategy no", "always saved at the end"},
+      {"--eval_strategy no", "leave this out"},
+      {"--gradient-clip-val 0", "--max-grad-norm 0"},
+      {"--local_rank 0", "one process"},
+      {"--save_safetensors False", "always saved as"},
+      {"--hidden_dropout_prob 0.1", "without dropout"},
       {"--report_to none", "leave this out"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -293,6 +303,7 @@ static void no_advice_hides_a_value(void **state) {
   const plm_option_table *table = plm_train_option_table();
   for (const plm_foreign_value *row = table->foreign_values; row->option != NULL; row++) {
     const plm_option *option = plm_option_find(table, row->option);
+    if (option == NULL && strcmp(row->values, "false") == 0) continue; /* a foreign name that says no */
     assert_non_null(option);
     if (option->choices == NULL) continue;
     char choices[512], values[512], *rest;
@@ -309,6 +320,14 @@ static void no_advice_hides_a_value(void **state) {
 }
 
 /* ---- what lines become ---- */
+
+static void check_fp32(const plm_train_settings *s) { assert_string_equal(s->o->dtype, "fp32"); }
+static void without_bf16_is_fp32(void **state) {
+  (void)state;
+  with_settings(BASE "--bf16 False", 7, check_fp32);
+  with_settings(BASE "--no-bf16", 7, check_fp32);
+  with_settings(BASE "--no-bf16 --dtype fp32", 7, check_fp32);
+}
 
 static void check_ratio(const plm_train_settings *s) {
   assert_int_equal(s->schedule.W, 20);
@@ -390,6 +409,7 @@ int main(void) {
       cmocka_unit_test(every_option_of_other_programs_is_understood),
       cmocka_unit_test(values_of_other_programs_are_understood),
       cmocka_unit_test(no_advice_hides_a_value),
+      cmocka_unit_test(without_bf16_is_fp32),
       cmocka_unit_test(a_warmup_ratio_is_resolved),
       cmocka_unit_test(a_resumed_run_keeps_its_warmup),
       cmocka_unit_test(the_demo_is_a_set_of_defaults),
