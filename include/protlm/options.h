@@ -66,8 +66,9 @@ typedef struct plm_option {
   /* things to do, not settings: --help, --config, --print-config. Not in config files or the environment, but
    * PROTLM_CONFIG is */
   bool command_line_only;
-  bool may_be_path; /* STRING: a path, or a name of something: "~/x" is expanded as in PATH */
-  bool is_words;    /* PATHS: words that name no files */
+  bool may_be_path;        /* STRING: a path, or a name of something: "~/x" is expanded as in PATH */
+  bool is_words;           /* PATHS: words that name no files */
+  const char *share_alias; /* the alias that takes a share of a whole: less than 1 */
 } plm_option;
 
 /* A name other programs use, and what to do here instead ("--fp16" -> "use --dtype bf16"). PLM_E_USAGE with that

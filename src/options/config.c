@@ -18,7 +18,8 @@ typedef struct reader {
   plm_option_values *values;
   const char *path;
   yaml_parser_t parser;
-  int *line; /* [table->count] where an option was given, 0 = not yet */
+  char name[PLM_LONGEST_OPTION + 1]; /* the key, as it was written */
+  int *line;                         /* [table->count] where an option was given, 0 = not yet */
 } reader;
 
 static plm_status fail_at(const reader *r, plm_status code, yaml_mark_t mark, const char *words) {
@@ -96,6 +97,7 @@ static plm_status find_key(reader *r, const yaml_event_t *key, const plm_option 
     return fail_at(r, PLM_E_USAGE, key->start_mark, words);
   }
   *line = (int)key->start_mark.line + 1;
+  snprintf(r->name, sizeof r->name, "%.64s", name);
   *ret_option = option;
   return PLM_OK;
 }
@@ -105,7 +107,7 @@ static plm_status apply_scalar(reader *r, const plm_option *option, const yaml_e
   char subject[2 * LONGEST_PLACE];
   snprintf(subject, sizeof subject, *text != '\0' ? "%.200s:%zu:%zu: %s %.100s" : "%.200s:%zu:%zu: %s '%s'", r->path,
            event->start_mark.line + 1, event->start_mark.column + 1, option->name, text);
-  return plm_option_apply(r->values, option, text, PLM_FROM_CONFIG, subject);
+  return plm_option_apply(r->values, option, r->name, text, PLM_FROM_CONFIG, subject);
 }
 
 /* `mark` is where the value begins. */

@@ -5,22 +5,40 @@
 #include "options/internal.h"
 #include "protlm/log.h"
 
-/* "1h30m": false for what is not of this form. A number without a unit is seconds, and stands alone. */
-static bool parse_units(const char *text, double *ret_seconds) {
+/* "h", "hr", "hours": its seconds, and *rest past it; 0 for other words. */
+static double take_unit(const char **rest) {
   static const struct {
-    char letter;
+    const char *words;
     double seconds;
-  } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
-  const char *rest = text;
+  } units[] = {{"s sec secs second seconds", 1},
+               {"m min mins minute minutes", 60},
+               {"h hr hrs hour hours", 3600},
+               {"d day days", 86400}};
+  const size_t letters = strspn(*rest, "abcdefghijklmnopqrstuvwxyz");
+  for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+    const char *words = units[i].words, *word;
+    size_t length;
+    while ((word = plm_option_next_word(&words, " ", &length)) != NULL) {
+      if (length != letters || memcmp(*rest, word, length) != 0) continue;
+      *rest += length;
+      return units[i].seconds;
+    }
+  }
+  return 0;
+}
+
+/* "1h30m", "1 hour 30 min": false for what is not of this form. A number without a unit is seconds, and stands alone. */
+static bool parse_units(const char *text, double *ret_seconds) {
+  const char *rest = text + strspn(text, " ");
   double total = 0;
   do {
-    double part, unit = 0;
+    double part;
     if (!plm_number_parse(rest, &rest, &part) || part < 0) return false;
-    if (*rest == '\0' && total == 0) unit = 1;
-    for (size_t i = 0; i < sizeof units / sizeof *units && unit == 0; i++)
-      if (*rest == units[i].letter) unit = units[i].seconds, rest++;
+    rest += strspn(rest, " ");
+    const double unit = *rest == '\0' && total == 0 ? 1 : take_unit(&rest);
     if (unit == 0) return false;
     total += part * unit;
+    rest += strspn(rest, " ");
   } while (*rest != '\0');
   *ret_seconds = total;
   return isfinite(total);
@@ -50,9 +68,9 @@ static bool split_clock(const char *text, int64_t fields[4], int *ret_count, boo
   }
 }
 
-/* Slurm's MM:SS, HH:MM:SS, D-HH, D-HH:MM and D-HH:MM:SS (man sbatch). A field behind others is less than the next unit,
- * but behind zeros: 0-48:00:00 are two days. */
-static bool parse_clock(const char *text, double *ret_seconds) {
+/* Slurm's MM:SS, HH:MM:SS, D-HH, D-HH:MM and D-HH:MM:SS (man sbatch). As there, a field may pass the next unit:
+ * 0-48:00:00 are two days, 1:60:00 are two hours. *ret_passes: one behind the first does. */
+static bool parse_clock(const char *text, double *ret_seconds, bool *ret_passes) {
   static const struct {
     double seconds;
     int64_t next;
@@ -63,8 +81,9 @@ static bool parse_clock(const char *text, double *ret_seconds) {
   if (!split_clock(text, fields, &count, &has_days) || (!has_days && count > 3)) return false;
   const int first = has_days ? 0 : 4 - count;
   double total = 0;
+  *ret_passes = false;
   for (int i = 0; i < count; i++) {
-    if (total > 0 && fields[i] >= units[first + i].next) return false;
+    if (i > 0 && fields[i] >= units[first + i].next) *ret_passes = true;
     total += (double)fields[i] * units[first + i].seconds;
   }
   *ret_seconds = total;
@@ -72,16 +91,20 @@ static bool parse_clock(const char *text, double *ret_seconds) {
 }
 
 plm_status plm_option_duration_read(const char *text, const char *subject, double *ret_seconds) {
+  enum { LONG = 10000000 }; /* nobody means as many minutes */
   char words[PLM_NUMBER_TEXT];
+  bool passes;
   if (parse_units(text, ret_seconds)) {
-    if (*ret_seconds > 0 && strspn(text, "+0123456789.") == strlen(text))
+    if (*ret_seconds > 0 && *ret_seconds < LONG && strspn(text, "+0123456789. ") == strlen(text))
       plm_info("%s is in seconds; Slurm reads such a number as minutes, which are written %sm", subject, text);
     return PLM_OK;
   }
-  if (!parse_clock(text, ret_seconds))
+  if (!parse_clock(text, ret_seconds, &passes))
     return plm_hint(plm_fail(PLM_E_USAGE, "%s: must be a time like 90s, 30m, 2h, 1d or 1h30m", subject),
                     "or as Slurm writes it: MM:SS, HH:MM:SS, D-HH, D-HH:MM or D-HH:MM:SS");
-  if (*ret_seconds > 0 && strchr(text, '-') == NULL && strchr(text, ':') == strrchr(text, ':'))
+  if (passes)
+    plm_info("%s is read as %s, as Slurm does", subject, plm_duration_text(*ret_seconds, words));
+  else if (*ret_seconds > 0 && strchr(text, '-') == NULL && strchr(text, ':') == strrchr(text, ':'))
     plm_info("%s is read as minutes and seconds, as Slurm does: %s", subject, plm_duration_text(*ret_seconds, words));
   return PLM_OK;
 }

@@ -42,9 +42,9 @@ const char *plm_option_next_word(const char **rest, const char *separators, size
 bool plm_option_is_unset(const plm_option_values *values, const plm_option *option);
 plm_string_list *plm_option_list(const plm_option_values *values, size_t offset);
 PLM_CHECKED plm_status plm_string_list_append(plm_arena *memory, plm_string_list *list, const char *item);
-/* Set by an option that is known. `subject` begins the messages. */
-PLM_CHECKED plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text,
-                                        plm_option_source source, const char *subject);
+/* Set by an option that is known, under the `name` that was written. `subject` begins the messages. */
+PLM_CHECKED plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *name,
+                                        const char *text, plm_option_source source, const char *subject);
 PLM_CHECKED plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_option *option,
                                                    plm_option_source source);
 /* for a name of other programs, `no-` before it or not; NULL. value: what was given to it, NULL = not known */

@@ -232,13 +232,16 @@ plm_status plm_option_apply_empty_list(plm_option_values *values, const plm_opti
 }
 
 /* A value is checked even where a stronger source hides it: a mistake should not wait for the day when it doesn't. */
-plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *text,
+plm_status plm_option_apply(plm_option_values *values, const plm_option *option, const char *name, const char *text,
                             plm_option_source source, const char *subject) {
   plm_option_value value, before;
   const char *advice = foreign_value_advice(values->table, option, text);
   if (advice != NULL)
     return plm_hint(plm_fail(PLM_E_USAGE, "%s: not a value that protlm takes", subject), "%s", advice);
   PLM_TRY(plm_option_value_parse(option, text, subject, values->memory, &value));
+  if (option->share_alias != NULL && value.number >= 1 && is_same_name(name, strlen(name), option->share_alias))
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s: %s is a share, which is less than 1", subject, option->share_alias),
+                    "a number of steps is given as --%s %g", option->name, value.number);
   if (option->type == PLM_OPT_PATHS) return apply_item(values, option, value.string, source);
   plm_option_source *known = source_of(values, option);
   if (source < *known) return PLM_OK;
@@ -263,7 +266,7 @@ plm_status plm_option_set(plm_option_values *values, const char *name, const cha
     return plm_option_fail_unknown(values->table, spelled, name, text, 2, where);
   }
   snprintf(subject, sizeof subject, *text != '\0' ? "%s--%s %.100s" : "%s--%s '%s'", where, option->name, text);
-  return plm_option_apply(values, option, text, source, subject);
+  return plm_option_apply(values, option, name, text, source, subject);
 }
 
 plm_option_source plm_option_origin(const plm_option_values *values, const char *name) {

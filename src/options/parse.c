@@ -79,7 +79,7 @@ static plm_status find_spelled(const scan *s, const char *word, spelling *ret_sp
 static plm_status apply_typed(const scan *s, const plm_option *option, const spelling *spelled, const char *value) {
   char subject[256];
   snprintf(subject, sizeof subject, *value != '\0' ? "%s %.100s" : "%s '%s'", spelled->option, value);
-  return plm_option_apply(s->values, option, value, PLM_FROM_COMMAND_LINE, subject);
+  return plm_option_apply(s->values, option, spelled->name, value, PLM_FROM_COMMAND_LINE, subject);
 }
 
 /* --flag, --no-flag, --flag=true; and `--bf16 True`, as other programs want it, where the word can be nothing else. */
@@ -199,12 +199,13 @@ static bool is_read(const plm_option *option) {
 
 /* An empty variable is one that is not set. */
 static plm_status read_variable(plm_option_values *values, const plm_option *option, const char *word, size_t length) {
-  char name[PLM_LONGEST_OPTION + sizeof prefix], subject[256];
+  char name[PLM_LONGEST_OPTION + sizeof prefix], plain[PLM_LONGEST_OPTION + 1], subject[256];
+  snprintf(plain, sizeof plain, "%.*s", (int)length, word);
   environment_name(word, length, name);
   const char *value = getenv(name);
   if (value == NULL || *value == '\0') return PLM_OK;
   snprintf(subject, sizeof subject, "%s=%.100s", name, value);
-  PLM_TRY(plm_option_apply(values, option, value, PLM_FROM_ENVIRONMENT, subject));
+  PLM_TRY(plm_option_apply(values, option, plain, value, PLM_FROM_ENVIRONMENT, subject));
   if (option->type != PLM_OPT_PATHS || !plm_option_is_path(option)) return PLM_OK;
   snprintf(subject, sizeof subject, "%s: ", name);
   return plm_option_check_files(option, plm_option_list(values, option->offset), PLM_FROM_ENVIRONMENT, subject,

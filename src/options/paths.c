@@ -1,6 +1,8 @@
 /* paths.c - one word that stands for several files: a list by commas, or a pattern that no shell has seen. It is no
  * file's name, and the line to type is said. */
 #include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -39,9 +41,44 @@ static plm_status split_at(const char *item, const char *separators, plm_arena *
   return PLM_OK;
 }
 
+/* "$HOME/x", "${DATA}/x": what the shell would have made of it, where that is a file. */
+static plm_status expand_variable(const char *item, plm_arena *memory, pieces *ret_pieces) {
+  char name[256], path[4096];
+  const bool has_brace = item[0] == '$' && item[1] == '{';
+  const char *from = item + 1 + has_brace;
+  const size_t length = item[0] != '$' ? 0 : strcspn(from, has_brace ? "}" : "/.");
+  *ret_pieces = (pieces){0};
+  if (length == 0 || length >= sizeof name || (has_brace && from[length] != '}')) return PLM_OK;
+  memcpy(name, from, length);
+  name[length] = '\0';
+  const char *value = getenv(name);
+  if (value == NULL || snprintf(path, sizeof path, "%s%s", value, from + length + has_brace) >= (int)sizeof path)
+    return PLM_OK;
+  if (plm_file_exists(path)) PLM_TRY(add_piece(ret_pieces, path, strlen(path), memory));
+  return PLM_OK;
+}
+
+/* "file:///data/x" */
+static plm_status strip_scheme(const char *item, plm_arena *memory, pieces *ret_pieces) {
+  static const char scheme[] = "file://";
+  const char *path = item + sizeof scheme - 1;
+  *ret_pieces = (pieces){0};
+  if (strncmp(item, scheme, sizeof scheme - 1) != 0) return PLM_OK;
+  if (strncmp(path, "localhost/", 10) == 0) path += 9;
+  return plm_file_exists(path) ? add_piece(ret_pieces, path, strlen(path), memory) : PLM_OK;
+}
+
+static bool is_address(const char *item) {
+  return strncmp(item, "https://", 8) == 0 || strncmp(item, "http://", 7) == 0 || strncmp(item, "ftp://", 6) == 0;
+}
+
 /* By commas, where one file is there; by semicolons or blanks, which mistyped names may hold too, where all are. */
 static plm_status split_list(const char *item, plm_arena *memory, pieces *ret_pieces) {
-  static const char *const separators[] = {",", ";", " \t\n"};
+  static const char *const separators[] = {",", ";", ":", " \t\n"};
+  if (item[0] == '[') { /* as Python writes it */
+    PLM_TRY(split_at(item, "[]'\",", memory, ret_pieces));
+    if (ret_pieces->there > 0 && ret_pieces->there == ret_pieces->names.count) return PLM_OK;
+  }
   for (size_t i = 0; i < sizeof separators / sizeof *separators; i++) {
     if (strpbrk(item, separators[i]) == NULL) continue;
     PLM_TRY(split_at(item, separators[i], memory, ret_pieces));
@@ -73,7 +110,8 @@ typedef struct mistake {
   const plm_string_list *items;
   size_t at; /* of items */
   pieces found;
-  bool is_list; /* or a pattern */
+  bool is_list;    /* or a pattern */
+  const char *why; /* the advice; NULL: the usual one */
   plm_option_source source;
 } mistake;
 
@@ -129,13 +167,21 @@ static plm_status fail_one_for_several(const mistake *m, const char *place) {
   plm_free(words);
   write_line(m, &line);
   PLM_TRY(plm_text_take(&line, &words));
-  const char *advice = is_yaml                             ? "list the files"
+  const char *advice = m->why != NULL                      ? m->why
+                       : is_yaml                           ? "list the files"
                        : m->source == PLM_FROM_ENVIRONMENT ? "the variable holds one name; on the command line"
                        : m->is_list                        ? "each file is a word of its own"
                                                            : "without the quotes the shell puts the names in its place";
   plm_hint(status, "%s: %s", advice, words);
   plm_free(words);
   return status;
+}
+
+static plm_status fail_address(const mistake *m, const char *place) {
+  char word[PLM_SHELL_WORD];
+  const char *item = m->items->items[m->at];
+  plm_status status = plm_fail(PLM_E_USAGE, "%s%.200s: this is an address, and protlm fetches no data", place, item);
+  return plm_hint(status, "fetch it first, and give the file: `curl -L -O %s`", plm_shell_word(item, word));
 }
 
 plm_status plm_option_check_files(const plm_option *option, const plm_string_list *items, plm_option_source source,
@@ -145,6 +191,14 @@ plm_status plm_option_check_files(const plm_option *option, const plm_string_lis
     if (plm_file_exists(items->items[i])) continue;
     PLM_TRY(split_list(items->items[i], memory, &m.found));
     if (m.found.names.count > 0) return fail_one_for_several(&m, place);
+    if (is_address(items->items[i])) return fail_address(&m, place);
+    m.why = "a file is given by its path";
+    PLM_TRY(strip_scheme(items->items[i], memory, &m.found));
+    if (m.found.names.count > 0) return fail_one_for_several(&m, place);
+    m.why = "the shell alone puts variables in, and not between single quotes";
+    PLM_TRY(expand_variable(items->items[i], memory, &m.found));
+    if (m.found.names.count > 0) return fail_one_for_several(&m, place);
+    m.why = NULL;
     m.is_list = false;
     PLM_TRY(match_pattern(items->items[i], memory, &m.found));
     if (m.found.names.count > 0) return fail_one_for_several(&m, place);

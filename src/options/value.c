@@ -176,6 +176,11 @@ bool plm_option_is_path(const plm_option *option) {
 plm_status plm_option_expand_home(const char *text, const char *subject, plm_arena *memory, const char **ret_path) {
   char *path;
   PLM_TRY(plm_path_expand_home(text, subject, &path));
+  if (path[0] == '~' && !plm_file_exists(path)) {
+    plm_free(path);
+    return plm_hint(plm_fail(PLM_E_USAGE, "%s: there is no user %.*s", subject, (int)strcspn(text + 1, "/"), text + 1),
+                    "~/ is your own home; a name that begins with ~ is written ./%s", text);
+  }
   plm_status status = plm_arena_strdup(memory, path, ret_path);
   plm_free(path);
   return status;

@@ -122,7 +122,7 @@ static const plm_option options[] = {
      .argument = "NAME",
      .help = "course of the learning rate (default: esm2 from random weights, linear from trained ones)"},
     {OPTION("warmup-steps", NUMBER, warmup_steps, schedule, ALLOW), .aliases = "warmup-ratio", .max = COUNT_LIMIT,
-     .argument = "N",
+     .share_alias = "warmup-ratio", .argument = "N",
      .help =
          "updates until the highest learning rate; below 1: as a share of all, rounded up (default: 8 %, at most 2000)"},
     {OPTION("min-lr-ratio", NUMBER, min_lr_ratio, schedule, ALLOW), .max = 1, .argument = "R",

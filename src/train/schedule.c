@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "protlm/log.h"
 
 static const double pi = 3.14159265358979323846;
 
@@ -82,7 +83,10 @@ static int64_t default_warmup(int64_t T) {
 static int64_t requested_warmup(double warmup, int64_t T) {
   if (warmup >= 1) return (int64_t)warmup;
   const int64_t W = (int64_t)ceil((double)T * warmup);
-  return W < T ? W : T - 1;
+  if (W < T) return W;
+  plm_info("--warmup-steps %g, as a share of %lld %s, is all of the run: lowered to %lld", warmup, (long long)T,
+           plm_plural(T, "step", "steps"), (long long)T - 1);
+  return T - 1;
 }
 
 /* An explicit warm-up must leave room for what follows it. */
