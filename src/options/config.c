@@ -148,6 +148,8 @@ static plm_status read_value(reader *r, const plm_option *option) {
   } else {
     snprintf(words, sizeof words, "the value of %s must not be nested or anchored", option->name);
     status = expect_scalar(r, &event, words);
+    if (status != PLM_OK && event.type == YAML_MAPPING_START_EVENT)
+      plm_hint(status, "options stand at the top level of the file, not below %s:", option->name);
     if (status == PLM_OK && !is_null(&event)) status = apply_scalar(r, option, &event);
   }
   if (status == PLM_OK) status = check_files(r, option, event.start_mark);

@@ -266,7 +266,7 @@ const plm_foreign_option plm_train_foreign_options[] = {
     {"grad-clip", "use --max-grad-norm N"},
     {"clip-grad", "use --max-grad-norm N"},
     {"patience", "use --early-stopping-patience N"},
-    {"vocab-size", "the vocabulary of 33 tokens belongs to the model; leave this out"},
+    {"vocab-size", "the vocabulary belongs to the model; leave this out"},
     {"cuda", processor},
     {"n-gpu", processor},
     {"num-gpus", processor},
