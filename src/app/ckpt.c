@@ -175,10 +175,9 @@ static plm_status is_checkpoint(const char *path, bool *ret_is) {
   return is_named_checkpoint(path) ? PLM_OK : plm_directory_holds(path, PLM_MANIFEST_NAME, ret_is);
 }
 
-static plm_status list_foreign(const char *path, const char *writer, const plm_output *output) {
-  char problem[128], shown[4096];
+static plm_status list_foreign(const char *path, char *problem, const plm_output *output) {
+  char shown[4096];
   const char *digits = strrchr(path, '-');
-  snprintf(problem, sizeof problem, "written by %s, not by protlm", writer);
   snprintf(shown, sizeof shown, "%s", path);
   print_heading(output);
   print_foreign(output, &(plm_checkpoint_info){
@@ -190,8 +189,8 @@ static plm_status list_foreign(const char *path, const char *writer, const plm_o
 }
 
 static plm_status list_checkpoint(const char *path, bool deep, const plm_output *output, tally *ret_tally) {
-  const char *writer = plm_checkpoint_other_writer(path);
-  if (writer != NULL) return list_foreign(path, writer, output);
+  char foreign[PLM_FOREIGN_TEXT];
+  if (plm_checkpoint_is_foreign(path, foreign)) return list_foreign(path, foreign, output);
   plm_manifest manifest = {.step = -1};
   plm_status status = plm_manifest_read(path, &manifest);
   if (status == PLM_OK) status = plm_manifest_check(&manifest, path, deep);
@@ -232,6 +231,9 @@ static plm_status verdict(const tally *t) {
   if (t->damaged == 0) return PLM_OK;
   plm_status status =
       plm_fail(PLM_E_CHECKPOINT, "%lld damaged checkpoint%s", (long long)t->damaged, t->damaged == 1 ? "" : "s");
+  if (t->damaged == t->count)
+    return t->unknown > 0 ? status
+                          : plm_hint(status, "there is no good one to resume from; start in another --output-dir");
   return plm_hint(status, "training resumes from the newest good one by itself%s",
                   t->unknown > 0 ? "" : "; a damaged directory can be removed");
 }
@@ -259,8 +261,8 @@ plm_status plm_ckpt_ls_run(const plm_option_values *values, const plm_output *ou
 }
 
 static plm_status verify_one(const char *path, const plm_output *output, tally *ret_tally) {
-  const char *writer = plm_checkpoint_other_writer(path);
-  if (writer != NULL) return list_foreign(path, writer, output);
+  char foreign[PLM_FOREIGN_TEXT];
+  if (plm_checkpoint_is_foreign(path, foreign)) return list_foreign(path, foreign, output);
   plm_status status = plm_checkpoint_verify(path);
   if (status == PLM_OK) {
     plm_print(output, "%s: good\n", path);

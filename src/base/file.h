@@ -124,6 +124,8 @@ plm_directory_remove_empty(const char *path);             /* absent is fine; wha
 PLM_CHECKED plm_status plm_tree_remove(const char *path); /* absent is fine; never follows links */
 /* symbolic link by temporary + rename; no sync */
 PLM_CHECKED plm_status plm_link_replace(const char *target, const char *path);
+/* Is it a link to what is not there? Then `target` (room > 0 bytes, cut to them) is where it leads. */
+bool plm_link_is_dangling(const char *path, char *target, size_t room);
 
 /* ---- lock ---- flock(2): gone with the process however it ends. Where the file system has none, a warning says so and
  * the lock is had. */

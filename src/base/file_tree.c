@@ -66,8 +66,12 @@ plm_status plm_directory_make(const char *path) {
     return plm_hint(plm_fail(PLM_E_RESOURCE, "cannot make the directory %s: a file of that name exists", path),
                     "choose another name");
   }
-  char *parent;
+  char *parent, target[1024];
   plm_status status;
+  if (plm_link_is_dangling(path, target, sizeof target))
+    return plm_hint(plm_fail(PLM_E_RESOURCE, "cannot make the directory %s: the link leads to %s, which is not there",
+                             path, target),
+                    "was it on a scratch that has been purged? make that directory again, or choose another name");
   PLM_TRY(plm_path_parent(path, &parent));
   if (strcmp(parent, path) != 0) PLM_TRY_GOTO(plm_directory_make(parent), done);
   status = plm_directory_create(path);
@@ -139,6 +143,15 @@ plm_status plm_tree_remove(const char *path) {
 }
 
 /* ---- links ---- */
+
+bool plm_link_is_dangling(const char *path, char *target, size_t room) {
+  struct stat facts;
+  if (stat(path, &facts) == 0 || (errno != ENOENT && errno != ENOTDIR)) return false;
+  ssize_t length = readlink(path, target, room - 1);
+  if (length < 0) return false;
+  target[length] = '\0';
+  return true;
+}
 
 static plm_status make_temporary_link(const char *target, const char *path, char **ret_temporary) {
   for (int n = 0; n < PLM_TEMPORARY_TRIES; n++) {

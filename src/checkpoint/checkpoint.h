@@ -78,6 +78,11 @@ bool plm_checkpoint_is_ours(const char *path);
 /* Who else has written a directory called checkpoint-<step> ("transformers' Trainer"); NULL: nobody who is known. */
 const char *plm_checkpoint_other_writer(const char *path);
 
+/* Is what is called checkpoint-<step> none of protlm's: without any file of ours, or a link that leads nowhere? Then
+ * `problem` says what it is. */
+enum { PLM_FOREIGN_TEXT = 1024 };
+bool plm_checkpoint_is_foreign(const char *path, char problem[PLM_FOREIGN_TEXT]);
+
 /* All checkpoint-* of a run, newest step first. deep: checksums too, else sizes and manifest only. */
 PLM_CHECKED plm_status plm_checkpoint_list(const char *run_directory, bool deep, plm_checkpoint_info **ret_list,
                                            size_t *ret_count);

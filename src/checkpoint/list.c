@@ -1,4 +1,5 @@
 /* list.c - which checkpoints a run has, which of them to go on from, and removing those no longer wanted. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,20 @@ const char *plm_checkpoint_other_writer(const char *path) {
   return has_any(path, others, sizeof others / sizeof *others) ? "another program" : NULL;
 }
 
+bool plm_checkpoint_is_foreign(const char *path, char problem[PLM_FOREIGN_TEXT]) {
+  char target[PLM_FOREIGN_TEXT - 64];
+  const char *writer = plm_checkpoint_other_writer(path);
+  if (plm_link_is_dangling(path, target, sizeof target))
+    snprintf(problem, PLM_FOREIGN_TEXT, "the link leads to %s, which is not there", target);
+  else if (plm_checkpoint_is_ours(path))
+    return false;
+  else if (writer != NULL)
+    snprintf(problem, PLM_FOREIGN_TEXT, "written by %s, not by protlm", writer);
+  else
+    snprintf(problem, PLM_FOREIGN_TEXT, "it holds no file of a checkpoint of protlm");
+  return true;
+}
+
 /* ---- listing ---- */
 
 /* A directory in a run is also what its name says: one that was copied or renamed to another step
@@ -65,10 +80,10 @@ static plm_status describe(const char *run_directory, int64_t step, bool deep, p
   *ret_info = (plm_checkpoint_info){.step = step, .state = PLM_CHECKPOINT_GOOD};
   PLM_TRY(plm_checkpoint_path(run_directory, step, &ret_info->path));
   ret_info->is_ours = plm_checkpoint_is_ours(ret_info->path);
-  const char *writer = plm_checkpoint_other_writer(ret_info->path);
-  if (writer != NULL) {
+  char foreign[PLM_FOREIGN_TEXT];
+  if (plm_checkpoint_is_foreign(ret_info->path, foreign)) {
     ret_info->state = PLM_CHECKPOINT_FOREIGN;
-    return plm_sprintf(&ret_info->problem, "written by %s, not by protlm", writer);
+    return plm_strdup(foreign, &ret_info->problem);
   }
   plm_status status = check_named(ret_info->path, step, deep, &manifest);
   ret_info->bytes = plm_manifest_bytes(&manifest);
@@ -78,6 +93,18 @@ static plm_status describe(const char *run_directory, int64_t step, bool deep, p
   plm_error_record record;
   plm_error_take(status, &record);
   return plm_strdup(record.message, &ret_info->problem);
+}
+
+/* A directory called checkpoint-<step>, or a link that led to one, as one to a purged scratch does; files of such names
+ * are nobody's checkpoint. */
+static plm_status is_listed(const char *run_directory, const char *name, int64_t *ret_step, bool *ret_is) {
+  char *path, target[8];
+  *ret_is = false;
+  if (!plm_checkpoint_parse_name(name, ret_step)) return PLM_OK;
+  PLM_TRY(plm_path_join(run_directory, name, &path));
+  *ret_is = plm_file_is_directory(path) || plm_link_is_dangling(path, target, sizeof target);
+  plm_free(path);
+  return PLM_OK;
 }
 
 static int newest_first(const void *a, const void *b) {
@@ -95,8 +122,9 @@ plm_status plm_checkpoint_list(const char *run_directory, bool deep, plm_checkpo
   PLM_TRY_GOTO(PLM_NEW(&list, name_count), done);
   for (size_t i = 0; i < name_count; i++) {
     int64_t step;
-    if (plm_checkpoint_parse_name(names[i], &step))
-      PLM_TRY_GOTO(describe(run_directory, step, deep, &list[count++]), done);
+    bool listed;
+    PLM_TRY_GOTO(is_listed(run_directory, names[i], &step, &listed), done);
+    if (listed) PLM_TRY_GOTO(describe(run_directory, step, deep, &list[count++]), done);
   }
   qsort(list, count, sizeof *list, newest_first);
   *ret_list = list;
