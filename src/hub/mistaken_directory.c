@@ -220,12 +220,12 @@ plm_status plm_mistake_head(const char *directory, const plm_family *family, con
   read_class(directory, class);
   const char *stem = strstr(family->architecture, "For"); /* behind the "Esm" of EsmForMaskedLM */
   const bool is_bare = class[0] == '\0' || strcmp(class, family->architecture) == 0 || strstr(class, "For") == NULL;
-  if (is_bare)
-    return plm_hint(plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing", weights, tensor),
-                    "a model saved from %.*sModel has no masked-language head; save it from %s",
-                    (int)(stem - family->architecture), family->architecture, family->architecture);
   plm_status status =
-      plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing: an %s has another head in its place", weights, tensor, class);
+      is_bare ? plm_fail(PLM_E_INPUT,
+                         "%s: tensor '%s' is missing: a model saved from %.*sModel has no masked-language head",
+                         weights, tensor, (int)(stem - family->architecture), family->architecture)
+              : plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing: an %s has another head in its place", weights,
+                         tensor, class);
   return plm_remedy_resave(
       status,
       "give the model that it was made from; or, to be trained and not evaluated as it is, let it have a "

@@ -76,9 +76,29 @@ static plm_status check_shape(const loader *l, const plm_param *p, const plm_ten
       "config.json and weights are of two different models");
 }
 
+/* transformers' resize_token_embeddings gives the embedding rows for new tokens and leaves the bias of ESM's head as short
+ * as it was, so that it cannot open what it has saved. The new tokens' biases begin at 0. */
+static bool is_short_bias(const loader *l, const plm_param *p, const plm_tensor_info *info) {
+  const plm_model_config *config = plm_model_get_config(l->model);
+  const char *head = config->family->head;
+  return p->role == PLM_ROLE_BIAS && p->dims == 1 && info->dims == 1 && p->shape[0] == config->vocab_size &&
+         info->shape[0] == plm_family_alphabet(config->family)->size && info->shape[0] < p->shape[0] &&
+         strncmp(p->name, head, strlen(head)) == 0;
+}
+
+static void pad_bias(const loader *l, const plm_param *p, const plm_tensor_info *info, float *values) {
+  for (int64_t i = info->shape[0]; i < p->shape[0]; i++) values[i] = 0;
+  plm_warn(
+      "%s: tensor '%s' has %lld values where config.json has %lld tokens, as transformers' "
+      "resize_token_embeddings leaves it; those that are missing are taken as 0",
+      plm_safetensors_path(l->file), info->name, (long long)info->shape[0], (long long)p->shape[0]);
+}
+
 static plm_status read_values(const loader *l, const plm_param *p, const plm_tensor_info *info, float *values) {
-  PLM_TRY(check_shape(l, p, info));
+  const bool is_short = is_short_bias(l, p, info);
+  if (!is_short) PLM_TRY(check_shape(l, p, info));
   PLM_TRY(plm_tensor_to_f32(l->file, info, values));
+  if (is_short) pad_bias(l, p, info, values);
   for (int64_t i = 0; i < p->count; i++)
     if (!isfinite(values[i]))
       return plm_fail(PLM_E_INPUT, "%s: tensor '%s' holds %s at element %lld", plm_safetensors_path(l->file),

@@ -2,6 +2,8 @@
  * to those of the table.
  *
  *   module.X, _orig_mod.X         X      (DDP, torch.compile)
+ *   _fsdp_wrapped_module.X        X      (FSDP)
+ *   base_model.model.X            X      (PEFT)
  *   model.X, if every name has it X
  */
 #include <stdlib.h>
@@ -12,13 +14,13 @@
 static bool starts_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
 static const char *strip_wrappers(const char *name) {
+  static const char *const wrappers[] = {"module.", "_orig_mod.", "_fsdp_wrapped_module.", "base_model.model."};
   for (;;) {
-    if (starts_with(name, "module."))
-      name += strlen("module.");
-    else if (starts_with(name, "_orig_mod."))
-      name += strlen("_orig_mod.");
-    else
-      return name;
+    size_t length = 0;
+    for (size_t i = 0; i < sizeof wrappers / sizeof *wrappers && length == 0; i++)
+      if (starts_with(name, wrappers[i])) length = strlen(wrappers[i]);
+    if (length == 0) return name;
+    name += length;
   }
 }
 

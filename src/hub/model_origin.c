@@ -36,11 +36,19 @@ struct plm_model_origin {
 
 /* ---- reading ---- */
 
+/* transformers would take the byte order mark for a part of the first token. */
+static void drop_mark(char *data, size_t *bytes) {
+  if (*bytes < 3 || memcmp(data, "\xEF\xBB\xBF", 3) != 0) return;
+  memmove(data, data + 3, *bytes - 3);
+  *bytes -= 3;
+}
+
 static plm_status read_file(const char *directory, int i, plm_model_origin *origin) {
   char *path;
   PLM_TRY(plm_path_join(directory, tokenizer_files[i], &path));
   plm_status status = PLM_OK;
   if (plm_file_exists(path)) status = plm_file_read(path, LARGEST, &origin->files[i].data, &origin->files[i].bytes);
+  if (status == PLM_OK && origin->files[i].data != NULL) drop_mark(origin->files[i].data, &origin->files[i].bytes);
   plm_free(path);
   return status;
 }
@@ -119,10 +127,21 @@ static int set_type(json_t *config, const char *type) {
   return given == 0 ? json_object_set_new(config, names[0], json_string(type)) : failed;
 }
 
+/* The ids that transformers' class would not make up: without them it opens no model for masked-language modelling. */
+static int set_ids(json_t *config, const json_t *ours) {
+  static const char *const names[] = {"mask_token_id", "pad_token_id"};
+  int failed = 0;
+  for (int i = 0; i < 2; i++) {
+    json_t *given = json_object_get(config, names[i]), *own = json_object_get(ours, names[i]);
+    if ((given == NULL || json_is_null(given)) && own != NULL) failed |= json_object_set(config, names[i], own);
+  }
+  return failed;
+}
+
 plm_status plm_model_origin_config(const plm_model_origin *origin, const json_t *ours, json_t **ret_document) {
   json_t *config = json_deep_copy(origin->config);
   const char *type = json_string_value(json_object_get(ours, "torch_dtype"));
-  if (config == NULL || set_class(config, ours) != 0 || set_type(config, type) != 0) {
+  if (config == NULL || set_class(config, ours) != 0 || set_ids(config, ours) != 0 || set_type(config, type) != 0) {
     json_decref(config);
     return plm_fail(PLM_E_RESOURCE, "out of memory writing config.json");
   }

@@ -116,7 +116,8 @@ static plm_status read_lines(vocabulary *v, const char *path) {
   size_t bytes;
   plm_alphabet *lines = NULL;
   PLM_TRY(plm_file_read(path, LARGEST, &text, &bytes));
-  plm_status status = plm_alphabet_read(text, &lines);
+  const bool is_marked = strncmp(text, "\xEF\xBB\xBF", 3) == 0; /* Windows' editors put it first */
+  plm_status status = plm_alphabet_read(text + (is_marked ? 3 : 0), &lines);
   plm_free(text);
   if (status == PLM_OK) status = claim_lines(v, path, lines);
   plm_free(lines);
