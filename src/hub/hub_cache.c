@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/text.h"
 #include "hub/internal.h"
 
 static const char *environment(const char *name) {
@@ -75,6 +76,61 @@ bool plm_hub_is_id(const char *name) {
   return parse_id(name, &id);
 }
 
+/* ---- names that are nearly a published model's ---- */
+
+enum { NAME = 100, MOST_NAMES = 64 };
+
+/* Without regard to case, and to whether words are joined by - or _. */
+static void fold(const char *text, char ret_text[NAME]) {
+  size_t i = 0;
+  for (; text[i] != '\0' && i < NAME - 1; i++)
+    ret_text[i] = text[i] == '-' ? '_' : (char)tolower((unsigned char)text[i]);
+  ret_text[i] = '\0';
+}
+
+/* The published models' names, folded and as they are. */
+static size_t list_published(char folded[MOST_NAMES][NAME], char names[MOST_NAMES][NAME]) {
+  size_t n = 0;
+  for (int i = 0; plm_family_at(i) != NULL; i++)
+    for (int j = 0; j < plm_family_at(i)->preset_count && n < MOST_NAMES; j++, n++) {
+      snprintf(names[n], NAME, "%s_UR50D", plm_family_at(i)->presets[j].name);
+      fold(names[n], folded[n]);
+    }
+  return n;
+}
+
+bool plm_hub_nearest(const char *organisation, const char *name, char ret_id[128]) {
+  static const char *const owners[] = {"facebook"};
+  char folded[MOST_NAMES][NAME], names[MOST_NAMES][NAME], word[NAME], owner[NAME];
+  const char *list[MOST_NAMES];
+  const size_t count = list_published(folded, names);
+  for (size_t i = 0; i < count; i++) list[i] = folded[i];
+  fold(name, word);
+  fold(organisation, owner);
+  const char *nearest = plm_nearest_name(word, list, count);
+  if (nearest == NULL || strstr(word, "ur5") == NULL || plm_nearest_name(owner, owners, 1) == NULL) return false;
+  for (size_t i = 0; i < count; i++)
+    if (list[i] == nearest) snprintf(ret_id, 128, "facebook/%.99s", names[i]);
+  return strncmp(ret_id + strlen("facebook/"), name, NAME) != 0 || strcmp(organisation, "facebook") != 0;
+}
+
+bool plm_hub_id_within(const char *text, char ret_id[128]) {
+  static const char prefix[] = "models--";
+  while (isspace((unsigned char)*text)) text++;
+  const bool is_place = strncmp(text, prefix, strlen(prefix)) == 0;
+  const int copied = snprintf(ret_id, 128, "%s", is_place ? text + strlen(prefix) : text);
+  if (copied < 1 || copied >= 128) return false;
+  size_t length = (size_t)copied;
+  while (length > 0 && (isspace((unsigned char)ret_id[length - 1]) || ret_id[length - 1] == '/')) length--;
+  ret_id[length] = '\0';
+  char *dashes = is_place ? strstr(ret_id, "--") : NULL;
+  if (dashes != NULL) {
+    *dashes = '/';
+    memmove(dashes + 1, dashes + 2, strlen(dashes + 2) + 1);
+  }
+  return plm_hub_is_id(ret_id);
+}
+
 /* ---- looking up ---- */
 
 /* What looks like a hub id is meant as a path where its first part is a directory. */
@@ -90,6 +146,10 @@ static plm_status fail_absent(const hub_id *id, const char *root, const char *wh
   snprintf(name, sizeof name, "%s/%s", id->organisation, id->name);
   PLM_TRY(plm_hub_check_family(name));
   if (plm_file_is_directory(id->organisation)) return fail_path(id, name);
+  char nearest[128];
+  if (plm_hub_nearest(id->organisation, id->name, nearest))
+    return plm_hint(plm_fail(PLM_E_INPUT, "there is no model %s in the Hugging Face cache %s", name, root),
+                    "did you mean %s?", nearest);
   if (plm_model_is_preset(id->name))
     return plm_hint(plm_fail(PLM_E_INPUT, "there is no model %s", name), "the published one is facebook/%s_UR50D",
                     id->name);

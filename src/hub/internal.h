@@ -69,6 +69,7 @@ PLM_CHECKED plm_status plm_mistake_head(const char *directory, const plm_family 
 
 /* ---- remedies.c: each adds to a failure, and returns `status` ---- */
 
+bool plm_hub_ends_with(const char *name, const char *end); /* in mistaken_directory.c */
 bool plm_hub_has(const char *directory, const char *name); /* a file or a directory */
 
 /* A name beside `directory` that nothing has, ending in `end`: for what a remedy writes. Free with plm_free. */
@@ -98,5 +99,11 @@ PLM_CHECKED plm_status plm_hub_cache_find(const char *id, char **ret_directory);
 
 /* Whether `name` can be a hub id; "esm2_t6_8M_UR50D" can, and means "facebook/...". */
 bool plm_hub_is_id(const char *name);
+
+/* Is it nearly the name of a published model, and not the name itself? */
+bool plm_hub_nearest(const char *organisation, const char *name, char ret_id[128]);
+
+/* The hub id in " org/name/" or "models--org--name"; false: there is none. */
+bool plm_hub_id_within(const char *text, char ret_id[128]);
 
 #endif

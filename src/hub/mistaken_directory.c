@@ -10,7 +10,7 @@
 
 /* ---- looking ---- */
 
-static bool ends_with(const char *name, const char *end) {
+bool plm_hub_ends_with(const char *name, const char *end) {
   size_t length = strlen(name), tail = strlen(end);
   return length >= tail && strcmp(name + length - tail, end) == 0;
 }
@@ -25,7 +25,7 @@ static bool find_ending(const char *directory, const char *end, char ret_name[25
     return false;
   }
   for (size_t i = 0; i < count && !found; i++) {
-    found = ends_with(names[i], end);
+    found = plm_hub_ends_with(names[i], end);
     if (found) snprintf(ret_name, 256, "%s", names[i]);
   }
   plm_names_free(names, count);
@@ -66,6 +66,14 @@ static plm_status fail_adapter(const char *directory) {
   if (named == NULL) named = "";
   PLM_TRY_GOTO(find_base(directory, named, &base), out);
   PLM_TRY_GOTO(plm_remedy_new_name(directory, "-merged", &to), out);
+  if (named[0] == '\0') {
+    status = plm_hint(plm_fail(PLM_E_INPUT,
+                               "%s is an adapter of PEFT (LoRA and the like), not a model, and its "
+                               "adapter_config.json does not say of which model (base_model_name_or_path)",
+                               directory),
+                      "put the directory of its base model there, and run the same command again");
+    goto out;
+  }
   status = plm_fail(PLM_E_INPUT, "%s is an adapter of PEFT (LoRA and the like) for the model '%s', not a model",
                     directory, plm_printable(named, strlen(named), shown, sizeof shown));
   if (base != NULL)
@@ -115,7 +123,7 @@ static bool find_model_in(const char *directory, const char *prefix, const char 
 static plm_status fail_holder(const char *directory, const char *what, const char *inner, const char *name) {
   char word[PLM_SHELL_WORD], *path;
   plm_status status = plm_fail(PLM_E_INPUT, "%s is %s, not a model's", directory, what);
-  if (plm_sprintf(&path, "%s%s%s%s", directory, ends_with(directory, "/") ? "" : "/", inner, name) != PLM_OK)
+  if (plm_sprintf(&path, "%s%s%s%s", directory, plm_hub_ends_with(directory, "/") ? "" : "/", inner, name) != PLM_OK)
     return status;
   plm_hint(status, "give the model in it: --model %s", plm_shell_word(path, word));
   plm_free(path);
@@ -136,6 +144,10 @@ static plm_status check_holder(const char *directory) {
   const bool is_cache = plm_file_is_directory(snapshots) && find_model_in(snapshots, "", "config.json", name);
   plm_free(snapshots);
   if (is_cache) return fail_holder(directory, "a repository in the Hugging Face cache", "snapshots/", name);
+  if (find_model_in(directory, "", "final/config.json", name)) {
+    snprintf(name + strlen(name), sizeof name - strlen(name), "/final");
+    return fail_holder(directory, "a directory of runs", "", name);
+  }
   if (find_model_in(directory, "", "config.json", name))
     return fail_holder(directory, "a directory of others", "", name);
   return PLM_OK;
@@ -184,6 +196,19 @@ static plm_status fail_pickle(const char *directory, const char *name, const plm
   return plm_remedy_resave(status, "convert it once: ", family, directory, "-safetensors");
 }
 
+/* Weights of another name, which a link gives the name that is read. */
+static plm_status fail_named(const char *directory, const char *name) {
+  char words[2][PLM_SHELL_WORD], *path;
+  plm_status status =
+      plm_fail(PLM_E_INPUT, "%s has its weights as %s, and model.safetensors is what is read", directory, name);
+  if (strstr(name, "-of-") != NULL)
+    return plm_hint(status, "model.safetensors.index.json, which says what is in which file, belongs beside them");
+  if (plm_path_join(directory, "model.safetensors", &path) != PLM_OK) return status;
+  plm_hint(status, "`ln -s -- %s %s`", plm_shell_word(name, words[0]), plm_shell_word(path, words[1]));
+  plm_free(path);
+  return status;
+}
+
 plm_status plm_mistake_weights(const char *directory, const plm_family *family) {
   static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
   static const char *const others[] = {"tf_model.h5", "flax_model.msgpack", ".gguf", ".onnx", ".ckpt", ".pt", ".pth"};
@@ -191,6 +216,7 @@ plm_status plm_mistake_weights(const char *directory, const plm_family *family) 
   for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++)
     if (plm_hub_has(directory, pickles[i])) return fail_pickle(directory, pickles[i], family);
   if (plm_hub_has(directory, "adapter_config.json")) return fail_adapter(directory);
+  if (find_ending(directory, ".safetensors", name)) return fail_named(directory, name);
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (find_ending(directory, others[i], name))
       return plm_hint(plm_fail(PLM_E_INPUT, "%s has its weights only as %s, which is not read here", directory, name),

@@ -51,9 +51,11 @@ static bool is_archive(const beginning *b) {
                 "7zXZ") ||
          STARTS(b, "\x28\xB5\x2F\xFD") || (b->count > 262 && memcmp(b->bytes + 257, "ustar", 5) == 0);
 }
+static bool is_gzip(const beginning *b) { return STARTS(b, "\x1f\x8b"); }
+static bool is_empty(const beginning *b) { return b->count == 0; }
 static bool is_fasta(const beginning *b) { return STARTS(b, ">"); }
 
-typedef enum kind { UNKNOWN, POINTER, PAGE, ANSWER, PICKLE, GGUF, HDF5, ARCHIVE, FASTA } kind;
+typedef enum kind { UNKNOWN, POINTER, PAGE, ANSWER, PICKLE, GGUF, HDF5, GZIP, ARCHIVE, FASTA, EMPTY } kind;
 
 static const struct {
   bool (*is)(const beginning *b);
@@ -65,6 +67,8 @@ static const struct {
     [PICKLE] = {is_pickle, "a Python pickle (torch.save), which is not read here"},
     [GGUF] = {is_gguf, "a GGUF file, of llama.cpp, which is not read here"},
     [HDF5] = {is_hdf5, "an HDF5 file (TensorFlow's weights), which is not read here"},
+    [GZIP] = {is_gzip, "compressed with gzip, and has to be unpacked first"},
+    [EMPTY] = {is_empty, "empty: its copy or download has not come to an end"},
     [ARCHIVE] = {is_archive, "an archive, which has to be unpacked first"},
     [FASTA] = {is_fasta, "a FASTA file: sequences, not a model"},
 };
@@ -132,16 +136,28 @@ static plm_status hint_fetch(plm_status status, const char *directory, const cha
                   "model's name on the hub, which is then what --model is given");
 }
 
+/* Unpacked into a copy of the directory. */
+static plm_status hint_unpack(plm_status status, const char *directory, const char *path) {
+  char words[3][PLM_SHELL_WORD], *to;
+  if (plm_remedy_new_name(directory, "-unpacked", &to) != PLM_OK) return status;
+  plm_hint(status, "`cp -rL -- %s %s && gunzip -c <%s >%s/%s`, then --model %s", plm_shell_word(directory, words[0]),
+           plm_shell_word(to, words[1]), plm_shell_word(path, words[2]), words[1], plm_path_name(path), words[1]);
+  plm_free(to);
+  return status;
+}
+
 static plm_status fail_as(kind k, const char *path) {
   char *directory, id[128];
   PLM_TRY(plm_path_parent(path, &directory));
   guess_id(directory, id);
   plm_status status = plm_fail(PLM_E_INPUT, "%s is %s", path, kinds[k].words);
   const char *end = strrchr(path, '.');
-  if (k == POINTER || k == PAGE || k == ANSWER)
+  if (k == POINTER || k == PAGE || k == ANSWER || k == EMPTY)
     hint_fetch(status, directory, id);
   else if (k == PICKLE && end != NULL && strcmp(end, ".safetensors") == 0)
     plm_remedy_rewrite(status, directory, path);
+  else if (k == GZIP)
+    hint_unpack(status, directory, path);
   plm_free(directory);
   return status;
 }
@@ -159,11 +175,27 @@ plm_status plm_mistake_explain(const char *path, plm_status status) {
 static plm_status hint_published(plm_status status, const char *id) {
   if (id[0] != '\0')
     return plm_hint(status, "the same model in the form that is read: `hf download %s`, then --model %s", id, id);
-  return plm_hint(status, "give a directory that save_pretrained of transformers has written");
+  return plm_hint(status,
+                  "give a directory that save_pretrained of transformers has written: in Python, load_state_dict() of "
+                  "the file into a model of the same shape, then save_pretrained()");
+}
+
+/* A file of a run: the model is in final/ beside it. */
+static plm_status fail_of_run(const char *path, const char *directory) {
+  char word[PLM_SHELL_WORD], *model;
+  plm_status status = plm_fail(PLM_E_INPUT, "'%s' is a file of a run, not a model", path);
+  if (plm_path_join(directory, "final", &model) != PLM_OK) return status;
+  plm_hint(status, "give the model of the run: --model %s", plm_shell_word(model, word));
+  plm_free(model);
+  return status;
 }
 
 static plm_status fail_file(const char *path, const char *directory, bool has_config) {
-  const kind k = kind_of(path);
+  static const char *const saved[] = {".pt", ".pth", ".ckpt"};
+  kind k = kind_of(path);
+  for (size_t i = 0; i < sizeof saved / sizeof *saved; i++)
+    if ((k == UNKNOWN || k == ARCHIVE) && plm_hub_ends_with(path, saved[i])) k = PICKLE;
+  if (!has_config && plm_hub_has(directory, "final/config.json")) return fail_of_run(path, directory);
   char word[PLM_SHELL_WORD], id[128];
   if (k == POINTER || k == PAGE || k == ANSWER) return fail_as(k, path);
   guess_id(path, id);

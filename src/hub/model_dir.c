@@ -13,10 +13,14 @@ plm_status plm_model_dir_resolve(const char *name, char **ret_directory) {
     return plm_hint(plm_fail(PLM_E_USAGE, "'%s' is a preset: a shape with random weights, not a model", name),
                     "the published model is called facebook/%s_UR50D", name);
   if (plm_file_exists(name)) return plm_mistake_file(name);
-  if (plm_hub_is_id(name)) return plm_hub_cache_find(name, ret_directory);
+  char id[128];
+  if (plm_hub_id_within(name, id)) return plm_hub_cache_find(id, ret_directory);
   PLM_TRY(plm_mistake_address(name));
   PLM_TRY(plm_hub_check_family(name));
-  const char *nearest = plm_model_nearest_preset(name);
+  const char *nearest = plm_hub_nearest("facebook", name, id) ? id : NULL;
+  if (nearest != NULL)
+    return plm_hint(plm_fail(PLM_E_INPUT, "there is no model '%s': no such directory", name), "did you mean %s?", id);
+  nearest = plm_model_nearest_preset(name);
   plm_status status = plm_fail(PLM_E_INPUT, "there is no model '%s': no such directory", name);
   if (nearest != NULL) return plm_hint(status, "did you mean the preset %s?", nearest);
   return plm_hint(status, "a model is a directory, or a hub id such as facebook/esm2_t6_8M_UR50D");
