@@ -10,11 +10,6 @@
 
 /* ---- looking ---- */
 
-bool plm_hub_ends_with(const char *name, const char *end) {
-  size_t length = strlen(name), tail = strlen(end);
-  return length >= tail && strcmp(name + length - tail, end) == 0;
-}
-
 /* The first name in a directory that ends so, and the directory itself for "". */
 static bool find_ending(const char *directory, const char *end, char ret_name[256]) {
   char **names;

@@ -124,6 +124,22 @@ static plm_status check_duplicate(const loader *l, const plm_param *p, const plm
   return PLM_OK;
 }
 
+/* It may be there with something before its name, as what wraps a model puts there. */
+static plm_status fail_missing(const loader *l, const plm_param *p) {
+  char shown[128];
+  plm_status status = plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing", plm_safetensors_path(l->file), p->name);
+  for (size_t i = 0; i < plm_safetensors_count(l->file); i++) {
+    const char *name = plm_safetensors_at(l->file, i)->name;
+    if (plm_hub_ends_with(name, p->name))
+      return plm_hint(status,
+                      "the file calls it '%s': save_pretrained() of the %s that is wrapped writes the names that are "
+                      "read",
+                      plm_printable(name, strlen(name), shown, sizeof shown),
+                      plm_model_get_config(l->model)->family->architecture);
+  }
+  return status;
+}
+
 static plm_status fill_missing(loader *l, const plm_param *p) {
   const plm_model_config *config = plm_model_get_config(l->model);
   if (p->role == PLM_ROLE_INV_FREQ) {
@@ -140,7 +156,7 @@ static plm_status fill_missing(loader *l, const plm_param *p) {
   const char *head = config->family->head;
   if (strncmp(p->name, head, strlen(head)) == 0)
     return plm_mistake_head(l->directory, config->family, plm_safetensors_path(l->file), p->name);
-  return plm_fail(PLM_E_INPUT, "%s: tensor '%s' is missing", plm_safetensors_path(l->file), p->name);
+  return fail_missing(l, p);
 }
 
 /* The run of tensors that stand for parameter `name`; *ret_count 0 if none. */

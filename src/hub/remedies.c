@@ -7,6 +7,11 @@
 #include "base/text.h"
 #include "hub/internal.h"
 
+bool plm_hub_ends_with(const char *name, const char *end) {
+  size_t length = strlen(name), tail = strlen(end);
+  return length >= tail && strcmp(name + length - tail, end) == 0;
+}
+
 bool plm_hub_has(const char *directory, const char *name) {
   char *path = NULL;
   bool found = plm_path_join(directory, name, &path) == PLM_OK && plm_file_exists(path);

@@ -194,6 +194,24 @@ static void list_claims(bool has_type, char words[256]) {
                              has_type ? plm_family_at(i)->model_type : plm_family_at(i)->claim);
 }
 
+/* Which models of proteins, or of what else, have a model_type that none of our families claims. */
+static plm_status hint_type(plm_status status, const char *type) {
+  static const char *const others[][2] = {
+      {"bert", "a BERT, as ProtBERT is"},
+      {"t5", "a T5, as ProtT5 and Ankh are"},
+      {"albert", "an ALBERT, as ProtAlbert is"},
+      {"xlnet", "an XLNet, as ProtXLNet is"},
+      {"electra", "an ELECTRA, as ProtElectra is"},
+      {"gpt2", "a GPT-2, as ProtGPT2 is"},
+      {"roberta", "a RoBERTa"},
+  };
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (strcmp(type, others[i][0]) == 0)
+      return plm_hint(status, "it is %s, which is not read here; a model that is read is facebook/esm2_t6_8M_UR50D",
+                      others[i][1]);
+  return plm_hint(status, "it is a model of another family; one that is read is facebook/esm2_t6_8M_UR50D");
+}
+
 static plm_status find_family(const json_t *document, const char *what, const plm_family **ret_family) {
   char claims[256];
   const char *type = NULL;
@@ -204,9 +222,10 @@ static plm_status find_family(const json_t *document, const char *what, const pl
     return PLM_OK;
   }
   list_claims(type != NULL, claims);
-  return type != NULL ? plm_config_refuse(what, json_object_get(document, "model_type"), "model_type", claims)
-                      : plm_config_refuse(what, json_object_get(document, "architectures"),
-                                          "model_type is absent and architectures", claims);
+  return type != NULL
+             ? hint_type(plm_config_refuse(what, json_object_get(document, "model_type"), "model_type", claims), type)
+             : plm_config_refuse(what, json_object_get(document, "architectures"),
+                                 "model_type is absent and architectures", claims);
 }
 
 plm_status plm_model_config_read(const json_t *document, const char *what, plm_model_config *ret_config) {
