@@ -5,15 +5,18 @@
 set -eu
 
 program=$(realpath "${1:-build/protlm}")
+source=$(cd "$(dirname "$0")/.." && pwd)
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 mkdir "$room/bin" "$room/here"
 ln -s "$program" "$room/bin/protlm"
 cd "$room/here"
 
-printf '>ENSP01\nMKTAYIAK*>ENSP02 kinase\nMKVLAG\n' >ensembl.fasta
 printf 'id,sequence\nP1,MKTAYIAKQRQISFVKSHFSRQ\nP2,MEHQLLCCEVETIRRAYPD\n' >table.csv
-printf '>a\nMKTAY\320\220IAKQ\n' >pasted.fasta
+printf '>a\nMKTAY\303\251IAKQ\n' >pasted.fasta
+mkdir esm2
+cp "$source/tests/fixtures/parity/d8/config.json" esm2
+printf 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 31384124\n' >esm2/model.safetensors
 printf '>a\nMKTAYIAKQRQISFVKSHFSRQ\n' >good.fasta
 
 # Each line is shown behind a prompt, and what it answers as on a terminal.
@@ -59,9 +62,9 @@ paint() { # text with escapes, lines broken at 110 columns, as SVG
 }
 
 {
-  say "protlm inspect tokens --fasta ensembl.fasta"
   say "protlm inspect tokens --fasta table.csv"
   say "protlm inspect tokens --fasta pasted.fasta"
+  say "protlm eval --model esm2 --data good.fasta"
   say "protlm train --model Rostlab/prot_t5_xl_uniref50 --train good.fasta --output-dir run"
   say "protlm train --model esm2_t6_8M --train good.fasta --output-dir run --fsdp full_shard"
 } | paint
