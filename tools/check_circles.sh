@@ -12,7 +12,6 @@ base/file.c base/file_system.c: writing goes through a table, whose usual entrie
 formats/safetensors_dtype.c formats/safetensors_read.c: a file is checked by the table of types, and a tensor read by it names its file
 kernels/cpu/backend_cpu.c kernels/cpu/gemm_own.c kernels/cpu/level.c kernels/cpu/linear_onednn.c: the backend lists layers of operators, and a layer asks which of them were built
 model/attention.c model/build.c model/config.c model/families/esm2.c model/params.c model/plan.c: the registry knows the families, and a family is written with the blocks, builder and plan that find it there
-options/options.c options/value.c: the table has its values parsed, and a value that is one of several words takes them apart as the table does
 '
 
 circles() { # one a line: files with a blank between

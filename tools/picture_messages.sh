@@ -41,6 +41,7 @@ paint() { # text with escapes, lines broken at 110 columns, as SVG
         stop = match(rest, /\033/) ? RSTART - 1 : length(rest)
         if (used + stop > columns) { # at the last blank that fits
           stop = columns - used
+          while (stop > 1 && substr(rest, stop + 1, 1) ~ /[\200-\277]/) stop-- # mawk counts bytes: no letter is cut in two
           for (i = stop; i > stop / 2; i--) if (substr(rest, i, 1) == " ") { stop = i; break }
           cut = 1
         } else cut = 0

@@ -14,14 +14,6 @@
 
 /* ---- names ---- */
 
-const char *plm_option_next_word(const char **rest, const char *separators, size_t *ret_length) {
-  if (*rest == NULL) return NULL;
-  const char *word = *rest + strspn(*rest, separators);
-  *ret_length = strcspn(word, separators);
-  *rest = word + *ret_length;
-  return *ret_length > 0 ? word : NULL;
-}
-
 /* The first `length` characters; underscores are dashes. */
 static bool begins_alike(const char *a, const char *b, size_t length) {
   for (size_t i = 0; i < length; i++)
