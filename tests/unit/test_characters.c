@@ -96,14 +96,14 @@ static void a_mending_line_can_be_pasted(void **state) {
   assert_int_equal(chdir(scratch_path("")), 0);
   const plm_mending plain = {.path = "a.fasta"}, packed = {.path = "it's.gz", .is_compressed = true};
   const plm_mending stream = {.path = "-"}, nothing = {.path = NULL}, option = {.path = "-x"};
-  assert_string_equal(plm_mending_line(&plain, "cat", line), "`cat a.fasta > mended.fasta`");
-  assert_string_equal(plm_mending_line(&packed, "cat", line), "`gunzip -c < 'it'\\''s.gz' | cat > mended.fasta`");
-  assert_string_equal(plm_mending_line(&option, "cat", line), "`cat ./-x > mended.fasta`");
+  assert_string_equal(plm_mending_line(&plain, "cat", line), "`cat < a.fasta > mended.fasta`");
+  assert_string_equal(plm_mending_line(&packed, "cat", line), "`gzip -dc < 'it'\\''s.gz' | cat > mended.fasta`");
+  assert_string_equal(plm_mending_line(&option, "cat", line), "`cat < ./-x > mended.fasta`");
   assert_string_equal(plm_mending_line(&stream, "cat", line), "cat");
   assert_string_equal(plm_mending_line(&nothing, "cat", line), "cat");
   scratch_write_text("mended.fasta", ""); /* the user's: never written over */
   scratch_write_text("mended-2.fasta", "");
-  assert_string_equal(plm_mending_line(&plain, "cat", line), "`cat a.fasta > mended-3.fasta`");
+  assert_string_equal(plm_mending_line(&plain, "cat", line), "`cat < a.fasta > mended-3.fasta`");
 }
 
 static void a_place_is_told_by_its_file(void **state) {

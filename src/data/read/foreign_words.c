@@ -11,32 +11,15 @@
 
 /* ---- words ---- */
 
-enum { STAGES = 4 };
-
-/* The stages of a pipe that `path` goes through; those that are NULL are left out. */
-static plm_status hint_pipe(const char *path, const char *const stages[STAGES], const char *words) {
-  char name[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
-  const bool stream = plm_sequence_file_is_stream(path);
-  plm_text pipe = {0};
-  plm_shell_word(path, name);
-  for (size_t i = 0; i < STAGES; i++) {
-    if (stages[i] == NULL) continue;
-    const bool first = pipe.length == 0;
-    plm_text_printf(&pipe, "%s%s", first ? "" : " | ", stages[i]);
-    if (first && !stream) plm_text_printf(&pipe, " < %s", name);
-  }
-  const char *line = pipe.data != NULL ? pipe.data : "";
-  if (stream)
-    plm_hint(PLM_E_INPUT, "%sput this before protlm in the pipe: %s", words, line);
-  else
-    plm_hint(PLM_E_INPUT, "%s`%s > %s`", words, line, plm_mended_name(".fasta", mended));
-  plm_text_free(&pipe);
-  return PLM_E_INPUT;
+static plm_status hint_pipe(const plm_mending *source, const char *const *filters, size_t count, const char *words) {
+  char line[PLM_MENDING_LINE];
+  return plm_hint(PLM_E_INPUT, "%s%s%s", words,
+                  plm_sequence_file_is_stream(source->path) ? "put this before protlm in the pipe: " : "",
+                  plm_mending_pipe(source, filters, count, line));
 }
 
 plm_status plm_foreign_file_hint(const char *path, bool compressed, const char *filter, const char *words) {
-  const char *const stages[STAGES] = {compressed ? "gzip -dc" : NULL, NULL, NULL, filter};
-  return hint_pipe(path, stages, words);
+  return hint_pipe(&(plm_mending){.path = path, .is_compressed = compressed}, &filter, 1, words);
 }
 
 plm_status plm_foreign_name(const plm_foreign_look *look, const char *what) {
@@ -45,10 +28,10 @@ plm_status plm_foreign_name(const plm_foreign_look *look, const char *what) {
 }
 
 plm_status plm_foreign_filter(const plm_foreign_look *look, const char *what, const char *filter) {
-  const char *const stages[STAGES] = {look->compressed ? "gzip -dc" : NULL, look->marked ? "tail -c +4" : NULL,
-                                      look->returns ? "tr '\\r' '\\n'" : NULL, filter};
+  const char *const filters[] = {look->marked ? "tail -c +4" : NULL, look->returns ? "tr '\\r' '\\n'" : NULL, filter};
+  const plm_mending source = {.path = look->path, .is_compressed = look->compressed};
   plm_foreign_name(look, what);
-  return hint_pipe(look->path, stages, "make FASTA of it: ");
+  return hint_pipe(&source, filters, sizeof filters / sizeof *filters, "make FASTA of it: ");
 }
 
 /* ---- looking ---- */

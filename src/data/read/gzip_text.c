@@ -72,7 +72,7 @@ static plm_status text_behind(const plm_gzip_text *t, int64_t begin) {
   char name[PLM_SHELL_WORD], mended[PLM_MENDED_NAME];
   plm_fail(PLM_E_INPUT, "%s: after its compressed data, at byte %lld, comes text that is not compressed", t->words,
            (long long)begin + 1);
-  if (strcmp(t->path, "-") == 0) return plm_hint(PLM_E_INPUT, "compress all parts, or none");
+  if (t->pump != NULL) return plm_hint(PLM_E_INPUT, "compress all parts, or none");
   plm_shell_word(t->path, name);
   plm_mended_name(".fasta", mended);
   return plm_hint(PLM_E_INPUT, "take it apart: `head -c %lld %s | gzip -dc > %s; tail -c +%lld %s >> %s`",

@@ -20,12 +20,10 @@ plm_status plm_refuse_nul(void) {
 }
 
 plm_status plm_refuse_nul_between(const plm_mending *mending) {
-  const bool is_piped = mending->is_compressed || mending->path == NULL || strcmp(mending->path, "-") == 0;
   char line[PLM_MENDING_LINE];
   plm_fail(PLM_E_INPUT,
            "a NUL byte between records, as in the databases and a3m files of MMseqs2 and ColabFold: this is not FASTA");
-  return plm_hint(PLM_E_INPUT, "take the NUL bytes out: %s",
-                  plm_mending_line(mending, is_piped ? "tr -d '\\000'" : "tr -d '\\000' <", line));
+  return plm_hint(PLM_E_INPUT, "take the NUL bytes out: %s", plm_mending_line(mending, "tr -d '\\000'", line));
 }
 
 plm_status plm_refuse_name_mark(const plm_mending *mending, plm_character character, int column) {
