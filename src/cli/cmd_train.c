@@ -136,21 +136,9 @@ static void print_work(const plm_train_result *r) {
     printf("  peak memory          %s\n", plm_bytes_short_text((int64_t)usage.ru_maxrss * 1024, memory));
 }
 
-/* Paths as a shell would want them typed. */
-static void print_quoted(const char *path) {
-  if (path[strcspn(path, " '\"$&;()<>|*?\\`!#~")] == '\0') {
-    printf("%s", path);
-    return;
-  }
-  putchar('\'');
-  for (const char *p = path; *p != '\0'; p++) *p == '\'' ? (void)fputs("'\\''", stdout) : (void)putchar(*p);
-  putchar('\'');
-}
-
 static void print_next(const char *words, const char *command, const char *path, const char *rest) {
-  printf("  %-20s %s ", words, command);
-  print_quoted(path);
-  printf("%s\n", rest);
+  char word[PLM_SHELL_WORD];
+  printf("  %-20s %s %s%s\n", words, command, plm_shell_word(path, word), rest);
 }
 
 /* What to type after a run that is over. */

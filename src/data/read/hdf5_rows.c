@@ -5,6 +5,7 @@
 
 #include "base/alloc.h"
 #include "data/read/hdf5_input.h"
+#include "data/read/sequence_text.h"
 #include "data/plmd_format.h"
 
 enum { ROWS_AT_ONCE = 1024, BYTES_AT_ONCE = 1 << 20 };
@@ -100,11 +101,9 @@ static plm_status refuse_nul_in_row(const plm_hdf5_input *in, hsize_t row, size_
 
 /* ---- rows with ids ---- */
 
-static bool is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 /* A header's first word is a name, as in FASTA; its '>' may have been kept. It ends at a control character. */
 static void take_id(plm_hdf5_taker *taker, const char *text, size_t bytes) {
-  while (bytes > 0 && (is_blank(*text) || *text == '>')) text++, bytes--;
+  while (bytes > 0 && (plm_sequence_is_blank(*text) || *text == '>')) text++, bytes--;
   size_t word = 0;
   while (word < bytes && (unsigned char)text[word] > ' ' && text[word] != '\x7f') word++;
   plm_hdf5_take_name(taker, text, word);
