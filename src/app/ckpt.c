@@ -98,18 +98,11 @@ static void print_heading(const plm_output *output) {
 
 /* ---- what is no run ---- */
 
-static bool has(const char *directory, const char *name) {
-  char *path = NULL;
-  const bool found = plm_path_join(directory, name, &path) == PLM_OK && plm_file_exists(path);
-  plm_free(path);
-  return found;
-}
-
 static plm_status refuse_file(const char *path) {
   char *directory, word[PLM_SHELL_WORD];
   PLM_TRY(plm_path_parent(path, &directory));
   plm_status status = plm_fail(PLM_E_USAGE, "%s is a file; a run, or a checkpoint, is a directory", path);
-  if (has(directory, PLM_MANIFEST_NAME))
+  if (plm_directory_holds(directory, PLM_MANIFEST_NAME))
     plm_hint(status, "`protlm ckpt ls %s`", plm_shell_word(directory, word));
   else
     plm_hint(status, "give what --output-dir was, or a checkpoint-<step> in it");
@@ -121,10 +114,11 @@ static plm_status refuse_file(const char *path) {
 static plm_status check_run(const char *path) {
   static const char *const files[] = {"run.lock", "log.jsonl", "config.yaml", "final"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-    if (has(path, files[i])) return PLM_OK;
+    if (plm_directory_holds(path, files[i])) return PLM_OK;
   plm_status status =
       plm_fail(PLM_E_USAGE, "%s is no run's directory: it has no checkpoint-<step>, and none of a run's files", path);
-  if (has(path, "config.json")) return plm_hint(status, "it is a model's; a run is what --output-dir was");
+  if (plm_directory_holds(path, "config.json"))
+    return plm_hint(status, "it is a model's; a run is what --output-dir was");
   return plm_hint(status, "give what --output-dir was, or a checkpoint-<step> in it");
 }
 
@@ -170,9 +164,8 @@ static bool is_named_checkpoint(const char *path) {
 }
 
 /* A damaged one may have lost its manifest, but not its name. */
-static plm_status is_checkpoint(const char *path, bool *ret_is) {
-  *ret_is = true;
-  return is_named_checkpoint(path) ? PLM_OK : plm_directory_holds(path, PLM_MANIFEST_NAME, ret_is);
+static bool is_checkpoint(const char *path) {
+  return is_named_checkpoint(path) || plm_directory_holds(path, PLM_MANIFEST_NAME);
 }
 
 static plm_status list_foreign(const char *path, char *problem, const plm_output *output) {
@@ -253,9 +246,8 @@ plm_status plm_ckpt_ls_run(const plm_option_values *values, const plm_output *ou
   PLM_TRY(need_paths(&options->paths));
   for (size_t i = 0; i < options->paths.count; i++) {
     const char *path = options->paths.items[i];
-    bool single;
-    PLM_TRY(is_checkpoint(path, &single));
-    PLM_TRY(single ? list_checkpoint(path, options->deep, output, &all) : list_some(path, options->deep, output, &all));
+    PLM_TRY(is_checkpoint(path) ? list_checkpoint(path, options->deep, output, &all)
+                                : list_some(path, options->deep, output, &all));
   }
   return verdict(&all);
 }
@@ -278,9 +270,7 @@ static plm_status verify_one(const char *path, const plm_output *output, tally *
 }
 
 static plm_status verify_path(const char *path, const plm_output *output, tally *ret_tally) {
-  bool single;
-  PLM_TRY(is_checkpoint(path, &single));
-  return single ? verify_one(path, output, ret_tally) : list_run(path, true, output, ret_tally);
+  return is_checkpoint(path) ? verify_one(path, output, ret_tally) : list_run(path, true, output, ret_tally);
 }
 
 /* Success is what a user removes a backup on: a directory without a checkpoint is none. */

@@ -64,25 +64,15 @@ static plm_status check_kind(const char *path, const char *target) {
   return plm_file_is_same(path, target) ? PLM_OK : refuse_kind(PLM_E_USAGE, path, "leads to a file that was removed");
 }
 
-plm_status plm_directory_holds(const char *directory, const char *name, bool *ret_holds) {
-  char *path;
-  PLM_TRY(plm_path_join(directory, name, &path));
-  *ret_holds = plm_file_exists(path);
-  plm_free(path);
-  return PLM_OK;
-}
-
 static plm_status check_directory(const char *path, const char *directory) {
   static const char elsewhere[] = "give a file in another directory";
-  bool is_checkpoint;
   if (plm_file_exists(directory) && !plm_file_is_directory(directory))
     return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: %s is a file, not a directory", path, directory), "%s",
                     elsewhere);
   if (!plm_file_is_directory(directory))
     return plm_hint(plm_fail(PLM_E_RESOURCE, "--output %s: there is no directory %s", path, directory),
                     "mkdir -p it first");
-  PLM_TRY(plm_directory_holds(directory, PLM_MANIFEST_NAME, &is_checkpoint));
-  if (is_checkpoint)
+  if (plm_directory_holds(directory, PLM_MANIFEST_NAME))
     return plm_hint(
         plm_fail(PLM_E_USAGE, "--output %s: %s is a checkpoint; with a file changed or added it would count as damaged",
                  path, directory),

@@ -23,9 +23,6 @@ typedef struct plm_output_inputs {
  * that is read. */
 PLM_CHECKED plm_status plm_output_file_check(const char *path, const plm_output_inputs *inputs);
 
-/* Whether `name` is there; PLM_MANIFEST_NAME makes a directory a checkpoint. */
-PLM_CHECKED plm_status plm_directory_holds(const char *directory, const char *name, bool *ret_holds);
-
 /* A safetensors file in place of `path` (plm_safetensors_write). */
 PLM_CHECKED plm_status plm_output_file_tensors(const char *path, const plm_tensor_list *list);
 

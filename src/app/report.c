@@ -46,14 +46,11 @@ const plm_option_table *plm_report_option_table(void) {
 
 /* A page in a checkpoint would damage it, and one of an empty directory would look like a run's. */
 static plm_status check_is_run(const char *directory) {
-  bool is_run, is_checkpoint;
   if (!plm_file_is_directory(directory)) return plm_fail(PLM_E_USAGE, "%s: no such directory", directory);
-  PLM_TRY(plm_directory_holds(directory, PLM_MANIFEST_NAME, &is_checkpoint));
-  if (is_checkpoint)
+  if (plm_directory_holds(directory, PLM_MANIFEST_NAME))
     return plm_hint(plm_fail(PLM_E_USAGE, "%s is a checkpoint; give the run's directory", directory),
                     "protlm report RUN, where RUN holds it");
-  PLM_TRY(plm_directory_holds(directory, "log.jsonl", &is_run));
-  if (is_run) return PLM_OK;
+  if (plm_directory_holds(directory, "log.jsonl")) return PLM_OK;
   return plm_hint(plm_fail(PLM_E_USAGE, "%s is no run's directory: it has no log.jsonl", directory),
                   "protlm report RUN, where RUN is what --output-dir was");
 }

@@ -8,6 +8,8 @@
 #include <poll.h>
 #include <pwd.h>
 #include <stdlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -49,6 +51,12 @@ int plm_fs_stat(const char *path, struct stat *ret_facts) {
 bool plm_file_exists(const char *path) {
   struct stat facts;
   return plm_fs_stat(path, &facts) == 0;
+}
+
+bool plm_directory_holds(const char *directory, const char *name) {
+  char path[PATH_MAX];
+  const int length = snprintf(path, sizeof path, "%s/%s", directory, name);
+  return length < (int)sizeof path && plm_file_exists(path);
 }
 
 bool plm_name_is_taken(const char *path) {

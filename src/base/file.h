@@ -39,6 +39,7 @@ const plm_fs *plm_fs_real(void);
 /* ---- questions ---- */
 bool plm_file_exists(const char *path);
 bool plm_file_is_directory(const char *path);
+bool plm_directory_holds(const char *directory, const char *name); /* a file or a directory of this name */
 /* Where absent and cannot-say must be told apart (a log taken for absent would be started afresh): fails on anything
  * but "no such file". */
 PLM_CHECKED plm_status plm_file_find(const char *path, bool *ret_exists);

@@ -70,7 +70,6 @@ PLM_CHECKED plm_status plm_mistake_head(const char *directory, const plm_family 
 /* ---- remedies.c: each adds to a failure, and returns `status` ---- */
 
 bool plm_hub_ends_with(const char *name, const char *end);
-bool plm_hub_has(const char *directory, const char *name); /* a file or a directory */
 
 /* A name beside `directory` that nothing has, ending in `end`: for what a remedy writes. Free with plm_free. */
 PLM_CHECKED plm_status plm_remedy_new_name(const char *directory, const char *end, char **ret_name);

@@ -105,7 +105,7 @@ static bool find_model_in(const char *directory, const char *prefix, const char 
   for (size_t i = 0; i < count; i++) {
     const long long number = number_behind(names[i], prefix);
     char *path = NULL;
-    if (number > best && plm_path_join(directory, names[i], &path) == PLM_OK && plm_hub_has(path, mark)) {
+    if (number > best && plm_path_join(directory, names[i], &path) == PLM_OK && plm_directory_holds(path, mark)) {
       best = number;
       snprintf(ret_name, 256, "%s", names[i]);
     }
@@ -128,12 +128,13 @@ static plm_status fail_holder(const char *directory, const char *what, const cha
 /* PLM_OK: it holds none. */
 static plm_status check_holder(const char *directory) {
   char name[256], *snapshots;
-  if (plm_hub_has(directory, "final/config.json")) return fail_holder(directory, "the directory of a run", "", "final");
+  if (plm_directory_holds(directory, "final/config.json"))
+    return fail_holder(directory, "the directory of a run", "", "final");
   if (find_model_in(directory, "checkpoint-", "config.json", name))
     return fail_holder(directory, "the directory of a run", "", name);
   if (find_model_in(directory, "checkpoint-", "adapter_config.json", name))
     return fail_holder(directory, "the directory of a run that trained an adapter", "", name);
-  if (plm_hub_has(directory, "run.lock"))
+  if (plm_directory_holds(directory, "run.lock"))
     return plm_fail(PLM_E_INPUT, "%s is the directory of a run that has saved no model so far", directory);
   PLM_TRY(plm_path_join(directory, "snapshots", &snapshots));
   const bool is_cache = plm_file_is_directory(snapshots) && find_model_in(snapshots, "", "config.json", name);
@@ -168,7 +169,7 @@ plm_status plm_mistake_directory(const char *directory) {
       {"tokenizer.json", "is of a tokenizer, which is not a model"},
   };
   char name[256];
-  if (plm_hub_has(directory, "adapter_config.json")) return fail_adapter(directory);
+  if (plm_directory_holds(directory, "adapter_config.json")) return fail_adapter(directory);
   PLM_TRY(check_holder(directory));
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (find_ending(directory, kinds[i].end, name))
@@ -209,8 +210,8 @@ plm_status plm_mistake_weights(const char *directory, const plm_family *family) 
   static const char *const others[] = {"tf_model.h5", "flax_model.msgpack", ".gguf", ".onnx", ".ckpt", ".pt", ".pth"};
   char name[256];
   for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++)
-    if (plm_hub_has(directory, pickles[i])) return fail_pickle(directory, pickles[i], family);
-  if (plm_hub_has(directory, "adapter_config.json")) return fail_adapter(directory);
+    if (plm_directory_holds(directory, pickles[i])) return fail_pickle(directory, pickles[i], family);
+  if (plm_directory_holds(directory, "adapter_config.json")) return fail_adapter(directory);
   if (find_ending(directory, ".safetensors", name)) return fail_named(directory, name);
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (find_ending(directory, others[i], name))

@@ -195,7 +195,7 @@ static plm_status fail_file(const char *path, const char *directory, bool has_co
   kind k = kind_of(path);
   for (size_t i = 0; i < sizeof saved / sizeof *saved; i++)
     if ((k == UNKNOWN || k == ARCHIVE) && plm_hub_ends_with(path, saved[i])) k = PICKLE;
-  if (!has_config && plm_hub_has(directory, "final/config.json")) return fail_of_run(path, directory);
+  if (!has_config && plm_directory_holds(directory, "final/config.json")) return fail_of_run(path, directory);
   char word[PLM_SHELL_WORD], id[128];
   if (k == POINTER || k == PAGE || k == ANSWER) return fail_as(k, path);
   guess_id(path, id);

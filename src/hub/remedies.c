@@ -12,13 +12,6 @@ bool plm_hub_ends_with(const char *name, const char *end) {
   return length >= tail && strcmp(name + length - tail, end) == 0;
 }
 
-bool plm_hub_has(const char *directory, const char *name) {
-  char *path = NULL;
-  bool found = plm_path_join(directory, name, &path) == PLM_OK && plm_file_exists(path);
-  plm_free(path);
-  return found;
-}
-
 plm_status plm_remedy_new_name(const char *directory, const char *end, char **ret_name) {
   int length = (int)strlen(directory);
   while (length > 1 && directory[length - 1] == '/') length--;
@@ -36,7 +29,8 @@ static void put_copies(plm_text *line, const char *from, const char *to) {
   bool any = false;
   for (int i = 0; plm_tokenizer_file(i) != NULL; i++) {
     char *path;
-    if (!plm_hub_has(from, plm_tokenizer_file(i)) || plm_path_join(from, plm_tokenizer_file(i), &path) != PLM_OK)
+    if (!plm_directory_holds(from, plm_tokenizer_file(i)) ||
+        plm_path_join(from, plm_tokenizer_file(i), &path) != PLM_OK)
       continue;
     plm_text_printf(line, "%s %s", any ? "" : " && cp", plm_shell_word(path, word));
     any = true;
