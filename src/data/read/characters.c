@@ -2,6 +2,7 @@
 #include "data/read/characters.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -113,6 +114,24 @@ static const struct {
     {0x27E9, '>'},
     {0x3009, '>'},
 };
+
+/* Dashes and frames beyond ASCII, two or more. */
+static bool is_rule(const char *text, size_t bytes) {
+  size_t at = 0, count = 0;
+  for (plm_character c; at < bytes; at += c.bytes, count++) {
+    c = plm_character_at(text + at, bytes - at);
+    if (!c.is_valid || !plm_character_is_rule(c.code)) return false;
+  }
+  return count > 1;
+}
+
+bool plm_characters_separate(const char *text, size_t bytes) {
+  if (bytes > 0 && (unsigned char)*text >= 0x80) return is_rule(text, bytes);
+  if (bytes < 2 || strchr("=/_~+", text[0]) == NULL || text[0] == '\0') return false;
+  for (size_t i = 1; i < bytes; i++)
+    if (text[i] != text[0]) return false;
+  return true;
+}
 
 char plm_character_looks_like(uint32_t code) {
   if (code >= 0xFF21 && code <= 0xFF3A) return (char)('A' + (int)(code - 0xFF21)); /* full width */

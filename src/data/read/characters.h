@@ -26,6 +26,9 @@ bool plm_character_is_space(uint32_t code);
 
 /* A dash or a piece of a frame, of which people draw lines between records. */
 bool plm_character_is_rule(uint32_t code);
+/* A line, without blanks at its ends, that only sets others apart: two or more of one character that stands in no
+ * sequence, or of dashes and frames beyond ASCII. Dashes of ASCII are gaps: not here. */
+bool plm_characters_separate(const char *text, size_t bytes);
 
 /* The letter, '-', '*' or '>' which it looks like but is not (Cyrillic, Greek, full width, dashes); 0: none. */
 char plm_character_looks_like(uint32_t code);

@@ -179,25 +179,6 @@ static plm_status release_gaps(fasta *f) {
 
 /* ---- a line ---- */
 
-/* Dashes and frames beyond ASCII, two or more. */
-static bool is_rule(const char *text, size_t bytes) {
-  size_t at = 0, count = 0;
-  for (plm_character c; at < bytes; at += c.bytes, count++) {
-    c = plm_character_at(text + at, bytes - at);
-    if (!c.is_valid || !plm_character_is_rule(c.code)) return false;
-  }
-  return count > 1;
-}
-
-/* Two or more of a character that stands in no sequence. */
-static bool is_separator(const char *text, size_t bytes) {
-  if (bytes > 0 && (unsigned char)*text >= 0x80) return is_rule(text, bytes);
-  if (bytes < 2 || strchr("=/_~+", text[0]) == NULL || text[0] == '\0') return false;
-  for (size_t i = 1; i < bytes; i++)
-    if (text[i] != text[0]) return false;
-  return true;
-}
-
 /* Whether the line under ">P1;CODE" may be residues already, as in files that only look like PIR. */
 static bool is_all_residues(const char *text, size_t bytes) {
   for (size_t i = 0; i < bytes; i++)
@@ -235,7 +216,7 @@ static plm_status start_text(fasta *f, const char *line, size_t line_bytes, bool
     return PLM_OK;
   }
   if (f->pir == PIR_REMARKS) return drop_line(f, PLM_NOTE_COMMENTS);
-  if (ends && is_separator(text, bytes)) return drop_line(f, PLM_NOTE_SEPARATORS);
+  if (ends && plm_characters_separate(text, bytes)) return drop_line(f, PLM_NOTE_SEPARATORS);
   if (ends && bytes == 2 && memcmp(text, "--", 2) == 0) {
     if (f->gaps++ == 0) f->gaps_line = f->line;
     f->place = IN_DROPPED;

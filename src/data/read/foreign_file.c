@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/text.h"
+#include "data/read/characters.h"
 #include "data/read/foreign_internal.h"
 #include "data/read/sequence_file.h"
 #include "data/plmd_format.h"
@@ -248,13 +249,13 @@ static plm_status check_wide(const plm_foreign_look *look) {
 
 /* ---- all ---- */
 
-/* Comments, and separators: a row of one character that stands in no sequence. Who reads FASTA drops such lines. */
+/* Comments, and separators. Who reads FASTA drops such lines. */
 static bool says_nothing(plm_foreign_line line) {
   if (line.bytes == 0 || strchr(";#", line.text[0]) != NULL) return true;
-  if (line.bytes < 2 || strchr("-=/_~+", line.text[0]) == NULL) return false;
-  for (size_t i = 1; i < line.bytes; i++)
-    if (line.text[i] != line.text[0]) return false;
-  return true;
+  if (line.text[0] != '-') return plm_characters_separate(line.text, line.bytes);
+  size_t dashes = 0;
+  while (dashes < line.bytes && line.text[dashes] == '-') dashes++;
+  return dashes > 1 && dashes == line.bytes;
 }
 
 /* FASTA, whatever else may be wrong with it: the first line that says anything begins with '>'. */
