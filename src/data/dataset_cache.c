@@ -60,32 +60,29 @@ static plm_status add_sources(plm_text *facts, const plm_dataset_options *option
   return status;
 }
 
+/* One of the files that are read; a stream among them makes all uncacheable. */
+static plm_status add_file(plm_text *names, plm_text *facts, const plm_dataset_options *options, const char *path,
+                           plm_cache_key *key) {
+  char real[PATH_MAX];
+  struct stat info;
+  const bool is_stdin = strcmp(path, "-") == 0;
+  if (!is_stdin && stat(path, &info) != 0) return plm_fail(PLM_E_INPUT, "%s: %s", path, strerror(errno));
+  if (is_stdin || !S_ISREG(info.st_mode) || realpath(path, real) == NULL) {
+    key->cacheable = false;
+    return PLM_OK;
+  }
+  key->source_bytes += info.st_size;
+  plm_text_printf(names, "%s\n", real);
+  add_facts(facts, &info);
+  return add_sources(facts, options, path);
+}
+
 plm_status plm_cache_key_of(const plm_dataset_options *options, plm_cache_key *ret_key) {
   plm_text names = {0}, facts = {0};
   plm_status status = PLM_OK;
   *ret_key = (plm_cache_key){.cacheable = true};
-  for (size_t i = 0; i < options->paths.count; i++) {
-    const char *path = options->paths.items[i];
-    char real[PATH_MAX];
-    struct stat info;
-    if (strcmp(path, "-") == 0) {
-      ret_key->cacheable = false;
-      continue;
-    }
-    if (stat(path, &info) != 0) {
-      status = plm_fail(PLM_E_INPUT, "%s: %s", path, strerror(errno));
-      goto done;
-    }
-    if (S_ISREG(info.st_mode) && realpath(path, real) != NULL) {
-      ret_key->source_bytes += info.st_size;
-    } else {
-      ret_key->cacheable = false;
-      continue;
-    }
-    plm_text_printf(&names, "%s\n", real);
-    add_facts(&facts, &info);
-    PLM_TRY_GOTO(add_sources(&facts, options, path), done);
-  }
+  for (size_t i = 0; i < options->paths.count; i++)
+    PLM_TRY_GOTO(add_file(&names, &facts, options, options->paths.items[i], ret_key), done);
   add_reading(&names, options);
   plm_text_printf(&facts, "rules %d\n", (int)PLM_READING_RULES);
   plm_text_append(&facts, names.data != NULL ? names.data : "");
