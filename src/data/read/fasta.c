@@ -154,7 +154,8 @@ static plm_status read_residues(fasta *f, const char *text, size_t bytes, bool e
   if (ends && bytes > 0 && text[bytes - 1] == '\r') bytes--;
   PLM_TRY(at_line(f, plm_sequence_sink_text(f->sink, text, bytes), f->line));
   if (!ends)
-    for (size_t i = 0; i < bytes; i++) f->sink->place.column += (text[i] & 0xC0) != 0x80;
+    for (size_t i = 0; i < bytes && f->sink->place.column < INT32_MAX; i++)
+      f->sink->place.column += (text[i] & 0xC0) != 0x80;
   if (f->pir != PIR_RESIDUES) return PLM_OK;
   while (bytes > 0 && plm_sequence_is_blank(text[bytes - 1])) bytes--;
   if (bytes > 0 && text[bytes - 1] == '*') f->pir = PIR_REMARKS;

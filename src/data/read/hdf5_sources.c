@@ -269,9 +269,11 @@ static plm_status check_source(plm_hdf5_input *in, const mapping *map) {
 
 /* ---- sources with a number in their names: "part%b.h5"; as many as there are ---- */
 
-static void put_number(const char *pattern, int number, char *ret_name, size_t room) {
+/* False: there is no room for the name, which would be the same for all numbers. */
+static bool put_number(const char *pattern, int number, char *ret_name, size_t room) {
   size_t length = 0;
-  for (const char *c = pattern; *c != '\0' && length + 12 < room; c++) {
+  for (const char *c = pattern; *c != '\0'; c++) {
+    if (length + 12 >= room) return false;
     if (c[0] != '%')
       ret_name[length++] = *c;
     else if (*++c == 'b')
@@ -282,6 +284,7 @@ static void put_number(const char *pattern, int number, char *ret_name, size_t r
       break;
   }
   ret_name[length] = '\0';
+  return true;
 }
 
 static bool has_number(const char *pattern) {
@@ -293,8 +296,9 @@ static bool has_number(const char *pattern) {
 static void numbered(const mapping *pattern, int number, mapping *ret_map) {
   *ret_map = *pattern;
   ret_map->elements = -1; /* of all of them */
-  put_number(pattern->file, number, ret_map->file, sizeof ret_map->file);
-  put_number(pattern->dataset, number, ret_map->dataset, sizeof ret_map->dataset);
+  if (!put_number(pattern->file, number, ret_map->file, sizeof ret_map->file) ||
+      !put_number(pattern->dataset, number, ret_map->dataset, sizeof ret_map->dataset))
+    ret_map->file[0] = '\0'; /* no file is called so */
 }
 
 static bool numbered_is_there(const mapping *map) {

@@ -264,7 +264,7 @@ static plm_status take_mask(plm_sequence_sink *sink, char c, plm_place place, bo
 static plm_status take_with_care(plm_sequence_sink *sink, const char *text, size_t bytes) {
   plm_place place = sink->place;
   const bool has_columns = place.column > 0;
-  for (size_t i = 0, used; i < bytes; i += used, place.column += has_columns) {
+  for (size_t i = 0, used; i < bytes; i += used, place.column += has_columns && place.column < INT32_MAX) {
     const char c = text[i];
     bool is_mask = false;
     used = 1;
