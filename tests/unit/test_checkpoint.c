@@ -2,6 +2,7 @@
  * refused by name. Faults: tests/fault. */
 #define _GNU_SOURCE
 #include "support/tiny_run.h"
+#include "support/warnings.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +11,6 @@
 #include "checkpoint/internal.h"
 #include "checkpoint/manifest.h"
 #include "formats/safetensors.h"
-#include "protlm/log.h"
 
 static const char *in_run(const tiny_run *run, const char *name) {
   static char paths[4][1024];
@@ -289,12 +289,6 @@ static void only_checkpoints_are_listed_newest_first(void **state) {
   tiny_run_destroy(&run);
 }
 
-static char warnings[4096];
-static void note_warning(void *user, plm_log_level level, const char *line) {
-  (void)user;
-  if (level == PLM_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
-}
-
 static void a_damaged_newest_is_passed_over_loudly(void **state) {
   (void)state;
   tiny_run run;
@@ -306,12 +300,11 @@ static void a_damaged_newest_is_passed_over_loudly(void **state) {
   save_step(&run, 1);
   save_step(&run, 2);
   assert_ok(plm_file_replace(in_run(&run, "checkpoint-2/model.safetensors"), "x", 1));
-  warnings[0] = '\0';
-  plm_log_set_sink(note_warning, NULL);
+  warnings_listen();
   assert_ok(tiny_run_load_newest(&run, &path, &document));
-  plm_log_set_sink(NULL, NULL);
+  warnings_stop();
   assert_non_null(strstr(path, "/checkpoint-1"));
-  assert_non_null(strstr(warnings, "checkpoint-2/model.safetensors has 1 byte"));
+  assert_non_null(strstr(warnings_text(), "checkpoint-2/model.safetensors has 1 byte"));
   tiny_run_assert_is(&run, 1);
   plm_free(path);
   json_decref(document);

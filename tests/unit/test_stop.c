@@ -1,5 +1,6 @@
 /* Signals set flags and no more; the clock stops a run in time for a last save. The clock is a fake one. */
 #include "support/unit.h"
+#include "support/warnings.h"
 
 #include <math.h>
 #include <signal.h>
@@ -10,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "protlm/log.h"
 #include "train/stop.h"
 
 static void signals_set_their_flags(void **state) {
@@ -191,21 +191,10 @@ static void a_slurm_job_stops_a_minute_before_its_end(void **state) {
   plm_clock_set_fake(-1);
 }
 
-static int warnings;
-static char warned[400];
-
-static void remember(void *user, plm_log_level level, const char *line) {
-  (void)user;
-  if (level != PLM_LOG_WARN) return;
-  warnings++;
-  snprintf(warned, sizeof warned, "%s", line);
-}
-
 /* What a run with this SLURM_JOB_END_TIME does after a step, having begun at 2000 and come so far at 2100. */
 static uint32_t flags_with_job_end(const char *end) {
   plm_deadline deadline;
-  warnings = 0;
-  warned[0] = '\0';
+  warnings_forget();
   setenv("SLURM_JOB_END_TIME", end, 1);
   plm_clock_set_fake(2100);
   plm_deadline_init(&deadline, 2000, 0, 0);
@@ -222,35 +211,35 @@ static void an_end_that_had_passed_is_ignored_and_said(void **state) {
   static const char *const passed[] = {"1", "1999", "2000"}, *const near[] = {"2001", "2100", "2160"},
                            *const far[] = {"2300", "1700000000"};
   (void)state;
-  plm_log_set_sink(remember, NULL);
+  warnings_listen();
   for (size_t i = 0; i < 3; i++) {
     assert_int_equal(flags_with_job_end(passed[i]), 0);
-    assert_int_equal(warnings, 1);
-    assert_non_null(strstr(warned, passed[i]));
-    assert_non_null(strstr(warned, "1970-01-01 00:"));
-    assert_non_null(strstr(warned, "had passed when this start began: ignored"));
+    assert_int_equal(warnings_count(), 1);
+    assert_non_null(strstr(warnings_text(), passed[i]));
+    assert_non_null(strstr(warnings_text(), "1970-01-01 00:"));
+    assert_non_null(strstr(warnings_text(), "had passed when this start began: ignored"));
     assert_int_equal(flags_with_job_end(near[i]), PLM_STOP_JOB_END);
-    assert_int_equal(warnings, 0);
+    assert_int_equal(warnings_count(), 0);
   }
   for (size_t i = 0; i < 2; i++) {
     assert_int_equal(flags_with_job_end(far[i]), 0);
-    assert_int_equal(warnings, 0);
+    assert_int_equal(warnings_count(), 0);
   }
-  plm_log_set_sink(NULL, NULL);
+  warnings_stop();
 }
 
 static void an_end_that_is_no_time_is_said(void **state) {
   static const char *const nonsense[] = {"NONE", "Unknown", "2026-11-28T00:00:00", "0", "-5", "2300x", "1e99",
                                          "inf",  "nan",     "999999999999999"};
   (void)state;
-  plm_log_set_sink(remember, NULL);
+  warnings_listen();
   for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
     assert_int_equal(flags_with_job_end(nonsense[i]), 0);
-    assert_int_equal(warnings, 1);
-    assert_non_null(strstr(warned, nonsense[i]));
-    assert_non_null(strstr(warned, "is no time"));
+    assert_int_equal(warnings_count(), 1);
+    assert_non_null(strstr(warnings_text(), nonsense[i]));
+    assert_non_null(strstr(warnings_text(), "is no time"));
   }
-  plm_log_set_sink(NULL, NULL);
+  warnings_stop();
 }
 
 int main(void) {

@@ -1,38 +1,26 @@
 /* How many threads a command gets, for machines, environments and wishes of every kind. The machine is a made-up one. */
 #include "support/unit.h"
+#include "support/warnings.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/thread_count.h"
-#include "protlm/log.h"
 
 static const plm_cpu_limits whole = {.online = 64, .affinity = 64, .cgroup = INT_MAX, .openmp = INT_MAX};
-
-static int warnings;
-static char warned[400];
-
-static void remember(void *user, plm_log_level level, const char *line) {
-  (void)user;
-  if (level != PLM_LOG_WARN) return;
-  warnings++;
-  snprintf(warned, sizeof warned, "%s", line);
-}
 
 static int begin(void **state) {
   (void)state;
   unsetenv("OMP_NUM_THREADS");
   unsetenv("SLURM_CPUS_PER_TASK");
-  warnings = 0;
-  warned[0] = '\0';
-  plm_log_set_sink(remember, NULL);
+  warnings_listen();
   return 0;
 }
 
 static int end(void **state) {
   begin(state);
-  plm_log_set_sink(NULL, NULL);
+  warnings_stop();
   return 0;
 }
 
@@ -69,7 +57,7 @@ static void the_smallest_of_what_the_machine_grants_is_taken_and_named(void **st
     expect(count, cases[i].threads, cases[i].why);
     assert_int_equal(count.usable, cases[i].threads);
   }
-  assert_int_equal(warnings, 0);
+  assert_int_equal(warnings_count(), 0);
 }
 
 static void the_environment_lowers_it_and_never_raises_it(void **state) {
@@ -95,7 +83,7 @@ static void the_environment_lowers_it_and_never_raises_it(void **state) {
     if (cases[i].openmp != NULL) setenv("OMP_NUM_THREADS", cases[i].openmp, 1);
     if (cases[i].slurm != NULL) setenv("SLURM_CPUS_PER_TASK", cases[i].slurm, 1);
     expect(judge((plm_thread_request){0}, whole), cases[i].threads, cases[i].why);
-    assert_int_equal(warnings, 0);
+    assert_int_equal(warnings_count(), 0);
   }
 }
 
@@ -106,9 +94,9 @@ static void nonsense_in_the_environment_is_said_once_and_ignored(void **state) {
     begin(NULL);
     setenv(i % 2 == 0 ? "OMP_NUM_THREADS" : "SLURM_CPUS_PER_TASK", nonsense[i], 1);
     expect(judge((plm_thread_request){0}, whole), 64, "");
-    assert_int_equal(warnings, 1);
-    assert_non_null(strstr(warned, nonsense[i]));
-    assert_non_null(strstr(warned, "no number of threads: ignored"));
+    assert_int_equal(warnings_count(), 1);
+    assert_non_null(strstr(warnings_text(), nonsense[i]));
+    assert_non_null(strstr(warnings_text(), "no number of threads: ignored"));
   }
 }
 
@@ -130,10 +118,11 @@ static void what_is_asked_for_is_taken_up_to_four_on_each_processor(void **state
   (void)state;
   setenv("OMP_NUM_THREADS", "1", 1);
   expect(judge((plm_thread_request){.asked = 2, .saved = 1}, two), 2, "");
-  assert_int_equal(warnings, 0);
+  assert_int_equal(warnings_count(), 0);
   expect(judge((plm_thread_request){.asked = 8}, two), 8, "");
-  assert_int_equal(warnings, 1);
-  assert_non_null(strstr(warned, "--threads 8: this process may use 2 processors (processor affinity: 2 of 64"));
+  assert_int_equal(warnings_count(), 1);
+  assert_non_null(
+      strstr(warnings_text(), "--threads 8: this process may use 2 processors (processor affinity: 2 of 64"));
   assert_fails(plm_thread_count_judge(&(plm_thread_request){.asked = 9}, &two, &count), PLM_E_USAGE,
                "--threads 9: this process may use 2 processors");
   assert_string_equal(plm_error_hint(), "--threads 2, or leave it out");
@@ -153,10 +142,10 @@ static void a_run_keeps_its_number_unless_the_machine_forbids_it(void **state) {
   setenv("OMP_NUM_THREADS", "1", 1);
   expect(judge((plm_thread_request){.saved = 4}, whole), 4, "as this run began: --threads N changes it");
   unsetenv("OMP_NUM_THREADS");
-  assert_int_equal(warnings, 0);
+  assert_int_equal(warnings_count(), 0);
   expect(judge((plm_thread_request){.saved = 4}, two), 2, "control group: 2 of 64 processors");
-  assert_int_equal(warnings, 1);
-  assert_non_null(strstr(warned, "began with 4 threads, and goes on with 2 threads (control group: 2 of 64"));
+  assert_int_equal(warnings_count(), 1);
+  assert_non_null(strstr(warnings_text(), "began with 4 threads, and goes on with 2 threads (control group: 2 of 64"));
 }
 
 static void this_process_gets_what_it_may_use(void **state) {

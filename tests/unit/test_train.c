@@ -1,5 +1,6 @@
 /* Whole runs inside this process, where the clock can be set and what happens can be watched. */
 #include "support/unit.h"
+#include "support/warnings.h"
 
 #include <errno.h>
 #include <math.h>
@@ -9,7 +10,6 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "protlm/log.h"
 #include "protlm/train.h"
 #include "support/scratch.h"
 
@@ -73,12 +73,6 @@ static int count_words(const char *text, const char *word) {
 
 /* ---- steps without a loss ---- */
 
-static char warnings[2048];
-static void note_warning(void *user, plm_log_level level, const char *line) {
-  (void)user;
-  if (level == PLM_LOG_WARN) snprintf(warnings + strlen(warnings), sizeof warnings - strlen(warnings), "%s\n", line);
-}
-
 /* Unknown residues are never masked: one step in a hundred has a loss. Were the others to count as a loss of 0, that
  * one would be a spike.
  */
@@ -110,13 +104,12 @@ static void a_step_with_nothing_to_predict_is_no_news_for_the_guard(void **state
   plm_train_result result;
   assert_ok(
       plm_options_load(plm_train_option_table(), sizeof words / sizeof *words, (char **)(uintptr_t)words, &values));
-  warnings[0] = '\0';
-  plm_log_set_sink(note_warning, NULL);
+  warnings_listen();
   plm_status status = plm_train(values, NULL, &result);
-  plm_log_set_sink(NULL, NULL);
+  warnings_stop();
   plm_option_values_destroy(values);
   assert_ok(status);
-  assert_int_equal(count_words(warnings, "standard deviations above"), 0);
+  assert_int_equal(count_words(warnings_text(), "standard deviations above"), 0);
 }
 
 /* ---- the time limit ---- */
@@ -198,14 +191,13 @@ static void a_damaged_best_checkpoint_leaves_the_last_model(void **state) {
   plm_train_result result;
   char last[33], final[33];
   int64_t bytes;
-  warnings[0] = '\0';
-  plm_log_set_sink(note_warning, NULL);
+  warnings_listen();
   plm_status status = train(&observer, &result, more);
-  plm_log_set_sink(NULL, NULL);
+  warnings_stop();
   assert_ok(status);
   assert_int_equal(result.best_step, -1);
-  assert_non_null(strstr(warnings, "checkpoint-0"));
-  assert_non_null(strstr(warnings, "model.safetensors"));
+  assert_non_null(strstr(warnings_text(), "checkpoint-0"));
+  assert_non_null(strstr(warnings_text(), "model.safetensors"));
   assert_ok(plm_file_hash(scratch_path("rotten/checkpoint-2/model.safetensors"), last, &bytes));
   assert_ok(plm_file_hash(scratch_path("rotten/final/model.safetensors"), final, &bytes));
   assert_string_equal(final, last);
@@ -291,17 +283,17 @@ static void other_arithmetic_is_said_once(void **state) {
   static const char *const threads[] = {"1", "1", "2"};
   char steps[2] = "1";
   plm_train_result result;
-  plm_log_set_sink(note_warning, NULL);
+  warnings_listen();
   for (int i = 0; i < 3; i++, steps[0]++) {
-    warnings[0] = '\0';
+    warnings_forget();
     const char *const more[] = {"--max-steps",        steps, "--allow-change", "max-steps", "--output-dir",
                                 scratch_path("bits"), NULL};
     assert_ok(train_on(threads[i], NULL, &result, more));
-    assert_int_equal(count_words(warnings, "bits may differ"), i == 2);
+    assert_int_equal(count_words(warnings_text(), "bits may differ"), i == 2);
   }
-  plm_log_set_sink(NULL, NULL);
-  assert_non_null(strstr(warnings, ": 1 thread of "));
-  assert_non_null(strstr(warnings, "then; 2 threads of "));
+  warnings_stop();
+  assert_non_null(strstr(warnings_text(), ": 1 thread of "));
+  assert_non_null(strstr(warnings_text(), "then; 2 threads of "));
 }
 
 int main(void) {
