@@ -43,13 +43,13 @@ static void warn_of_nucleotides(const plm_dataset_info *info) {
 static void warn_of_nan(const plm_dataset *dataset) {
   const plm_dataset_info *info = plm_dataset_get_info(dataset);
   const int64_t times = info->notes.kinds[PLM_NOTE_NAN].count;
-  char count[PLM_NUMBER_TEXT], place[PLM_PLACE_TEXT];
+  char counted[PLM_COUNTED_TEXT], place[PLM_PLACE_TEXT];
   if (times <= 0) return;
   plm_dataset_note_place(dataset, PLM_NOTE_NAN, place);
   plm_warn(
-      "%s: 'nan' in lower case stands among upper-case letters %s time%s%s%s: a missing value that was joined to a "
+      "%s: 'nan' in lower case stands among upper-case letters %s%s%s: a missing value that was joined to a "
       "sequence? It is read as residues N, A, N",
-      info->source, plm_count_text(times, count), times == 1 ? "" : "s", place[0] != '\0' ? ", first in " : "", place);
+      info->source, plm_counted(times, "time", "times", counted), place[0] != '\0' ? ", first in " : "", place);
 }
 
 static void warn_of_compression(const plm_dataset_info *info) {

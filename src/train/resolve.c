@@ -224,7 +224,6 @@ static void fill_masking(plm_train_settings *s) {
   s->mask.probability = o->mask_probability;
   s->mask.nonstandard = o->mask_nonstandard;
   s->mask.random = plm_random_tokens_from_word(o->random_tokens);
-  s->policy = plm_data_policy(&o->read);
 }
 
 static void fill_optimiser(plm_train_settings *s) {

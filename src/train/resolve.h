@@ -19,7 +19,6 @@
 typedef struct plm_train_settings {
   plm_option_values *values;  /* owned */
   const plm_train_options *o; /* values->options */
-  plm_alphabet_policy policy;
   plm_mask_options mask;
   plm_optimiser_options optimiser;
   bool save_at_start, save_at_epoch;

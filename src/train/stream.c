@@ -70,7 +70,7 @@ void plm_stream_packer_options(const plm_train_settings *s, int64_t micro_batch_
                                plm_packer_options *ret_packer) {
   *ret_packer = (plm_packer_options){
       .alphabet = s->config.alphabet,
-      .policy = s->policy,
+      .policy = plm_data_policy(&s->o->read),
       .mask = s->mask,
       .masked = true,
       .seed = (uint64_t)s->o->seed,
