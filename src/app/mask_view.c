@@ -2,6 +2,7 @@
 #include "app/mask_view.h"
 
 #include <math.h>
+#include <string.h>
 #include <stdio.h>
 
 #include "base/text.h"
@@ -23,8 +24,11 @@ static int choose_likeliest(const float *logits, int64_t V, int64_t chosen[LIKEL
 }
 
 static void put_token(plm_text *out, const plm_alphabet *alphabet, int64_t id, double probability) {
+  char shown[64]; /* tokens that a model adds are other people's words */
   if (id < alphabet->size)
-    plm_text_printf(out, "  %s %.5f", alphabet->tokens[id], probability);
+    plm_text_printf(out, "  %s %.5f",
+                    plm_printable(alphabet->tokens[id], strlen(alphabet->tokens[id]), shown, sizeof shown),
+                    probability);
   else
     plm_text_printf(out, "  token %lld %.5f", (long long)id, probability);
 }
