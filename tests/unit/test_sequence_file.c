@@ -428,6 +428,15 @@ static void build_members(members *m, const char *parts) {
   }
 }
 
+static plm_status open_members(const char *parts, plm_dataset **ret_dataset) {
+  char name[32];
+  members m;
+  build_members(&m, parts);
+  snprintf(name, sizeof name, "%s.gz", parts);
+  scratch_write(name, m.data, m.bytes);
+  return open_at(scratch_path(name), ret_dataset);
+}
+
 /* As gzip -dc gives it, in whatever order members of either kind come. */
 static void compressed_members_are_read_in_any_order(void **state) {
   (void)state;
@@ -453,13 +462,8 @@ static void compressed_members_are_read_in_any_order(void **state) {
       {"gbegbe", "a:MKV|b:AC|c:WWW|d:LL"},
   };
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-    char name[32];
-    members m;
     plm_dataset *dataset = NULL;
-    build_members(&m, files[i].parts);
-    snprintf(name, sizeof name, "%s.gz", files[i].parts);
-    scratch_write(name, m.data, m.bytes);
-    assert_ok(open_at(scratch_path(name), &dataset));
+    assert_ok(open_members(files[i].parts, &dataset));
     if (strcmp(summary(dataset), files[i].expected) != 0)
       fail_msg("%s: read as '%s', expected '%s'", files[i].parts, summary(dataset), files[i].expected);
     plm_dataset_close(dataset);
@@ -478,13 +482,8 @@ static void what_is_not_whole_is_refused(void **state) {
       {"bet", "at byte"},      {"e", "there is nothing in it"},
   };
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
-    char name[32];
-    members m;
     plm_dataset *dataset = NULL;
-    build_members(&m, files[i].parts);
-    snprintf(name, sizeof name, "%s.gz", files[i].parts);
-    scratch_write(name, m.data, m.bytes);
-    assert_fails(open_at(scratch_path(name), &dataset), PLM_E_INPUT, files[i].message);
+    assert_fails(open_members(files[i].parts, &dataset), PLM_E_INPUT, files[i].message);
     assert_null(dataset);
   }
 }
