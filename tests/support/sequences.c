@@ -55,3 +55,23 @@ plm_dataset *open_made_up(uint64_t set, int64_t count, int64_t shortest, int64_t
   free(residues);
   return open_path(scratch_path(name));
 }
+
+plm_status open_file(const char *path, plm_dataset **ret_dataset) {
+  plm_dataset_options options = options_for(&path);
+  return plm_dataset_open(&options, ret_dataset);
+}
+
+const char *records_of(const plm_dataset *dataset) {
+  static char text[4096];
+  size_t used = 0;
+  text[0] = '\0';
+  for (int64_t id = 0; id < plm_dataset_count(dataset); id++) {
+    char name[64];
+    int64_t length;
+    plm_dataset_name(dataset, id, name, sizeof name);
+    const char *residues = plm_dataset_residues(dataset, id, &length);
+    used +=
+        (size_t)snprintf(text + used, sizeof text - used, "%s%s:%.*s", id > 0 ? "|" : "", name, (int)length, residues);
+  }
+  return text;
+}

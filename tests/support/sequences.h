@@ -14,6 +14,12 @@ plm_dataset_options options_for(const char **path);
 /* Write `text` to a file in the scratch directory and open it. Fails the test when that fails. */
 plm_dataset *open_text(const char *name, const char *text);
 
+/* Open a file with these options, whatever comes of it. */
+PLM_CHECKED plm_status open_file(const char *path, plm_dataset **ret_dataset);
+
+/* All that is in it: "name:residues|name:residues", valid until the next call. */
+const char *records_of(const plm_dataset *dataset);
+
 /* A dataset of `count` made-up proteins named p0, p1, ... */
 plm_dataset *open_made_up(uint64_t set, int64_t count, int64_t shortest, int64_t longest);
 
