@@ -15,7 +15,8 @@ typedef struct plm_output {
   void (*write)(void *user, const char *text);
   bool colour;
   int width;
-  const char *program; /* whose main begins with plm_begin_program, for HDF5 files; NULL: this process reads them */
+  struct plm_comm *comm; /* the other ranks (dist/comm.h), of commands that share their work; NULL: alone */
+  const char *program;   /* whose main begins with plm_begin_program, for HDF5 files; NULL: this process reads them */
 } plm_output;
 
 /* libhdf5 crashes on some damaged files, so another process reads them: the file of a program that is named for it

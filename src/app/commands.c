@@ -4,7 +4,7 @@
 #include <stddef.h>
 
 #include "data/read/sequence_file.h"
-#include "dist/comm.h"
+#include "dist/launch.h"
 #include "protlm/train.h"
 
 static const char training[] = "Train and evaluate";

@@ -15,7 +15,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "data/dataset_cache.h"
-#include "dist/comm.h"
+#include "dist/launch.h"
 
 typedef struct info_options {
   int64_t threads;

@@ -1,5 +1,7 @@
 /* launch.c - who started us, read from the environment (platform_facts: under mpirun inside Slurm the SLURM_ task
  * variables are those of the daemon, so MPI's come first). Contents: detection, refusal of several. */
+#include "dist/launch.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +9,6 @@
 #include "base/alloc.h"
 #include "base/system.h"
 #include "base/text.h"
-#include "dist/comm.h"
 
 typedef struct launcher {
   const char *by, *size, *rank, *local_rank;

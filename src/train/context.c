@@ -4,14 +4,18 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-/* Only one rank for now: a launcher that started several would get that many runs in one directory. */
 plm_status plm_run_context_open(plm_run_context *context, const plm_train_observer *observer) {
   context->observer = observer;
-  PLM_TRY(plm_launch_expect_one("train"));
-  return plm_comm_self_create(&context->comm);
+  if (observer != NULL && observer->comm != NULL) {
+    context->comm = observer->comm;
+    return PLM_OK;
+  }
+  PLM_TRY(plm_comm_open(&context->own_comm));
+  context->comm = context->own_comm;
+  return PLM_OK;
 }
 
-void plm_run_context_close(plm_run_context *context) { plm_comm_destroy(context->comm); }
+void plm_run_context_close(plm_run_context *context) { plm_comm_destroy(context->own_comm); }
 
 /* ---- words ---- */
 
@@ -46,10 +50,10 @@ void plm_run_set_stop(plm_run_context *context, uint32_t flags) { context->stop 
 
 plm_status plm_run_agree_on_stop(plm_run_context *context, bool after_long) {
   const uint32_t mine = plm_stop_signals() & PLM_STOP_EARLY;
-  double ranks = mine != 0;
+  uint32_t any = mine;
   if (context->comm->size > 1 && !after_long) return PLM_OK;
-  PLM_TRY(context->comm->sum(context->comm, &ranks, 1));
-  if (ranks > 0) context->stop |= mine != 0 ? mine : PLM_STOP_TERM;
+  PLM_TRY(plm_agree_any(context->comm, "stop", &any));
+  context->stop |= any;
   return PLM_OK;
 }
 

@@ -3,19 +3,20 @@
 #ifndef PLM_TRAIN_CONTEXT_H
 #define PLM_TRAIN_CONTEXT_H
 
-#include "dist/comm.h"
+#include "dist/agree.h"
 #include "protlm/train.h"
 #include "train/stop.h"
 
 typedef struct plm_run_context {
   const plm_train_observer *observer; /* may be NULL */
-  plm_comm *comm;                     /* owned */
+  plm_comm *comm;                     /* never NULL */
+  plm_comm *own_comm;                 /* the same, where the observer brought none */
   plm_deadline deadline;
   uint32_t stop;    /* flags all ranks agreed on */
   char reason[160]; /* why the run ended, or this start of it; "" before */
 } plm_run_context;
 
-/* The communicator. `context` is all zero before; close it whatever this returns. */
+/* The communicator: the observer's, or that of a process alone. `context` is all zero before; close it whatever this returns. */
 PLM_CHECKED plm_status plm_run_context_open(plm_run_context *context, const plm_train_observer *observer);
 void plm_run_context_close(plm_run_context *context);
 

@@ -221,11 +221,7 @@ plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_exec *x, con
   if (status == PLM_OK) status = score_view(&e, each, user);
   evaluator_free(&e);
   if (options->comm != NULL) {
-    plm_status worst = status;
-    PLM_TRY(options->comm->agree(options->comm, status, &worst));
-    if (status == PLM_OK && worst != PLM_OK) return plm_fail(worst, "the evaluation failed on another rank");
-    if (status == PLM_OK)
-      PLM_TRY(options->comm->sum(options->comm, (double *)&e.totals, sizeof e.totals / sizeof(double)));
+    status = plm_agree(options->comm, "evaluation", status);
   }
   if (status != PLM_OK) return status;
   if (e.totals.sum[PLM_SUM_COUNT] == 0)

@@ -17,7 +17,7 @@
 #define PLM_TRAIN_EVALUATE_H
 
 #include "data/packer.h"
-#include "dist/comm.h"
+#include "dist/agree.h"
 #include "model/model.h"
 #include "runlog/measures.h"
 

@@ -170,14 +170,14 @@ static plm_status after_save(plm_outputs *outputs) {
 
 /* Only rank 0 writes; all ranks learn how it went. */
 plm_status plm_outputs_save(plm_outputs *outputs) {
-  plm_status status = PLM_OK, worst;
+  plm_status status = PLM_OK;
   PLM_TRY(check_finite(outputs));
   if (outputs->parts.context->comm->rank == 0) {
     plm_run_phase(outputs->parts.context, "saving checkpoint-%lld", (long long)outputs->parts.state->step);
     status = publish_patiently(outputs);
     if (status == PLM_OK) status = after_save(outputs);
   }
-  PLM_TRY(outputs->parts.context->comm->agree(outputs->parts.context->comm, status, &worst));
+  status = plm_agree(outputs->parts.context->comm, "save", status);
   if (status != PLM_OK) {
     const char *remedy = plm_error_hint();
     if (status == PLM_E_RESOURCE && outputs->checkpoint[0] != '\0')
@@ -185,7 +185,6 @@ plm_status plm_outputs_save(plm_outputs *outputs) {
                *remedy != '\0' ? "; " : "", outputs->checkpoint);
     return status;
   }
-  if (worst != PLM_OK) return plm_fail(worst, "rank 0 could not save step %lld", (long long)outputs->parts.state->step);
   return PLM_OK;
 }
 
@@ -296,13 +295,11 @@ static void write_report(plm_outputs *outputs) {
 }
 
 plm_status plm_outputs_write_final(plm_outputs *outputs) {
-  plm_status status = PLM_OK, worst;
+  plm_status status = PLM_OK;
   if (outputs->parts.context->comm->rank == 0) {
     plm_run_phase(outputs->parts.context, "writing final/");
     status = write_final(outputs);
     if (status == PLM_OK) write_report(outputs);
   }
-  PLM_TRY(outputs->parts.context->comm->agree(outputs->parts.context->comm, status, &worst));
-  if (status == PLM_OK && worst != PLM_OK) return plm_fail(worst, "rank 0 could not write final/");
-  return status;
+  return plm_agree(outputs->parts.context->comm, "final", status);
 }

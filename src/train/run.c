@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/hash.h"
 #include "base/text.h"
 #include "checkpoint/checkpoint.h"
 #include "hub/model_dir.h"
@@ -47,17 +46,6 @@ static plm_status read_state(plm_run *run) {
   return forget_absent_best(run);
 }
 
-static uint64_t hash_options(const json_t *options) {
-  uint64_t hash = 0;
-  const char *name;
-  json_t *value;
-  json_object_foreach((json_t *)(uintptr_t)options, name, value) {
-    const uint64_t parts[3] = {hash, plm_hash64_text(name), plm_hash64_text(json_string_value(value))};
-    hash = plm_hash64(parts, sizeof parts);
-  }
-  return hash;
-}
-
 /* Hold the options against those of the state, then put them, and what was resolved with them, in their place. */
 static plm_status settle_state(plm_run *run) {
   const plm_dataset_info *train = plm_dataset_get_info(run->stream.train_data);
@@ -72,7 +60,6 @@ static plm_status settle_state(plm_run *run) {
   plm_arithmetic arithmetic;
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, &run->state, &data));
   PLM_TRY(plm_resume_options(run->settings, &options));
-  run->config_hash = hash_options(options);
   plm_run_arithmetic(&run->plan, run->settings, run->machine.exec, &arithmetic);
   plm_train_state_settle(&run->state, run->settings, &arithmetic, options, &data);
   return PLM_OK;

@@ -25,7 +25,6 @@ typedef struct plm_run {
   plm_run_clock clock;
   plm_outputs outputs;
   bool resumed;
-  uint64_t config_hash; /* of the resolved options: must be the same on every rank */
 } plm_run;
 
 /* ---- step.c ---- */

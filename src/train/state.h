@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "base/json.h"
-#include "dist/comm.h"
+#include "dist/agree.h"
 #include "runlog/measures.h"
 #include "train/guard.h"
 #include "train/resolve.h"

@@ -18,8 +18,8 @@
 /* ---- forward and backward ---- */
 
 static plm_status bucket_needed(void *user, int bucket) {
-  plm_comm *comm = ((plm_run *)user)->context.comm;
-  return comm->bucket_needed(comm, bucket);
+  plm_run *run = user;
+  return run->context.comm->wait(run->context.comm, run->machine.exec, bucket);
 }
 
 static plm_status bucket_ready(void *user, int bucket) {
@@ -27,7 +27,8 @@ static plm_status bucket_ready(void *user, int bucket) {
   plm_comm *comm = run->context.comm;
   const plm_bucket *range = &plm_model_get_params(run->model)->buckets[bucket];
   if (range->count == 0) return PLM_OK;
-  return comm->bucket_ready(comm, bucket, plm_model_gradient(run->model) + range->first, range->count);
+  return comm->reduce(comm, run->machine.exec, bucket, plm_model_gradient(run->model) + range->first, range->count,
+                      false);
 }
 
 static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
@@ -37,7 +38,7 @@ static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
   for (int64_t i = 0; i < batch->micro_count; i++)
     PLM_TRY(plm_model_forward_backward(run->model, run->machine.exec, &batch->micro[i]->batch,
                                        i == batch->micro_count - 1 ? &hooks : NULL));
-  return run->context.comm->finish_gradients(run->context.comm);
+  return run->context.comm->wait(run->context.comm, run->machine.exec, PLM_EVERY_BUCKET);
 }
 
 /* ---- agreement ---- */
@@ -54,7 +55,6 @@ static void fill_control(const plm_run *run, const plm_step_batch *batch, double
       .data_wait = waited,
       .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->context.deadline) | save_by_clock(run),
       .error_flag = mine != PLM_OK,
-      .config_hash = run->config_hash,
   };
   for (int64_t i = 0; i < batch->micro_count; i++) {
     control->residues += batch->micro[i]->residues;
@@ -79,11 +79,8 @@ static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited
     control->nonfinite += all.objective[i].nonfinite;
     if (all.objective[i].nonfinite > 0) control->objective[i].nll = NAN;
   }
-  PLM_TRY(run->context.comm->control(run->context.comm, control));
-  if (failure.code != PLM_OK) return plm_error_give(&failure);
-  return control->error_flag == 0
-             ? PLM_OK
-             : plm_fail(PLM_E_FAILURE, "another rank failed in step %lld", (long long)run->state.step + 1);
+  PLM_TRY(plm_control_agree(run->context.comm, control));
+  return control->error_flag == 0 ? PLM_OK : plm_agree(run->context.comm, "step", plm_error_give(&failure));
 }
 
 /* ---- objectives ---- */

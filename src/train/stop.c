@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "dist/comm.h"
+#include "dist/launch.h"
 #include "protlm/log.h"
 
 /* ---- signals ---- */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "dist/comm.h"
+#include "dist/launch.h"
 
 static const char *const known[] = {
     "OMPI_COMM_WORLD_SIZE",
