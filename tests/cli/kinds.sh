@@ -127,11 +127,12 @@ command_of() {
   printf -v "$2" %s "$rest"
 }
 
-# A program, or a package of Python, that a line needs and that is not here; nothing where all is.
+# A program, or a package of Python, that a line needs and that is not here, or Slurm that does not answer; nothing where all is.
 lacking() { # program, line
   local name
   for name in "$1" $(grep -o '&& [a-z0-9]*' <<<"$2" | cut -c4-); do
     command -v "$name" >"$room/remedy" || { echo "$name"; return; }
+    [ "$name" != srun ] || timeout 5 sinfo -h >"$room/remedy" 2>&1 || { echo "a cluster for srun"; return; }
   done
   for name in $(sed 's/from \([a-z0-9_]*\)[^ ]* import [A-Za-z_]*/import \1/g' <<<"$2" | grep -o 'import [a-z0-9_, ]*' | sed 's/^import//; s/ as .*//; s/,/ /g'); do
     [ "$name" != pandas ] || name=pandas,pyarrow # which reads its tables
@@ -152,7 +153,7 @@ try_line() {
   if [ -n "$lack" ]; then
     case $lack in
       "Python's "* | python3 | jq | xz | zstd | bzip2 | lz4 | uncompress | unzip | 7z | unrar | iconv | sqlite3 | samtools | h5repack | h5ls | h5dump | h5clear) ;;
-      srun | sbatch | mpirun | torchrun | pdftotext) ;;
+      'a cluster for srun' | srun | sbatch | mpirun | torchrun | pdftotext) ;;
       *) complain "no such program: $line"; return ;;
     esac
     echo "not executed, since $lack is not here: $line"
