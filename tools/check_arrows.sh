@@ -76,7 +76,7 @@ hits=$(find_words '(^|[^a-z_>.])(freopen|creat|mkstemp|rename|unlink|mkdir|rmdir
 hits=$hits$(grep -nE '(^|[^a-z_>.])fopen *\([^;]*"[wa]|"r\+' $(others 'src/base/file*.c') /dev/null)
 [ -z "$hits" ] || complain "file system outside the file layer:
 $hits"
-hits=$(find_words '(^|[^a-z_])(printf|puts|putchar|perror|exit|abort) *\(|fprintf *\((stdout|stderr)' $(others 'src/cli/*'))
+hits=$(find_words '(^|[^a-z_>.])(printf|puts|putchar|perror|exit|abort) *\(|fprintf *\((stdout|stderr)' $(others 'src/cli/*'))
 [ -z "$hits" ] || complain "printing or exiting outside src/cli:
 $hits"
 exit $bad
