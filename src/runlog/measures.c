@@ -7,14 +7,6 @@
 
 /* ---- sums ---- */
 
-void plm_totals_add(plm_totals *totals, const double sums[PLM_SEQUENCE_SUMS]) {
-  for (int i = 0; i < PLM_SEQUENCE_SUMS; i++) {
-    totals->sum[i] += sums[i];
-    totals->clusters[i] += sums[i] > 0;
-    for (int j = 0; j < PLM_SEQUENCE_SUMS; j++) totals->product[i][j] += sums[i] * sums[j];
-  }
-}
-
 double plm_total_sum(const plm_totals *totals, plm_sum of, plm_sum per) {
   (void)per;
   return totals->sum[of];

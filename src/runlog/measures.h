@@ -18,33 +18,27 @@
 
 /* ---- sums of an evaluation ---- */
 
-/* What is added up over predicted rows; _MASKED: over those that show <mask>. Losses in nats. */
+/* What is added up over the predicted rows of each sequence; _MASKED: over those that show <mask>. Losses in nats. */
 typedef enum plm_sum {
-  /* of each sequence, over its rows */
   PLM_SUM_COUNT,
   PLM_SUM_CORRECT,
   PLM_SUM_NLL,
+  PLM_SUM_FREQUENCY, /* loss of the residue frequencies */
+  PLM_SUM_COPY,      /* loss of the copy baseline */
   PLM_SUM_COUNT_MASKED,
   PLM_SUM_CORRECT_MASKED,
   PLM_SUM_NLL_MASKED,
-  PLM_SUM_FREQUENCY_MASKED, /* loss of the residue frequencies */
-  PLM_SUM_GAIN_MASKED,      /* that - NLL_MASKED */
-  PLM_SEQUENCE_SUMS,
-  /* over all rows only, added row by row */
-  PLM_SUM_FREQUENCY = PLM_SEQUENCE_SUMS,
-  PLM_SUM_COPY, /* loss of the copy baseline */
+  PLM_SUM_FREQUENCY_MASKED,
+  PLM_SUM_GAIN_MASKED, /* that - NLL_MASKED */
   PLM_SUMS
 } plm_sum;
 
-/* Over all sequences. Doubles only, so that adding up over ranks is one all-reduce of the whole: values are made after
- * it, and need no rule of their own for ranks. */
+/* Over all sequences and ranks; train/evaluate_totals.h makes them. */
 typedef struct plm_totals {
   double sum[PLM_SUMS];
-  double clusters[PLM_SEQUENCE_SUMS];                   /* sequences whose sum is above 0 */
-  double product[PLM_SEQUENCE_SUMS][PLM_SEQUENCE_SUMS]; /* of two sums of a sequence: for clustered standard errors */
+  double clusters[PLM_SUMS];          /* sequences whose sum is above 0 */
+  double product[PLM_SUMS][PLM_SUMS]; /* of two sums of a sequence: for clustered standard errors */
 } plm_totals;
-
-void plm_totals_add(plm_totals *totals, const double sums[PLM_SEQUENCE_SUMS]); /* one sequence */
 
 /* How a value is made. `of`, `per`: of the row of the table; a function need not look at them. NAN: there is none. */
 typedef double plm_measure_fn(const plm_totals *totals, plm_sum of, plm_sum per);

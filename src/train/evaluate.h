@@ -27,7 +27,7 @@ typedef struct plm_evaluate_options {
   int64_t draws;           /* sets of masks per sequence, >= 1 */
   const double *frequency; /* [V] of the training side; NULL: of the set that is evaluated */
   plm_comm *comm;          /* NULL: alone */
-  /* asked between batches; true ends the evaluation with PLM_STOPPED. Only without other ranks */
+  /* asked between batches; true, on any rank, ends the evaluation with PLM_STOPPED on all, after the round (about 2 s) */
   bool (*cancelled)(void *user);
   void *user;
 } plm_evaluate_options;
@@ -36,12 +36,14 @@ typedef struct plm_evaluate_options {
 typedef struct plm_sequence_score {
   int64_t id;       /* in the dataset */
   int64_t residues; /* in the window that was scored, without special tokens */
-  double sum[PLM_SEQUENCE_SUMS];
+  double sum[PLM_SUMS];
 } plm_sequence_score;
 typedef plm_status plm_sequence_score_fn(void *user, const plm_sequence_score *score);
 
-/* Collective. `each` (optional) gets this rank's sequences in the order of the view. step, epoch and eval_seconds of
- * the record are the caller's to fill in. PLM_E_INPUT when there is nothing to predict. */
+/* Collective: the same view, weights and options on every rank, which share the work; the record is the same bytes on
+ * all, for any number of ranks, threads and micro-batches. `each` (on all ranks or none) gets every sequence in the
+ * order of the view, on rank 0. step, epoch and eval_seconds of the record are the caller's to fill in. PLM_E_INPUT when
+ * there is nothing to predict. */
 PLM_CHECKED plm_status plm_evaluate(const plm_view *view, plm_model *model, plm_exec *x,
                                     const plm_evaluate_options *options, plm_sequence_score_fn *each, void *user,
                                     plm_record *ret_record);
