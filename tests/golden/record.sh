@@ -63,6 +63,11 @@ record_training() {
     --layers all --dtype "$dtype" --threads "$threads" --output forward.safetensors
   item inspect_forward <forward.safetensors
   for key in step loss grad_norm learning_rate tokens residues eval_loss; do log_values $key | item "log.$key"; done
+  for form in json per-sequence; do
+    run eval --model run/final --data ../eval.fasta --cache-dir ../cache --lowercase upper --on-invalid error --max-length 150 \
+      --mask-probability 0.15 --random-tokens aa-other --eval-draws 2 --eval-seed 3 --dtype "$dtype" --threads "$threads" --$form --output eval.$form
+    item "eval.$form" <eval.$form
+  done
 }
 
 # shellcheck disable=SC2086
