@@ -187,6 +187,61 @@ static void inspection_shows_what_training_gets(void **state) {
   plm_loader_destroy(loader);
 }
 
+/* Sequence `s` of the whole batch, as a rank holds it: the same window, masks and letters. */
+static bool is_in(const plm_packed *whole, int64_t s, const plm_packed *part, int64_t at) {
+  const plm_tokens *a = &whole->batch.encoder, *b = &part->batch.encoder;
+  const int32_t x = a->cu_seqlens[s], y = b->cu_seqlens[at], n = a->cu_seqlens[s + 1] - x;
+  const size_t bytes = (size_t)n * sizeof(int32_t);
+  return a->sequence_id[s] == b->sequence_id[at] && a->crop_offset[s] == b->crop_offset[at] &&
+         b->cu_seqlens[at + 1] - y == n && memcmp(a->tokens + x, b->tokens + y, bytes) == 0 &&
+         memcmp(a->positions + x, b->positions + y, bytes) == 0 &&
+         memcmp(whole->labels + x, part->labels + y, bytes) == 0 &&
+         memcmp(whole->original + x, part->original + y, bytes) == 0;
+}
+
+/* How often a rank has it in this step. */
+static int count_in(const plm_packed *whole, int64_t s, const plm_step_batch *batch) {
+  int found = 0;
+  for (int64_t m = 0; m < batch->micro_count; m++)
+    for (int64_t at = 0; at < batch->micro[m]->batch.encoder.S; at++) found += is_in(whole, s, batch->micro[m], at);
+  return found;
+}
+
+/* The trace of each rank beside `inspect batch`: every sequence is with one rank, as it is shown, and there is no other. */
+static void ranks_have_together_what_inspection_shows(void **state) {
+  (void)state;
+  enum { TRACED = 100, MOST_RANKS = 4 };
+  plm_packed *whole = NULL;
+  assert_ok(plm_packed_create(&whole));
+  for (int ranks = 1; ranks <= MOST_RANKS; ranks++) {
+    plm_loader *loaders[MOST_RANKS];
+    for (int r = 0; r < ranks; r++) {
+      const plm_loader_options options = options_of(r, ranks, 1, 2);
+      loaders[r] = new_loader(&options);
+    }
+    for (int64_t step = 0; step < TRACED; step++) {
+      const plm_step_batch *batches[MOST_RANKS];
+      const plm_loader_options options = options_of(0, 1, 0, 1);
+      int64_t held = 0;
+      assert_ok(plm_loader_inspect(&view, &options, step, whole, NULL));
+      for (int r = 0; r < ranks; r++) {
+        assert_ok(plm_loader_get(loaders[r], step, &batches[r], NULL));
+        for (int64_t m = 0; m < batches[r]->micro_count; m++) held += batches[r]->micro[m]->batch.encoder.S;
+      }
+      assert_int_equal(held, whole->batch.encoder.S);
+      for (int64_t s = 0; s < held; s++) {
+        int found = 0;
+        for (int r = 0; r < ranks; r++) found += count_in(whole, s, batches[r]);
+        if (found != 1)
+          fail_msg("step %lld: %d of %d ranks have sequence %lld", (long long)step, found, ranks,
+                   (long long)whole->batch.encoder.sequence_id[s]);
+      }
+    }
+    for (int r = 0; r < ranks; r++) plm_loader_destroy(loaders[r]);
+  }
+  plm_packed_destroy(whole);
+}
+
 static void it_can_be_destroyed_at_any_moment(void **state) {
   (void)state;
   for (int round = 0; round < 60; round++) {
@@ -273,6 +328,7 @@ int main(void) {
       cmocka_unit_test(starting_in_the_middle_continues_the_same_stream),
       cmocka_unit_test(ranks_share_one_global_batch),
       cmocka_unit_test(inspection_shows_what_training_gets),
+      cmocka_unit_test(ranks_have_together_what_inspection_shows),
       cmocka_unit_test(it_can_be_destroyed_at_any_moment),
       cmocka_unit_test(asking_out_of_order_is_a_bug),
       cmocka_unit_test(failed_allocations_reach_the_caller),
