@@ -39,7 +39,7 @@ PLM_CHECKED plm_status plm_command_run(const plm_command *command, const plm_opt
                                        const plm_output *output);
 
 /* All commands, in the order of `protlm --help`: train, eval, inspect tokens|batch|forward|params, ckpt ls|verify,
- * info, report, bench gemm|step. */
+ * report, slurm, info, bench gemm|step. */
 const plm_command *plm_commands(int *ret_count);
 
 #endif

@@ -95,6 +95,7 @@ typedef struct plm_option_table {
   const plm_foreign_value *foreign_values;
   const char *positional;   /* name of positional arguments ("RUN..."); NULL = none allowed */
   size_t positional_offset; /* plm_string_list in the struct */
+  bool positional_is_line;  /* they are the words of another command line: taken as they are, behind `--` alone */
   size_t struct_size;
 } plm_option_table;
 
@@ -132,6 +133,10 @@ PLM_CHECKED plm_status plm_options_read_config(plm_option_values *values, const 
 /* Everything in one go: command line (finding --config in it), config file, environment, defaults. */
 PLM_CHECKED plm_status plm_options_load(const plm_option_table *table, int argc, char *const *argv,
                                         plm_option_values **ret_values);
+
+/* A time as options take it, where a row is no DURATION itself. `subject` begins the message ("--time x"). What Slurm
+ * would read otherwise is said. */
+PLM_CHECKED plm_status plm_option_duration_read(const char *text, const char *subject, double *ret_seconds);
 
 const plm_option *plm_option_find(const plm_option_table *table, const char *name); /* by name or alias; NULL */
 plm_option_source plm_option_origin(const plm_option_values *values, const char *name);

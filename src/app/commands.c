@@ -11,6 +11,7 @@ static const char training[] = "Train and evaluate";
 static const char inside[] = "Look inside";
 static const char runs[] = "Runs and checkpoints";
 static const char machine[] = "This machine";
+static const char many[] = "Many nodes";
 
 /* The last column: alone. */
 static const plm_command commands[] = {
@@ -23,6 +24,7 @@ static const plm_command commands[] = {
     {"ckpt ls", runs, plm_ckpt_ls_option_table, plm_ckpt_ls_run, false},
     {"ckpt verify", runs, plm_ckpt_verify_option_table, plm_ckpt_verify_run, false},
     {"report", runs, plm_report_option_table, plm_report_run, true},
+    {"slurm", many, plm_slurm_option_table, plm_slurm_run, false},
     {"info", machine, plm_info_option_table, plm_info_run, false},
     {"bench gemm", machine, plm_bench_gemm_option_table, plm_bench_gemm_run, false},
     {"bench step", machine, plm_bench_step_option_table, plm_bench_step_run, false},

@@ -17,6 +17,7 @@ PLM_COMMAND(ckpt_ls)
 PLM_COMMAND(ckpt_verify)
 PLM_COMMAND(info)
 PLM_COMMAND(report)
+PLM_COMMAND(slurm)
 PLM_COMMAND(bench_gemm)
 PLM_COMMAND(bench_step)
 #undef PLM_COMMAND

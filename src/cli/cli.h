@@ -20,14 +20,11 @@ typedef struct cli_common {
   int verbose; /* times -v was given */
 } cli_common;
 
-/* The command's table with the rows of --help, --quiet, --verbose and --no-color behind its own. */
-const plm_option_table *cli_full_table(const plm_command *command);
-
 /* Look for the common options before anything is parsed, so that help works beside mistakes and mistakes are shown as
  * wished. */
 void cli_scan_common(int argc, char **argv, cli_common *ret_common);
 
-/* The common options as parsed with cli_full_table. */
+/* The common options as parsed with plm_command_full_table. */
 void cli_read_common(const plm_command *command, const plm_option_values *values, cli_common *common);
 
 /* ---- usage.c: the list of commands ---- */

@@ -2,6 +2,7 @@
  * end of a line, and `__options`, of which tools/generate_docs.sh makes the man pages and docs/options.md. */
 #include <string.h>
 
+#include "app/general_options.h"
 #include "cli/cli.h"
 
 plm_status cli_run_hidden(int argc, char **argv, bool *ret_is_hidden) {
@@ -14,7 +15,7 @@ plm_status cli_run_hidden(int argc, char **argv, bool *ret_is_hidden) {
   *ret_is_hidden = completes || (argc == 2 && strcmp(argv[1], "__options") == 0);
   if (!*ret_is_hidden) return PLM_OK;
   const plm_command *commands = plm_commands(&count);
-  for (; n < (size_t)count && n < MOST; n++) tables[n] = cli_full_table(&commands[n]);
+  for (; n < (size_t)count && n < MOST; n++) tables[n] = plm_command_full_table(&commands[n]);
   if (completes)
     PLM_TRY(plm_options_complete(tables, n, argc - 2, argv + 2, &text));
   else

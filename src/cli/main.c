@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "app/general_options.h"
 #include "base/json.h"
 #include "base/lost_file.h"
 #include "cli/cli.h"
@@ -31,7 +32,7 @@ static void write_stdout(void *user, const char *text) {
 
 static plm_status print_help(const plm_command *command, const cli_terminal *terminal) {
   char *text;
-  PLM_TRY(plm_options_help(cli_full_table(command), terminal->width, terminal->stdout_colour, &text));
+  PLM_TRY(plm_options_help(plm_command_full_table(command), terminal->width, terminal->stdout_colour, &text));
   write_stdout(NULL, text);
   plm_string_free(text);
   return PLM_OK;
@@ -65,7 +66,7 @@ static plm_status run_command(const plm_command *command, int argc, char **argv,
                               cli_terminal *terminal) {
   if (common->help) return print_help(command, terminal);
   plm_option_values *values;
-  PLM_TRY(plm_options_load(cli_full_table(command), argc, argv, &values));
+  PLM_TRY(plm_options_load(plm_command_full_table(command), argc, argv, &values));
   plm_status status = run_with(command, values, common, terminal);
   plm_option_values_destroy(values);
   return status;

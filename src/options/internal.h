@@ -27,8 +27,6 @@ bool plm_option_value_equal(const plm_option *option, const plm_option_value *a,
 void plm_option_value_write(const plm_option *option, const plm_option_value *value, plm_text *out);
 void plm_option_range_write(const plm_option *option, plm_text *out); /* "must be at least 1"; nothing without limits */
 
-/* duration.c. What Slurm would read otherwise is said. */
-PLM_CHECKED plm_status plm_option_duration_read(const char *text, const char *subject, double *ret_seconds);
 bool plm_option_flag_read(const char *text, bool *ret_flag); /* "true", "no", "1"; false: none of these */
 bool plm_option_is_path(const plm_option *option);
 /* plm_path_expand_home into `memory` */

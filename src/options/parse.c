@@ -142,21 +142,21 @@ static plm_status fail_unexpected(const plm_option_table *table, const char *wor
   return plm_hint(status, "usage: %s", table->usage);
 }
 
-static plm_status take_positional(const scan *s, const char *word) {
+static plm_status take_positional(const scan *s, const char *word, bool options_ended) {
   const plm_option_table *table = s->values->table;
-  if (table->positional == NULL) return fail_unexpected(table, word);
+  if (table->positional == NULL || (table->positional_is_line && !options_ended)) return fail_unexpected(table, word);
   plm_string_list *list = plm_option_list(s->values, table->positional_offset);
   if (list->count == 1 && strstr(table->positional, "...") == NULL)
     return plm_fail(PLM_E_USAGE, "unexpected argument '%s': one %s was given already, '%s'", word, table->positional,
                     list->items[0]);
-  const char *path;
-  PLM_TRY(plm_option_expand_home(word, word, s->values->memory, &path));
+  const char *path = word;
+  if (!table->positional_is_line) PLM_TRY(plm_option_expand_home(word, word, s->values->memory, &path));
   return plm_string_list_append(s->values->memory, list, path);
 }
 
 static plm_status check_positional(const plm_option_values *values) {
   const plm_option_table *table = values->table;
-  if (table->positional == NULL) return PLM_OK;
+  if (table->positional == NULL || table->positional_is_line) return PLM_OK;
   return plm_option_check_files(NULL, plm_option_list(values, table->positional_offset), PLM_FROM_COMMAND_LINE, "",
                                 values->memory);
 }
@@ -167,7 +167,7 @@ plm_status plm_options_parse(plm_option_values *values, int argc, char *const *a
   while (s.next < argc) {
     const char *word = argv[s.next++];
     if (options_ended || !looks_like_option(word)) {
-      PLM_TRY(take_positional(&s, word));
+      PLM_TRY(take_positional(&s, word, options_ended));
     } else if (strcmp(word, "--") == 0) {
       options_ended = true;
     } else {
@@ -231,8 +231,11 @@ static void warn_of_near_miss(const plm_option_table *table, const char *name, i
   }
 }
 
-/* Read by other parts of protlm: which instructions are used (kernels), where packed data go (data). */
-static bool is_read_elsewhere(const char *name) { return strcmp(name, "cpu") == 0 || strcmp(name, "cache") == 0; }
+/* Read by other parts of protlm: which instructions are used (kernels), where packed data go (data), which MPI library
+ * is opened (dist). */
+static bool is_read_elsewhere(const char *name) {
+  return strcmp(name, "cpu") == 0 || strcmp(name, "cache") == 0 || strcmp(name, "mpi") == 0;
+}
 
 /* A variable that misses an option by a letter is probably a mistake; one that resembles none may belong to another
  * part of protlm. */
