@@ -34,8 +34,9 @@ pictures: all ## what protlm answers to five mistakes; screenshots of a report p
 	@tools/picture_messages.sh build/protlm >build/messages.svg && mv build/messages.svg docs/pictures/messages.svg
 	@tools/pictures.sh $(RUN)
 
-docs: all ## regenerate man pages and docs/options.md from the option tables
+docs: all ## regenerate man pages, docs/options.md and share/slurm from the program
 	@tools/generate_docs.sh $(BUILD)/protlm .
+	@tools/generate_slurm.sh $(BUILD)/protlm .
 
 format: ## lay the C files out as .clang-format says
 	@tools/format.sh

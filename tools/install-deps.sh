@@ -5,7 +5,7 @@
 set -eu
 
 base="gcc libc6-dev make cmake ninja-build pkg-config libhts-dev libjansson-dev libxxhash-dev libyaml-dev zlib1g-dev libdnnl-dev libhdf5-dev"
-test="libcmocka-dev tabix man-db groff-base"
+test="libcmocka-dev tabix man-db groff-base shellcheck"
 long="gcc-11 gcc-12 clang clang-format lcov chromium zsh fish"
 
 wanted="$base $test"

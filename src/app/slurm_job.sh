@@ -189,6 +189,10 @@ stopped_before=$(cat "$stopped" 2>/dev/null)
 checkpoint_before=$(newest_checkpoint)
 code=''
 note "start on ${SLURM_JOB_NUM_NODES:-1} nodes (${SLURM_JOB_NODELIST:-}), $ranks ranks${left:+, $left s left}"
+if [ "$start" -gt "$max_restarts" ]; then # Slurm itself starts jobs again, after a lost node
+  note "end, exit code 75: this would be start $start, and the budget (--max-restarts) is $max_restarts; submit it again to go on"
+  exit 75
+fi
 if [ $asked = 0 ] && [ $killed = no ]; then
   run
 else

@@ -6,8 +6,9 @@
 static const plm_slurm_preset presets[] = {
     {.name = "setonix",
      .source =
-         "Setonix (Pawsey): from Pawsey's published documentation, as noted in November 2026; the map from cores to "
-         "GPUs is the one that LUMI publishes for the same kind of node. Not run on Setonix.",
+         "Setonix: lines from Pawsey's published documentation (its pages on the GPU partition and on Slurm 22.05.8),\n"
+         "as recorded in protlm's notes in November 2026. The map from cores to GPUs is the one that LUMI publishes for\n"
+         "the same kind of node. Not run on Setonix: `module avail rocm` shows what it has today.",
      .partition = "gpu",
      .suffix = "-gpu",
      .gpus = 8,
@@ -21,7 +22,9 @@ static const plm_slurm_preset presets[] = {
      .is_slingshot = true,
      .longest = {{"gpu", 24}, {"gpu-highmem", 24}, {"gpu-dev", 4}}},
     {.name = "lumi",
-     .source = "LUMI-G (CSC): from LUMI's published documentation, as noted in November 2026. Not run on LUMI.",
+     .source =
+         "LUMI: lines from LUMI's published documentation (its page of example batch scripts for LUMI-G), as recorded in\n"
+         "protlm's notes in November 2026. Not run on LUMI: `module avail LUMI` shows what it has today.",
      .partition = "standard-g",
      .suffix = "",
      .gpus = 8,
@@ -33,7 +36,7 @@ static const plm_slurm_preset presets[] = {
      .container_modules = "",
      .needs_account = true,
      .is_slingshot = true,
-     .longest = {{"standard-g", 48}, {"small-g", 72}, {"dev-g", 2}}},
+     .longest = {{"standard-g", 48}, {"small-g", 72}, {"dev-g", 3}}},
     {.name = "nvidia", .suffix = "", .gpu_option = "--gpus-per-node=", .container_flag = "--nv"},
     {.name = "cpu", .suffix = "", .gpu_option = "--gpus-per-node="},
 };

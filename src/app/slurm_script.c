@@ -24,12 +24,24 @@ static void append_lines(plm_text *out, const char *mark, const char *text) {
     plm_text_printf(out, "%s%.*s\n", mark, (int)strcspn(rest, "\n"), rest);
 }
 
-/* The command that made this, however the program was called. */
+/* The command that made this, however the program was called; broken before an option where it gets long. */
 static void append_origin(plm_text *out) {
+  enum { LONG = 100 };
   char *line = NULL;
   if (plm_own_command(&line) != PLM_OK) plm_error_clear();
   const char *rest = line != NULL ? strstr(line, " slurm ") : NULL;
-  if (rest != NULL) plm_text_printf(out, "#   protlm%s\n#\n", rest);
+  int column = 0;
+  bool quoted = false;
+  if (rest != NULL) plm_text_append(out, "#   protlm");
+  for (; rest != NULL && *rest != '\0'; rest++, column++) {
+    if (*rest == '\'') quoted = !quoted;
+    if (!quoted && column > LONG && strncmp(rest, " -", 2) == 0) {
+      plm_text_append(out, " \\\n#     ");
+      column = 0;
+    }
+    plm_text_append_bytes(out, rest, 1);
+  }
+  if (line != NULL) plm_text_append(out, "\n#\n");
   plm_free(line);
 }
 
@@ -168,19 +180,20 @@ static void append_settings(const plm_slurm_plan *plan, plm_text *out) {
   if (is_train(plan)) {
     plm_text_append(out, "output_dir=");
     plm_slurm_append_word(out, plan->line->output_dir, plan->line->is_array);
-    plm_text_printf(out, "\nmax_restarts=%lld   # starts after the first; never one without progress\n",
+    plm_text_printf(out, "\nmax_restarts=%lld # starts after the first; never one without progress\n",
                     (long long)plan->options->max_restarts);
-    plm_text_printf(out, "pass_time_limit=%s # tell the run what is left of the job's time\n",
-                    plan->line->gives_time_limit ? "no " : "yes");
+    plm_text_printf(out, "pass_time_limit=%s # yes: tell the run what is left of the job's time\n",
+                    plan->line->gives_time_limit ? "no" : "yes");
   }
-  plm_text_printf(out, "ranks_per_node=%d\n", plan->ranks_per_node);
-  if (plan->cpus_per_task > 0)
+  plm_text_printf(out, "ranks_per_node=%d\nnodes=${SLURM_JOB_NUM_NODES:-%d}\nranks=$((nodes * ranks_per_node))\n",
+                  plan->ranks_per_node, plan->nodes);
+  if (strcmp(plan->options->launcher, "srun") == 0 && plan->cpus_per_task > 0)
     plm_text_printf(out, "cpus_per_task=%d\n", plan->cpus_per_task);
-  else
+  else if (strcmp(plan->options->launcher, "srun") == 0)
     plm_text_append(out,
                     "cpus_per_task=$((${SLURM_CPUS_ON_NODE:-1} / ranks_per_node)) # the whole node, shared out\n"
                     "[ \"$cpus_per_task\" -gt 0 ] || cpus_per_task=1\n");
-  plm_text_printf(out, "nodes=${SLURM_JOB_NUM_NODES:-%d}\nranks=$((nodes * ranks_per_node))\n\n", plan->nodes);
+  plm_text_append(out, "\n");
 }
 
 /* ---- what is run ---- */
@@ -202,8 +215,9 @@ static void append_launcher(const plm_slurm_plan *plan, plm_text *out) {
                       plan->preset != NULL ? plan->preset->gpu_option : "--gpus-per-node=", plan->gpus_per_node);
     if (plan->mpi != NULL) plm_text_printf(out, " --mpi=%s", plan->mpi);
     if (is_site(plan) && plan->is_whole_node && plan->ranks_per_node == plan->preset->gpus) {
-      plm_text_append(out, "\n  --cpu-bind=");
+      plm_text_append(out, "\n  \"--cpu-bind=");
       plm_slurm_append_mask(out, plan->preset->mask);
+      plm_text_append(out, "\"");
     }
   }
   for (size_t i = 0; i < o->launcher_option.count; i++) {
@@ -250,6 +264,7 @@ static void append_charliecloud(const plm_slurm_plan *plan, plm_text *out) {
   plm_text_append(
       out,
       "# The container. Slurm's own programs stay outside of it. A directory that is shown in it must exist in the image too.\n"
+      "# MPICH in the image: export UCX_TLS=tcp,self, as its shared memory does not reach from one container to the next.\n"
       "export USER=\"${USER:-$(id -un)}\" # which ch-run wants\n"
       "container=(ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind \"$PWD:$PWD\" --cd \"$PWD\"");
   append_binds(plan, "--bind", "twice", out);

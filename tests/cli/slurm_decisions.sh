@@ -141,6 +141,14 @@ case_budget_is_spent() {
   expect_code 75 && expect_no_requeue
   says 'it has been started again 3 times, and the budget (--max-restarts) is 3'
 }
+case_slurm_has_started_it_too_often() { # nodes that die as soon as the run is on them
+  open_room '--max-restarts 3'
+  launcher <<<'exit 0'
+  restart=4 submit
+  expect_code 75 && expect_no_requeue
+  not_called 'srun'
+  says 'the budget (--max-restarts) is 3'
+}
 case_launcher_says_0_but_the_run_stopped() { # mpiexec.mpich after a signal
   open_room '--launcher mpirun'
   { stopped 75 100 140 true; echo exit 0; } | launcher
