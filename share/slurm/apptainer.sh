@@ -43,7 +43,7 @@ cpus_per_task=16
 # srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all.
 launcher=(srun --kill-on-bad-exit=1 -N "$nodes" -n "$ranks" -c "$cpus_per_task" --gpus-per-node=4 --mpi=pmix)
 
-# The container. Slurm's own programs stay outside of it. Not run here with Apptainer.
+# The container; Slurm's own programs stay outside of it. These lines were not run: no Apptainer was at hand.
 apptainer=$(command -v apptainer || command -v singularity) || {
   echo "neither apptainer nor singularity is on this node: load its module (protlm slurm --module NAME)" >&2
   exit 1

@@ -40,10 +40,15 @@ cpus_per_task=$((${SLURM_CPUS_ON_NODE:-1} / ranks_per_node)) # the whole node, s
 # srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all.
 launcher=(srun --kill-on-bad-exit=1 -N "$nodes" -n "$ranks" -c "$cpus_per_task" --mpi=pmix)
 
-# The container. Slurm's own programs stay outside of it. A directory that is shown in it must exist in the image too.
-# MPICH in the image: export UCX_TLS=tcp,self, as its shared memory does not reach from one container to the next.
+# The container; Slurm's own programs stay outside of it. Where the MPI in it is MPICH: export UCX_TLS=tcp,self,
+# as its shared memory does not reach from one rank's container into the next.
+image=images/protlm
 export USER="${USER:-$(id -un)}" # which ch-run wants
-container=(ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind "$PWD:$PWD" --cd "$PWD" images/protlm --)
+export HF_HOME="${HF_HOME:-$HOME/.cache/huggingface}" # where the model was fetched to
+for directory in "$PWD" "$HF_HOME"; do # ch-run shows a directory where the image has one of that name
+  if [ -d "$image" ]; then mkdir -p "$image$directory"; fi
+done
+container=(ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind "$PWD:$PWD" --bind "$HF_HOME:$HF_HOME" --cd "$PWD" "$image" --)
 # Ranks of one node, in a container each, cannot read each other's memory as Open MPI would like to.
 export OMPI_MCA_btl_vader_single_copy_mechanism="${OMPI_MCA_btl_vader_single_copy_mechanism-none}"
 

@@ -5,6 +5,7 @@
  *   slurm_cluster.c  what sinfo and scontrol say of this cluster
  *   slurm_preset.c   sites whose published documentation says what a job must look like
  *   slurm_plan.c     options, preset and cluster become one plan
+ *   slurm_container.c  the lines that put each rank into a container
  *   slurm_script.c   the plan as a script; its lower half is slurm_job.sh as it stands
  */
 #ifndef PLM_APP_SLURM_H
@@ -124,6 +125,10 @@ PLM_CHECKED plm_status plm_slurm_plan_make(const plm_option_values *values, cons
                                            const plm_slurm_cluster *cluster, const char *own_program,
                                            plm_slurm_plan *ret_plan);
 void plm_slurm_plan_destroy(plm_slurm_plan *plan);
+
+/* ---- slurm_container.c ---- */
+/* Settings, and the array `container` that stands in front of the command; nothing without --container. */
+void plm_slurm_append_container(const plm_slurm_plan *plan, plm_text *out);
 
 /* ---- slurm_script.c ---- */
 void plm_slurm_script_write(const plm_slurm_plan *plan, plm_text *out);

@@ -227,64 +227,6 @@ static void append_launcher(const plm_slurm_plan *plan, plm_text *out) {
   plm_text_append(out, ")\n\n");
 }
 
-/* Directories that the words name and that do not lie below the one in which sbatch is run. */
-static void append_binds(const plm_slurm_plan *plan, const char *option, const char *form, plm_text *out) {
-  for (size_t i = 0; i < plan->options->bind.count; i++) {
-    const char *directory = plan->options->bind.items[i];
-    plm_text_printf(out, " %s ", option);
-    plm_slurm_append_word(out, directory, false);
-    if (strcmp(form, "twice") != 0) continue;
-    plm_text_append(out, ":");
-    plm_slurm_append_word(out, directory, false);
-  }
-}
-
-static void append_apptainer(const plm_slurm_plan *plan, plm_text *out) {
-  const char *flag = plan->preset != NULL ? plan->preset->container_flag : NULL;
-  plm_text_append(
-      out,
-      "# The container. Slurm's own programs stay outside of it. Not run here with Apptainer.\n"
-      "apptainer=$(command -v apptainer || command -v singularity) || {\n"
-      "  echo \"neither apptainer nor singularity is on this node: load its module (protlm slurm --module NAME)\" >&2\n"
-      "  exit 1\n}\n");
-  if (flag == NULL && plan->gpus_per_node > 0) {
-    plm_text_append(out, "gpu=--nv\nif [ -e /dev/kfd ]; then gpu=--rocm; fi\n");
-    flag = "\"$gpu\"";
-  }
-  if (plan->gpus_per_node == 0) flag = NULL;
-  plm_text_printf(out, "container=(\"$apptainer\" exec%s%s --bind \"$PWD\"", flag != NULL ? " " : "",
-                  flag != NULL ? flag : "");
-  append_binds(plan, "--bind", "once", out);
-  plm_text_append(out, " ");
-  plm_slurm_append_word(out, plan->options->container, false);
-  plm_text_append(out, ")\n");
-}
-
-static void append_charliecloud(const plm_slurm_plan *plan, plm_text *out) {
-  plm_text_append(
-      out,
-      "# The container. Slurm's own programs stay outside of it. A directory that is shown in it must exist in the image too.\n"
-      "# MPICH in the image: export UCX_TLS=tcp,self, as its shared memory does not reach from one container to the next.\n"
-      "export USER=\"${USER:-$(id -un)}\" # which ch-run wants\n"
-      "container=(ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind \"$PWD:$PWD\" --cd \"$PWD\"");
-  append_binds(plan, "--bind", "twice", out);
-  plm_text_append(out, " ");
-  plm_slurm_append_word(out, plan->options->container, false);
-  plm_text_append(out, " --)\n");
-}
-
-static void append_container(const plm_slurm_plan *plan, plm_text *out) {
-  if (plan->engine == PLM_SLURM_NO_CONTAINER) return;
-  if (plan->engine == PLM_SLURM_APPTAINER)
-    append_apptainer(plan, out);
-  else
-    append_charliecloud(plan, out);
-  plm_text_append(
-      out,
-      "# Ranks of one node, in a container each, cannot read each other's memory as Open MPI would like to.\n"
-      "export OMPI_MCA_btl_vader_single_copy_mechanism=\"${OMPI_MCA_btl_vader_single_copy_mechanism-none}\"\n\n");
-}
-
 /* A line an option. */
 static void append_command(const plm_slurm_plan *plan, plm_text *out) {
   const plm_slurm_line *line = plan->line;
@@ -309,7 +251,7 @@ void plm_slurm_script_write(const plm_slurm_plan *plan, plm_text *out) {
   if (is_site(plan)) append_slingshot(out);
   append_settings(plan, out);
   append_launcher(plan, out);
-  append_container(plan, out);
+  plm_slurm_append_container(plan, out);
   append_command(plan, out);
   if (is_train(plan))
     plm_text_append(out, job_body);

@@ -26,7 +26,7 @@ done
 run_example() { # name, nodes
   : >calls
   env SLURM_JOB_ID=7 SLURM_ARRAY_JOB_ID= SLURM_ARRAY_TASK_ID=3 SLURM_JOB_NUM_NODES="$2" SLURM_JOB_NODELIST=n SLURM_CPUS_ON_NODE=128 \
-    bash "$source/share/slurm/$1.sh" >out 2>&1 || problem "$1.sh: exit code $?: $(cat out)"
+    HF_HOME="$here/hub" bash "$source/share/slurm/$1.sh" >out 2>&1 || problem "$1.sh: exit code $?: $(cat out)"
 }
 calls() { # words of one call
   grep -qF -- "$1" calls || problem "$example: not called: $1
@@ -64,7 +64,7 @@ calls "-n 2 -c 64 --mpi=pmix $data --seed 3 --output-dir runs/seed-3"
 example=apptainer && run_example apptainer 2
 calls "--mpi=pmix $here/bin/apptainer exec --nv --bind $here --bind /data/models protlm.sif $data"
 example=charliecloud && run_example charliecloud 2
-calls "--mpi=pmix ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind $here:$here --cd $here images/protlm -- $data"
+calls "--mpi=pmix ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind $here:$here --bind $here/hub:$here/hub --cd $here images/protlm -- $data"
 example=eval && run_example eval 1
 calls "srun --kill-on-bad-exit=1 -N 1 -n 2 -c 64 --mpi=pmix protlm eval --model runs/cpu/final --data proteins.fasta"
 
