@@ -7,6 +7,7 @@
 
 #include "app/slurm.h"
 #include "base/file.h"
+#include "kernels/backend.h"
 #include "protlm/log.h"
 
 enum { CPUS_OF_A_GPU = 8, SECONDS_AN_HOUR = 3600, HOURS_OF_A_DAY = 24 };
@@ -14,6 +15,22 @@ enum { CPUS_OF_A_GPU = 8, SECONDS_AN_HOUR = 3600, HOURS_OF_A_DAY = 24 };
 static bool is_site(const plm_slurm_preset *preset) { return preset != NULL && preset->source != NULL; }
 
 /* ---- what runs where ---- */
+
+/* The program that will run: this one, unless another is named or lies in a container. */
+static bool computes_on_gpus(const plm_slurm_options *options) {
+  if (options->program != NULL || options->container != NULL) return true;
+  for (int i = 0; plm_backend_at(i) != NULL; i++)
+    if (strcmp(plm_backend_at(i)->name, "cpu") != 0) return true;
+  return false;
+}
+
+/* Found, not told: only if they would be used. */
+static int found_gpus(plm_slurm_plan *plan) {
+  const int gpus = plan->cluster->gpus;
+  if (gpus == 0 || computes_on_gpus(plan->options)) return gpus;
+  plm_text_printf(&plan->says, "no GPUs, of which a node here has %d: this protlm computes on CPUs alone\n", gpus);
+  return 0;
+}
 
 static plm_status choose_gpus(plm_slurm_plan *plan) {
   const plm_slurm_options *o = plan->options;
@@ -29,7 +46,9 @@ static plm_status choose_gpus(plm_slurm_plan *plan) {
   if (cpu) return PLM_OK;
   plan->gpus_per_node = (int)o->gpus_per_node;
   if (plan->gpus_per_node == 0 && preset != NULL) plan->gpus_per_node = preset->gpus;
-  if (plan->gpus_per_node == 0) plan->gpus_per_node = plan->cluster->gpus;
+  if (plan->gpus_per_node == 0) plan->gpus_per_node = preset != NULL ? plan->cluster->gpus : found_gpus(plan);
+  if (plan->gpus_per_node > 0 && !computes_on_gpus(o))
+    plm_warn("this protlm computes on CPUs alone: the job would hold GPUs and not use them");
   if (is_site(preset) && plan->gpus_per_node > preset->gpus)
     return plm_fail(PLM_E_USAGE, "--gpus-per-node %d: a node of %s has %d", plan->gpus_per_node, preset->name,
                     preset->gpus);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "cli/program.h"
+#include "kernels/backend.h"
 #include "support/scratch.h"
 #include "support/unit.h"
 
@@ -171,7 +172,7 @@ static void the_cluster_is_asked(void **state) {
   const char *const environment[] = {
       play("sinfo", "#!/bin/sh\necho 'debug|30:00|8|1|(null)'\necho 'main*|12:00:00|64|2|gpu:h100:4(S:0-1)'\n"), NULL};
   (void)state;
-  program_result r = run_with(environment, "slurm --quiet " RUN);
+  program_result r = run_with(environment, "slurm --quiet --program protlm " RUN);
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "#SBATCH --gpus-per-node=4\n");
   program_expect_words(&r, r.out, "#SBATCH --time=0-12:00:00\n");
@@ -182,6 +183,20 @@ static void the_cluster_is_asked(void **state) {
   r = run_with(environment, "slurm --quiet --time 13h " RUN);
   program_expect(&r, 2);
   program_expect_words(&r, r.err, "a job in partition main has at most 12h00m");
+}
+
+/* GPUs are not asked for by a program that would not use them, and where they are told, that is said. */
+static void gpus_are_for_programs_that_use_them(void **state) {
+  const char *const environment[] = {play("sinfo", "#!/bin/sh\necho 'main*|12:00:00|64|2|gpu:h100:4(S:0-1)'\n"), NULL};
+  (void)state;
+  if (plm_backend_at(1) != NULL) skip();
+  program_result r = run_with(environment, "slurm --quiet " RUN);
+  program_expect(&r, 0);
+  program_expect_words(&r, r.out, "no GPUs, of which a node here has 4");
+  assert_null(strstr(r.out, "#SBATCH --gpus"));
+  r = run_with(environment, "slurm --quiet --gpus-per-node 4 " RUN);
+  program_expect(&r, 0);
+  program_expect_words(&r, r.err, "the job would hold GPUs and not use them");
 }
 
 static void a_deaf_cluster_holds_nobody_up(void **state) {
@@ -204,6 +219,7 @@ int main(void) {
       cmocka_unit_test(what_sbatch_refuses_is_a_failure),
       cmocka_unit_test(without_sbatch_nothing_can_be_submitted),
       cmocka_unit_test(the_cluster_is_asked),
+      cmocka_unit_test(gpus_are_for_programs_that_use_them),
       cmocka_unit_test(a_deaf_cluster_holds_nobody_up),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
