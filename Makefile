@@ -4,7 +4,7 @@ PREFIX  ?= /usr/local
 JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 CMAKE   ?= cmake
 
-.PHONY: all help demo check check-long bench parity pictures docs format install clean deps
+.PHONY: all help demo check check-slurm check-long bench parity pictures docs format install clean deps
 
 all: ## build build/protlm
 	@tools/build.sh release $(BUILD)
@@ -20,6 +20,9 @@ demo: ## install, build, train ESM-2 on real proteins, show the results (DATA=my
 
 check: ## install, build, run every test that needs no GPU
 	@tools/check.sh
+
+check-slurm: ## every situation of a batch job, on a real two-node Slurm on this host (at most 6 minutes)
+	@tools/check_slurm.sh
 
 check-long: ## check with sanitizers for everything, other compilers, coverage, long kill loops
 	@tools/check_long.sh

@@ -1,15 +1,20 @@
 #!/bin/sh
 # Install what building, testing and the demo need. Debian and Ubuntu: by apt, with sudo when not root. Elsewhere: prints the list.
-# usage: tools/install-deps.sh [--long]     --long: also what `make check-long` and `make pictures` need
+# usage: tools/install-deps.sh [--long|--slurm]     --long: also what `make check-long` and `make pictures` need; --slurm: `make check-slurm`
 # PROTLM_NO_INSTALL=1 skips it (offline machines, packages already there).
 set -eu
 
 base="gcc libc6-dev make cmake ninja-build pkg-config libhts-dev libjansson-dev libxxhash-dev libyaml-dev zlib1g-dev libdnnl-dev libhdf5-dev"
-test="libcmocka-dev tabix man-db groff-base shellcheck"
+mpi="libopenmpi-dev openmpi-bin mpich libmpich-dev" # both, for the tests; the program is built without either
+test="libcmocka-dev tabix man-db groff-base shellcheck $mpi"
 long="gcc-11 gcc-12 clang clang-format lcov chromium zsh fish"
+slurm="slurm-wlm munge libpmix2 iproute2"
 
 wanted="$base $test"
-[ "${1:-}" = --long ] && wanted="$wanted $long"
+case ${1:-} in
+  --long) wanted="$wanted $long" ;;
+  --slurm) wanted="$wanted $slurm" ;;
+esac
 
 [ -z "${PROTLM_NO_INSTALL:-}" ] || exit 0
 
