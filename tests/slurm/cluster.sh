@@ -115,8 +115,8 @@ make_hosts() {
 
 # Both ends: what a node sends, and what it receives.
 pace() {
-  ip netns exec n"$1" tc qdisc add dev eth0 root tbf rate 2gbit burst 512k latency 20ms
-  tc qdisc add dev port"$1" root tbf rate 2gbit burst 512k latency 20ms
+  nsenter --net="/run/netns/n$1" tc qdisc add dev eth0 root tbf rate 2gbit burst 512k latency 20ms
+  tc qdisc add dev "port$1" root tbf rate 2gbit burst 512k latency 20ms
 }
 
 start_daemons() {
