@@ -24,7 +24,7 @@ typedef struct plm_control {
   plm_loss_sums objective[PLM_MAX_OBJECTIVES]; /* of each over the global batch; the nll is NAN if a row's loss is */
   int64_t nonfinite;                           /* places that are not finite, of losses and gradients */
   int64_t residues, tokens;
-  double square; /* of the gradient: each rank brings that of the pieces which it owns */
+  double square;                 /* of the gradient: each rank brings that of the pieces which it owns */
   double compute, exposed, busy; /* seconds: forward and backward; waiting for others; communication under way. Sums */
   int64_t sent;                  /* bytes */
   /* largest */
