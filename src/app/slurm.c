@@ -98,7 +98,7 @@ const plm_option_table *plm_slurm_option_table(void) {
           "    --train my.fasta --eval-fraction 0.05 --output-dir run\n"
           "# kept in a file, looked at, submitted\n"
           "protlm slurm --preset setonix --account myproject --nodes 4 -- train \\\n"
-          "    --model esm2_t6_8M --train my.fasta --output-dir run >job.sh\n",
+          "    --model esm2_t6_8M --train my.fasta --output-dir run >run.job\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .positional = "-- train|eval ...",

@@ -41,7 +41,7 @@ run_all() { # a title; commands on standard input, which may go on after a backs
 
 protlm train --model esm2_t6_8M --train my.fasta --eval-fraction 0.05 --output-dir run >out 2>err || { cat err; exit 1; }
 cp run/config.yaml run.yaml
-for document in README.md docs/first_hour.md docs/formats.md docs/reliability.md; do
+for document in README.md docs/first_hour.md docs/formats.md docs/reliability.md docs/SLURM.md; do
   [ ! -f "$source/$document" ] || run_all "$document" < <(commands_of_document "$source/$document")
 done
 mv run kept
