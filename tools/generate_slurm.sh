@@ -8,8 +8,9 @@ protlm=$(realpath "$1") root=$(realpath "$2") stale=0
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 cd "$made"
-mkdir slurm
+mkdir -p slurm images/protlm
 printf '>a\nMKTAYIAKQR\n' >proteins.fasta # so that nothing is said to be missing
+: >protlm.sif
 
 example() { # name; options of protlm slurm, and what is run
   name=$1
@@ -31,7 +32,7 @@ run='train --model facebook/esm2_t33_650M_UR50D --train proteins.fasta --eval-fr
   example apptainer --preset nvidia --nodes 2 --gpus-per-node 4 --cpus-per-task 16 --exclusive --time 24h --container protlm.sif \
     --bind /data/models -- $run --output-dir runs/apptainer
   example charliecloud --preset cpu --nodes 2 --ranks-per-node 2 --time 24h --container images/protlm \
-    --container-engine charliecloud -- $run --output-dir runs/charliecloud
+    -- $run --output-dir runs/charliecloud
   example eval --preset cpu --nodes 1 --ranks-per-node 2 --time 2h --program protlm -- eval --model runs/cpu/final --data proteins.fasta
 }
 

@@ -141,16 +141,17 @@ run() {
   done
 }
 
-# Did this start write `stopped`? It may come late from another node through a shared file system.
+# Did this start write `stopped`? Through a shared file system it may be seen late; but KILL does not wait.
 find_stopped() {
-  local try
-  for try in 1 2 3; do
+  local try=0
+  while :; do
     ls "$output_dir" >/dev/null 2>&1
     if [ -s "$stopped" ] && [ "$(cat "$stopped")" != "$stopped_before" ]; then return 0; fi
     if [ "$code" = 0 ]; then return 1; fi
-    if [ "$try" != 3 ]; then sleep 1; fi
+    try=$((try + 1))
+    if [ $try -ge 30 ] || { [ $killed = yes ] && [ $try -ge 2 ]; }; then return 1; fi
+    sleep 2
   done
-  return 1
 }
 
 # The farthest step that an earlier start of this job had reached.

@@ -1,8 +1,8 @@
 #!/bin/bash
 # protlm train on 2 x 2 ranks, a batch script for Slurm, made by protlm 0.1.0:
 #
-#   protlm slurm --no-discover --preset cpu --nodes 2 --ranks-per-node 2 --time 24h --container images/protlm --container-engine charliecloud \
-#      -- train --model facebook/esm2_t33_650M_UR50D --train proteins.fasta --eval-fraction 0.01 --output-dir runs/charliecloud
+#   protlm slurm --no-discover --preset cpu --nodes 2 --ranks-per-node 2 --time 24h --container images/protlm -- train \
+#      --model facebook/esm2_t33_650M_UR50D --train proteins.fasta --eval-fraction 0.01 --output-dir runs/charliecloud
 #
 # Submit it from the directory from which its paths lead:  sbatch FILE
 # It saves and stops ahead of its time limit and starts itself again until the run is done; its output says why.
@@ -151,16 +151,17 @@ run() {
   done
 }
 
-# Did this start write `stopped`? It may come late from another node through a shared file system.
+# Did this start write `stopped`? Through a shared file system it may be seen late; but KILL does not wait.
 find_stopped() {
-  local try
-  for try in 1 2 3; do
+  local try=0
+  while :; do
     ls "$output_dir" >/dev/null 2>&1
     if [ -s "$stopped" ] && [ "$(cat "$stopped")" != "$stopped_before" ]; then return 0; fi
     if [ "$code" = 0 ]; then return 1; fi
-    if [ "$try" != 3 ]; then sleep 1; fi
+    try=$((try + 1))
+    if [ $try -ge 30 ] || { [ $killed = yes ] && [ $try -ge 2 ]; }; then return 1; fi
+    sleep 2
   done
-  return 1
 }
 
 # The farthest step that an earlier start of this job had reached.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/slurm.h"
+#include "base/alloc.h"
 #include "base/file.h"
 #include "kernels/backend.h"
 #include "protlm/log.h"
@@ -238,6 +239,27 @@ static void choose_program(plm_slurm_plan *plan, const char *own_program) {
   snprintf(plan->program, sizeof plan->program, "%s", given != NULL ? given : path != NULL ? path : "protlm");
 }
 
+/* A job whose output cannot be opened dies without a word. */
+static plm_status check_output(const plm_slurm_options *options) {
+  char *directory = NULL;
+  if (options->output == NULL || strchr(options->output, '/') == NULL) return PLM_OK;
+  PLM_TRY(plm_path_parent(options->output, &directory));
+  if (strchr(directory, '%') == NULL && !plm_file_is_directory(directory)) {
+    char word[PLM_SHELL_WORD];
+    plm_warn("--output %s: Slurm makes no directories, and a job without an output dies without a word: mkdir -p %s",
+             options->output, plm_shell_word(directory, word));
+  }
+  plm_free(directory);
+  return PLM_OK;
+}
+
+static void check_image(const plm_slurm_options *options) {
+  const char *image = options->container;
+  if (image == NULL || strstr(image, "://") != NULL || plm_file_exists(image)) return;
+  if (strchr(image, '/') != NULL || ends_in(image, ".sif"))
+    plm_warn("--container %s: there is no such image here", image);
+}
+
 /* Names end up on a line of #SBATCH. */
 static plm_status check_text(const char *name, const char *text) {
   for (const char *c = text; c != NULL && *c != '\0'; c++)
@@ -266,6 +288,8 @@ plm_status plm_slurm_plan_make(const plm_option_values *values, const plm_slurm_
   *plan = (plm_slurm_plan){
       .options = options, .line = line, .cluster = cluster, .preset = plm_slurm_preset_find(options->preset)};
   PLM_TRY(check_texts(values));
+  PLM_TRY(check_output(options));
+  check_image(options);
   PLM_TRY(choose_gpus(plan));
   choose_ranks(plan);
   choose_cores(plan, values);

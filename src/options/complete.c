@@ -74,16 +74,30 @@ static void put_rest(plm_text *out, const plm_option_table *table, int argc, cha
   }
   while (last >= 0 && argv[last][0] != '-') last--; /* several files may follow one option */
   option = last >= 0 ? named(table, argv[last], strlen(argv[last])) : NULL;
-  const bool takes_files = table->positional != NULL || (option != NULL && option->type == PLM_OPT_PATHS);
+  const bool takes_files =
+      (table->positional != NULL && !table->positional_is_line) || (option != NULL && option->type == PLM_OPT_PATHS);
   if (takes_files && current[0] != '-')
     plm_text_append(out, file_names);
   else
     put_options(out, table);
 }
 
+/* Where the words of another command line begin, behind the `--` of a command that takes one; 0: nowhere. */
+static int find_line(const plm_option_table *const *tables, size_t count, int argc, char *const *argv) {
+  const plm_option_table *table = NULL;
+  for (size_t i = 0; i < count && argc > 1; i++)
+    if (tables[i]->positional_is_line && strcmp(tables[i]->command, argv[0]) == 0) table = tables[i];
+  for (int i = 1; table != NULL && i < argc - 1; i++)
+    if (strcmp(argv[i], "--") == 0) return i + 1;
+  return 0;
+}
+
 plm_status plm_options_complete(const plm_option_table *const *tables, size_t count, int argc, char *const *argv,
                                 char **ret_text) {
   plm_text out = {0};
+  const int line = find_line(tables, count, argc, argv);
+  argc -= line;
+  argv += line;
   if (argc <= 1) {
     plm_text_append(&out, "--help\tshow the commands\n--version\tshow the version\n");
     put_commands(&out, tables, count, NULL);

@@ -90,6 +90,31 @@ static void a_script_holds_what_was_told(void **state) {
   assert_null(strstr(r.out, "--exclusive")); /* cores were told: others may have the rest */
 }
 
+static void words_behind_the_dashes_are_completed_as_their_own(void **state) {
+  (void)state;
+  program_result r = run("__complete slurm --cpu -- train --learn");
+  program_expect(&r, 0);
+  program_expect_words(&r, r.out, "--learning-rate\t");
+  assert_null(strstr(r.out, "--preset"));
+  r = run("__complete slurm --cpu -- t");
+  program_expect(&r, 0);
+  program_expect_words(&r, r.out, "train\t");
+  r = run("__complete slurm --cpu --pre");
+  program_expect(&r, 0);
+  program_expect_words(&r, r.out, "--preset\t");
+  assert_null(strstr(r.out, ":files"));
+}
+
+static void an_output_in_a_directory_that_is_not_there_is_a_warning(void **state) {
+  (void)state;
+  program_result r = run(HERE "--cpu --output logs/%x-%j.out " RUN);
+  program_expect(&r, 0);
+  program_expect_words(&r, r.err, "Slurm makes no directories");
+  program_expect_words(&r, r.err, "mkdir -p logs");
+  r = run(HERE "--cpu --output ./%x-%j.out " RUN);
+  assert_string_equal(r.err, "");
+}
+
 static void a_file_that_is_not_here_is_a_warning(void **state) {
   (void)state;
   program_result r = run(HERE "--cpu -- train --model esm2_t6_8M --train other.fasta --output-dir run");
@@ -211,6 +236,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(mistakes_are_told_before_the_queue),
       cmocka_unit_test(a_script_holds_what_was_told),
+      cmocka_unit_test(words_behind_the_dashes_are_completed_as_their_own),
+      cmocka_unit_test(an_output_in_a_directory_that_is_not_there_is_a_warning),
       cmocka_unit_test(a_file_that_is_not_here_is_a_warning),
       cmocka_unit_test(the_directory_may_come_from_elsewhere),
       cmocka_unit_test(a_time_limit_of_the_users_own_stays),
