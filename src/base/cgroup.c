@@ -3,7 +3,7 @@
  *   /proc/self/cgroup         "0::/a/b" (version 2), "7:memory:/a/b" and "3:cpu,cpuacct:/a/b" (version 1)
  *   /sys/fs/cgroup/a/b/...    version 2: memory.max ("max" = none), memory.current, memory.stat, cpu.max
  *   /sys/fs/cgroup/memory/..  version 1: memory.limit_in_bytes (huge = none), memory.usage_in_bytes, memory.stat; cpu/:
- *                             cpu.cfs_*
+ *                             cpu.cfs_*; cpuset/: cpuset.effective_cpus (version 2: cpuset.cpus.effective)
  *
  * Any ancestor may hold the limit, so every level up to the mount is looked at. Inside a container the path may be the
  * host's; then only the mount itself is there, and holds what counts. */
@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/cpu_set.h"
 
 enum { LINE_BYTES = 4096 };
 
@@ -77,7 +79,22 @@ static void tighten_cpus_1(plm_cgroup_limits *limits, const char *directory) {
     tighten_cpus(limits, (double)quota, (double)period);
 }
 
+static void tighten_cpuset(plm_cgroup_limits *limits, const char *directory, const char *name) {
+  char path[PATH_MAX], line[LINE_BYTES] = "";
+  plm_cpu_set set;
+  if (snprintf(path, sizeof path, "%s/%s", directory, name) >= (int)sizeof path) return;
+  FILE *file = fopen(path, "re");
+  if (file == NULL) return;
+  if (fgets(line, sizeof line, file) != NULL && plm_cpu_set_parse(line, &set)) {
+    const int count = plm_cpu_set_count(&set);
+    if (count < limits->cpuset) limits->cpuset = count;
+  }
+  fclose(file);
+}
+
 static void tighten(plm_cgroup_limits *limits, const char *directory) {
+  tighten_cpuset(limits, directory, "cpuset.cpus.effective");
+  tighten_cpuset(limits, directory, "cpuset.effective_cpus");
   tighten_memory(limits, directory, &version_2);
   tighten_memory(limits, directory, &version_1);
   tighten_cpus_2(limits, directory);
@@ -113,7 +130,7 @@ static void apply_membership(plm_cgroup_limits *limits, const char *root, char *
 }
 
 plm_cgroup_limits plm_cgroup_read(const char *root) {
-  plm_cgroup_limits limits = {.cpus = INFINITY, .memory = INT64_MAX, .memory_left = INT64_MAX};
+  plm_cgroup_limits limits = {.cpus = INFINITY, .cpuset = INT_MAX, .memory = INT64_MAX, .memory_left = INT64_MAX};
   char path[PATH_MAX], line[LINE_BYTES];
   if (snprintf(path, sizeof path, "%s/proc/self/cgroup", root) >= (int)sizeof path) return limits;
   FILE *file = fopen(path, "re");

@@ -4,9 +4,10 @@
 
 #include <stdint.h>
 
-/* No limit: INFINITY processors, INT64_MAX bytes. */
+/* No limit: INFINITY processors' worth of time, INT_MAX processors, INT64_MAX bytes. */
 typedef struct plm_cgroup_limits {
   double cpus;
+  int cpuset;          /* processors that the groups' members may run on, however a launcher binds each of them */
   int64_t memory;      /* bytes in all */
   int64_t memory_left; /* bytes still to be had; page cache that the kernel gives back on demand counts as such */
 } plm_cgroup_limits;

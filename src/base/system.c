@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <limits.h>
 #include <math.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,23 +14,15 @@
 
 #include "base/alloc.h"
 #include "base/cgroup.h"
+#include "base/cpu_set.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "base/text.h"
 
-/* More than 1024 processors need a larger set than the usual one. */
-static int count_allowed_cpus(void) {
-  enum { MOST_CPUS = 1 << 16 };
-  int count = 0;
-  cpu_set_t *set = CPU_ALLOC(MOST_CPUS);
-  if (set != NULL && sched_getaffinity(0, CPU_ALLOC_SIZE(MOST_CPUS), set) == 0)
-    count = CPU_COUNT_S(CPU_ALLOC_SIZE(MOST_CPUS), set);
-  CPU_FREE(set);
-  return count;
-}
-
 void plm_cpu_limits_read(plm_cpu_limits *ret_limits) {
-  const int online = (int)sysconf(_SC_NPROCESSORS_ONLN), allowed = count_allowed_cpus();
+  plm_cpu_set own;
+  plm_cpu_set_own(&own);
+  const int online = (int)sysconf(_SC_NPROCESSORS_ONLN), allowed = plm_cpu_set_count(&own);
   const double quota = ceil(plm_cgroup_read("").cpus); /* INFINITY without one */
   *ret_limits = (plm_cpu_limits){
       .online = online > 1 ? online : 1,
