@@ -46,19 +46,28 @@ static int read_variable(const char *name) {
 
 /* ---- the usual number ---- */
 
-static void choose_usual(const plm_cpu_limits *limits, int local_ranks, plm_thread_count *count) {
-  static const char *const names[] = {"OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"};
-  const int share = local_ranks > 1 ? count->usable / local_ranks : count->usable;
-  count->threads = share > 1 ? share : 1;
+static int part_of(int whole, int ranks) { return whole / (ranks > 1 ? ranks : 1); }
+
+/* What this process may use without what other ranks of its run are to have. */
+static int take_share(const plm_thread_request *request, const plm_cpu_limits *limits, plm_thread_count *count) {
+  const int cpus = part_of(limits->affinity, request->local_ranks);
+  const int quota = limits->cgroup == INT_MAX ? INT_MAX : part_of(limits->cgroup, request->quota_ranks);
+  const int share = smaller(smaller(cpus, quota), limits->openmp);
+  const int ranks = quota < cpus ? request->quota_ranks : request->local_ranks;
   name_limit(limits, count->why);
-  if (local_ranks > 1)
-    snprintf(count->why, sizeof count->why, "%d usable, shared by %d ranks", count->usable, local_ranks);
+  if (share < count->usable)
+    snprintf(count->why, sizeof count->why, "%d usable, shared by %d ranks", count->usable, ranks);
+  return share > 1 ? share : 1;
+}
+
+static void choose_usual(int share, plm_thread_count *count) {
+  static const char *const names[] = {"OMP_NUM_THREADS", "SLURM_CPUS_PER_TASK"};
+  count->threads = share;
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const int wished = read_variable(names[i]);
     if (wished >= count->threads) continue;
     count->threads = wished;
-    snprintf(count->why, sizeof count->why, "%s=%d; %d usable: --threads %d", names[i], wished, count->usable,
-             count->usable);
+    snprintf(count->why, sizeof count->why, "%s=%d; %d usable: --threads %d", names[i], wished, share, share);
   }
 }
 
@@ -84,10 +93,10 @@ static plm_status take_asked(int64_t asked, const plm_cpu_limits *limits, plm_th
 }
 
 /* An environment that wishes for another number doesn't change the sums of a run; a machine that has less must. */
-static void keep_saved(int64_t saved, plm_thread_count *count) {
+static void keep_saved(int64_t saved, int share, plm_thread_count *count) {
   char was[PLM_COUNTED_TEXT], is[PLM_COUNTED_TEXT];
   if (saved == count->threads) return;
-  if (saved <= count->usable) {
+  if (saved <= share) {
     count->threads = (int)saved;
     snprintf(count->why, sizeof count->why, "as this run began: --threads N changes it");
     return;
@@ -101,8 +110,9 @@ plm_status plm_thread_count_judge(const plm_thread_request *request, const plm_c
                                   plm_thread_count *ret_count) {
   *ret_count = (plm_thread_count){.usable = usable(limits)};
   if (request->asked > 0) return take_asked(request->asked, limits, ret_count);
-  choose_usual(limits, request->local_ranks, ret_count);
-  if (request->saved > 0) keep_saved(request->saved, ret_count);
+  const int share = take_share(request, limits, ret_count);
+  choose_usual(share, ret_count);
+  if (request->saved > 0) keep_saved(request->saved, share, ret_count);
   return PLM_OK;
 }
 

@@ -2,7 +2,7 @@
  *
  * Asked for, it is that many. A run that goes on keeps the number that it began with, as the order of its sums depends
  * on it. Otherwise it is the smallest of what this process may use (affinity, control group, OpenMP's own limit),
- * divided by the ranks that share it, and what is meant for each process: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK.
+ * each divided by the ranks that share it, and what is meant for each process: OMP_NUM_THREADS, SLURM_CPUS_PER_TASK.
  */
 #ifndef PLM_BASE_THREAD_COUNT_H
 #define PLM_BASE_THREAD_COUNT_H
@@ -15,7 +15,8 @@
 typedef struct plm_thread_request {
   int64_t asked;   /* --threads; 0 = not given */
   int64_t saved;   /* of the run that goes on; 0 = there is none */
-  int local_ranks; /* processes of one run that share this machine's processors, 0 = 1 */
+  int local_ranks; /* processes of one run that may run on the same processors, 0 = 1 */
+  int quota_ranks; /* ... that one control group holds back together: those of this machine, 0 = 1 */
 } plm_thread_request;
 
 enum { PLM_THREAD_WORDS = 160 };

@@ -107,7 +107,32 @@ static void ranks_on_one_machine_share_it(void **state) {
   expect(judge((plm_thread_request){.local_ranks = 100}, whole), 1, "64 usable, shared by 100 ranks");
   expect(judge((plm_thread_request){.local_ranks = 1}, whole), 64, "");
   setenv("SLURM_CPUS_PER_TASK", "8", 1);
-  expect(judge((plm_thread_request){.local_ranks = 4}, whole), 8, "SLURM_CPUS_PER_TASK=8; 64 usable: --threads 64");
+  expect(judge((plm_thread_request){.local_ranks = 4}, whole), 8, "SLURM_CPUS_PER_TASK=8; 16 usable: --threads 16");
+}
+
+/* A launcher gave each of four ranks 16 of 64 processors of its own; the quota of their container holds all of them. */
+static void each_limit_is_divided_by_those_it_holds(void **state) {
+  const plm_cpu_limits bound = {.online = 64, .affinity = 16, .cgroup = INT_MAX, .openmp = INT_MAX};
+  const plm_cpu_limits held = {.online = 64, .affinity = 16, .cgroup = 12, .openmp = INT_MAX};
+  const plm_cpu_limits limited = {.online = 64, .affinity = 64, .cgroup = INT_MAX, .openmp = 2};
+  (void)state;
+  expect(judge((plm_thread_request){.local_ranks = 1, .quota_ranks = 4}, bound), 16,
+         "processor affinity: 16 of 64 processors");
+  expect(judge((plm_thread_request){.local_ranks = 1, .quota_ranks = 4}, held), 3, "12 usable, shared by 4 ranks");
+  expect(judge((plm_thread_request){.local_ranks = 2, .quota_ranks = 4}, bound), 8, "16 usable, shared by 2 ranks");
+  expect(judge((plm_thread_request){.local_ranks = 2, .quota_ranks = 2}, limited), 2,
+         "OpenMP's thread limit: 2 of 64 processors"); /* each process's own */
+}
+
+/* Begun by one rank, with all that there is; gone on with by four. */
+static void a_run_keeps_its_number_only_where_its_ranks_have_it(void **state) {
+  (void)state;
+  expect(judge((plm_thread_request){.saved = 64, .local_ranks = 4}, whole), 16, "64 usable, shared by 4 ranks");
+  assert_int_equal(warnings_count(), 1);
+  assert_non_null(
+      strstr(warnings_text(), "began with 64 threads, and goes on with 16 threads (64 usable, shared by 4"));
+  expect(judge((plm_thread_request){.saved = 8, .local_ranks = 4}, whole), 8,
+         "as this run began: --threads N changes it");
 }
 
 /* ---- asked for, or kept ---- */
@@ -167,6 +192,8 @@ int main(void) {
       cmocka_unit_test_setup(the_environment_lowers_it_and_never_raises_it, begin),
       cmocka_unit_test_setup(nonsense_in_the_environment_is_said_once_and_ignored, begin),
       cmocka_unit_test_setup(ranks_on_one_machine_share_it, begin),
+      cmocka_unit_test_setup(each_limit_is_divided_by_those_it_holds, begin),
+      cmocka_unit_test_setup(a_run_keeps_its_number_only_where_its_ranks_have_it, begin),
       cmocka_unit_test_setup(what_is_asked_for_is_taken_up_to_four_on_each_processor, begin),
       cmocka_unit_test_setup(a_run_keeps_its_number_unless_the_machine_forbids_it, begin),
       cmocka_unit_test_setup(this_process_gets_what_it_may_use, begin),
