@@ -21,7 +21,7 @@ allowed() { # what a file of room $1 may include, besides protlm/status.h and lo
     checkpoint) echo base formats checkpoint ;;
     train) echo base options data formats kernels model hub checkpoint runlog report dist train protlm ;;
     app) echo base options data formats kernels model hub checkpoint runlog report dist train app protlm ;;
-    cli) echo base/text.h base/clock.h base/lost_file.h base/json.h options app cli protlm ;;
+    cli) echo base/text.h base/clock.h base/lost_file.h base/json.h base/hash.h dist/comm.h dist/agree.h dist/launch.h options app cli protlm ;;
     public) echo protlm ;;
   esac
 }

@@ -26,15 +26,24 @@ void plm_begin_program(int argc, char *const *argv);
 
 typedef plm_status plm_command_fn(const plm_option_values *values, const plm_output *output);
 
+/* What several processes that a launcher started do with a command. */
+typedef enum plm_command_ranks {
+  PLM_RANKS_APART,    /* each does it for itself */
+  PLM_RANKS_ONE,      /* refused: all would write one output */
+  PLM_RANKS_TOGETHER, /* they share its work: ranks of one communicator */
+  PLM_RANKS_IF_FOUND, /* the same; each for itself where they do not find each other */
+} plm_command_ranks;
+
 typedef struct plm_command {
   const char *name;    /* "eval", "inspect tokens" */
   const char *heading; /* under which `protlm --help` lists it */
   const plm_option_table *(*options)(void);
   plm_command_fn *run; /* NULL for `train`, which has an API of its own */
-  bool alone;          /* one process at a time: several would write one output */
+  plm_command_ranks ranks;
 } plm_command;
 
-/* Run a command other than `train`. PLM_E_USAGE where a launcher started several processes of one that runs alone. */
+/* Run a command other than `train`. PLM_E_USAGE where a launcher started several processes of one that is for one
+ * process, or of one that they share and output has no communicator. */
 PLM_CHECKED plm_status plm_command_run(const plm_command *command, const plm_option_values *values,
                                        const plm_output *output);
 

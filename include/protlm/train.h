@@ -29,6 +29,7 @@ typedef struct plm_train_observer {
   void *user;
   void (*step)(void *user, const plm_progress *progress);
   void (*phase)(void *user, const char *what); /* "reading train.fasta", "evaluating", "saving checkpoint-500" */
+  plm_status (*ready)(void *user);             /* all ranks are about to take their first step here; collective */
   struct plm_comm *comm;                       /* the other ranks (dist/comm.h), the caller's; NULL: alone */
   const char *program;                         /* as in plm_output (commands.h) */
   const char *device; /* a backend that is registered (kernels/backend.h), by name; NULL: the best there is */

@@ -13,21 +13,20 @@ static const char runs[] = "Runs and checkpoints";
 static const char machine[] = "This machine";
 static const char many[] = "Many nodes";
 
-/* The last column: alone. */
 static const plm_command commands[] = {
-    {"train", training, plm_train_option_table, NULL, true},
-    {"eval", training, plm_eval_option_table, plm_eval_run, true},
-    {"inspect tokens", inside, plm_inspect_tokens_option_table, plm_inspect_tokens_run, true},
-    {"inspect batch", inside, plm_inspect_batch_option_table, plm_inspect_batch_run, true},
-    {"inspect forward", inside, plm_inspect_forward_option_table, plm_inspect_forward_run, true},
-    {"inspect params", inside, plm_inspect_params_option_table, plm_inspect_params_run, true},
-    {"ckpt ls", runs, plm_ckpt_ls_option_table, plm_ckpt_ls_run, false},
-    {"ckpt verify", runs, plm_ckpt_verify_option_table, plm_ckpt_verify_run, false},
-    {"report", runs, plm_report_option_table, plm_report_run, true},
-    {"slurm", many, plm_slurm_option_table, plm_slurm_run, false},
-    {"info", machine, plm_info_option_table, plm_info_run, false},
-    {"bench gemm", machine, plm_bench_gemm_option_table, plm_bench_gemm_run, false},
-    {"bench step", machine, plm_bench_step_option_table, plm_bench_step_run, false},
+    {"train", training, plm_train_option_table, NULL, PLM_RANKS_TOGETHER},
+    {"eval", training, plm_eval_option_table, plm_eval_run, PLM_RANKS_TOGETHER},
+    {"inspect tokens", inside, plm_inspect_tokens_option_table, plm_inspect_tokens_run, PLM_RANKS_ONE},
+    {"inspect batch", inside, plm_inspect_batch_option_table, plm_inspect_batch_run, PLM_RANKS_ONE},
+    {"inspect forward", inside, plm_inspect_forward_option_table, plm_inspect_forward_run, PLM_RANKS_ONE},
+    {"inspect params", inside, plm_inspect_params_option_table, plm_inspect_params_run, PLM_RANKS_ONE},
+    {"ckpt ls", runs, plm_ckpt_ls_option_table, plm_ckpt_ls_run, PLM_RANKS_APART},
+    {"ckpt verify", runs, plm_ckpt_verify_option_table, plm_ckpt_verify_run, PLM_RANKS_APART},
+    {"report", runs, plm_report_option_table, plm_report_run, PLM_RANKS_ONE},
+    {"slurm", many, plm_slurm_option_table, plm_slurm_run, PLM_RANKS_ONE},
+    {"info", machine, plm_info_option_table, plm_info_run, PLM_RANKS_IF_FOUND},
+    {"bench gemm", machine, plm_bench_gemm_option_table, plm_bench_gemm_run, PLM_RANKS_APART},
+    {"bench step", machine, plm_bench_step_option_table, plm_bench_step_run, PLM_RANKS_APART},
 };
 
 const plm_command *plm_commands(int *ret_count) {
@@ -36,7 +35,9 @@ const plm_command *plm_commands(int *ret_count) {
 }
 
 plm_status plm_command_run(const plm_command *command, const plm_option_values *values, const plm_output *output) {
-  if (command->alone) PLM_TRY(plm_launch_expect_one(command->name));
+  const bool is_alone =
+      command->ranks == PLM_RANKS_ONE || (command->ranks == PLM_RANKS_TOGETHER && output->comm == NULL);
+  if (is_alone) PLM_TRY(plm_launch_expect_one(command->name));
   return command->run(values, output);
 }
 

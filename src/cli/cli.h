@@ -6,6 +6,7 @@
 #define PLM_CLI_CLI_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "protlm/commands.h"
@@ -13,6 +14,7 @@
 #include "protlm/train.h"
 
 struct cli_terminal;
+struct plm_comm;
 
 /* ---- common.c: options every command takes ---- */
 typedef struct cli_common {
@@ -59,6 +61,17 @@ const char *cli_style(const cli_terminal *terminal, const char *ansi); /* "" wit
 /* Send the library's log to stderr, around whatever progress line is showing. */
 void cli_log_open(const cli_terminal *terminal, const cli_common *common);
 
+/* From now on as a later one of several ranks, who: "rank 1 n2": warnings alone, with who says them; with -vv the whole
+ * log. */
+void cli_log_as_rank(const cli_common *common, const char *who);
+
+/* ---- warnings.c: each is said once among all ranks ---- */
+enum { CLI_WARNINGS = 64 };
+void cli_warnings_hold(void);              /* each different one once; and none at all until they are released */
+bool cli_warning_is_due(const char *line); /* notes it; false: it is held, or has been said */
+void cli_warnings_list(uint64_t ret_hashes[CLI_WARNINGS]);          /* of those said and held; 0: none */
+void cli_warnings_release(const uint64_t *by_others, size_t count); /* says those that are not among the others' */
+
 /* Show `line` as the progress line (live terminals), or clear it with NULL. */
 void cli_status_line(const char *line);
 
@@ -67,6 +80,26 @@ void cli_print_error(const cli_terminal *terminal, plm_status status);
 
 /* A plm_lost_file_fn: says which file it was and ends the process. */
 void cli_tell_lost_file(const char *path);
+
+/* ---- speaker.c: which of several processes speaks ---- */
+struct plm_comm *cli_ranks(void); /* NULL: a process for itself */
+void cli_set_ranks(struct plm_comm *comm);
+bool cli_is_one_of_several(void);
+bool cli_speaks(void); /* results, log and errors are this process's to print */
+void cli_be_silent(void);
+/* For what is printed without a communicator, the same by all: only the first that a launcher started speaks. */
+void cli_speak_for_launched(void);
+void cli_ranks_abort(const char *words); /* ends the others too; for a handler that is about to end this process */
+
+/* ---- ranks.c: one of several, from beginning to end. Collective ---- */
+
+/* The communicator of a command that ranks share, before anything is read. A command that goes for itself where ranks
+ * do not find each other gets none, with a warning. */
+PLM_CHECKED plm_status cli_ranks_open(const plm_command *command, const cli_common *common, cli_terminal *terminal);
+PLM_CHECKED plm_status cli_ranks_agree(const char *stage, plm_status mine);
+PLM_CHECKED plm_status cli_ranks_settle_warnings(void);  /* what ranks have held so far is said, once among all */
+PLM_CHECKED plm_status cli_ranks_end(plm_status status); /* all ranks leave with what this returns */
+void cli_ranks_close(void);                              /* the last barrier: nothing is printed afterwards */
 
 /* ---- commands ---- */
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common);

@@ -72,6 +72,7 @@ static void print_line(const plm_progress *p) {
 
 static void on_step(void *user, const plm_progress *progress) {
   view *v = user;
+  if (!cli_speaks()) return;
   if (v->terminal->live) {
     char line[512] = "";
     const double time = plm_clock_monotonic();
@@ -89,6 +90,11 @@ static void on_phase(void *user, const char *what) {
   snprintf(v->phase, sizeof v->phase, "%s ...", what);
   if (v->terminal->live) cli_status_line(v->phase);
   plm_debug("%s", what);
+}
+
+static plm_status on_ready(void *user) {
+  (void)user;
+  return cli_ranks_settle_warnings();
 }
 
 static const char *headline(const plm_train_result *r) {
@@ -183,11 +189,19 @@ static void flush_closing(const plm_train_result *r) {
 
 plm_status cli_train(const plm_option_values *values, const cli_terminal *terminal, const cli_common *common) {
   view v = {.terminal = terminal, .quiet = common->quiet};
-  const plm_train_observer observer = {.user = &v, .step = on_step, .phase = on_phase, .program = cli_own_program()};
+  const plm_train_observer observer = {
+      .user = &v,
+      .step = on_step,
+      .phase = on_phase,
+      .ready = on_ready,
+      .comm = cli_ranks(),
+      .program = cli_own_program(),
+  };
   static plm_train_result result; /* two paths: large for a stack */
   plm_status status = plm_train(values, &observer, &result);
   cli_stop_is_late();
   cli_status_line(NULL);
+  if (!cli_speaks()) return status;
   if (status == PLM_OK || (status == PLM_STOPPED && result.outcome == PLM_TRAIN_STOPPED && result.reason[0] != '\0'))
     print_closing(&result);
   if (result.outcome != PLM_TRAIN_DRY_RUN) flush_closing(&result);

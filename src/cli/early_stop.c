@@ -4,6 +4,9 @@
  * Nothing has been written by then: the process leaves at once, with the code that says "run me again". The program may
  * start itself over (waiting.c); what comes meanwhile stays pending, blocked, and is heard by the first line of the new
  * one. For that reason these signals are unblocked here, also where whoever started us had blocked them.
+ *
+ * A rank that left the others like this would leave them waiting: from the opening of the communicator on the signals
+ * stay pending until the run listens, which unblocks them.
  */
 #include <signal.h>
 #include <string.h>

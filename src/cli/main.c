@@ -22,12 +22,13 @@ static void hold_standard_files(void) {
 
 static int stdout_failure; /* errno of the first write that failed */
 
-/* Who reads through a pipe and has seen enough (`| head`) wants no more work done. */
+/* Who reads through a pipe and has seen enough (`| head`) wants no more work done; but ranks end together. */
 static void write_stdout(void *user, const char *text) {
   (void)user;
+  if (!cli_speaks()) return;
   if (fputs(text, stdout) >= 0 || stdout_failure != 0) return;
   stdout_failure = errno;
-  if (stdout_failure == EPIPE) exit(EXIT_SUCCESS);
+  if (stdout_failure == EPIPE && !cli_is_one_of_several()) exit(EXIT_SUCCESS);
 }
 
 static plm_status print_help(const plm_command *command, const cli_terminal *terminal) {
@@ -58,16 +59,30 @@ static plm_status run_with(const plm_command *command, const plm_option_values *
   if (wants_config(values)) return print_config(values);
   if (command->run == NULL) return cli_train(values, terminal, common);
   const plm_output output = {
-      .write = write_stdout, .colour = terminal->stdout_colour, .width = terminal->width, .program = cli_own_program()};
+      .write = write_stdout,
+      .colour = terminal->stdout_colour,
+      .width = terminal->width,
+      .comm = cli_ranks(),
+      .program = cli_own_program(),
+  };
   return plm_command_run(command, values, &output);
+}
+
+static bool is_shared(const plm_command *command) {
+  return command->ranks == PLM_RANKS_TOGETHER || command->ranks == PLM_RANKS_IF_FOUND;
 }
 
 static plm_status run_command(const plm_command *command, int argc, char **argv, cli_common *common,
                               cli_terminal *terminal) {
-  if (common->help) return print_help(command, terminal);
-  plm_option_values *values;
-  PLM_TRY(plm_options_load(plm_command_full_table(command), argc, argv, &values));
-  plm_status status = run_with(command, values, common, terminal);
+  plm_option_values *values = NULL;
+  if (common->help) {
+    cli_speak_for_launched();
+    return print_help(command, terminal);
+  }
+  if (is_shared(command)) PLM_TRY(cli_ranks_open(command, common, terminal));
+  plm_status status = plm_options_load(plm_command_full_table(command), argc, argv, &values);
+  status = cli_ranks_agree("options", status);
+  if (status == PLM_OK) status = run_with(command, values, common, terminal);
   plm_option_values_destroy(values);
   return status;
 }
@@ -88,8 +103,9 @@ static plm_status explain(int argc, char **argv, const cli_terminal *terminal) {
 
 /* A line without a command that is known. */
 static plm_status run_without_command(int argc, char **argv, const cli_common *common, const cli_terminal *terminal) {
+  cli_speak_for_launched();
   if (common->version) {
-    printf("protlm %s\n", PLM_VERSION);
+    write_stdout(NULL, "protlm " PLM_VERSION "\n");
     return PLM_OK;
   }
   if (argc > 0 && strcmp(argv[0], "help") == 0) return explain(argc - 1, argv + 1, terminal);
@@ -136,7 +152,8 @@ int main(int argc, char **argv) {
   const plm_command *command = cli_find_command(argc - 1, argv + 1, &words);
   plm_status status = command != NULL ? run_command(command, argc - 1 - words, argv + 1 + words, &common, &terminal)
                                       : run_without_command(argc - 1, argv + 1, &common, &terminal);
-  status = finish_stdout(status);
-  if (status != PLM_OK && status != PLM_STOPPED) cli_print_error(&terminal, status);
+  status = cli_ranks_end(finish_stdout(status));
+  if (status != PLM_OK && status != PLM_STOPPED && cli_speaks()) cli_print_error(&terminal, status);
+  cli_ranks_close();
   return plm_status_exit_code(status);
 }

@@ -13,6 +13,7 @@
 static struct {
   cli_terminal terminal;
   char shown[1024];
+  char who[128]; /* "rank 1 n2": a later one of several; "" otherwise */
 } screen;
 
 static int terminal_width(int fd) {
@@ -29,7 +30,7 @@ void cli_terminal_open(const cli_common *common, cli_terminal *ret_terminal) {
       common->no_color || (no_color != NULL && *no_color != '\0') || (term != NULL && strcmp(term, "dumb") == 0);
   bool live = isatty(STDERR_FILENO) && !(term != NULL && strcmp(term, "dumb") == 0);
   *ret_terminal = (cli_terminal){
-      .live = live && !common->quiet,
+      .live = live && !common->quiet && cli_speaks(),
       .colour = isatty(STDERR_FILENO) && !plain,
       .stdout_colour = isatty(STDOUT_FILENO) && !plain,
       .width = terminal_width(isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO),
@@ -68,12 +69,14 @@ static void print_safely(const char *words) {
 static void sink(void *user, plm_log_level level, const char *line) {
   (void)user;
   const cli_terminal *t = &screen.terminal;
+  if (level == PLM_LOG_WARN && !cli_warning_is_due(line)) return;
   if (screen.shown[0] != '\0') fputs("\r\033[K", stderr);
   const char *label = level == PLM_LOG_WARN ? "warning: " : level == PLM_LOG_ERROR ? "error: " : "";
   const char *style = level == PLM_LOG_WARN    ? "\033[33m"
                       : level == PLM_LOG_ERROR ? "\033[31m"
                       : level >= PLM_LOG_DEBUG ? "\033[2m"
                                                : "";
+  if (screen.who[0] != '\0') fprintf(stderr, "[%s] ", screen.who);
   fprintf(stderr, "%s%s", *style ? cli_style(t, style) : "", label);
   print_safely(line);
   fprintf(stderr, "%s\n", *style ? cli_style(t, "\033[0m") : "");
@@ -88,6 +91,11 @@ void cli_log_open(const cli_terminal *terminal, const cli_common *common) {
                     : common->verbose >= 2 ? PLM_LOG_TRACE
                     : common->verbose == 1 ? PLM_LOG_DEBUG
                                            : PLM_LOG_INFO);
+}
+
+void cli_log_as_rank(const cli_common *common, const char *who) {
+  snprintf(screen.who, sizeof screen.who, "%s", who);
+  plm_log_set_level(common->verbose >= 2 ? PLM_LOG_TRACE : PLM_LOG_WARN);
 }
 
 void cli_print_error(const cli_terminal *terminal, plm_status status) {
@@ -114,8 +122,12 @@ static void say(const char *words) {
 void cli_tell_lost_file(const char *path) {
   say("\nprotlm: ");
   say(plm_status_name(PLM_E_INPUT));
-  say(": cannot read ");
+  say(": ");
+  if (screen.who[0] != '\0') say(screen.who);
+  if (screen.who[0] != '\0') say(": ");
+  say("cannot read ");
   say(path);
   say(": it was cut short while it was in use, or its disk fails\n  try: put the file back, and run the same command again\n");
+  cli_ranks_abort("a file was cut short while it was in use, or its disk fails");
   _exit(PLM_E_INPUT);
 }

@@ -55,6 +55,7 @@ static void list_commands(FILE *out, const char *only, const char *bold, const c
 }
 
 void cli_print_usage(FILE *out, const char *only, const cli_terminal *terminal) {
+  if (!cli_speaks()) return;
   bool colour = out == stdout ? terminal->stdout_colour : terminal->colour;
   const char *bold = colour ? "\033[1m" : "", *plain = colour ? "\033[0m" : "";
   if (only != NULL) {

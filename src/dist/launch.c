@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/system.h"
 #include "base/text.h"
+#include "protlm/log.h"
 
 typedef struct launcher {
   const char *by, *size, *rank, *local_rank;
@@ -111,6 +112,18 @@ bool plm_launch_is_first(void) {
   plm_launch launch;
   plm_launch_detect(&launch);
   return launch.is_leftover || launch.rank == 0;
+}
+
+/* Whether srun was given --kill-on-bad-exit its tasks cannot see; the variable that means the same they can. */
+void plm_launch_tell(void) {
+  plm_launch launch;
+  plm_launch_detect(&launch);
+  if (launch.size > 1 && strcmp(launch.by, "srun") == 0 && read_int("SLURM_KILL_BAD_EXIT") != 1)
+    plm_info(
+        "srun: unless it was given --kill-on-bad-exit=1, the ranks beside one that is killed go on waiting for it until "
+        "--timeout; `export SLURM_KILL_BAD_EXIT=1` in front of srun does the same, and this line is left out");
+  if (launch.mpi == PLM_MPI_MPICH && read_int("MPICH_GPU_SUPPORT_ENABLED") == 1)
+    plm_info("MPICH_GPU_SUPPORT_ENABLED=1 is set to 0 for this run: MPI passes host memory only");
 }
 
 /* ---- lines to type ---- */

@@ -28,6 +28,9 @@ void plm_launch_detect(plm_launch *ret_launch);
  * is said once, then: by the first. */
 bool plm_launch_is_first(void);
 
+/* At the start of what ranks do together, by the first: logs what the launcher's settings mean for it, a line each. */
+void plm_launch_tell(void);
+
 /* For what must not be done by several processes at a time, as they would write one output. PLM_E_USAGE where the
  * environment says that there are several, with what to type. */
 PLM_CHECKED plm_status plm_launch_expect_one(const char *command);

@@ -134,6 +134,11 @@ static bool is_finished(const plm_run *run) {
   return run->resumed && plm_run_is_over(run) && plm_outputs_has_final(&run->outputs, run->state.step);
 }
 
+static plm_status tell_ready(const plm_run_context *context) {
+  const plm_train_observer *o = context->observer;
+  return o != NULL && o->ready != NULL ? o->ready(o->user) : PLM_OK;
+}
+
 static plm_status train(plm_run *run) {
   PLM_TRY(open_model(run));
   const plm_output_parts parts = {
@@ -149,6 +154,7 @@ static plm_status train(plm_run *run) {
                     plm_run_checkpoint_bytes(&run->plan, run->settings->optimiser.kind));
   plm_run_clock_mark_save(&run->clock);
   PLM_TRY(plm_outputs_open(&run->outputs, &parts, run->resumed));
+  PLM_TRY(tell_ready(&run->context));
   PLM_TRY(plm_run_loop(run));
   PLM_TRY(plm_outputs_write_final(&run->outputs));
   plm_run_set_end_reason(run);

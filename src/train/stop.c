@@ -75,6 +75,14 @@ static bool is_left_ignored(int i) {
   return (watched[i].signal == SIGHUP || watched[i].signal == SIGINT) && previous[i].sa_handler == SIG_IGN;
 }
 
+/* The command line of one of several ranks holds these signals back until here. */
+static void hear_what_is_pending(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int i = 0; i < WATCHED; i++) sigaddset(&set, watched[i].signal);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 plm_status plm_stop_install(void) {
   PLM_ASSERT(!installed);
   atomic_store(&raised, 0);
@@ -96,6 +104,7 @@ plm_status plm_stop_install(void) {
   if (sigaction(SIGPIPE, &action, &previous_pipe) != 0)
     return plm_fail(PLM_E_FAILURE, "cannot ignore SIGPIPE: %s", strerror(errno));
   installed = true;
+  hear_what_is_pending();
   return PLM_OK;
 }
 
