@@ -159,7 +159,7 @@ plm_status plm_bench_gemm_run(const plm_option_values *values, const plm_output 
   plm_session session = {0};
   char threads[PLM_COUNTED_TEXT];
   plm_status status;
-  PLM_TRY_GOTO(plm_session_open_machine(options->threads, &session), done);
+  PLM_TRY_GOTO(plm_session_open_machine(options->threads, NULL, &session), done);
   plm_print(output, "GFLOP/s of [%lld, in] x [in, out], %s, %s\n", (long long)options->rows,
             plm_counted(plm_pool_threads(session.machine.exec->pool), "thread", "threads", threads),
             session.machine.exec->kernels);

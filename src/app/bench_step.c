@@ -161,7 +161,7 @@ static plm_status time_steps(plm_session *session, const plm_batch *batch, int64
 
 static plm_status open_model(const step_options *options, plm_session *session) {
   plm_model_config config;
-  PLM_TRY(plm_session_open_machine(options->threads, session));
+  PLM_TRY(plm_session_open_machine(options->threads, NULL, session));
   PLM_TRY(plm_model_config_preset(options->model, &config));
   session->alphabet = config.alphabet;
   const plm_model_options model = {

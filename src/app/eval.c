@@ -376,7 +376,7 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
       .seed = (uint64_t)options->eval_seed,
   };
   PLM_TRY(choose_masks(values, &e.packer.mask));
-  PLM_TRY_GOTO(plm_session_open(&options->session, output->program, &session), done);
+  PLM_TRY_GOTO(plm_session_open(&options->session, output, &session), done);
   e.packer.alphabet = session.alphabet;
   e.packer.max_length = session.max_length;
   e.packer.micro_batch_tokens = session.micro_batch_tokens;

@@ -8,6 +8,7 @@
 
 #include "app/commands.h"
 #include "app/info_libraries.h"
+#include "app/info_ranks.h"
 #include "app/print.h"
 #include "app/session.h"
 #include "base/alloc.h"
@@ -15,7 +16,6 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "data/dataset_cache.h"
-#include "dist/launch.h"
 
 typedef struct info_options {
   int64_t threads;
@@ -41,8 +41,10 @@ const plm_option_table *plm_info_option_table(void) {
       .description =
           "Says what protlm was built with and what it found here: processor level, memory, threads, libraries (and what it means when one is "
           "missing), where each operator's code comes from, how the launcher started it, and where files are cached. Add its output to a "
-          "report of a problem.",
-      .examples = "protlm info\n# what a processor without AVX-512 would run\nPROTLM_CPU=avx2 protlm info\n",
+          "report of a problem.\n\nUnder mpirun, mpiexec or srun it prints one table of all ranks: where each runs, on which processors, with how many "
+          "threads and how much memory; --json has the rest too.",
+      .examples =
+          "protlm info\n# the ranks of a run, before it is started\nmpirun -n 2 protlm info\n# what a processor without AVX-512 would run\nPROTLM_CPU=avx2 protlm info\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .struct_size = sizeof(info_options),
@@ -132,17 +134,6 @@ static plm_status add_operators(json_t *section, const plm_exec *exec) {
   return PLM_OK;
 }
 
-static plm_status add_ranks(json_t *section) {
-  plm_launch launch;
-  plm_launch_detect(&launch);
-  PLM_TRY(add_text(section, "launched_by", launch.is_leftover ? "nothing" : launch.by));
-  if (launch.is_leftover) PLM_TRY(add_text(section, "left_over", launch.variable));
-  PLM_TRY(add_number(section, "rank", launch.rank));
-  PLM_TRY(add_number(section, "size", launch.size));
-  PLM_TRY(add_number(section, "local_rank", launch.local_rank));
-  return add_text(section, "communicator", "self: this build trains on one rank");
-}
-
 /* The first directory that applies after the one beside the data. */
 static plm_status add_caches(json_t *section) {
   const char *no_file = "";
@@ -168,7 +159,7 @@ static plm_status add_section(json_t *document, const char *name, json_t **ret_s
   return add(document, name, *ret_section);
 }
 
-static plm_status collect(json_t *document, plm_session *session) {
+static plm_status collect(json_t *document, plm_session *session, plm_comm *comm) {
   json_t *section;
   PLM_TRY(add_section(document, "protlm", &section));
   PLM_TRY(add_program(section));
@@ -181,7 +172,7 @@ static plm_status collect(json_t *document, plm_session *session) {
   PLM_TRY(add_section(document, "operators", &section));
   PLM_TRY(add_operators(section, session->machine.exec));
   PLM_TRY(add_section(document, "ranks", &section));
-  PLM_TRY(add_ranks(section));
+  PLM_TRY(plm_info_add_ranks(section, comm, session->machine.exec));
   PLM_TRY(add_section(document, "caches", &section));
   return add_caches(section);
 }
@@ -223,11 +214,13 @@ plm_status plm_info_run(const plm_option_values *values, const plm_output *outpu
   plm_session session = {0};
   json_t *document = NULL;
   plm_status status;
-  PLM_TRY_GOTO(plm_session_open_machine(options->threads, &session), done);
+  PLM_TRY_GOTO(plm_session_open_machine(options->threads, output->comm, &session), done);
   document = json_object();
-  PLM_TRY_GOTO(collect(document, &session), done);
+  PLM_TRY_GOTO(collect(document, &session, output->comm), done);
   if (options->json)
     PLM_TRY_GOTO(print_json(output, document), done);
+  else if (output->comm != NULL && output->comm->size > 1)
+    plm_info_print_ranks(output, json_object_get(document, "ranks"));
   else
     print_text(output, document);
 done:

@@ -309,7 +309,7 @@ plm_status plm_inspect_forward_run(const plm_option_values *values, const plm_ou
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   options->session.all_rows = true;
   options->session.read.masks = true;
-  PLM_TRY_GOTO(plm_session_open(&options->session, output->program, &session), done);
+  PLM_TRY_GOTO(plm_session_open(&options->session, output, &session), done);
   if (session.max_length > LONG_SEQUENCE)
     plm_warn(
         "a sequence of %lld tokens is run whole: the time for attention grows with the square of that; --max-length N cuts it",

@@ -4,10 +4,11 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "dist/share.h"
 #include "protlm/log.h"
 
-plm_status plm_session_open_machine(int64_t threads, plm_session *ret_session) {
-  PLM_TRY(plm_thread_count_decide(&(plm_thread_request){.asked = threads}, &ret_session->threads));
+plm_status plm_session_open_machine(int64_t threads, plm_comm *comm, plm_session *ret_session) {
+  PLM_TRY(plm_rank_threads_decide(comm, (plm_thread_request){.asked = threads}, &ret_session->threads));
   return plm_machine_open(&(plm_machine_options){.threads = ret_session->threads.threads}, &ret_session->machine);
 }
 
@@ -77,15 +78,15 @@ static plm_status open_model(const plm_session_options *options, const plm_model
 }
 
 /* A mistake in the model's name is found before data is read. */
-plm_status plm_session_open(const plm_session_options *options, const char *program, plm_session *ret_session) {
+plm_status plm_session_open(const plm_session_options *options, const plm_output *output, plm_session *ret_session) {
   plm_model_config config;
   char *directory = NULL;
   plm_status status;
   *ret_session = (plm_session){0};
   PLM_TRY_GOTO(read_config(options->model, options->random_weights, &config, &directory), done);
-  PLM_TRY_GOTO(plm_session_open_machine(options->threads, ret_session), done);
+  PLM_TRY_GOTO(plm_session_open_machine(options->threads, output != NULL ? output->comm : NULL, ret_session), done);
   ret_session->alphabet = config.alphabet;
-  PLM_TRY_GOTO(open_data(options, program, ret_session), done);
+  PLM_TRY_GOTO(open_data(options, output != NULL ? output->program : NULL, ret_session), done);
   decide_lengths(options, ret_session);
   PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);
 done:

@@ -4,9 +4,10 @@
 #define PLM_APP_SESSION_H
 
 #include "data/dataset.h"
+#include "dist/comm.h"
 #include "hub/model_dir.h"
 #include "model/model.h"
-#include "protlm/options.h"
+#include "protlm/commands.h"
 #include "train/data_options.h"
 #include "train/machine.h"
 
@@ -33,12 +34,12 @@ typedef struct plm_session {
   int64_t max_length, micro_batch_tokens;
 } plm_session;
 
-/* program: as in plm_output. */
-PLM_CHECKED plm_status plm_session_open(const plm_session_options *options, const char *program,
+/* output: who reads HDF5 files, and the other ranks, for which this is collective; NULL: this process, alone. */
+PLM_CHECKED plm_status plm_session_open(const plm_session_options *options, const plm_output *output,
                                         plm_session *ret_session);
 void plm_session_close(plm_session *session);
 
-/* The machine alone, for commands without a model. */
-PLM_CHECKED plm_status plm_session_open_machine(int64_t threads, plm_session *ret_session);
+/* The machine alone, for commands without a model. comm: the other ranks, for which this is collective; NULL: alone. */
+PLM_CHECKED plm_status plm_session_open_machine(int64_t threads, plm_comm *comm, plm_session *ret_session);
 
 #endif

@@ -16,7 +16,7 @@ for name in $(compgen -e); do
     WORLD_SIZE | RANK | LOCAL_RANK | LOCAL_WORLD_SIZE | GROUP_RANK | MASTER_ADDR | MASTER_PORT | TORCHELASTIC_*) unset "$name" ;;
   esac
 done
-export LANG=C.UTF-8 OMP_WAIT_POLICY=passive SOURCE FIXTURES PATH="$scratch/bin:$PATH"
+export LANG=C.UTF-8 OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 SOURCE FIXTURES PATH="$scratch/bin:$PATH"
 mkdir "$scratch/bin"
 
 use_program() { # $1: what `protlm` and $PROTLM are

@@ -170,6 +170,29 @@ static void info_names_what_it_found(void **state) {
   program_expect_words(&r, r.out, "\"level_used\": \"ref\"");
 }
 
+/* What a launcher starts several times speaks once, also where no communicator joins them; the code is everyone's. */
+static void of_what_a_launcher_started_only_the_first_speaks(void **state) {
+  static const struct {
+    const char *line;
+    int code;
+  } cases[] = {
+      {"--version", 0},       {"help", 0}, {"train --help", 0}, {"", 2}, {"nonsense", 2}, {"train --max-steps 2", 2},
+      {"eval --nonsense", 2},
+  };
+  static const char *const first[] = {"SLURM_STEP_ID=0", "SLURM_STEP_NUM_TASKS=3", "SLURM_PROCID=0", NULL};
+  static const char *const later[] = {"SLURM_STEP_ID=0", "SLURM_STEP_NUM_TASKS=3", "SLURM_PROCID=2", NULL};
+  (void)state;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    program_result r = program_line(&(program_options){.environment = first}, cases[i].line, NULL);
+    program_expect(&r, cases[i].code);
+    assert_true(r.out_bytes + strlen(r.err) > 0);
+    r = program_line(&(program_options){.environment = later}, cases[i].line, NULL);
+    program_expect(&r, cases[i].code);
+    assert_string_equal(r.out, "");
+    assert_string_equal(r.err, "");
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(without_a_command_usage_goes_to_stderr),
@@ -183,6 +206,7 @@ int main(void) {
       cmocka_unit_test(a_run_does_not_fail_for_its_summary),
       cmocka_unit_test(quiet_silences_the_log),
       cmocka_unit_test(info_names_what_it_found),
+      cmocka_unit_test(of_what_a_launcher_started_only_the_first_speaks),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
