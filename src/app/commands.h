@@ -40,11 +40,18 @@ PLM_COMMAND(bench_step)
     .choices = "fp32|bf16", .group = "Machine",                                                     \
     .help = "number format of activations and of the weights that products read"                    \
   }
-#define PLM_OPTION_THREADS(S, field)                                                                                 \
-  {                                                                                                                  \
-    .name = "threads", .type = PLM_OPT_INT, .offset = offsetof(S, field), .min = 1, .max = 4096, .group = "Machine", \
-    .argument = "N",                                                                                                 \
-    .help = "processor threads (default: all this process may use; OMP_NUM_THREADS, SLURM_CPUS_PER_TASK: fewer)"     \
+#define PLM_OPTION_THREADS(S, field)                                                                                                               \
+  {                                                                                                                                                \
+    .name = "threads", .type = PLM_OPT_INT, .offset = offsetof(S, field), .min = 1, .max = 4096, .group = "Machine",                               \
+    .argument = "N",                                                                                                                               \
+    .help =                                                                                                                                        \
+        "processor threads (default: all this process may use, divided by the ranks that share them; OMP_NUM_THREADS, SLURM_CPUS_PER_TASK: fewer)" \
+  }
+#define PLM_OPTION_TIMEOUT(S, field)                                                                             \
+  {                                                                                                              \
+    .name = "timeout", .type = PLM_OPT_DURATION, .offset = offsetof(S, field), .default_value = "10m", .min = 1, \
+    .max = 1e9, .group = "Machine", .argument = "TIME",                                                          \
+    .help = "how long ranks wait for one that is stopped or hangs, before it is named and all end"               \
   }
 #define PLM_OPTION_SEED(S, field)                                                                    \
   {                                                                                                  \

@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "dist/comm.h"
 #include "protlm/log.h"
 #include "train/evaluate.h"
 
@@ -17,7 +18,7 @@ typedef struct eval_options {
   plm_session_options session;
   plm_string_list train;
   const char *protocol, *random_tokens, *output;
-  double mask_probability;
+  double mask_probability, timeout;
   int64_t draws, eval_seed;
   bool mask_nonstandard, per_sequence, json;
 } eval_options;
@@ -146,6 +147,7 @@ static const plm_option option_list[] = {
     },
     PLM_OPTION_DTYPE(eval_options, session.dtype),
     PLM_OPTION_THREADS(eval_options, session.threads),
+    PLM_OPTION_TIMEOUT(eval_options, timeout),
 };
 
 const plm_option_table *plm_eval_option_table(void) {
@@ -370,6 +372,7 @@ plm_status plm_eval_run(const plm_option_values *values, const plm_output *outpu
   plm_session session = {0};
   evaluation e = {.options = options, .session = &session, .output = output};
   plm_status status;
+  if (output->comm != NULL) output->comm->timeout = options->timeout;
   PLM_TRY(check(options));
   e.packer = (plm_packer_options){
       .policy = plm_data_policy(&options->session.read),

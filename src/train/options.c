@@ -26,6 +26,7 @@ static const char evaluation[] = "Evaluation";
 static const char checkpoints[] = "Checkpoints and resume";
 static const char logging[] = "Logging";
 static const char machine[] = "Machine";
+static const char ranks[] = "Several ranks";
 static const char general[] = "General";
 
 #define INT_LIMIT 2147483647.0
@@ -175,9 +176,14 @@ static const plm_option options[] = {
 
     {OPTION("threads", INT, threads, machine, FREE), .min = 1, .max = 4096, .argument = "N",
      .help =
-         "threads that compute (default: the cores this process may use; OMP_NUM_THREADS, SLURM_CPUS_PER_TASK: fewer)"},
+         "threads that compute (default: the cores this process may use, divided by the ranks that share them; OMP_NUM_THREADS, SLURM_CPUS_PER_TASK: fewer)"},
     {OPTION("loader-workers", INT, loader_workers, machine, FREE), .aliases = "dataloader-num-workers",
      .default_value = "1", .max = 64, .argument = "N", .help = "threads that prepare batches; 0 = none"},
+
+    {OPTION("timeout", DURATION, timeout, ranks, FREE), .default_value = "10m", .min = 1, .max = 1e9,
+     .argument = "TIME",
+     .help =
+         "how long ranks wait for one that is stopped or hangs, before it is named and all end; reading and writing checkpoints may take an hour"},
 
     {OPTION("config", PATH, config, general, FREE), .argument = "FILE", .command_line_only = true,
      .help = "read options from this YAML file; those on the command line win"},

@@ -55,6 +55,8 @@ typedef struct plm_train_options {
   int64_t logging_steps;
   /* Machine */
   int64_t threads, loader_workers;
+  /* Several ranks */
+  double timeout;
   /* General: for whoever calls plm_train */
   const char *config;
   bool print_config, dry_run;

@@ -107,6 +107,7 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(plm_train_settings_create(values, &settings));
   run->settings = settings;
   PLM_TRY(plm_run_context_open(&run->context, observer));
+  run->context.comm->timeout = settings->o->timeout;
   PLM_TRY(plm_outputs_enter(&run->outputs, settings));
   PLM_TRY(read_state(run));
   PLM_TRY(plm_train_resolve_model(settings, run->outputs.directory.checkpoint));
