@@ -1,11 +1,11 @@
 /* eval.c - `protlm eval`: how well a model predicts hidden residues of a file, as a table or sequence by sequence. */
-#include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "app/commands.h"
 #include "app/output_file.h"
 #include "app/print.h"
+#include "app/score_view.h"
 #include "app/session.h"
 #include "base/alloc.h"
 #include "base/file.h"
@@ -172,6 +172,22 @@ const plm_option_table *plm_eval_option_table(void) {
   return &table;
 }
 
+typedef struct evaluation {
+  const eval_options *options;
+  const plm_session *session;
+  const plm_output *output;
+  plm_packer_options packer;
+  double *frequency;
+  bool is_open; /* rank 0 got as far as opening --output */
+} evaluation;
+
+static bool is_first(const plm_output *output) { return output->comm == NULL || output->comm->rank == 0; }
+
+/* The end of what can fail on one of several ranks. */
+static plm_status agree(const evaluation *e, const char *stage, plm_status mine) {
+  return e->output->comm != NULL ? plm_agree(e->output->comm, stage, mine) : mine;
+}
+
 /* ---- masks ---- */
 
 static plm_status choose_masks(const plm_option_values *values, plm_mask_options *mask) {
@@ -188,27 +204,47 @@ static plm_status choose_masks(const plm_option_values *values, plm_mask_options
   return PLM_OK;
 }
 
-/* Residue frequencies of --train; *ret_frequency stays NULL without it. */
-static plm_status count_frequencies(const eval_options *options, const plm_packer_options *packer, int threads,
-                                    const char *program, double **ret_frequency) {
-  if (options->train.count == 0) return PLM_OK;
-  const plm_data_reader reader = {.threads = threads, .program = program};
+/* Residue frequencies of --train; without it there are none of its own. */
+static plm_status count_frequencies(evaluation *e) {
+  const eval_options *options = e->options;
+  const plm_data_reader reader = {.threads = e->session->threads.threads, .program = e->output->program};
   int64_t histogram[256];
   plm_dataset *dataset;
   plm_view view;
-  PLM_TRY(plm_data_open(&options->session.read, &options->train, &reader, &dataset));
-  plm_data_log(&options->session.read, dataset, packer->alphabet);
+  if (options->train.count == 0) return PLM_OK;
+  PLM_TRY(plm_session_open_data(e->output->comm, &options->session.read, &options->train, &reader, &dataset));
+  plm_data_log(&options->session.read, dataset, e->packer.alphabet);
   plm_view_all(dataset, &view);
   plm_view_histogram(&view, histogram);
   plm_dataset_close(dataset);
-  PLM_TRY(PLM_NEW(ret_frequency, packer->alphabet->size));
-  plm_residue_frequencies(packer, histogram, *ret_frequency);
+  PLM_TRY(agree(e, "data", PLM_NEW(&e->frequency, e->packer.alphabet->size)));
+  plm_residue_frequencies(&e->packer, histogram, e->frequency);
   return PLM_OK;
+}
+
+/* ---- ranks ---- */
+
+/* What decides on the numbers is the same everywhere. */
+static plm_status check_alike(const evaluation *e) {
+  plm_comm *comm = e->output->comm;
+  const plm_mask_options *mask = &e->packer.mask;
+  const char *hash = plm_dataset_get_info(e->session->dataset)->content_hash;
+  const size_t frequencies = e->frequency != NULL ? (size_t)e->packer.alphabet->size * sizeof *e->frequency : 0;
+  char options[512];
+  if (comm == NULL || comm->size == 1) return PLM_OK;
+  snprintf(options, sizeof options, "%s %d %lld %.17g %d %d %lld %llu %lld %lld %d %d", e->options->session.dtype,
+           e->options->session.random_weights, (long long)e->options->session.seed, mask->probability,
+           (int)mask->random, mask->nonstandard, (long long)e->options->draws, (unsigned long long)e->packer.seed,
+           (long long)e->packer.max_length, (long long)e->packer.micro_batch_tokens, e->options->per_sequence,
+           e->options->output != NULL);
+  PLM_TRY(plm_agree_same(comm, "sequences (--data)", hash, strlen(hash)));
+  PLM_TRY(plm_agree_same(comm, "residue frequencies (--train)", e->frequency, frequencies));
+  return plm_agree_same(comm, "options", options, strlen(options));
 }
 
 /* ---- one line a sequence ---- */
 
-/* Lines go to the writer when there is one, else to the output. */
+/* Lines go to the writer when there is one, else to the output; those of later ranks nowhere. */
 typedef struct score_lines {
   const plm_output *output;
   plm_writer *writer;
@@ -216,6 +252,7 @@ typedef struct score_lines {
 } score_lines;
 
 static plm_status put_line(const score_lines *lines, const char *text) {
+  if (!is_first(lines->output)) return PLM_OK;
   if (lines->writer != NULL) return plm_writer_write(lines->writer, text, strlen(text));
   plm_print(lines->output, "%s", text);
   return PLM_OK;
@@ -223,126 +260,74 @@ static plm_status put_line(const score_lines *lines, const char *text) {
 
 static plm_status put_score(void *user, const plm_sequence_score *score) {
   const score_lines *lines = user;
-  char name[4096], line[4400], loss[PLM_NUMBER_TEXT], perplexity[PLM_NUMBER_TEXT], accuracy[PLM_NUMBER_TEXT];
-  const long long length = plm_dataset_length(lines->dataset, score->id);
-  const double n = score->sum[PLM_SUM_COUNT], nll = score->sum[PLM_SUM_NLL] / n;
-  plm_dataset_name(lines->dataset, score->id, name, sizeof name);
-  if (n == 0)
-    snprintf(line, sizeof line, "%s\t%lld\tNA\tNA\tNA\t0\t%lld\n", name, length, (long long)score->residues);
-  else
-    snprintf(line, sizeof line, "%s\t%lld\t%s\t%s\t%s\t%.0f\t%lld\n", name, length, plm_number_digits(nll, 6, loss),
-             plm_number_digits(exp(nll), 6, perplexity),
-             plm_number_digits(score->sum[PLM_SUM_CORRECT] / n, 4, accuracy), n, (long long)score->residues);
-  return put_line(lines, line);
-}
-
-/* ---- the table ---- */
-
-enum { CELL = 64 };
-
-static const char *cell_text(const plm_record *record, int measure, char ret_text[CELL]) {
-  const double value = measure != PLM_MEASURE_NONE ? plm_record_number(record, measure) : (double)NAN;
-  if (!isfinite(value)) return "-";
-  const plm_measure *m = plm_measure_at(measure);
-  const double scale = plm_measure_is_percent(m) ? 100 : 1,
-               error = m->error > 0 ? plm_record_number(record, m->error) : (double)NAN;
-  if (m->is_count) return plm_count_text((int64_t)value, ret_text);
-  snprintf(ret_text, CELL, isfinite(error) ? "%.*f +- %.*f" : "%.*f", m->decimals, scale * value, m->decimals,
-           scale * error);
-  return ret_text;
-}
-
-/* A measure over all rows that are predicted and over those that show <mask>; one of them may be none. */
-static void print_row(plm_text *out, const plm_record *record, int all, int masked) {
-  const plm_measure *m = plm_measure_at(all != PLM_MEASURE_NONE ? all : masked);
-  char label[CELL], a[CELL], b[CELL];
-  snprintf(label, sizeof label, m->unit != NULL ? "%s (%s)" : "%s", m->words, m->unit);
-  plm_text_printf(out, "  %-28s  %20s  %20s\n", label, cell_text(record, all, a), cell_text(record, masked, b));
-}
-
-static void write_table(const plm_record *r, const plm_dataset_info *info, const plm_output *output, bool colour,
-                        plm_text *out) {
-  const char *bold = colour ? plm_style(output, PLM_BOLD) : "", *plain = colour ? plm_style(output, PLM_RESET) : "";
-  char count[PLM_COUNTED_TEXT];
-  plm_text_printf(out, "%s%s: %s%s\n", bold, info->source, plm_counted(info->count, "sequence", "sequences", count),
-                  plain);
-  plm_text_printf(out, "  %-28s  %20s  %20s\n", "", "all predicted", "shown as <mask>");
-  print_row(out, r, PLM_MEASURE_EVAL_COUNT, PLM_MEASURE_EVAL_COUNT_MASKED);
-  print_row(out, r, PLM_MEASURE_EVAL_LOSS, PLM_MEASURE_EVAL_LOSS_MASKED);
-  print_row(out, r, PLM_MEASURE_EVAL_PERPLEXITY, PLM_MEASURE_EVAL_PERPLEXITY_MASKED);
-  print_row(out, r, PLM_MEASURE_EVAL_ACCURACY, PLM_MEASURE_EVAL_ACCURACY_MASKED);
-  for (int i = 0; i < plm_measure_count(); i++)
-    if (plm_measure_is_extra(i))
-      print_row(out, r, plm_measure_at(i)->is_masked ? PLM_MEASURE_NONE : i,
-                plm_measure_at(i)->is_masked ? i : PLM_MEASURE_NONE);
-  plm_text_printf(out, "%swithout any context, perplexity would be%s\n", bold, plain);
-  print_row(out, r, PLM_MEASURE_BASELINE_FREQUENCY, PLM_MEASURE_BASELINE_FREQUENCY_MASKED);
-  print_row(out, r, PLM_MEASURE_BASELINE_COPY, PLM_MEASURE_BASELINE_COPY_MASKED);
-  const double gain = plm_record_number(r, PLM_MEASURE_GAIN_MASKED),
-               error = plm_record_number(r, PLM_MEASURE_GAIN_MASKED_SE);
-  if (!(error > 0)) return;
-  plm_text_printf(out,
-                  "%sThe model is %s than frequencies by %.4f +- %.4f nats on <mask> rows: %.1f standard errors%s\n",
-                  bold, gain >= 0 ? "better" : "worse", fabs(gain), error, fabs(gain) / error, plain);
-}
-
-/* Counts first, then the other values of an evaluation. */
-static plm_status write_json(const plm_record *record, plm_text *out) {
-  plm_json_line line;
-  plm_json_line_begin(&line);
-  for (int pass = 0; pass < 2; pass++)
-    for (int i = 0; i < plm_measure_count(); i++)
-      if (plm_measure_at(i)->is_count == (pass == 0)) plm_record_put_json(record, i, &line);
-  PLM_TRY(plm_json_line_end(&line));
-  plm_text_append(out, line.text);
-  return PLM_OK;
+  char line[PLM_SCORE_LINE];
+  return put_line(lines, plm_score_line(lines->dataset, score, line));
 }
 
 /* ---- the command ---- */
-
-typedef struct evaluation {
-  const eval_options *options;
-  const plm_session *session;
-  const plm_output *output;
-  plm_packer_options packer;
-  double *frequency;
-} evaluation;
 
 static plm_status write_summary(const evaluation *e, const plm_record *record, const score_lines *lines) {
   plm_text text = {0};
   char *words;
   if (e->options->json)
-    PLM_TRY(write_json(record, &text));
+    PLM_TRY(plm_score_json(record, &text));
   else
-    write_table(record, plm_dataset_get_info(e->session->dataset), e->output, lines->writer == NULL, &text);
+    plm_score_table(record, plm_dataset_get_info(e->session->dataset), lines->writer == NULL ? e->output : NULL, &text);
   PLM_TRY(plm_text_take(&text, &words));
   plm_status status = put_line(lines, words);
   plm_free(words);
   return status;
 }
 
+/* Of a file that was changed meanwhile the results are worth nothing, whatever they are. */
+static plm_status check_unchanged(const evaluation *e, plm_status evaluated) {
+  plm_error_record outcome;
+  plm_error_take(evaluated, &outcome);
+  PLM_TRY(plm_dataset_check_unchanged(e->session->dataset));
+  return plm_error_give(&outcome);
+}
+
 static plm_status evaluate(const evaluation *e, plm_writer *writer) {
   score_lines lines = {.output = e->output, .writer = writer, .dataset = e->session->dataset};
-  const plm_evaluate_options how = {.packer = e->packer, .draws = e->options->draws, .frequency = e->frequency};
+  const plm_evaluate_options how = {
+      .packer = e->packer,
+      .draws = e->options->draws,
+      .frequency = e->frequency,
+      .comm = e->output->comm,
+  };
   bool each = e->options->per_sequence;
   plm_record record;
   plm_view view;
   plm_view_all(e->session->dataset, &view);
-  if (each) PLM_TRY(put_line(&lines, "name\tlength\tnll\tperplexity\taccuracy\tcount\tscored\n"));
-  plm_status status =
+  plm_status status = each ? put_line(&lines, PLM_SCORE_HEADER) : PLM_OK;
+  PLM_TRY(agree(e, "output", status));
+  status =
       plm_evaluate(&view, e->session->model, e->session->machine.exec, &how, each ? put_score : NULL, &lines, &record);
-  PLM_TRY(plm_dataset_check_unchanged(e->session->dataset));
-  PLM_TRY(status);
+  PLM_TRY(agree(e, "evaluation", check_unchanged(e, status)));
   return each ? PLM_OK : write_summary(e, &record, &lines);
 }
 
+/* ---- where it goes ---- */
+
+/* Rank 0's file is opened before anybody works for it. */
 static plm_status evaluate_into(void *user, const char *path) {
-  plm_writer *writer;
-  PLM_TRY(plm_writer_open(path, &writer));
-  plm_status status = evaluate(user, writer);
+  evaluation *e = user;
+  plm_writer *writer = NULL;
+  e->is_open = true;
+  plm_status status = agree(e, "output", plm_writer_open(path, &writer));
+  if (status == PLM_OK) status = evaluate(e, writer);
   if (status == PLM_OK) return plm_writer_close(&writer, NULL);
   plm_writer_abandon(writer);
   return status;
+}
+
+static plm_status evaluate_into_file(evaluation *e) {
+  if (!is_first(e->output)) {
+    PLM_TRY(agree(e, "output", PLM_OK));
+    return evaluate(e, NULL);
+  }
+  plm_status status = plm_output_file_replace(e->options->output, evaluate_into, e);
+  return e->is_open ? status : agree(e, "output", status);
 }
 
 static plm_status check(const eval_options *options) {
@@ -367,26 +352,33 @@ static void log_showing(const evaluation *e) {
   plm_data_log_showing(&view, e->packer.alphabet, &showing);
 }
 
+static plm_status check_options(const plm_option_values *values, evaluation *e) {
+  const eval_options *options = values->options;
+  e->packer = (plm_packer_options){
+      .policy = plm_data_policy(&options->session.read),
+      .seed = (uint64_t)options->eval_seed,
+  };
+  /* whether a file may be replaced is rank 0's to find out, who replaces it */
+  if (is_first(e->output)) PLM_TRY(check(options));
+  return choose_masks(values, &e->packer.mask);
+}
+
 plm_status plm_eval_run(const plm_option_values *values, const plm_output *output) {
   eval_options *options = values->options;
   plm_session session = {0};
   evaluation e = {.options = options, .session = &session, .output = output};
   plm_status status;
   if (output->comm != NULL) output->comm->timeout = options->timeout;
-  PLM_TRY(check(options));
-  e.packer = (plm_packer_options){
-      .policy = plm_data_policy(&options->session.read),
-      .seed = (uint64_t)options->eval_seed,
-  };
-  PLM_TRY(choose_masks(values, &e.packer.mask));
+  PLM_TRY(agree(&e, "options", check_options(values, &e)));
   PLM_TRY_GOTO(plm_session_open(&options->session, output, &session), done);
   e.packer.alphabet = session.alphabet;
   e.packer.max_length = session.max_length;
   e.packer.micro_batch_tokens = session.micro_batch_tokens;
   log_showing(&e);
-  PLM_TRY_GOTO(count_frequencies(options, &e.packer, session.threads.threads, output->program, &e.frequency), done);
-  PLM_TRY_GOTO(
-      options->output != NULL ? plm_output_file_replace(options->output, evaluate_into, &e) : evaluate(&e, NULL), done);
+  PLM_TRY_GOTO(count_frequencies(&e), done);
+  PLM_TRY_GOTO(check_alike(&e), done);
+  status = options->output != NULL ? evaluate_into_file(&e) : evaluate(&e, NULL);
+  PLM_TRY_GOTO(agree(&e, "output", status), done);
   if (options->output != NULL) plm_info("wrote %s", options->output);
 done:
   plm_free(e.frequency);

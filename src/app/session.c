@@ -30,10 +30,25 @@ static plm_status read_config(const char *model, bool random_weights, plm_model_
   return plm_model_dir_read_config(*ret_directory, ret_config);
 }
 
-static plm_status open_data(const plm_session_options *options, const char *program, plm_session *session) {
+/* The end of what can fail on one of several ranks. */
+static plm_status agree(plm_comm *comm, const char *stage, plm_status mine) {
+  return comm != NULL ? plm_agree(comm, stage, mine) : mine;
+}
+
+plm_status plm_session_open_data(plm_comm *comm, const plm_data_options *options, const plm_string_list *paths,
+                                 const plm_data_reader *reader, plm_dataset **ret_dataset) {
+  const bool is_first = comm == NULL || comm->rank == 0;
+  plm_status status = is_first ? plm_data_open(options, paths, reader, ret_dataset) : PLM_OK;
+  PLM_TRY(agree(comm, "data", status));
+  if (!is_first) status = plm_data_open(options, paths, reader, ret_dataset);
+  return agree(comm, "data", status);
+}
+
+static plm_status open_data(const plm_session_options *options, const char *program, plm_comm *comm,
+                            plm_session *session) {
   if (options->data.count == 0) return PLM_OK;
   const plm_data_reader reader = {.threads = plm_pool_threads(session->machine.exec->pool), .program = program};
-  PLM_TRY(plm_data_open(&options->read, &options->data, &reader, &session->dataset));
+  PLM_TRY(plm_session_open_data(comm, &options->read, &options->data, &reader, &session->dataset));
   plm_data_log(&options->read, session->dataset, session->alphabet);
   plm_data_warn_of_unused(&options->read, &options->data, NULL);
   return PLM_OK;
@@ -83,12 +98,14 @@ plm_status plm_session_open(const plm_session_options *options, const plm_output
   char *directory = NULL;
   plm_status status;
   *ret_session = (plm_session){0};
-  PLM_TRY_GOTO(read_config(options->model, options->random_weights, &config, &directory), done);
-  PLM_TRY_GOTO(plm_session_open_machine(options->threads, output != NULL ? output->comm : NULL, ret_session), done);
+  plm_comm *comm = output != NULL ? output->comm : NULL;
+  status = read_config(options->model, options->random_weights, &config, &directory);
+  PLM_TRY_GOTO(agree(comm, "model", status), done);
+  PLM_TRY_GOTO(agree(comm, "machine", plm_session_open_machine(options->threads, comm, ret_session)), done);
   ret_session->alphabet = config.alphabet;
-  PLM_TRY_GOTO(open_data(options, output != NULL ? output->program : NULL, ret_session), done);
+  PLM_TRY_GOTO(open_data(options, output != NULL ? output->program : NULL, comm, ret_session), done);
   decide_lengths(options, ret_session);
-  PLM_TRY_GOTO(open_model(options, &config, directory, ret_session), done);
+  PLM_TRY_GOTO(agree(comm, "model", open_model(options, &config, directory, ret_session)), done);
 done:
   plm_free(directory);
   if (status != PLM_OK) plm_session_close(ret_session);
