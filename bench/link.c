@@ -24,8 +24,10 @@ static double exchange(int rank, int bytes, int at_once) {
   for (int turn = 0; turn < 2; turn++) {
     int n = 0;
     for (int i = 0; i < pieces; i++) {
-      if (at_once ? turn == 0 : turn != rank) MPI_Irecv(incoming + i * PIECE, piece, MPI_BYTE, 1 - rank, 0, MPI_COMM_WORLD, &requests[n++]);
-      if (at_once ? turn == 0 : turn == rank) MPI_Isend(outgoing + i * PIECE, piece, MPI_BYTE, 1 - rank, 0, MPI_COMM_WORLD, &requests[n++]);
+      if (at_once ? turn == 0 : turn != rank)
+        MPI_Irecv(incoming + i * PIECE, piece, MPI_BYTE, 1 - rank, 0, MPI_COMM_WORLD, &requests[n++]);
+      if (at_once ? turn == 0 : turn == rank)
+        MPI_Isend(outgoing + i * PIECE, piece, MPI_BYTE, 1 - rank, 0, MPI_COMM_WORLD, &requests[n++]);
     }
     MPI_Waitall(n, requests, MPI_STATUSES_IGNORE);
   }
@@ -47,10 +49,11 @@ int main(int argc, char **argv) {
   outgoing = calloc(BYTES, 1);
   incoming = calloc(BYTES, 1);
   if (size != 2 || outgoing == NULL || incoming == NULL) MPI_Abort(MPI_COMM_WORLD, 2);
-  const double ping = median(rank, 1, 0, PINGS), one_way = median(rank, BYTES, 0, ROUNDS), both = median(rank, BYTES, 1, ROUNDS);
+  const double ping = median(rank, 1, 0, PINGS), one_way = median(rank, BYTES, 0, ROUNDS),
+               both = median(rank, BYTES, 1, ROUNDS);
   if (rank == 0)
-    printf("one byte there and back %.0f us; one way %.3f GB/s; both ways at once %.3f GB/s each\n", ping * 1e6, 2e-9 * BYTES / one_way,
-           1e-9 * BYTES / both);
+    printf("one byte there and back %.0f us; one way %.3f GB/s; both ways at once %.3f GB/s each\n", ping * 1e6,
+           2e-9 * BYTES / one_way, 1e-9 * BYTES / both);
   free(outgoing);
   free(incoming);
   MPI_Finalize();

@@ -64,7 +64,6 @@ SlurmctldPidFile=$D/run/slurmctld.pid
 SlurmdPidFile=$D/run/slurmd.%n.pid
 SlurmctldLogFile=$D/log/slurmctld
 SlurmdLogFile=$D/log/slurmd.%n
-SlurmctldParameters=enable_configless
 SlurmdParameters=config_overrides
 TmpFS=$D/tmp.%n
 MailProg=/bin/true

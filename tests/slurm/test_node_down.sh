@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Nodes lose power in the middle of a step, one after the other: one that ran ranks, and the one that ran the batch script. Slurm notices, starts the job
+# again when they are back, and the run ends as if nothing had happened.
+# shellcheck source=tests/slurm/lib.sh disable=SC2154
+. "$(dirname "$0")/lib.sh"
+
+undisturbed quiet
+
+is_not_running() { ! is_in_state "$job" RUNNING; }
+lose_node() { # NODE
+  "$slurm_tests/node.sh" crash "$1"
+  client scontrol update nodename="$1" state=down reason="no power" || fail "scontrol update"
+  note "$1 lost power"
+}
+restore_node() {
+  "$slurm_tests/node.sh" start "$1"
+  client scontrol update nodename="$1" state=resume 2>/dev/null # it may have come back by itself
+  note "$1 is back"
+}
+
+write_script lost -- --output-dir lost
+submit lost
+wait_for_checkpoint lost 20
+batch_node=$(job_field "$job" BatchHost)
+begun=1
+others=$(client scontrol show hostnames "$(job_field "$job" NodeList)" | grep -vxF "$batch_node")
+for node in $others $batch_node; do
+  signal_ranks STOP
+  lose_node "$node"
+  wait_for "job $job is not running" is_not_running
+  restore_node "$node"
+  begun=$((begun + 1))
+  wait_for_start "$output" $begun
+  wait_for_step lost $((20 * begun))
+done
+wait_for_end "$job" COMPLETED
+expect_exit "$job" 0:0
+expect_starts "$output" $begun
+expect_same_run lost quiet
