@@ -9,7 +9,7 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1)
 
 add_library(plm_deps INTERFACE)
-target_link_libraries(plm_deps INTERFACE PkgConfig::HTSLIB PkgConfig::JANSSON PkgConfig::XXHASH PkgConfig::YAML ZLIB::ZLIB Threads::Threads m)
+target_link_libraries(plm_deps INTERFACE PkgConfig::HTSLIB PkgConfig::JANSSON PkgConfig::XXHASH PkgConfig::YAML ZLIB::ZLIB Threads::Threads m ${CMAKE_DL_LIBS})
 
 set(PLM_HAVE_OPENMP 0)
 if(PROTLM_WITH_OPENMP AND NOT PROTLM_SANITIZE MATCHES "thread")

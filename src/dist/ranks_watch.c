@@ -17,6 +17,8 @@ bool plm_ranks_watch_poll(ranks *r) {
 }
 
 void plm_ranks_end_all(ranks *r, const plm_error_record *why, const char *stage, bool is_writer) {
+  plm_log(PLM_LOG_ERROR, "%s", why->message);
+  if (why->hint[0] != '\0') plm_log(PLM_LOG_ERROR, "%s", why->hint);
   if (r->comm.before_abort != NULL) r->comm.before_abort(r->comm.user, why, r->comm.rank, stage, is_writer);
   r->transport->abort(r->transport, plm_status_exit_code(why->code));
   pthread_mutex_lock(&r->lock);

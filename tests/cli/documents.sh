@@ -6,6 +6,7 @@ source=$1 protlm=$2
 here=$(mktemp -d) && cd "$here" && trap 'rm -rf "$here"' EXIT
 mkdir build bin && ln -s "$protlm" build/protlm && ln -s "$protlm" bin/protlm
 export PATH="$here/bin:$PATH" HOME="$here" XDG_CACHE_HOME="$here/cache" OMP_WAIT_POLICY=passive
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export PROTLM_NUM_HIDDEN_LAYERS=1 PROTLM_HIDDEN_SIZE=16 PROTLM_NUM_ATTENTION_HEADS=2 PROTLM_INTERMEDIATE_SIZE=32 PROTLM_THREADS=1
 export PROTLM_BATCH_TOKENS=64 PROTLM_MAX_LENGTH=32 PROTLM_LOGGING_STEPS=250 # for train
 export PROTLM_ROWS=8 PROTLM_SECONDS=0.01 PROTLM_LENGTH=16 PROTLM_MICRO_BATCH_TOKENS=64       # for bench

@@ -22,6 +22,8 @@ typedef struct message {
   int delay; /* of one that is done: tests until that is said */
 } message;
 
+typedef struct threads_world threads_world;
+
 typedef struct end {
   plm_transport transport; /* first */
   threads_world *world;
@@ -35,12 +37,16 @@ struct threads_world {
   pthread_cond_t closed;
   message *waiting, **last; /* without their counterpart, in order */
   end ends[MOST_RANKS];
-  bool is_dead[MOST_RANKS];
   int closed_count, abort_code;
   uint64_t random;
 };
 
 /* ---- messages ---- */
+
+static bool is_dead(const end *e) {
+  const threads_options *o = &e->world->options;
+  return o->dead_at > 0 && e->transport.rank == o->dead_rank && e->calls >= o->dead_at;
+}
 
 static int draw_delay(threads_world *w) {
   if (w->options.most_delay == 0) return 0;
@@ -78,7 +84,7 @@ static bool post(end *e, const message *what) {
     snprintf(e->transport.words, sizeof e->transport.words, "made to fail by the test");
     is_ok = false;
   }
-  if (!is_ok || w->is_dead[e->transport.rank]) {
+  if (!is_ok || is_dead(e)) {
     free(m);
   } else if ((other = take_counterpart(w, m)) != NULL) {
     const message *send = m->is_send ? m : other, *receive = m->is_send ? other : m;
@@ -120,7 +126,7 @@ static int threads_test(plm_transport *t, void **ret_tokens, int most) {
   end *e = (end *)(void *)t;
   int count = 0;
   pthread_mutex_lock(&e->world->lock);
-  for (message **link = &e->done; *link != NULL && count < most && !e->world->is_dead[t->rank];) {
+  for (message **link = &e->done; *link != NULL && count < most && !is_dead(e);) {
     message *m = *link;
     if (m->delay-- > 0) {
       link = &m->next;
@@ -138,7 +144,7 @@ static int threads_probe(plm_transport *t, plm_channel channel, int tag) {
   end *e = (end *)(void *)t;
   int from = -1;
   pthread_mutex_lock(&e->world->lock);
-  for (const message *m = e->world->waiting; m != NULL && from < 0 && !e->world->is_dead[t->rank]; m = m->next)
+  for (const message *m = e->world->waiting; m != NULL && from < 0 && !is_dead(e); m = m->next)
     if (m->is_send && m->channel == channel && m->to == t->rank && m->tag == tag) from = m->from;
   pthread_mutex_unlock(&e->world->lock);
   return from;
@@ -185,19 +191,6 @@ static plm_status open_end(void *context, plm_transport **ret_transport) {
   return PLM_OK;
 }
 
-void threads_kill(threads_world *world, int rank) {
-  pthread_mutex_lock(&world->lock);
-  world->is_dead[rank] = true;
-  pthread_mutex_unlock(&world->lock);
-}
-
-int threads_abort_code(threads_world *world) {
-  pthread_mutex_lock(&world->lock);
-  const int code = world->abort_code;
-  pthread_mutex_unlock(&world->lock);
-  return code;
-}
-
 /* ---- ranks ---- */
 
 typedef struct role {
@@ -212,7 +205,7 @@ static void *play(void *argument) {
   const role *p = argument;
   plm_comm *comm = NULL;
   plm_status status = plm_comm_ranks_create(open_end, &p->world->ends[p->rank], &comm);
-  if (status == PLM_OK) status = p->body(comm, p->world, p->context);
+  if (status == PLM_OK) status = p->body(comm, p->context);
   plm_error_take(status, p->result);
   plm_comm_destroy(comm);
   return NULL;
@@ -225,7 +218,7 @@ static void free_messages(message *m) {
   }
 }
 
-void threads_run(const threads_options *options, threads_rank *rank, void *context, plm_error_record *results) {
+int threads_run(const threads_options *options, threads_rank *rank, void *context, plm_error_record *results) {
   threads_world *w = calloc(1, sizeof *w);
   pthread_t threads[MOST_RANKS];
   role roles[MOST_RANKS];
@@ -245,7 +238,9 @@ void threads_run(const threads_options *options, threads_rank *rank, void *conte
   for (int i = 0; i < options->size; i++) free_messages(w->ends[i].done);
   pthread_cond_destroy(&w->closed);
   pthread_mutex_destroy(&w->lock);
+  const int code = w->abort_code;
   free(w);
+  return code;
 }
 
 void threads_expect_ok(const plm_error_record *results, int size) {

@@ -12,8 +12,6 @@
 
 #include "dist/comm.h"
 
-typedef struct threads_world threads_world;
-
 /* Zero-initialised but for the size: everything works, at once, on one node. */
 typedef struct threads_options {
   int size, ranks_per_node;
@@ -22,23 +20,17 @@ typedef struct threads_options {
   /* This rank's send or receive of this number, from 1, fails; 0: none. */
   int fail_rank;
   int64_t fail_at;
+  /* From its send or receive of this number on nothing is heard of this rank, though it does not know; 0: none. */
+  int dead_rank;
+  int64_t dead_at;
 } threads_options;
 
-/* What a rank does. The status is its result. */
-typedef plm_status threads_rank(plm_comm *comm, threads_world *world, void *context);
+/* What a rank does; the status is its result. */
+typedef plm_status threads_rank(plm_comm *comm, void *context);
 
-/* Run all ranks, each with a communicator that it destroys in the end. results[rank]: its status and words. */
-void threads_run(const threads_options *options, threads_rank *rank, void *context, plm_error_record *results);
-
-/* From here on nothing is heard of this rank, though it does not know. */
-void threads_kill(threads_world *world, int rank);
-int threads_abort_code(threads_world *world); /* of the first that ended all; -1: nobody did */
-
-/* PLM_E_BUG with the place, for a check in a rank, where cmocka's cannot be used. */
-#define threads_check(condition)                                                               \
-  do {                                                                                         \
-    if (!(condition)) return plm_fail(PLM_E_BUG, "line %d: not so: %s", __LINE__, #condition); \
-  } while (0)
+/* Run all ranks, each with a communicator that it destroys in the end. results[rank]: its status and words.
+ * The code with which the first that did so ended all ranks; -1: none did. */
+int threads_run(const threads_options *options, threads_rank *rank, void *context, plm_error_record *results);
 
 /* Fails the test unless every rank ended well. */
 void threads_expect_ok(const plm_error_record *results, int size);

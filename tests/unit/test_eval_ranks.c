@@ -48,9 +48,8 @@ static plm_status eval(plm_comm *comm, const char *more, char text[MOST_TEXT]) {
   return status;
 }
 
-static plm_status eval_as_rank(plm_comm *comm, threads_world *world, void *context) {
+static plm_status eval_as_rank(plm_comm *comm, void *context) {
   job *j = context;
-  (void)world;
   return eval(comm, j->line[comm->rank], j->text[comm->rank]);
 }
 

@@ -28,7 +28,7 @@ typedef struct job {
 
 static plm_status keep(void *user, const plm_sequence_score *score) {
   scores *s = user;
-  threads_check(s->count < MOST_SCORES);
+  PLM_ASSERT(s->count < MOST_SCORES);
   s->items[s->count++] = *score;
   return PLM_OK;
 }
@@ -40,11 +40,10 @@ static plm_status refuse(void *user, const plm_sequence_score *score) {
 
 static bool at_the_second(void *user) { return ++*(int64_t *)user > 1; }
 
-static plm_status evaluate(plm_comm *comm, threads_world *world, void *context) {
+static plm_status evaluate(plm_comm *comm, void *context) {
   job *j = context;
   bench *b = &j->benches[comm->rank];
   plm_sequence_score_fn *each = j->refuses_on >= 0 ? refuse : keep;
-  (void)world;
   b->options.comm = comm;
   b->options.cancelled = comm->rank == j->stops_on ? at_the_second : NULL;
   b->options.user = &j->asked[comm->rank];
