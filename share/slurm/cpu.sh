@@ -27,6 +27,7 @@ if [ -z "${SLURM_JOB_ID:-}" ]; then
   echo "$0 is a batch script of Slurm, and this is no job of Slurm's. Try: sbatch $0" >&2
   exit 2
 fi
+asked=0; trap 'asked=1' USR1 # "save and stop", which may come before there is anything to stop
 
 output_dir=runs/cpu
 max_restarts=50 # starts after the first; never one without progress
@@ -101,7 +102,7 @@ fi
 
 # ---- signals ----
 
-pid='' asked=0 killed=no waits_on=no
+pid='' asked=${asked:-0} killed=no waits_on=no
 
 # Slurm sends USR1 to this script alone (--signal=B:USR1), ahead of the time limit. The launcher passes it on: each rank gets it once,
 # finishes its step, saves, and ends with 75. A launcher that was started a moment ago might not listen yet.
@@ -109,8 +110,7 @@ on_usr1() {
   asked=$((asked + 1)) waits_on=yes
   if [ -z "$pid" ]; then return; fi
   if ((SECONDS - launched_at < 2)); then sleep 2; fi
-  kill -USR1 "$pid" 2>/dev/null
-  note "USR1: asked the run to save and stop"
+  if kill -USR1 "$pid" 2>/dev/null; then note "USR1: asked the run to save and stop"; fi
 }
 
 # scancel, the time limit, a preemption, a node that went down. Slurm sends TERM to the ranks itself; what is left to do is to wait for them.
@@ -129,7 +129,7 @@ run() {
   launched_at=$SECONDS
   "${launcher[@]}" "${command[@]}" &
   pid=$!
-  if [ $asked -gt 0 ]; then on_usr1; fi # it came between the last two lines
+  if [ "$asked" -gt 0 ]; then on_usr1; fi # it came between the last two lines
   while :; do
     waits_on=no
     wait "$pid"
@@ -241,7 +241,7 @@ if [ "$start" -gt "$max_restarts" ]; then # Slurm itself starts jobs again, afte
   note "end, exit code 75: this would be start $start, and the budget (--max-restarts) is $max_restarts; submit it again to go on"
   exit 75
 fi
-if [ $asked = 0 ] && [ $killed = no ]; then
+if [ "$asked" = 0 ] && [ $killed = no ]; then
   run
 else
   code=75

@@ -130,12 +130,16 @@ static void append_requests(const plm_slurm_plan *plan, plm_text *out) {
 
 /* ---- settings ---- */
 
-static void append_guard(plm_text *out) {
+static void append_guard(const plm_slurm_plan *plan, plm_text *out) {
   plm_text_append(out,
                   "if [ -z \"${SLURM_JOB_ID:-}\" ]; then\n"
                   "  echo \"$0 is a batch script of Slurm, and this is no job of Slurm's. Try: sbatch $0\" >&2\n"
                   "  exit 2\n"
-                  "fi\n\n");
+                  "fi\n");
+  if (is_train(plan))
+    plm_text_append(
+        out, "asked=0; trap 'asked=1' USR1 # \"save and stop\", which may come before there is anything to stop\n");
+  plm_text_append(out, "\n");
 }
 
 static void append_module(plm_text *out, const char *name, size_t length) {
@@ -246,7 +250,7 @@ static void append_command(const plm_slurm_plan *plan, plm_text *out) {
 void plm_slurm_script_write(const plm_slurm_plan *plan, plm_text *out) {
   append_top(plan, out);
   append_requests(plan, out);
-  append_guard(out);
+  append_guard(plan, out);
   append_modules(plan, out);
   if (is_site(plan)) append_slingshot(out);
   append_settings(plan, out);

@@ -227,6 +227,8 @@ case_days_left() {
   submit
   called '--time-limit 93784s'
 }
+until_signalled='until [ -e signalled ]; do /bin/sleep 0.05; done; /bin/sleep 0.3' # of a launcher, after `echo $$ >ready`
+
 case_usr1_reaches_the_run_once() { # and the script waits until the run has ended
   open_room ''
   { echo "n=0; trap 'n=\$((n + 1))' USR1; echo \$\$ >ready"; echo 'until [ $n -gt 0 ]; do /bin/sleep 0.05; done; /bin/sleep 0.3; echo "got $n" >>calls'
@@ -239,15 +241,15 @@ case_usr1_reaches_the_run_once() { # and the script waits until the run has ende
 }
 case_two_usr1() {
   open_room ''
-  { echo "trap ':' USR1; echo \$\$ >ready"; echo 'for i in 1 2 3 4 5 6 7 8; do /bin/sleep 0.1; done'; stopped 75 100 140 true; echo exit 75; } | launcher
-  { signal_when_ready USR1; /bin/sleep 0.3; kill -USR1 "$(cat pid)"; } &
+  { echo "trap ':' USR1; echo \$\$ >ready; $until_signalled"; stopped 75 100 140 true; echo exit 75; } | launcher
+  { signal_when_ready USR1 USR1; } &
   submit
   wait
   expect_code 0 && expect_requeue 12
 }
 case_term_is_not_ours_to_undo() { # scancel: the ranks save, and nobody starts again
   open_room ''
-  { echo 'echo $$ >ready; for i in 1 2 3 4 5 6; do /bin/sleep 0.1; done'; stopped 75 100 140 true; echo exit 75; } | launcher
+  { echo "echo \$\$ >ready; $until_signalled"; stopped 75 100 140 true; echo exit 75; } | launcher
   signal_when_ready TERM &
   submit
   wait
@@ -257,7 +259,7 @@ case_term_is_not_ours_to_undo() { # scancel: the ranks save, and nobody starts a
 case_term_at_the_time_limit() {
   open_room ''
   echo 0:05 >left
-  { echo 'echo $$ >ready; for i in 1 2 3 4 5 6; do /bin/sleep 0.1; done'; stopped 75 100 140 true; echo exit 75; } | launcher
+  { echo "echo \$\$ >ready; $until_signalled"; stopped 75 100 140 true; echo exit 75; } | launcher
   signal_when_ready TERM &
   submit
   wait
@@ -266,7 +268,7 @@ case_term_at_the_time_limit() {
 case_usr1_before_the_launcher() {
   open_room ''
   launcher <<<'exit 0'
-  sed -i 's/^stopped_before=/kill -USR1 $$\n&/' job.sh
+  sed -i 's/^output_dir=/kill -USR1 $$\n&/' job.sh # where modules would be loaded
   submit
   expect_code 75 && expect_no_requeue
   not_called 'srun'
@@ -283,10 +285,14 @@ case_by_hand() { # outside of Slurm
 }
 
 # The launcher is a child of the script.
-signal_when_ready() {
+signal_when_ready() { # signals, one after the other
   until [ -s ready ]; do /bin/sleep 0.02; done
   ps -o ppid= -p "$(cat ready)" | tr -d ' ' >pid
-  kill -"$1" "$(cat pid)"
+  for signal in "$@"; do
+    kill -"$signal" "$(cat pid)"
+    /bin/sleep 0.3
+  done
+  : >signalled
 }
 
 failed=0 count=0
