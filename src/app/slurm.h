@@ -88,8 +88,7 @@ typedef struct plm_slurm_preset {
   const char *mask;           /* of cores, a rank a GPU: the byte of a whole rank ("ff"); NULL: no binding line */
   const char *gpu_option;     /* of sbatch and srun: "--gres=gpu:" */
   const char *container_flag; /* of apptainer */
-  const char *modules;        /* module load lines, separated by newlines */
-  const char *container_modules;
+  const char *modules[5], *container_modules[5]; /* to load; NULL at the end */
   bool needs_account, is_slingshot, whole_nodes_only;
   struct {
     const char *partition;

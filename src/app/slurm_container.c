@@ -21,9 +21,12 @@ static void add_directory(plm_text *list, const char *path) {
 static void add_place(plm_text *list, const char *path) {
   char *parent = NULL;
   if (path == NULL || path[0] != '/' || !plm_file_exists(path)) return;
-  if (!plm_file_is_directory(path) && plm_path_parent(path, &parent) != PLM_OK) {
-    plm_error_clear();
-    return;
+  if (!plm_file_is_directory(path)) {
+    const plm_status status = plm_path_parent(path, &parent);
+    if (status != PLM_OK) {
+      list->status = status;
+      return;
+    }
   }
   add_directory(list, parent != NULL ? parent : path);
   plm_free(parent);

@@ -246,7 +246,7 @@ static plm_status check_output(const plm_slurm_options *options) {
   PLM_TRY(plm_path_parent(options->output, &directory));
   if (strchr(directory, '%') == NULL && !plm_file_is_directory(directory)) {
     char word[PLM_SHELL_WORD];
-    plm_warn("--output %s: Slurm makes no directories, and a job without an output dies without a word: mkdir -p %s",
+    plm_warn("--output %s: Slurm makes no directories, and a job without an output dies without a word: `mkdir -p %s`",
              options->output, plm_shell_word(directory, word));
   }
   plm_free(directory);

@@ -24,24 +24,35 @@ static void append_lines(plm_text *out, const char *mark, const char *text) {
     plm_text_printf(out, "%s%.*s\n", mark, (int)strcspn(rest, "\n"), rest);
 }
 
-/* The command that made this, however the program was called; broken before an option where it gets long. */
-static void append_origin(plm_text *out) {
+/* A command line in a comment; broken before an option where it gets long. */
+static void append_folded(plm_text *out, const char *line) {
   enum { LONG = 100 };
-  char *line = NULL;
-  if (plm_own_command(&line) != PLM_OK) plm_error_clear();
-  const char *rest = line != NULL ? strstr(line, " slurm ") : NULL;
-  int column = 0;
   bool quoted = false;
-  if (rest != NULL) plm_text_append(out, "#   protlm");
-  for (; rest != NULL && *rest != '\0'; rest++, column++) {
-    if (*rest == '\'') quoted = !quoted;
-    if (!quoted && column > LONG && strncmp(rest, " -", 2) == 0) {
+  int column = 0;
+  for (const char *c = line; *c != '\0'; c++, column++) {
+    if (*c == '\'') quoted = !quoted;
+    if (!quoted && column > LONG && strncmp(c, " -", 2) == 0) {
       plm_text_append(out, " \\\n#     ");
       column = 0;
     }
-    plm_text_append_bytes(out, rest, 1);
+    plm_text_append_bytes(out, c, 1);
   }
-  if (line != NULL) plm_text_append(out, "\n#\n");
+}
+
+/* The command that made this, however the program was called. */
+static void append_origin(plm_text *out) {
+  char *line;
+  const plm_status status = plm_own_command(&line);
+  if (status != PLM_OK) {
+    out->status = status;
+    return;
+  }
+  const char *words = strstr(line, " slurm ");
+  if (words != NULL) {
+    plm_text_append(out, "#   protlm");
+    append_folded(out, words);
+    plm_text_append(out, "\n#\n");
+  }
   plm_free(line);
 }
 
@@ -142,9 +153,9 @@ static void append_guard(const plm_slurm_plan *plan, plm_text *out) {
   plm_text_append(out, "\n");
 }
 
-static void append_module(plm_text *out, const char *name, size_t length) {
+static void append_module(plm_text *out, const char *name) {
   plm_text_append(out, "module load ");
-  plm_text_append_bytes(out, name, length);
+  plm_slurm_append_word(out, name, false);
   plm_text_append(out, " || exit 1\n");
 }
 
@@ -152,17 +163,11 @@ static void append_module(plm_text *out, const char *name, size_t length) {
 static void append_modules(const plm_slurm_plan *plan, plm_text *out) {
   const plm_string_list *given = &plan->options->module;
   if (given->count == 0 && !is_site(plan)) return;
-  for (size_t i = 0; i < given->count; i++) {
-    plm_text word = {0};
-    plm_slurm_append_word(&word, given->items[i], false);
-    append_module(out, word.data != NULL ? word.data : "", word.length);
-    plm_text_free(&word);
-  }
-  const char *rest = "";
+  for (size_t i = 0; i < given->count; i++) append_module(out, given->items[i]);
+  const char *const *names = NULL;
   if (given->count == 0)
-    rest = plan->engine != PLM_SLURM_NO_CONTAINER ? plan->preset->container_modules : plan->preset->modules;
-  for (; *rest != '\0'; rest += strcspn(rest, "\n"), rest += *rest == '\n')
-    append_module(out, rest, strcspn(rest, "\n"));
+    names = plan->engine != PLM_SLURM_NO_CONTAINER ? plan->preset->container_modules : plan->preset->modules;
+  for (; names != NULL && *names != NULL; names++) append_module(out, *names);
   plm_text_append(out, "\n");
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "app/commands.h"
 #include "app/slurm.h"
 #include "base/alloc.h"
 
@@ -101,6 +102,62 @@ static void the_mask_is_the_one_that_lumi_publishes(void **state) {
   plm_free(text);
 }
 
+/* ---- memory ---- */
+
+static void count_bytes(void *user, const char *text) { *(size_t *)user += strlen(text); }
+
+/* The whole command, without asking a cluster; *ret_bytes is what it printed. */
+static plm_status make_script(size_t *ret_bytes) {
+  static char *const words[] = {"--no-discover",
+                                "--preset",
+                                "setonix",
+                                "--account",
+                                "a",
+                                "--container",
+                                "/nowhere/image",
+                                "--array",
+                                "0-3",
+                                "--module",
+                                "x",
+                                "y",
+                                "--sbatch-option=--qos=q",
+                                "--",
+                                "train",
+                                "--model",
+                                "org/model",
+                                "--train",
+                                "/dev/null",
+                                "--output-dir",
+                                "/tmp/runs/%a",
+                                "--seed",
+                                "%a"};
+  const plm_output output = {.user = ret_bytes, .write = count_bytes};
+  plm_option_values *values;
+  *ret_bytes = 0;
+  PLM_TRY(plm_options_load(plm_slurm_option_table(), (int)(sizeof words / sizeof *words), words, &values));
+  const plm_status status = plm_slurm_run(values, &output);
+  plm_option_values_destroy(values);
+  return status;
+}
+
+static void any_failed_allocation_is_reported_and_nothing_leaks(void **state) {
+  size_t whole, bytes;
+  (void)state;
+  assert_ok(make_script(&whole)); /* tables are filled now */
+  assert_true(whole > 4000);
+  const int64_t live = plm_alloc_live(), before = plm_alloc_count();
+  assert_ok(make_script(&whole));
+  const int64_t total = plm_alloc_count() - before;
+  for (int64_t n = 1; n <= total; n++) {
+    plm_alloc_fail_at(n);
+    const plm_status status = make_script(&bytes);
+    plm_alloc_fail_at(0);
+    if (status != PLM_OK) assert_int_equal(status, PLM_E_RESOURCE);
+    assert_int_equal(bytes, status == PLM_OK ? whole : 0); /* all of it, or nothing */
+    assert_int_equal(plm_alloc_live(), live);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_word_is_one_word_of_bash),
@@ -109,6 +166,7 @@ int main(void) {
       cmocka_unit_test(the_default_partition_is_found),
       cmocka_unit_test(of_several_kinds_of_node_the_one_with_gpus_counts),
       cmocka_unit_test(odd_answers_are_no_answers),
+      cmocka_unit_test(any_failed_allocation_is_reported_and_nothing_leaks),
       cmocka_unit_test(the_mask_is_the_one_that_lumi_publishes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
