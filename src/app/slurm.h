@@ -89,7 +89,7 @@ typedef struct plm_slurm_preset {
   const char *gpu_option;     /* of sbatch and srun: "--gres=gpu:" */
   const char *container_flag; /* of apptainer */
   const char *modules[5], *container_modules[5]; /* to load; NULL at the end */
-  bool needs_account, is_slingshot, whole_nodes_only;
+  bool needs_account, is_slingshot;
   struct {
     const char *partition;
     int hours;

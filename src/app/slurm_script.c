@@ -257,7 +257,7 @@ void plm_slurm_script_write(const plm_slurm_plan *plan, plm_text *out) {
   append_requests(plan, out);
   append_guard(plan, out);
   append_modules(plan, out);
-  if (is_site(plan)) append_slingshot(out);
+  if (plan->preset != NULL && plan->preset->is_slingshot) append_slingshot(out);
   append_settings(plan, out);
   append_launcher(plan, out);
   plm_slurm_append_container(plan, out);
