@@ -8,6 +8,7 @@ protlm=$(realpath "$1") root=$(realpath "$2") stale=0
 made=$(mktemp -d)
 trap 'rm -rf "$made"' EXIT
 cd "$made"
+for name in $(env | sed -n 's/^\(PROTLM_[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
 mkdir -p slurm images/protlm
 printf '>a\nMKTAYIAKQR\n' >proteins.fasta # so that nothing is said to be missing
 : >protlm.sif

@@ -239,6 +239,20 @@ static void choose_program(plm_slurm_plan *plan, const char *own_program) {
   snprintf(plan->program, sizeof plan->program, "%s", given != NULL ? given : path != NULL ? path : "protlm");
 }
 
+/* The script does not hold what the environment adds to its words. */
+static void tell_environment(plm_slurm_plan *plan) {
+  const plm_option_values *values = plan->line->values;
+  bool any = false;
+  for (size_t i = 0; i < values->table->count; i++) {
+    const char *name = values->table->options[i].name;
+    if (values->source[i] != PLM_FROM_ENVIRONMENT || strcmp(name, "output-dir") == 0) continue;
+    plm_text_printf(&plan->says, "%s--%s",
+                    any ? ", " : "from your environment, which sbatch hands on unless it is told not to: ", name);
+    any = true;
+  }
+  if (any) plm_text_append(&plan->says, "\n");
+}
+
 /* A job whose output cannot be opened dies without a word. */
 static plm_status check_output(const plm_slurm_options *options) {
   char *directory = NULL;
@@ -300,6 +314,7 @@ plm_status plm_slurm_plan_make(const plm_option_values *values, const plm_slurm_
   choose_mpi(plan);
   choose_engine(plan);
   choose_program(plan, own_program);
+  tell_environment(plan);
   return plan->says.status;
 }
 

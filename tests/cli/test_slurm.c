@@ -123,12 +123,13 @@ static void a_file_that_is_not_here_is_a_warning(void **state) {
 }
 
 static void the_directory_may_come_from_elsewhere(void **state) {
-  static const char *const environment[] = {"PROTLM_OUTPUT_DIR=runs/x", NULL};
+  static const char *const environment[] = {"PROTLM_OUTPUT_DIR=runs/x", "PROTLM_SEED=3", NULL};
   (void)state;
   program_result r = run_with(environment, HERE "--cpu " TRAIN);
   program_expect(&r, 0);
   program_expect_words(&r, r.out, "output_dir=runs/x\n");
   program_expect_words(&r, r.out, "--output-dir \"$output_dir\")");
+  program_expect_words(&r, r.out, "from your environment, which sbatch hands on unless it is told not to: --seed\n");
 }
 
 static void a_time_limit_of_the_users_own_stays(void **state) {
