@@ -56,13 +56,14 @@ struct plm_comm {
   const plm_rank_place *places; /* [size] */
   plm_comm_traffic traffic;
 
-  /* The user's: of gradients on the wire (F32; or BF16), and the seconds that a section lasts at most (--timeout).
-   * Set before the first reduce. */
+  /* The user's: of gradients on the wire (F32; or BF16), and the seconds that a section lasts at most (--timeout),
+   * from the next `section` on. Set before the first reduce. */
   plm_dtype gradient_dtype;
   double timeout;
 
-  /* The user's: called before this rank ends the others, on the watchdog's thread: it may write `stopped` and nothing
-   * else. `is_writer`: no rank below this one answers. May be NULL. */
+  /* The user's: called on the watchdog's thread before all are ended; it may write `stopped` and nothing else. Rank and
+   * stage are those of the cause. `is_writer`, on one rank: the one that found the cause, of those that answer. May be
+   * NULL. */
   void (*before_abort)(void *user, const plm_error_record *why, int rank, const char *stage, bool is_writer);
   void *user;
 
@@ -74,14 +75,15 @@ struct plm_comm {
   /* All-gather of at most PLM_EXCHANGE_MAX bytes a rank, host memory: ret_all [size * bytes], in rank order. `stage`
    * says what for; ranks that come with another stage or length learn of it and fail, each naming the other. */
   plm_status (*exchange)(plm_comm *comm, const char *stage, const void *mine, size_t bytes, void *ret_all);
-  /* Host memory, any size (sent in pieces of 16 MiB). Begins with an exchange, so it cannot hang on a root that failed. */
+  /* Host memory, any size (sent in pieces). Begins with an exchange, so it cannot hang on a root that failed. */
   plm_status (*broadcast)(plm_comm *comm, const char *stage, void *data, int64_t bytes, int root);
 
   /* Start adding up a bucket: n elements at `gradient`, n a multiple of 64*size, zeros behind what is the model's.
    * keep_shard: only this rank's piece is the sum afterwards, the others' pieces are undefined. The elements may not be
    * touched until `wait`. Asynchronous devices: begins after what is queued on x. */
   plm_status (*reduce)(plm_comm *comm, plm_exec *x, int bucket, float *gradient, int64_t n, bool keep_shard);
-  /* Start sending what each owner has to `root`, or to all (PLM_EVERY_RANK). The same spans on every rank. */
+  /* Start sending what each owner has to `root`, or to all (PLM_EVERY_RANK). The same spans on every rank; they are
+   * copied. */
   plm_status (*gather)(plm_comm *comm, plm_exec *x, int bucket, const plm_span *spans, int count, int root);
   /* Until all that was started for this bucket (or for every one) is done. May fail, naming a rank. */
   plm_status (*wait)(plm_comm *comm, plm_exec *x, int bucket);

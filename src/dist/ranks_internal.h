@@ -6,7 +6,7 @@
  *   ranks_exchange.c  exchange and broadcast
  *   ranks_reduce.c    the sum rule
  *   ranks_gather.c    spans from their owners
- *   ranks_watch.c     who is where, and the end of all
+ *   ranks_watch.c     who is where, and the end of all; ranks_stack.c: the stack of a thread that hangs
  */
 #ifndef PLM_DIST_RANKS_INTERNAL_H
 #define PLM_DIST_RANKS_INTERNAL_H
@@ -71,7 +71,7 @@ typedef struct ranks_watch ranks_watch;
 
 typedef struct ranks_where {
   char section[RANKS_STAGE];
-  double since, limit; /* seconds, of plm_ranks_clock; and how long it may last */
+  double since, limit; /* when it began, monotonic; how long it may last */
   bool is_waiting;     /* in the communicator, for others */
   char stage[RANKS_STAGE];
   double waiting_since;
@@ -126,7 +126,6 @@ void plm_ranks_send(ranks *r, int to, int tag, const void *data, int64_t bytes, 
 void plm_ranks_receive(ranks *r, int from, int tag, void *data, int64_t bytes, ranks_note *note);
 void plm_ranks_collect(ranks *r); /* what has finished goes back to whoever started it */
 void plm_ranks_op_finish(ranks *r, ranks_op *op);
-double plm_ranks_clock(const ranks *r); /* seconds, without those in which the process was stopped */
 
 /* ---- ranks_exchange.c ---- */
 
@@ -160,7 +159,7 @@ PLM_CHECKED plm_status plm_ranks_watch_create(ranks *r);
 void plm_ranks_watch_destroy(ranks *r);
 /* On the communication thread, often: answers, and asks when a wait has lasted too long. True: something is going on. */
 bool plm_ranks_watch_poll(ranks *r);
-/* Ends all processes; returns in tests only. */
-void plm_ranks_end_all(ranks *r, const plm_error_record *why, const char *stage, bool is_writer);
+/* Says why, and ends all processes: for a cause that is this rank's. Returns in tests only. */
+void plm_ranks_end_all(ranks *r, const plm_error_record *why, const char *stage);
 
 #endif

@@ -1,11 +1,9 @@
 /* ranks_messages.c - the few things that every chapter of the communication thread needs: see ranks_internal.h. Contents:
- * time, messages, what is done. */
+ * messages, what is done. */
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "dist/ranks_internal.h"
-
-double plm_ranks_clock(const ranks *r) { return plm_clock_monotonic() - r->lost; }
 
 /* ---- messages ---- */
 

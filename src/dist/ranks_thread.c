@@ -64,8 +64,13 @@ static void sleep_idle(ranks *r) {
 /* Time that passed while nothing of this process ran counts for no limit. */
 static void notice_standstill(ranks *r) {
   const double now = plm_clock_monotonic();
-  if (now - r->seen > standstill_seconds) r->lost += now - r->seen;
+  const double gap = now - r->seen;
   r->seen = now;
+  if (gap < standstill_seconds) return;
+  pthread_mutex_lock(&r->lock);
+  r->where.since += gap;
+  r->where.waiting_since += gap;
+  pthread_mutex_unlock(&r->lock);
 }
 
 /* ---- the loop ---- */
@@ -94,7 +99,7 @@ static void end_broken(ranks *r) {
                     r->places[r->comm.rank].host, r->transport->name, stage, r->transport->words),
            "start again: the run goes on from its last checkpoint");
   plm_error_take(PLM_E_FAILURE, &why);
-  plm_ranks_end_all(r, &why, stage, true);
+  plm_ranks_end_all(r, &why, stage);
 }
 
 /* Until this rank leaves, or all are ended. */
@@ -107,7 +112,7 @@ static void serve(ranks *r) {
     notice_standstill(r);
     r->has_moved = false;
     if (next.abort_words != NULL) {
-      plm_ranks_end_all(r, next.abort_words, r->where.section, true);
+      plm_ranks_end_all(r, next.abort_words, r->where.section);
       return;
     }
     if (next.is_leaving) return;
@@ -117,7 +122,7 @@ static void serve(ranks *r) {
     plm_ranks_gather_advance(r);
     plm_ranks_collect(r);
     is_watching = plm_ranks_watch_poll(r);
-    if (r->is_broken) end_broken(r);
+    if (r->is_broken && r->failure.code == PLM_OK) end_broken(r);
     if (r->failure.code != PLM_OK) return;
     if (r->has_moved) {
       moved = r->seen;

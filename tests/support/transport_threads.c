@@ -61,6 +61,13 @@ static void finish(threads_world *w, message *m) {
   e->done = m;
 }
 
+static void free_messages(message *m) {
+  for (message *next; m != NULL; m = next) {
+    next = m->next;
+    free(m);
+  }
+}
+
 static message *take_counterpart(threads_world *w, const message *m) {
   for (message **link = &w->waiting; *link != NULL; link = &(*link)->next) {
     message *o = *link;
@@ -80,6 +87,10 @@ static bool post(end *e, const message *what) {
   message *m = calloc(1, sizeof *m), *other;
   pthread_mutex_lock(&w->lock);
   *m = *what;
+  if (w->abort_code >= 0) {
+    snprintf(e->transport.words, sizeof e->transport.words, "another rank has ended all");
+    is_ok = false;
+  }
   if (++e->calls == w->options.fail_at && e->transport.rank == w->options.fail_rank) {
     snprintf(e->transport.words, sizeof e->transport.words, "made to fail by the test");
     is_ok = false;
@@ -126,7 +137,11 @@ static int threads_test(plm_transport *t, void **ret_tokens, int most) {
   end *e = (end *)(void *)t;
   int count = 0;
   pthread_mutex_lock(&e->world->lock);
-  for (message **link = &e->done; *link != NULL && count < most && !is_dead(e);) {
+  if (e->world->abort_code >= 0 && e->done == NULL && !is_dead(e)) {
+    snprintf(t->words, sizeof t->words, "another rank has ended all");
+    count = -1;
+  }
+  for (message **link = &e->done; *link != NULL && count >= 0 && count < most && !is_dead(e);) {
     message *m = *link;
     if (m->delay-- > 0) {
       link = &m->next;
@@ -155,7 +170,12 @@ static int threads_probe(plm_transport *t, plm_channel channel, int tag) {
 static void threads_abort(plm_transport *t, int code) {
   end *e = (end *)(void *)t;
   pthread_mutex_lock(&e->world->lock);
-  if (e->world->abort_code < 0) e->world->abort_code = code;
+  if (!is_dead(e)) {
+    if (e->world->abort_code < 0) e->world->abort_code = code;
+    free_messages(e->world->waiting); /* their memory goes with their ranks */
+    e->world->waiting = NULL;
+    e->world->last = &e->world->waiting;
+  }
   pthread_mutex_unlock(&e->world->lock);
 }
 
@@ -209,13 +229,6 @@ static void *play(void *argument) {
   plm_error_take(status, p->result);
   plm_comm_destroy(comm);
   return NULL;
-}
-
-static void free_messages(message *m) {
-  for (message *next; m != NULL; m = next) {
-    next = m->next;
-    free(m);
-  }
 }
 
 int threads_run(const threads_options *options, threads_rank *rank, void *context, plm_error_record *results) {

@@ -29,7 +29,7 @@ typedef struct threads_options {
 typedef plm_status threads_rank(plm_comm *comm, void *context);
 
 /* Run all ranks, each with a communicator that it destroys in the end. results[rank]: its status and words.
- * The code with which the first that did so ended all ranks; -1: none did. */
+ * When one ends all, the transport of every other fails from then on. Returns the code with which the first that did so ended all ranks; -1: none did. */
 int threads_run(const threads_options *options, threads_rank *rank, void *context, plm_error_record *results);
 
 /* Fails the test unless every rank ended well. */
