@@ -78,7 +78,8 @@ static const launcher *find_launcher(void) {
 /* PMI first: MPICH's mpiexec inside a step of Slurm shows the step's PMIx too. Cray's srun and PALS have a PMI of their
  * own beside, or instead. */
 static plm_mpi_make find_make(void) {
-  if (is_set("PMI_FD") || is_set("PMI_RANK") || is_set("PMI_CONTROL_PORT")) return PLM_MPI_MPICH;
+  if (is_set("PMI_FD") || is_set("PMI_RANK") || is_set("PMI_CONTROL_PORT") || is_set("PALS_RANKID"))
+    return PLM_MPI_MPICH;
   return is_set("PMIX_NAMESPACE") ? PLM_MPI_OPEN_MPI : PLM_MPI_NONE;
 }
 
@@ -241,8 +242,8 @@ plm_status plm_launch_expect_ranks(void) {
   plm_launch_detect(&launch);
   if (launch.size <= 1) return PLM_OK;
   if (launch.is_leftover) return fail_leftover(&launch);
-  const bool by_torchrun = strcmp(launch.by, "torchrun") == 0;
-  return launch.mpi == PLM_MPI_NONE || by_torchrun ? fail_unconnected(&launch) : PLM_OK;
+  if (strcmp(launch.by, "torchrun") == 0) return fail_unconnected(&launch);
+  return launch.mpi == PLM_MPI_NONE && !is_set("PROTLM_MPI") ? fail_unconnected(&launch) : PLM_OK;
 }
 
 plm_status plm_launch_expect_size(int size, const char *library) {

@@ -20,7 +20,7 @@ typedef struct plm_launch {
   const char *by;       /* "nothing", "srun", "mpirun", "mpiexec", "torchrun" */
   const char *variable; /* the one that gives the size; NULL with "nothing" */
   bool is_leftover;     /* a size without what a launcher gives each process beside it: nobody launched us */
-  plm_mpi_make mpi;     /* NONE: ranks cannot find each other */
+  plm_mpi_make mpi;     /* NONE: ranks cannot find each other, as far as we know */
 } plm_launch;
 void plm_launch_detect(plm_launch *ret_launch);
 
@@ -35,8 +35,9 @@ void plm_launch_tell(void);
  * environment says that there are several, with what to type. */
 PLM_CHECKED plm_status plm_launch_expect_one(const char *command);
 
-/* For what ranks do together. PLM_E_USAGE where several processes have been started that cannot find each other (by
- * torchrun, by srun without its MPI), or seem to have been, with what to type. */
+/* For what ranks do together, before MPI is opened. PLM_E_USAGE where several processes have been started that cannot
+ * find each other (by torchrun, by srun without its MPI), or seem to have been, with what to type. PROTLM_MPI: whoever
+ * names a library knows how its ranks do. */
 PLM_CHECKED plm_status plm_launch_expect_ranks(void);
 
 /* After MPI has been opened: PLM_E_USAGE where it takes each of several processes for the only one, as one of another
