@@ -31,16 +31,8 @@ static const make mpich = {"MPICH",
                            "pmi2",
                            "libmpich-dev"};
 
-static bool is_set(const char *name) {
-  const char *text = getenv(name);
-  return text != NULL && *text != '\0';
-}
-
-/* PMI first: MPICH's mpiexec inside Slurm shows PMIx's variables too. PALS is how Cray's starts ranks. */
-static const make *choose_make(void) {
-  if (is_set("PMI_FD") || is_set("PMI_RANK") || is_set("PALS_RANKID")) return &mpich;
-  if (is_set("OMPI_COMM_WORLD_SIZE") || is_set("PMIX_NAMESPACE")) return &open_mpi;
-  return NULL;
+static const make *choose_make(const plm_launch *launch) {
+  return launch->mpi == PLM_MPI_MPICH ? &mpich : launch->mpi == PLM_MPI_OPEN_MPI ? &open_mpi : NULL;
 }
 
 /* ---- lines that mend ---- */
@@ -56,15 +48,6 @@ static void hint_srun(plm_status code, const plm_launch *launch, const char *mpi
 }
 
 static bool is_by_srun(const plm_launch *launch) { return strcmp(launch->by, "srun") == 0; }
-
-static plm_status fail_without_mpi(const plm_launch *launch) {
-  plm_status status = plm_fail(PLM_E_USAGE,
-                               "%s started %d processes without telling MPI about them, so that none would find the "
-                               "others",
-                               launch->by, launch->size);
-  hint_srun(status, launch, "pmix", "with Open MPI ");
-  return status;
-}
 
 /* ---- the environment ---- */
 
@@ -177,12 +160,12 @@ static plm_status open_module(const make *m, const plm_mpi_module **ret_module) 
 
 plm_status plm_mpi_library_open(const plm_launch *launch, plm_mpi_library *ret_library) {
   const char *path = getenv("PROTLM_MPI");
-  const make *m = choose_make();
+  const make *m = choose_make(launch);
   plm_mpi_library library = {.launch = *launch};
   if (path != NULL && *path != '\0') {
     PLM_TRY(open_named(path, &m));
   } else {
-    if (m == NULL) return fail_without_mpi(launch);
+    PLM_ASSERT(m != NULL); /* plm_launch_expect_ranks has been asked */
     PLM_TRY(open_usual(launch, m));
   }
   PLM_TRY(open_module(m, &library.module));
