@@ -143,7 +143,7 @@ static void print_row(const plm_output *output, const json_t *row, const int wid
     const int width = i + 1 == COLUMNS ? 0 : widths[i];
     plm_print(output, columns[i].is_text ? "  %-*s" : "  %*s", width, text);
   }
-  plm_print(output, "\n");
+  plm_print(output, "%s\n", row == NULL ? plm_style(output, PLM_RESET) : "");
 }
 
 void plm_info_print_ranks(const plm_output *output, const json_t *section) {
@@ -157,6 +157,5 @@ void plm_info_print_ranks(const plm_output *output, const json_t *section) {
             json_string_value(json_object_get(section, "communicator")));
   plm_print(output, "%s", plm_style(output, PLM_BOLD));
   print_row(output, NULL, widths);
-  plm_print(output, "%s", plm_style(output, PLM_RESET));
   for (size_t rank = 0; rank < json_array_size(table); rank++) print_row(output, json_array_get(table, rank), widths);
 }

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# The command line under a launcher: several ranks speak once, end with one code, and know of each other. usage: ranks.sh PROTLM mpirun|mpiexec
-# mpirun is Open MPI's, mpiexec is MPICH's. 77: that one is not here.
+# The command line under a launcher: several ranks speak once, end with one code, and know of each other. usage: ranks.sh openmpi|mpich PROTLM
+# 77: there is no launcher of that make of MPI, or this build has no module for it.
 set -u
-program=$(realpath "$1") launcher=$2
+make=$1 program=$(realpath "$2")
+case $make in
+  openmpi) launcher=mpirun library='Open MPI' start=$(command -v mpirun.openmpi || command -v mpirun) flags='--oversubscribe --bind-to none' ;;
+  mpich) launcher=mpiexec library='MPICH' start=$(command -v mpiexec.mpich || command -v mpiexec.hydra) flags='' ;;
+  *) echo "usage: ranks.sh openmpi|mpich PROTLM"; exit 2 ;;
+esac
+[ -f "$(dirname "$program")/protlm_mpi_$make.so" ] || { echo "skipped: this build has no module for $make"; exit 77; }
+[ -n "$start" ] || { echo "skipped: no launcher of $make"; exit 77; }
 scratch=$(mktemp -d) && trap 'rm -rf "$scratch"' EXIT
 cd "$scratch" || exit 1
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_WAIT_POLICY=passive LC_ALL=C NO_COLOR=1 PROTLM_CACHE=$scratch/cache
 unset OMP_NUM_THREADS SLURM_CPUS_PER_TASK
-
-case $launcher in
-  mpirun) start=$(command -v mpirun.openmpi || command -v mpirun) library='Open MPI' flags='--oversubscribe --bind-to none' ;;
-  mpiexec) start=$(command -v mpiexec.mpich || command -v mpiexec.hydra) library='MPICH' flags='' ;;
-  *) echo "usage: ranks.sh PROTLM mpirun|mpiexec"; exit 2 ;;
-esac
-[ -n "$start" ] || { echo "skipped: there is no $launcher of $library"; exit 77; }
 
 bad=0
 complain() {
@@ -23,11 +23,12 @@ complain() {
   bad=1
 }
 
-# Each rank notes its own exit code: a launcher's is its own matter. The words of $other are rank 1's, if that is set.
+# Each rank notes its own exit code: a launcher's is its own matter. The words of $other, and the variable of $setting, are rank 1's.
 cat >rank <<'R'
 #!/bin/sh
 rank=${OMPI_COMM_WORLD_RANK:-$PMI_RANK}
 if [ "$rank" = 1 ] && [ -n "${other:-}" ]; then eval "set -- $other"; fi
+if [ "$rank" = 1 ] && [ -n "${setting:-}" ]; then export "${setting?}"; fi
 "$program" "$@"
 code=$?
 echo $code >"codes/$rank"
@@ -90,6 +91,15 @@ times out 'local rank' 0
 other='--version' ranks 2 inspect tokens --sequence MKV # for one process: each stands for itself
 [ "$(cat codes/0)" = 2 ] || complain 'rank 0 of inspect was not refused'
 
+# ---- a warning is said once, by the first rank that has it ----
+OMP_NUM_THREADS=many ranks 3 info
+all_end_with 0 3
+times err 'warning: OMP_NUM_THREADS=many is no number of threads' 1
+times err '[rank' 0
+setting=OMP_NUM_THREADS=odd ranks 3 info
+all_end_with 0 3
+times err "[rank 1 $(hostname)] warning: OMP_NUM_THREADS=odd is no number of threads" 1
+
 # ---- info: one table ----
 cpus=$(nproc)
 for n in 2 3; do
@@ -116,7 +126,7 @@ all_end_with 2 2
 times err 'threads on each are the most' 1
 
 # ---- mpirun binds one or two ranks to one core each ----
-if [ "$launcher" = mpirun ] && [ "$cpus" -ge 2 ]; then
+if [ "$make" = openmpi ] && [ "$cpus" -ge 2 ]; then
   flags='--bind-to core'
   ranks 1 info
   bound=$(sed -n 's/^  cpus  *//p' out)
