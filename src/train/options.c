@@ -184,6 +184,15 @@ static const plm_option options[] = {
      .argument = "TIME",
      .help =
          "how long ranks wait for one that is stopped or hangs, before it is named and all end; reading and writing checkpoints may take an hour"},
+    {OPTION("zero", INT, zero, ranks, FREE), .default_value = "0", .max = 1, .argument = "0|1",
+     .help =
+         "1: each rank keeps its share alone of the optimizer's state, and of the fp32 masters of a bf16 run: less memory, the same bits"},
+    {OPTION("grad-reduce-dtype", CHOICE, grad_reduce_dtype, ranks, ALLOW), .default_value = "fp32",
+     .choices = "fp32|bf16", .argument = "TYPE",
+     .help =
+         "numbers in which gradients travel between ranks; bf16: half the bytes, each contribution and the sum rounded"},
+    {OPTION("check-replicas", COUNT, check_replicas, ranks, FREE), .default_value = "1000", .max = COUNT_LIMIT,
+     .argument = "N", .help = "compare the parameters of all ranks every N steps, and at the end; 0 = never"},
 
     {OPTION("config", PATH, config, general, FREE), .argument = "FILE", .command_line_only = true,
      .help = "read options from this YAML file; those on the command line win"},

@@ -57,6 +57,9 @@ typedef struct plm_train_options {
   int64_t threads, loader_workers;
   /* Several ranks */
   double timeout;
+  int64_t zero;
+  const char *grad_reduce_dtype;
+  int64_t check_replicas;
   /* General: for whoever calls plm_train */
   const char *config;
   bool print_config, dry_run;
