@@ -39,6 +39,7 @@ double plm_total_error(const plm_totals *totals, plm_sum of, plm_sum per) {
 #define MASKED .is_masked = true
 #define IS_COUNT .is_count = true
 #define PLACED .is_placed = true
+#define OF_RANKS .of_ranks = true
 #define MADE(how, numerator, denominator) \
   .make = plm_total_##how, .of = PLM_SUM_##numerator, .per = PLM_SUM_##denominator
 
@@ -53,6 +54,11 @@ static plm_measure table[PLM_MAX_MEASURES] = {
     [PLM_MEASURE_SECONDS] = {.name = "seconds", .unit = "s", TRAIN},
     [PLM_MEASURE_RESIDUES_PER_S] = {.name = "residues_per_s", .tag = "train/residues_per_s", TRAIN, HIGHER},
     [PLM_MEASURE_DATA_WAIT] = {.name = "data_wait", .tag = "train/data_wait", .unit = "%", TRAIN, LOWER},
+    [PLM_MEASURE_RANKS] = {.name = "ranks", TRAIN, IS_COUNT, OF_RANKS},
+    [PLM_MEASURE_COMM_EXPOSED] =
+        {.name = "comm_exposed", .tag = "train/comm_exposed", .unit = "%", TRAIN, LOWER, OF_RANKS},
+    [PLM_MEASURE_IMBALANCE] = {.name = "imbalance", .tag = "train/imbalance", .unit = "%", TRAIN, LOWER, OF_RANKS},
+    [PLM_MEASURE_SLOWEST_RANK] = {.name = "slowest_rank", TRAIN, IS_COUNT, OF_RANKS},
     [PLM_MEASURE_EVAL_LOSS] =
         {
             .name = "eval_loss",

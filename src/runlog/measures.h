@@ -63,6 +63,7 @@ typedef struct plm_measure {
   bool is_masked;              /* over <mask> rows: stands in their column */
   bool is_placed;              /* `eval` and the report name it; others with words stand behind those */
   bool is_drawn;               /* not so: a figure of its own in the report */
+  bool of_ranks;               /* of runs by several ranks alone; no column of metrics.csv */
   int decimals, page_decimals; /* in `eval`, in the report */
   int error;                   /* index of its standard error; 0: none */
   const char *state;           /* field of protlm_state.json for its last value; NULL: not there */
@@ -83,6 +84,10 @@ enum {
   PLM_MEASURE_SECONDS,  /* since the run's first step, resumes included */
   PLM_MEASURE_RESIDUES_PER_S,
   PLM_MEASURE_DATA_WAIT, /* both over the interval since the last line; share of it spent waiting for data, 0..1 */
+  PLM_MEASURE_RANKS,
+  PLM_MEASURE_COMM_EXPOSED, /* share of the interval spent waiting for other ranks' gradients and weights, 0..1, their mean */
+  PLM_MEASURE_IMBALANCE,    /* over the interval: time to compute of each step's slowest rank / the ranks' mean - 1 */
+  PLM_MEASURE_SLOWEST_RANK, /* the one that was it most often */
   PLM_MEASURE_EVAL_LOSS,
   PLM_MEASURE_EVAL_LOSS_SE,
   PLM_MEASURE_EVAL_PERPLEXITY,

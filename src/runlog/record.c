@@ -58,7 +58,8 @@ plm_status plm_record_to_json(const plm_record *record, plm_json_line *ret_line)
 }
 
 void plm_record_csv_header(plm_text *csv) {
-  for (int i = 0; i < plm_measure_count(); i++) plm_text_printf(csv, "%s%s", i > 0 ? "," : "", plm_measure_at(i)->name);
+  for (int i = 0; i < plm_measure_count(); i++)
+    if (!plm_measure_at(i)->of_ranks) plm_text_printf(csv, "%s%s", i > 0 ? "," : "", plm_measure_at(i)->name);
   plm_text_append(csv, "\n");
 }
 
@@ -68,6 +69,7 @@ void plm_record_to_csv(const plm_record *record, plm_text *csv) {
   char number[PLM_NUMBER_TEXT];
   for (int i = 0; i < plm_measure_count(); i++) {
     const plm_cell *cell = &record->cell[i];
+    if (plm_measure_at(i)->of_ranks) continue;
     if (i > 0) plm_text_append(csv, ",");
     if (cell->kind == PLM_CELL_COUNT) plm_text_printf(csv, "%lld", (long long)cell->count);
     if (cell->kind == PLM_CELL_NUMBER)

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/system.h"
+#include "base/text.h"
+#include "protlm/log.h"
 
 void plm_run_clock_init(plm_run_clock *clock) {
   *clock = (plm_run_clock){
@@ -40,7 +42,58 @@ void plm_run_clock_update(plm_run_clock *clock, plm_train_state *state) {
                              clock->interval_before + clock->now - clock->interval_at);
 }
 
-void plm_run_clock_count_step(plm_run_clock *clock, const plm_control *control) {
+/* ---- several ranks ---- */
+
+void plm_run_clock_take_traffic(plm_run_clock *clock, const plm_comm *comm, plm_control *control) {
+  const plm_comm_traffic now = comm->traffic, then = clock->traffic;
+  control->sent = now.sent - then.sent;
+  control->busy = now.busy - then.busy;
+  control->exposed = now.exposed - then.exposed;
+  clock->traffic = now;
+}
+
+static void count_ranks(plm_rank_times *times, const plm_control *control, int ranks) {
+  times->slowest += control->slowest_compute;
+  times->mean += control->compute / ranks;
+  times->exposed += control->exposed / ranks;
+  times->sent += (double)control->sent;
+  times->steps++;
+  if (times->votes == 0) times->slowest_rank = control->slowest_rank;
+  times->votes += times->slowest_rank == control->slowest_rank ? 1 : -1;
+}
+
+/* Slowest over mean, less 1: the share of its time that the mean rank waits for the slowest. */
+static double imbalance_of(const plm_rank_times *times) {
+  return times->mean > 0 ? fmax(0, times->slowest / times->mean - 1) : 0;
+}
+
+static double exposed_share(const plm_rank_times *times, double seconds) {
+  return seconds > 0 ? fmin(1, times->exposed / seconds) : 0;
+}
+
+static void record_ranks(const plm_rank_times *times, int ranks, double seconds, plm_record *line) {
+  plm_record_set_count(line, PLM_MEASURE_RANKS, ranks);
+  plm_record_set(line, PLM_MEASURE_COMM_EXPOSED, exposed_share(times, seconds));
+  plm_record_set(line, PLM_MEASURE_IMBALANCE, imbalance_of(times));
+  plm_record_set_count(line, PLM_MEASURE_SLOWEST_RANK, times->slowest_rank);
+}
+
+void plm_run_clock_tell_ranks(const plm_run_clock *clock, const plm_comm *comm) {
+  const plm_rank_times *times = &clock->all;
+  char who[PLM_RANK_WORDS], bytes[PLM_NUMBER_TEXT];
+  if (comm->size == 1 || comm->rank != 0 || times->steps == 0) return;
+  plm_info(
+      "%d ranks: the slowest, most often %s, computed %.1f %% longer than the mean; %.1f %% of the time spent waiting for other ranks' gradients and weights; %s sent in a step by all ranks together",
+      comm->size, plm_rank_words(comm, times->slowest_rank, who), 100 * imbalance_of(times),
+      100 * exposed_share(times, clock->now - clock->first_step_at),
+      plm_bytes_text((int64_t)(times->sent / (double)times->steps), bytes));
+}
+
+/* ---- steps ---- */
+
+void plm_run_clock_count_step(plm_run_clock *clock, const plm_control *control, int ranks) {
+  count_ranks(&clock->interval, control, ranks);
+  count_ranks(&clock->all, control, ranks);
   clock->waited += control->data_wait;
   clock->residues += control->residues;
   clock->tokens += control->tokens;
@@ -51,7 +104,8 @@ double plm_run_clock_since_save(const plm_run_clock *clock) { return plm_clock_m
 
 /* ---- the line of the log ---- */
 
-void plm_run_clock_close_interval(plm_run_clock *clock, plm_train_state *state, double flops, plm_record *ret_line) {
+void plm_run_clock_close_interval(plm_run_clock *clock, plm_train_state *state, double flops, int ranks,
+                                  plm_record *ret_line) {
   const plm_log_window window = state->window;
   const double now = clock->now, seconds = window.seconds;
   plm_progress *p = &clock->progress;
@@ -72,6 +126,8 @@ void plm_run_clock_close_interval(plm_run_clock *clock, plm_train_state *state, 
   plm_record_set(ret_line, PLM_MEASURE_SECONDS, state->seconds);
   plm_record_set(ret_line, PLM_MEASURE_RESIDUES_PER_S, p->residues_per_s);
   plm_record_set(ret_line, PLM_MEASURE_DATA_WAIT, p->data_wait);
+  if (ranks > 1) record_ranks(&clock->interval, ranks, now - clock->interval_at, ret_line);
+  clock->interval = (plm_rank_times){0};
   clock->interval_at = now;
   clock->interval_before = 0;
   clock->interval_flops = flops;

@@ -145,13 +145,13 @@ static plm_status save_and_stop(plm_run *run) {
 static plm_status count_step(plm_run *run, const plm_step_outcome *outcome, double step_seconds) {
   plm_train_state *s = &run->state;
   plm_train_state_count_step(s, outcome);
-  plm_run_clock_count_step(&run->clock, &outcome->control);
+  plm_run_clock_count_step(&run->clock, &outcome->control, run->context.comm->size);
   plm_deadline_step(&run->context.deadline, step_seconds);
   plm_run_clock_update(&run->clock, s);
   const bool logged = s->step % run->settings->o->logging_steps == 0 || s->step >= run->settings->max_steps;
   if (logged) {
     plm_record line;
-    plm_run_clock_close_interval(&run->clock, s, run->machine.exec->flops, &line);
+    plm_run_clock_close_interval(&run->clock, s, run->machine.exec->flops, run->context.comm->size, &line);
     if (run->outputs.metrics != NULL) PLM_TRY(plm_metrics_write(run->outputs.metrics, &line));
   }
   plm_run_clock_report(&run->clock, &run->context, run->settings, s, outcome, logged);

@@ -245,7 +245,9 @@ static void documents_say_what_the_table_says(void **state) {
       bool is_there = at != NULL && at < (line == PLM_TRAIN_LINE ? eval : after);
       if (is_there != ((m->lines & line) != 0)) fail_msg("docs/formats.md and the table differ on %s", quoted);
     }
-    snprintf(columns + strlen(columns), sizeof columns - strlen(columns), "%s%s", i > 0 ? ", " : "Columns: `", m->name);
+    if (!m->of_ranks)
+      snprintf(columns + strlen(columns), sizeof columns - strlen(columns), "%s%s", i > 0 ? ", " : "Columns: `",
+               m->name);
     if (m->tag != NULL)
       snprintf(scalars + strlen(scalars), sizeof scalars - strlen(scalars), "%s`%s`",
                scalars[0] != '\0' ? ", " : "Scalars: ", m->tag);
