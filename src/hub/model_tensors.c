@@ -16,6 +16,7 @@ static plm_status fill(void *user, const plm_tensor_info *tensor, void *buffer) 
   const source *s = user;
   if (tensor->dtype[0] != 'B') return plm_model_get(s->model, tensor->key, buffer);
   PLM_TRY(plm_model_get(s->model, tensor->key, s->values));
+  if (buffer == NULL) return PLM_OK; /* of another rank, which only sends: see plm_model_get */
   plm_bf16 *half = buffer;
   for (int64_t k = 0; k < tensor->bytes / 2; k++) half[k] = plm_bf16_from_float(s->values[k]);
   return PLM_OK;

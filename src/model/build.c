@@ -126,6 +126,7 @@ plm_status plm_bind_linear(plm_model *model, const char *prefix, const char *wei
               .in = w->shape[1],
           },
       .bias = b != NULL ? model->full + b->offset : NULL,
+      .bucket = w->bucket,
   };
   find_parts(model, w, b, count, ret_linear);
   PLM_TRY(PLM_GROW(&model->linears, &model->linear_room, model->linear_count + 1));
@@ -192,6 +193,8 @@ static plm_status build_blocks(plm_model *model, plm_exec *x, size_t activation_
       .decay_all = options->decay_all,
       .patterns = options->patterns,
       .pattern_count = options->pattern_count,
+      .ranks = options->ranks,
+      .sharded = options->sharded,
   };
   PLM_TRY(plm_params_create(&model->config, &params, &model->params));
   PLM_TRY(reserve_slots(model));
@@ -297,11 +300,17 @@ static plm_status copy_values(const plm_model *model, void *to, const void *from
   return model->device->copy(model->device, to, from, (size_t)count * plm_dtype_size(dtype), kind);
 }
 
+/* Is its master with the owners of its pieces? */
+static bool has_keeper(const plm_model *model, const plm_param *p) {
+  return plm_param_is_in_pieces(p) && model->shards.get != NULL;
+}
+
 /* The bf16 copies of a parameter that has an F32 form too are made by plm_model_refresh. */
 plm_status plm_model_set_range(plm_model *model, const plm_param *p, int64_t first, int64_t count,
                                const float *values) {
   enum { PIECE = 4096 };
   plm_bf16 piece[PIECE];
+  PLM_TRY(plm_model_arrive(model, p->bucket));
   if (p->offset >= 0)
     return copy_values(model, model->full + p->offset + first, values, count, PLM_F32, PLM_COPY_TO_DEVICE);
   for (int64_t done = 0; done < count; done += PIECE) {
@@ -309,7 +318,7 @@ plm_status plm_model_set_range(plm_model *model, const plm_param *p, int64_t fir
     for (int64_t i = 0; i < n; i++) piece[i] = plm_bf16_from_float(values[done + i]);
     PLM_TRY(copy_values(model, model->half + p->half_offset + first + done, piece, n, PLM_BF16, PLM_COPY_TO_DEVICE));
   }
-  return PLM_OK;
+  return has_keeper(model, p) ? model->shards.set(model->shards.user, p, first, count, values) : PLM_OK;
 }
 
 plm_status plm_model_set(plm_model *model, int index, const float *values) {
@@ -333,6 +342,9 @@ static plm_status get_half(const plm_model *model, const plm_param *p, float *re
 plm_status plm_model_get(const plm_model *model, int index, float *ret_values) {
   PLM_ASSERT(index >= 0 && index < model->params->count);
   const plm_param *p = &model->params->items[index];
+  PLM_TRY(plm_model_arrive(model, p->bucket));
+  if (has_keeper(model, p)) return model->shards.get(model->shards.user, p, ret_values);
+  if (ret_values == NULL) return PLM_OK;
   if (p->offset < 0) return get_half(model, p, ret_values);
   return copy_values(model, ret_values, model->full + p->offset, p->count, PLM_F32, PLM_COPY_TO_HOST);
 }
@@ -344,10 +356,10 @@ plm_status plm_model_get_gradient(const plm_model *model, int index, float *ret_
   return copy_values(model, ret_values, model->gradient + p->train_offset, p->count, PLM_F32, PLM_COPY_TO_HOST);
 }
 
-static plm_status make_half_copies(plm_model *model, plm_exec *x) {
+static plm_status make_half_copies(plm_model *model, plm_exec *x, int bucket) {
   for (int i = 0; i < model->params->count; i++) {
     const plm_param *p = &model->params->items[i];
-    if (p->half_offset < 0 || p->offset < 0) continue;
+    if (p->bucket != bucket || p->half_offset < 0 || p->offset < 0) continue;
     const plm_convert_args args = {
         .n = p->count,
         .from = model->full + p->offset,
@@ -371,13 +383,23 @@ static plm_status make_rotary_tables(plm_model *model, plm_exec *x) {
   return model->config.family->rotary ? x->ops->rope_table(x, &args) : PLM_OK;
 }
 
-plm_status plm_model_refresh(plm_model *model, plm_exec *x, plm_refresh what) {
-  if (what == PLM_REFRESH_ALL) {
-    PLM_TRY(make_half_copies(model, x));
-    PLM_TRY(make_rotary_tables(model, x));
-  }
+static plm_status pack_weights(plm_model *model, plm_exec *x, int bucket) {
   for (size_t i = 0; i < model->linear_count; i++)
-    if (model->linears[i]->weight.packed != NULL)
+    if (model->linears[i]->bucket == bucket && model->linears[i]->weight.packed != NULL)
       PLM_TRY(x->ops->weight_refresh(x, &(plm_weight_refresh_args){.weight = &model->linears[i]->weight}));
   return PLM_OK;
+}
+
+plm_status plm_model_refresh_bucket(plm_model *model, plm_exec *x, int bucket) {
+  PLM_TRY(make_half_copies(model, x, bucket));
+  return pack_weights(model, x, bucket);
+}
+
+plm_status plm_model_refresh(plm_model *model, plm_exec *x, plm_refresh what) {
+  if (what == PLM_REFRESH_UPDATED && model->shards.arrive != NULL) return PLM_OK;
+  for (int b = 0; b < model->params->bucket_count; b++) {
+    PLM_TRY(plm_model_arrive(model, b));
+    PLM_TRY(what == PLM_REFRESH_ALL ? plm_model_refresh_bucket(model, x, b) : pack_weights(model, x, b));
+  }
+  return what == PLM_REFRESH_ALL ? make_rotary_tables(model, x) : PLM_OK;
 }

@@ -3,6 +3,7 @@
  * Read model.h, family.h and activations.h first. Files, in the order of a pass:
  *   params.c          the table of parameters
  *   build.c           creation: blocks of memory, typed views of them, getting and setting
+ *   shards.c          what of them lives in pieces with other ranks
  *   initialise.c      values from scratch
  *   inputs.c          a batch checked and brought to the device
  *   pass.c            the passes that model.h promises, around the family's forward and backward
@@ -29,6 +30,7 @@ typedef struct plm_linear {
   const float *bias; /* NULL: none */
   plm_linear_part parts[PLM_LINEAR_PARTS];
   int part_count;
+  int bucket; /* where the weight lies */
 } plm_linear;
 
 typedef struct plm_norm {
@@ -80,6 +82,7 @@ struct plm_model {
 
   plm_linear **linears; /* all linear layers, for refreshing */
   size_t linear_count, linear_room;
+  plm_model_shards shards; /* zero: nothing lives in pieces */
   plm_slot slots[PLM_SLOTS];
   int64_t batches; /* loaded so far */
   void *parts;     /* the family's: its blocks and what forward leaves for backward; zeroed, freed with the model */
@@ -130,7 +133,7 @@ int64_t plm_inputs_room(int64_t max_tokens);
  * objective NULL: every row is read. */
 PLM_CHECKED plm_status plm_inputs_load(plm_pass *pass, const plm_tokens *tokens, const plm_objective *objective);
 
-/* ---- pass.c, for families ---- */
+/* ---- pass.c, for families: forward is about to read the bucket; backward has finished its gradients ---- */
 PLM_CHECKED plm_status plm_bucket_needed(const plm_pass *pass, int bucket);
 PLM_CHECKED plm_status plm_bucket_ready(const plm_pass *pass, int bucket);
 

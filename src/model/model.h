@@ -28,6 +28,8 @@ typedef struct plm_model_options {
   int pattern_count;
   int64_t max_tokens; /* largest N of a batch: sizes the activation block */
   int64_t max_length; /* longest sequence: sizes the rotary table */
+  int ranks;          /* that share the gradient's buckets; 0 = 1 */
+  bool sharded;       /* masters and the optimiser's states in pieces (params.h); with several ranks only */
   bool all_rows;      /* logits or hidden states of every row will be asked for (inspect), so M may reach N */
   plm_planned_optimiser optimiser; /* beside this model, for the plan; zero: none */
 } plm_model_options;
@@ -59,7 +61,8 @@ plm_dtype plm_model_get_dtype(const plm_model *model);
 PLM_CHECKED plm_status plm_model_initialise(plm_model *model, uint64_t seed);
 
 /* One parameter's values (F32, host memory; what is stored in bf16 alone is rounded as `convert` rounds). After a set
- * or an update call plm_model_refresh. */
+ * or an update call plm_model_refresh. Of a master in pieces plm_model_get is collective: all ranks call it for the same
+ * parameter, rank 0 receives the values, the others' ret_values is not looked at. It may be NULL: nothing is copied. */
 PLM_CHECKED plm_status plm_model_get(const plm_model *model, int index, float *ret_values);
 PLM_CHECKED plm_status plm_model_set(plm_model *model, int index, const float *values);
 PLM_CHECKED plm_status plm_model_get_gradient(const plm_model *model, int index, float *ret_values);
@@ -74,22 +77,39 @@ uint16_t *plm_model_half(plm_model *model); /* BF16 bits; NULL in fp32 */
  * optimiser has written. */
 typedef enum plm_refresh { PLM_REFRESH_ALL, PLM_REFRESH_UPDATED } plm_refresh;
 
-/* Bring what is derived from the parameters up to date: bf16 copies, packed weights, the rotary table. */
+/* Bring what is derived from the parameters up to date: bf16 copies, packed weights, the rotary table. In a sharded
+ * model PLM_REFRESH_UPDATED does nothing: each bucket is brought up to date when it has arrived. */
 PLM_CHECKED plm_status plm_model_refresh(plm_model *model, plm_exec *x, plm_refresh what);
+
+/* The same for what lies in one bucket, all of which is here in the form that its owners sent. */
+PLM_CHECKED plm_status plm_model_refresh_bucket(plm_model *model, plm_exec *x, int bucket);
+
+/* Who keeps and brings what lives in pieces: the optimiser of a sharded model. */
+typedef struct plm_model_shards {
+  void *user;
+  /* Before a pass, a reader or a writer touches the bucket: what its owners sent after an update is here. */
+  plm_status (*arrive)(void *user, int bucket);
+  /* The master of a parameter that is in pieces: see plm_model_get, and plm_model_set, for some of its elements. */
+  plm_status (*get)(void *user, const plm_param *p, float *ret_values);
+  plm_status (*set)(void *user, const plm_param *p, int64_t first, int64_t count, const float *values);
+} plm_model_shards;
+void plm_model_set_shards(plm_model *model, const plm_model_shards *shards); /* NULL: none any more */
+
+/* Every pass asks by itself; who reads the blocks below asks first. */
+PLM_CHECKED plm_status plm_model_arrive(const plm_model *model, int bucket);
 
 /* gradient = 0 */
 PLM_CHECKED plm_status plm_model_zero_gradient(plm_model *model, plm_exec *x);
 
-/* Called around a bucket's use on the last micro-batch of a step; see dist/comm.h. Either may be NULL. */
+/* Called on the last micro-batch of a step, last bucket first; see dist/comm.h. */
 typedef struct plm_bucket_hooks {
   void *user;
-  plm_status (*needed)(void *user, int bucket); /* forward is about to read it */
-  plm_status (*ready)(void *user, int bucket);  /* backward has finished its gradients */
+  plm_status (*ready)(void *user, int bucket); /* backward has finished its gradients */
 } plm_bucket_hooks;
 
 /* Forward, loss, backward of one micro-batch: adds the gradient of the SUM of NLL to the gradient block and the sums to
  * the step's (device memory of this model, see plm_model_read_sums). The last layer's queries, attention output and
- * FFN, and the head, run only at the rows the loss reads. A batch with N = 0 or M = 0 is fine. */
+ * FFN, and the head, run only at the rows the loss reads. A batch with N = 0 or M = 0 is fine. hooks: may be NULL. */
 PLM_CHECKED plm_status plm_model_forward_backward(plm_model *model, plm_exec *x, const plm_batch *batch,
                                                   const plm_bucket_hooks *hooks);
 

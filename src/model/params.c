@@ -10,7 +10,7 @@
 #include "model/family.h"
 
 /* 256 bytes in elements of each block. */
-enum { FULL_ALIGN = 64, HALF_ALIGN = 128, TRAIN_ALIGN = 64 };
+enum { FULL_ALIGN = 64, HALF_ALIGN = 128, TRAIN_ALIGN = 64 /* and of a rank's piece of a bucket */ };
 
 struct plm_params_builder {
   plm_params *params;
@@ -47,7 +47,7 @@ static void place_param(plm_params_builder *b, plm_param *p, bool joined) {
   const bool trained = is_trained(b->options, p);
   const bool half = b->options->dtype == PLM_BF16 && is_read_by_products(p->role);
   p->offset = p->half_offset = p->train_offset = -1;
-  if (trained || !half || is_read_in_full(p->role))
+  if ((trained && !params->sharded) || !half || is_read_in_full(p->role))
     p->offset = place(&params->full_size, p->count, joined && before->offset >= 0, FULL_ALIGN);
   if (half) p->half_offset = place(&params->half_size, p->count, joined, HALF_ALIGN);
   if (p->role != PLM_ROLE_INV_FREQ) params->parameters += p->count;
@@ -57,6 +57,14 @@ static void place_param(plm_params_builder *b, plm_param *p, bool joined) {
   if (bucket->count == 0) bucket->first = p->train_offset;
   bucket->count = params->train_size - bucket->first;
   params->trainable += p->count;
+}
+
+/* The newest bucket is complete: its end, where ranks share it. */
+static void pad_bucket(plm_params *params) {
+  if (params->bucket_count == 0 || params->ranks == 1) return;
+  plm_bucket *bucket = &params->buckets[params->bucket_count - 1];
+  bucket->count = (int64_t)plm_round_up((size_t)bucket->count, (size_t)TRAIN_ALIGN * (size_t)params->ranks);
+  if (bucket->count > 0) params->train_size = bucket->first + bucket->count;
 }
 
 /* ---- the builder ---- */
@@ -86,6 +94,7 @@ plm_status plm_params_add(plm_params_builder *builder, const char *prefix, const
 
 plm_status plm_params_next_bucket(plm_params_builder *builder) {
   plm_params *params = builder->params;
+  pad_bucket(params);
   PLM_TRY(PLM_GROW(&params->buckets, &builder->buckets_room, params->bucket_count + 1));
   params->bucket_count++;
   return PLM_OK;
@@ -116,9 +125,14 @@ plm_status plm_params_create(const plm_model_config *config, const plm_params_op
   plm_status status;
   PLM_TRY(plm_model_config_check(config));
   PLM_TRY(PLM_NEW(&params, 1));
+  params->ranks = options->ranks > 1 ? options->ranks : 1;
+  params->sharded = options->sharded && params->ranks > 1;
   plm_params_builder b = {.params = params, .options = options, .group = -1};
   PLM_TRY_GOTO(plm_params_next_bucket(&b), fail);
   PLM_TRY_GOTO(config->family->parameters(&b, config), fail);
+  pad_bucket(params);
+  PLM_TRY_GOTO(PLM_NEW(&params->bucket_sizes, params->bucket_count), fail);
+  for (int i = 0; i < params->bucket_count; i++) params->bucket_sizes[i] = params->buckets[i].count;
   PLM_TRY_GOTO(sort_by_name(params), fail);
   *ret_params = params;
   return PLM_OK;
@@ -130,6 +144,7 @@ fail:
 void plm_params_destroy(plm_params *params) {
   if (params == NULL) return;
   plm_free(params->by_name);
+  plm_free(params->bucket_sizes);
   plm_free(params->buckets);
   plm_free(params->items);
   plm_free(params);

@@ -8,6 +8,11 @@
  *   half block     BF16, bf16 runs only: matrices that products read
  *   train block    F32 gradients and the optimiser's states: what is trained
  *
+ * Where there are several ranks, each bucket of the train block ends in zeros, up to a multiple of 64 elements a rank
+ * (pieces.h of dist): rank r owns the r-th of its equal pieces. Nothing writes the zeros, and files go by name, so
+ * nothing else sees them. With `sharded` the master of what products alone read lives in those pieces, with its owner
+ * (optimiser.h), and the full block has no place for it.
+ *
  * What does not train, and everything in inference, is stored once, in the form in which it is read. The token
  * embedding is read in both ways (looked up in fp32, decoder in bf16) and has both.
  *
@@ -42,10 +47,10 @@ typedef struct plm_param {
   plm_param_role role;
   int dims;
   int64_t shape[PLM_PARAM_DIMS];
-  int64_t count;        /* elements */
-  int32_t group;        /* parameters of one group have no gaps between them */
-  int32_t bucket;       /* unit of gradient reduction: 0 = embedding, 1..L = layers, L+1 = final norm and head */
-  int64_t offset;       /* in the full block; -1 = not there */
+  int64_t count;  /* elements */
+  int32_t group;  /* parameters of one group have no gaps between them */
+  int32_t bucket; /* unit of gradient reduction: 0 = embedding, 1..L = layers, L+1 = final norm and head */
+  int64_t offset; /* in the full block; -1 = not there: frozen and read in bf16 alone, or its master is in pieces */
   int64_t half_offset;  /* in the half block; -1 = not there */
   int64_t train_offset; /* in the train block; -1 = not trained */
   bool decay;
@@ -54,7 +59,7 @@ typedef struct plm_param {
   int64_t written_count;
 } plm_param;
 
-/* Where the gradients of a bucket lie in the train block; none: count 0. */
+/* Where the gradients of a bucket lie in the train block, the zeros behind them included; none: count 0. */
 typedef struct plm_bucket {
   int64_t first, count;
 } plm_bucket;
@@ -64,7 +69,10 @@ typedef struct plm_params {
   int count;
   const plm_param **by_name; /* [count] the same, in order of name */
   plm_bucket *buckets;
+  int64_t *bucket_sizes; /* [bucket_count] their counts, as a communicator takes them */
   int bucket_count;
+  int ranks; /* that the buckets are cut for */
+  bool sharded;
   int64_t full_size, half_size, train_size; /* elements, alignment included */
   int64_t parameters, trainable;            /* elements that count (tied once; buffers not) */
 } plm_params;
@@ -81,6 +89,8 @@ typedef struct plm_params_options {
   bool decay_all;                    /* weight decay on every trained parameter */
   const plm_train_pattern *patterns; /* [pattern_count] of training */
   int pattern_count;
+  int ranks;    /* 0 = 1 */
+  bool sharded; /* --zero 1: masters and states in pieces; with several ranks only */
 } plm_params_options;
 
 /* The table of a model of this shape, as its family lists it. */
@@ -88,6 +98,9 @@ PLM_CHECKED plm_status plm_params_create(const plm_model_config *config, const p
                                          plm_params **ret_params);
 void plm_params_destroy(plm_params *params);                                  /* accepts NULL */
 const plm_param *plm_params_find(const plm_params *params, const char *name); /* NULL */
+
+/* Is its master kept by the owners of its pieces, and the model has its bf16 form alone? */
+static inline bool plm_param_is_in_pieces(const plm_param *p) { return p->offset < 0 && p->train_offset >= 0; }
 
 /* ---- for a family's `parameters` ---- */
 

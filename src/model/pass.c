@@ -4,14 +4,11 @@
 
 /* ---- buckets ---- */
 
-plm_status plm_bucket_needed(const plm_pass *pass, int bucket) {
-  const plm_bucket_hooks *hooks = pass->hooks;
-  return hooks != NULL && hooks->needed != NULL ? hooks->needed(hooks->user, bucket) : PLM_OK;
-}
+plm_status plm_bucket_needed(const plm_pass *pass, int bucket) { return plm_model_arrive(pass->model, bucket); }
 
 plm_status plm_bucket_ready(const plm_pass *pass, int bucket) {
   const plm_bucket_hooks *hooks = pass->hooks;
-  return hooks != NULL && hooks->ready != NULL ? hooks->ready(hooks->user, bucket) : PLM_OK;
+  return hooks != NULL ? hooks->ready(hooks->user, bucket) : PLM_OK;
 }
 
 /* A rank without rows takes part in every exchange, in the same order as the others. */

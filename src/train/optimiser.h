@@ -3,11 +3,15 @@
  * Neighbouring parameters that agree in weight decay and in having a bf16 copy are one range of elements in every block
  * (q, k and v weights are one), where the kind may update any range alone. 1/M and the clip factor are folded into the
  * update as one factor of the gradient.
+ *
+ * Of a sharded model (model.h; --zero 1) each rank keeps states, and masters that the full block has no place for, of
+ * the pieces it owns, updates those, and sends what is read of them to the others (shards.h). No bit of a result differs.
  */
 #ifndef PLM_TRAIN_OPTIMISER_H
 #define PLM_TRAIN_OPTIMISER_H
 
 #include "checkpoint/checkpoint.h"
+#include "dist/comm.h"
 #include "hub/model_dir.h"
 #include "model/model.h"
 
@@ -17,6 +21,7 @@ typedef struct plm_optimiser_options {
   const plm_optimiser_kind *kind; /* NULL: AdamW */
   double beta1, beta2, epsilon, weight_decay;
   double max_grad_norm; /* 0 = no clipping */
+  plm_comm *comm;       /* the ranks that the model's buckets are cut for; NULL: one */
 } plm_optimiser_options;
 
 /* ---- kinds ---- */
@@ -60,13 +65,15 @@ int64_t plm_optimiser_saved_bytes(const plm_optimiser_kind *kind, int64_t traina
 
 typedef struct plm_optimiser plm_optimiser;
 
-/* Allocates the states on the device of `x`, zero. `model` must outlive the optimiser. */
+/* Allocates the states on the device of `x`, zero. `model`, and of a sharded one `x`, must outlive the optimiser, which
+ * keeps that model's masters: it is made before values are put into the model. PLM_E_UNSUPPORTED: a kind that does not
+ * update ranges, of a sharded model. */
 PLM_CHECKED plm_status plm_optimiser_create(plm_model *model, plm_exec *x, const plm_optimiser_options *options,
                                             plm_optimiser **ret_optimiser);
 void plm_optimiser_destroy(plm_optimiser *optimiser); /* accepts NULL */
 
-/* Norm of the gradient as it stands (of the SUM of losses) and its non-finite elements, left by the device among the
- * step's sums: see plm_model_read_sums. */
+/* Norm of the gradient as it stands (of the SUM of losses) and its non-finite elements, over the pieces that this rank
+ * owns, left by the device among the step's sums: see plm_model_read_sums. */
 PLM_CHECKED plm_status plm_optimiser_norm(plm_optimiser *optimiser, plm_exec *x);
 
 /* Factor of the gradient that makes it the clipped gradient of the mean: min(1, c / (norm/M + 1e-6)) / M, as PyTorch's
@@ -74,17 +81,23 @@ PLM_CHECKED plm_status plm_optimiser_norm(plm_optimiser *optimiser, plm_exec *x)
 double plm_optimiser_scale(const plm_optimiser_options *options, double sum_norm, int64_t M);
 
 /* One update, the t-th (from 1). Writes bf16 copies too; the caller then calls plm_model_refresh(...,
- * PLM_REFRESH_UPDATED). */
+ * PLM_REFRESH_UPDATED). Of a sharded model collective: what the others read is under way when it returns. */
 PLM_CHECKED plm_status plm_optimiser_update(plm_optimiser *optimiser, plm_exec *x, int64_t t, double learning_rate,
                                             double gradient_scale);
 
-/* Elements of weights and states that are not finite: must be 0 before they may be saved. */
+/* Elements of weights and states that are not finite, the same number on all ranks: must be 0 before they may be saved.
+ * Collective. */
 PLM_CHECKED plm_status plm_optimiser_count_nonfinite(plm_optimiser *optimiser, plm_exec *x, int64_t *ret_count);
 
 /* ---- what is kept of it ---- */
 
 /* The states as tensors by name, `<parameter><suffix>`, to be written and read. By name and not by position, so that a
- * checkpoint does not depend on ranks, padding or the order of the train block. Free with plm_tensor_list_free. */
+ * checkpoint does not depend on ranks, padding or the order of the train block. Free with plm_tensor_list_free.
+ *
+ * Of a sharded model `fill` is collective, as is that of plm_model_tensors: every rank calls it for the same tensors in
+ * the same order, through the whole list, also when writing has failed. The owners send their pieces to rank 0, whose
+ * buffer receives the whole tensor; the others give NULL, or a buffer that is not looked at. `take` is not: each rank
+ * calls it with the whole tensor, and keeps what it owns. */
 PLM_CHECKED plm_status plm_optimiser_tensors(plm_optimiser *optimiser, plm_tensor_list *ret_list);
 
 /* What a checkpoint keeps of a model and its optimiser: the model's description, its weights, the states. */

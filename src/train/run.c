@@ -94,7 +94,9 @@ static plm_status open_model(plm_run *run) {
   plm_run_model_options(&run->plan, run->settings, &options);
   plm_run_phase(&run->context, "loading %s", run->settings->o->model);
   PLM_TRY(plm_model_create(&run->settings->config, &options, run->machine.exec, &run->model));
-  PLM_TRY(plm_optimiser_create(run->model, run->machine.exec, &run->settings->optimiser, &run->optimiser));
+  plm_optimiser_options optimiser = run->settings->optimiser;
+  optimiser.comm = run->context.comm;
+  PLM_TRY(plm_optimiser_create(run->model, run->machine.exec, &optimiser, &run->optimiser));
   PLM_TRY(fill_weights(run));
   return plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_ALL);
 }
@@ -156,7 +158,10 @@ static plm_status train(plm_run *run) {
   plm_run_clock_mark_save(&run->clock);
   PLM_TRY(plm_outputs_open(&run->outputs, &parts, run->resumed));
   PLM_TRY(tell_ready(&run->context));
-  PLM_TRY(plm_run_loop(run));
+  plm_status status = plm_run_loop(run);
+  plm_run_clock_tell_ranks(&run->clock, run->context.comm);
+  PLM_TRY(status);
+  PLM_TRY(plm_run_compare_replicas(run));
   PLM_TRY(plm_outputs_write_final(&run->outputs));
   plm_run_set_end_reason(run);
   return PLM_OK;

@@ -30,6 +30,11 @@ typedef struct plm_run {
 /* ---- step.c ---- */
 PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited,
                                     plm_step_outcome *ret_outcome);
+/* This rank has no batch for the step, or cannot do it, for the reason that `mine` and its message give: it takes part
+ * so far that the others learn of it. Returns what all ranks do. */
+PLM_CHECKED plm_status plm_run_step_without(plm_run *run, plm_status mine);
+/* Collective, at the end: do all ranks still read the same parameters? PLM_E_BUG on all where not. */
+PLM_CHECKED plm_status plm_run_compare_replicas(plm_run *run);
 
 /* ---- loop.c ---- until the run is over (PLM_OK) or was asked to stop (PLM_STOPPED, saved) ---- */
 PLM_CHECKED plm_status plm_run_loop(plm_run *run);

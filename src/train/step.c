@@ -1,44 +1,71 @@
 /* step.c - one global step (design 4): forward and backward of every micro-batch, agreement, guard, update.
  *
  *   gradient = 0; sums = 0
- *   for each micro-batch   forward, loss, backward: gradients and sums ADD UP; nothing is divided yet
- *   finish_gradients       all ranks' gradients are one
+ *   for each micro-batch   forward, loss, backward: gradients and sums ADD UP; nothing is divided yet. What the last
+ *                          update sent (--zero 1) arrives as forward comes to it; the last backward posts its buckets
+ *   wait                   all ranks' gradients are one; with --zero 1 each rank has its pieces of it
+ *   norm                   of the pieces that this rank owns
  *   -- the host waits for the device here, once --
- *   control                all ranks agree on sums, stop and error flags
+ *   control                all ranks agree on sums, norm, stop and error flags; now and then on the parameters' hash
  *   guard                  non-finite or spike: all ranks leave the update out
- *   update                 1/M and the clip as one factor; bf16 copies; packed weights
+ *   update                 1/M and the clip as one factor; bf16 copies; packed weights. With --zero 1 of the pieces that
+ *                          this rank owns, which are then under way to the others
  */
 #include <math.h>
 #include <string.h>
 
-#include "protlm/log.h"
+#include "base/clock.h"
 #include "base/text.h"
+#include "protlm/log.h"
+#include "train/replicas.h"
 #include "train/run.h"
 
 /* ---- forward and backward ---- */
 
-static plm_status bucket_needed(void *user, int bucket) {
-  plm_run *run = user;
-  return run->context.comm->wait(run->context.comm, run->machine.exec, bucket);
-}
-
 static plm_status bucket_ready(void *user, int bucket) {
   plm_run *run = user;
   plm_comm *comm = run->context.comm;
-  const plm_bucket *range = &plm_model_get_params(run->model)->buckets[bucket];
-  if (range->count == 0) return PLM_OK;
+  const plm_params *params = plm_model_get_params(run->model);
+  const plm_bucket *range = &params->buckets[bucket];
+  if (range->count == 0 || comm->size == 1) return PLM_OK;
   return comm->reduce(comm, run->machine.exec, bucket, plm_model_gradient(run->model) + range->first, range->count,
-                      false);
+                      params->sharded);
 }
 
-static plm_status accumulate(plm_run *run, const plm_step_batch *batch) {
-  const plm_bucket_hooks hooks = {.user = run, .needed = bucket_needed, .ready = bucket_ready};
+/* The last micro-batch posts each bucket as backward is done with it, from the last to the first. A rank that was given
+ * none has one without tokens, and takes part like the others. */
+static plm_status pass_batches(plm_run *run, const plm_step_batch *batch) {
+  static const plm_batch nothing = {.encoder = {.N = 0}};
+  const plm_bucket_hooks hooks = {.user = run, .ready = bucket_ready};
+  const int64_t count = batch->micro_count > 0 ? batch->micro_count : 1;
   PLM_TRY(plm_model_zero_gradient(run->model, run->machine.exec));
   PLM_TRY(plm_model_reset_sums(run->model, run->machine.exec));
-  for (int64_t i = 0; i < batch->micro_count; i++)
-    PLM_TRY(plm_model_forward_backward(run->model, run->machine.exec, &batch->micro[i]->batch,
-                                       i == batch->micro_count - 1 ? &hooks : NULL));
-  return run->context.comm->wait(run->context.comm, run->machine.exec, PLM_EVERY_BUCKET);
+  for (int64_t i = 0; i < count; i++)
+    PLM_TRY(plm_model_forward_backward(run->model, run->machine.exec,
+                                       i < batch->micro_count ? &batch->micro[i]->batch : &nothing,
+                                       i == count - 1 ? &hooks : NULL));
+  return PLM_OK;
+}
+
+/* This rank's part of the step has failed: the others get zeros where they wait for it, and learn why at the agreement. */
+static plm_status drain(plm_run *run, plm_status mine) {
+  plm_comm *comm = run->context.comm;
+  const plm_params *params = plm_model_get_params(run->model);
+  plm_error_record first;
+  if (comm->size == 1) return mine;
+  plm_error_take(mine, &first);
+  if (comm->drain(comm, params->bucket_sizes, params->bucket_count, params->sharded) != PLM_OK) plm_error_clear();
+  return plm_error_give(&first);
+}
+
+/* ret_compute: seconds without those in which it waited for others. */
+static plm_status accumulate(plm_run *run, const plm_step_batch *batch, double *ret_compute) {
+  plm_comm *comm = run->context.comm;
+  const double started = plm_clock_monotonic(), exposed = comm->traffic.exposed;
+  plm_status status = pass_batches(run, batch);
+  *ret_compute = plm_clock_monotonic() - started - (comm->traffic.exposed - exposed);
+  if (status == PLM_OK) status = comm->wait(comm, run->machine.exec, PLM_EVERY_BUCKET);
+  return status == PLM_OK ? PLM_OK : drain(run, status);
 }
 
 /* ---- agreement ---- */
@@ -49,12 +76,12 @@ static uint32_t save_by_clock(const plm_run *run) {
   return minutes > 0 && plm_run_clock_since_save(&run->clock) >= 60 * minutes ? PLM_STOP_SAVE : 0;
 }
 
-static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, plm_status mine,
+static void fill_control(const plm_run *run, const plm_step_batch *batch, double waited, double compute,
                          plm_control *control) {
   *control = (plm_control){
       .data_wait = waited,
+      .compute = compute,
       .stop_flags = plm_stop_signals() | plm_deadline_flags(&run->context.deadline) | save_by_clock(run),
-      .error_flag = mine != PLM_OK,
   };
   for (int64_t i = 0; i < batch->micro_count; i++) {
     control->residues += batch->micro[i]->residues;
@@ -62,25 +89,54 @@ static void fill_control(const plm_run *run, const plm_step_batch *batch, double
   }
 }
 
-/* After this every rank has the same numbers, or every rank fails. */
-static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited, plm_status mine, double *ret_norm,
-                        plm_control *control) {
-  plm_step_sums all = {0};
-  plm_error_record failure = {.code = PLM_OK};
-  if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->machine.exec);
-  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->machine.exec, &all); /* the host waits here, once */
-  fill_control(run, batch, waited, mine, control);
-  if (mine != PLM_OK) plm_error_take(mine, &failure);
-  /* The sums leave out what is not finite; what is reported does not hide it. */
-  *ret_norm = all.norm.nonfinite > 0 ? NAN : sqrt(all.norm.square);
-  control->nonfinite = all.norm.nonfinite;
+/* The sums leave out what is not finite; what is reported does not hide it. */
+static void fill_sums(const plm_step_sums *sums, plm_control *control) {
+  control->square = sums->norm.square;
+  control->nonfinite = sums->norm.nonfinite;
   for (int i = 0; i < PLM_MAX_OBJECTIVES; i++) {
-    control->objective[i] = all.objective[i];
-    control->nonfinite += all.objective[i].nonfinite;
-    if (all.objective[i].nonfinite > 0) control->objective[i].nll = NAN;
+    control->objective[i] = sums->objective[i];
+    control->nonfinite += sums->objective[i].nonfinite;
+    if (sums->objective[i].nonfinite > 0) control->objective[i].nll = NAN;
   }
-  PLM_TRY(plm_control_agree(run->context.comm, control));
-  return control->error_flag == 0 ? PLM_OK : plm_agree(run->context.comm, "step", plm_error_give(&failure));
+}
+
+/* Every rank has the same numbers after it, or every rank fails, in the words of one that failed by itself. */
+static plm_status agree_on(plm_comm *comm, plm_control *control, plm_status mine) {
+  plm_error_record own;
+  plm_error_take(mine, &own);
+  control->error_flag = mine != PLM_OK;
+  plm_status status = plm_control_agree(comm, control);
+  if (status != PLM_OK && own.code != PLM_OK) { /* the others are elsewhere, and will ask why */
+    comm->parted = false;
+    return plm_error_give(&own);
+  }
+  PLM_TRY(status);
+  return control->error_flag == 0 ? PLM_OK : plm_agree(comm, "step", plm_error_give(&own));
+}
+
+static plm_status agree(plm_run *run, const plm_step_batch *batch, double waited, plm_control *control) {
+  plm_step_sums sums = {0};
+  double compute;
+  plm_status mine = accumulate(run, batch, &compute);
+  if (mine == PLM_OK) mine = plm_optimiser_norm(run->optimiser, run->machine.exec);
+  if (mine == PLM_OK) mine = plm_model_read_sums(run->model, run->machine.exec, &sums); /* the host waits here, once */
+  fill_control(run, batch, waited, compute, control);
+  fill_sums(&sums, control);
+  plm_run_clock_take_traffic(&run->clock, run->context.comm, control);
+  if (mine == PLM_OK && plm_replicas_are_due(run->settings->o->check_replicas, run->state.step, run->context.comm))
+    mine = plm_replica_hash(run->model, run->machine.exec, &control->replica_hash);
+  return agree_on(run->context.comm, control, mine);
+}
+
+plm_status plm_run_step_without(plm_run *run, plm_status mine) {
+  plm_control control = {0};
+  return agree_on(run->context.comm, &control, drain(run, mine));
+}
+
+plm_status plm_run_compare_replicas(plm_run *run) {
+  plm_control control = {0};
+  if (!plm_replicas_are_due(run->settings->o->check_replicas, 0, run->context.comm)) return PLM_OK;
+  return agree_on(run->context.comm, &control, plm_replica_hash(run->model, run->machine.exec, &control.replica_hash));
 }
 
 /* ---- objectives ---- */
@@ -134,11 +190,13 @@ static plm_guard_verdict judge(plm_run *run, const plm_control *control, double 
 plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited, plm_step_outcome *ret_outcome) {
   const double learning_rate = plm_schedule_rate(&run->settings->schedule, run->state.updates);
   plm_control control;
-  double sum_norm = NAN, z;
-  PLM_TRY(agree(run, batch, waited, accumulate(run, batch), &sum_norm, &control));
+  double z;
+  run->context.comm->section(run->context.comm, "step", 0);
+  PLM_TRY(agree(run, batch, waited, &control));
   const int64_t M =
       count_rows(&control); /* one objective: the denominator of its plain sums, divided by in the update */
   const double loss = total_loss(&control);
+  const double sum_norm = sqrt(control.square);
   const double grad_norm = control.nonfinite > 0 ? NAN : M > 0 ? sum_norm / (double)M : 0;
   const plm_guard_verdict verdict = judge(run, &control, loss, grad_norm, &z);
   const plm_step_outcome outcome = {
@@ -150,7 +208,8 @@ plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited
       .verdict = verdict,
   };
   tell_verdict(run, &outcome);
-  if (verdict == PLM_GUARD_APPLY && M > 0) PLM_TRY(update(run, sum_norm, M, learning_rate));
+  plm_status status = verdict == PLM_GUARD_APPLY && M > 0 ? update(run, sum_norm, M, learning_rate) : PLM_OK;
+  if (status != PLM_OK) return plm_run_step_without(run, status); /* the others begin the next one */
   *ret_outcome = outcome;
   return PLM_OK;
 }

@@ -239,7 +239,9 @@ static plm_status log_ready(void *user, int bucket) {
 
 static void check_buckets(parity *p, const plm_batch *batch) {
   bucket_log log = {.fail_at = -1};
-  assert_ok(plm_model_forward_backward(p->model, p->x, batch, &(plm_bucket_hooks){&log, log_needed, log_ready}));
+  plm_model_set_shards(p->model, &(plm_model_shards){.user = &log, .arrive = log_needed});
+  assert_ok(plm_model_forward_backward(p->model, p->x, batch, &(plm_bucket_hooks){&log, log_ready}));
+  plm_model_set_shards(p->model, NULL);
   int buckets = (int)p->L + 2;
   assert_int_equal(log.needed_count, buckets);
   assert_int_equal(log.ready_count, buckets);
@@ -257,8 +259,9 @@ static void buckets_are_asked_for_forwards_and_ready_backwards(void **state) {
   plm_batch empty = {.objective_count = 1};
   check_buckets(&p, &empty);
   bucket_log log = {.fail_at = 2};
-  assert_fails(plm_model_forward_backward(p.model, p.x, &p.batch, &(plm_bucket_hooks){&log, log_needed, log_ready}),
-               PLM_E_FAILURE, "link down");
+  plm_model_set_shards(p.model, &(plm_model_shards){.user = &log, .arrive = log_needed});
+  assert_fails(plm_model_forward_backward(p.model, p.x, &p.batch, &(plm_bucket_hooks){&log, log_ready}), PLM_E_FAILURE,
+               "link down");
   parity_close(&p);
 }
 
