@@ -12,6 +12,7 @@ typedef struct plm_exec_options {
   int threads;        /* of the host */
   /* The highest level of the CPU's kernels, where the environment (PROTLM_CPU) names none; NULL: the best there is. */
   const char *level_mask;
+  const char *level_limit; /* no higher than this, whatever the environment names: what all ranks have. NULL: none */
 } plm_exec_options;
 
 enum { PLM_BACKEND_WORDS = 64 };

@@ -21,6 +21,7 @@ typedef struct plm_exec {
 
   /* What the backend answers for. */
   char kernels[16];          /* the kernels in use, a word that is saved with a run: "avx512bf16" */
+  int level;                 /* their place among the backend's: higher ones need more of the machine */
   char products[32];         /* what computes matrix products: "oneDNN 2.6.3", "own" */
   bool computes_bf16;        /* in hardware: faster than fp32 */
   int64_t usual_micro_batch; /* tokens that keep it busy: more is no faster, and takes memory */

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/file.h"
 #include "base/system.h"
 #include "base/text.h"
@@ -24,6 +25,7 @@ plm_status plm_machine_open(const plm_machine_options *options, plm_machine *ret
       .device = options->device,
       .threads = options->threads,
       .level_mask = options->level,
+      .level_limit = options->limit,
   };
   return plm_exec_open(&exec, &ret_machine->exec);
 }
@@ -63,34 +65,84 @@ static void say_when_bits_may_differ(const plm_arithmetic *saved, const plm_arit
   if (strcmp(was, is) != 0) plm_warn("bits may differ from a run that was not interrupted: %s then; %s now", was, is);
 }
 
-static plm_dtype choose_dtype(const plm_train_settings *settings, const plm_arithmetic *saved, const plm_exec *exec) {
+static plm_dtype choose_dtype(const plm_train_settings *settings, const plm_arithmetic *saved, const plm_exec *exec,
+                              bool speaks) {
   const char *word = settings->o->dtype;
   if (word == NULL && saved != NULL) word = saved->dtype;
   if (word == NULL) word = exec->computes_bf16 ? "bf16" : "fp32";
   const plm_dtype dtype = strcmp(word, "bf16") == 0 ? PLM_BF16 : PLM_F32;
-  if (dtype == PLM_BF16 && !exec->computes_bf16)
+  if (dtype == PLM_BF16 && !exec->computes_bf16 && speaks)
     plm_warn("--dtype bf16: these processor kernels (%s) don't compute bf16; fp32 would be faster", exec->kernels);
   return dtype;
 }
 
-plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved, const char *device,
-                                plm_machine *ret_machine, plm_run_plan *plan) {
+/* What decides on the kernels of all ranks. */
+typedef struct rank_level {
+  int32_t level, computes_bf16;
+  char kernels[16];
+} rank_level;
+
+/* The first rank with the lowest level. Devices of other kinds have other kernels, which nobody can compare. */
+static plm_status find_lowest(plm_comm *comm, const plm_exec *exec, rank_level *ret_lowest, int *ret_rank) {
+  rank_level mine = {.level = exec->level, .computes_bf16 = exec->computes_bf16}, *all;
+  memcpy(mine.kernels, exec->kernels, sizeof mine.kernels);
+  PLM_TRY(plm_agree_same(comm, "a kind of device", exec->backend->name, strlen(exec->backend->name)));
+  PLM_TRY(PLM_NEW(&all, comm->size));
+  plm_status status = comm->exchange(comm, "machine", &mine, sizeof mine, all);
+  *ret_rank = 0;
+  for (int rank = 1; rank < comm->size && status == PLM_OK; rank++)
+    if (all[rank].level < all[*ret_rank].level) *ret_rank = rank;
+  *ret_lowest = all[*ret_rank];
+  plm_free(all);
+  return status;
+}
+
+/* All ranks compute with the lowest level found on any, so that what one has does not decide on the bits of a run. */
+static plm_status level_out(plm_comm *comm, const plm_machine_options *options, plm_machine *machine,
+                            plm_run_plan *plan) {
+  char who[PLM_RANK_WORDS];
+  rank_level lowest;
+  int rank;
+  snprintf(plan->level_words, sizeof plan->level_words, "%s", machine->exec->kernels);
+  if (comm->size == 1) return PLM_OK;
+  PLM_TRY(find_lowest(comm, machine->exec, &lowest, &rank));
+  if (lowest.level == machine->exec->level) return PLM_OK;
+  snprintf(plan->level_words, sizeof plan->level_words, "%s, as %s has no better", lowest.kernels,
+           plm_rank_words(comm, rank, who));
+  plm_machine_options lower = *options;
+  lower.limit = lowest.kernels;
+  plm_machine_close(machine);
+  return plm_machine_open(&lower, machine);
+}
+
+static plm_status open_own(plm_train_settings *settings, const plm_arithmetic *saved, const char *device,
+                           plm_machine_options *ret_options, plm_machine *ret_machine, plm_run_plan *plan) {
   const plm_thread_request request = {
       .asked = plm_train_explicit(settings, "threads") ? settings->o->threads : 0,
       .saved = saved != NULL ? saved->threads : 0,
   };
-  plm_arithmetic now;
   PLM_TRY(plm_thread_count_decide(&request, &plan->threads));
-  const plm_machine_options options = {
+  *ret_options = (plm_machine_options){
       .device = device,
       .threads = plan->threads.threads,
       .level = saved != NULL ? saved->level : NULL,
   };
-  PLM_TRY(plm_machine_open(&options, ret_machine));
-  plan->dtype = choose_dtype(settings, saved, ret_machine->exec);
+  return plm_machine_open(ret_options, ret_machine);
+}
+
+plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved, const char *device,
+                                plm_comm *comm, plm_machine *ret_machine, plm_run_plan *plan) {
+  const bool speaks = comm->rank == 0;
+  plm_machine_options options = {0};
+  plm_arithmetic now;
+  plan->ranks = comm->size;
+  PLM_TRY(plm_agree(comm, "machine", open_own(settings, saved, device, &options, ret_machine, plan)));
+  PLM_TRY(plm_agree(comm, "machine", level_out(comm, &options, ret_machine, plan)));
+  plan->dtype = choose_dtype(settings, saved, ret_machine->exec, speaks);
+  comm->gradient_dtype = strcmp(settings->o->grad_reduce_dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
   plm_train_resolve_machine(settings, options.threads, plan->dtype);
   plm_run_arithmetic(plan, settings, ret_machine->exec, &now);
-  if (saved != NULL) say_when_bits_may_differ(saved, &now);
+  if (saved != NULL && speaks) say_when_bits_may_differ(saved, &now);
   return PLM_OK;
 }
 
@@ -103,6 +155,8 @@ void plm_run_model_options(const plm_run_plan *plan, const plm_train_settings *s
       .dtype = plan->dtype,
       .training = true,
       .decay_all = o->decay_all,
+      .ranks = plan->ranks,
+      .sharded = o->zero > 0 && plan->ranks > 1,
       .max_tokens = plan->micro_batch_tokens > o->max_length ? plan->micro_batch_tokens : o->max_length,
       .max_length = o->max_length,
       .optimiser = plm_optimiser_planned(settings->optimiser.kind),
@@ -132,36 +186,80 @@ static int64_t automatic_limit(const plm_train_settings *settings, const plm_exe
   return limit > o->max_length ? limit : o->max_length;
 }
 
-static plm_status refuse_memory(const plm_run_plan *plan, size_t total) {
-  char need[PLM_NUMBER_TEXT], have[PLM_NUMBER_TEXT], part[4][PLM_NUMBER_TEXT];
+static plm_status refuse_memory(const plm_run_plan *plan, size_t total, int sharing) {
+  char need[PLM_NUMBER_TEXT], have[PLM_NUMBER_TEXT], part[4][PLM_NUMBER_TEXT], shared[64] = "";
   const plm_memory_plan *m = &plan->memory;
+  if (sharing > 1) snprintf(shared, sizeof shared, " for each of the %d ranks on it", sharing);
   return plm_hint(
       plm_fail(
           PLM_E_RESOURCE,
-          "this run needs %s of memory and the machine has %s (parameters %s, gradients %s, optimizer %s, activations of %lld tokens and workspace %s)",
-          plm_bytes_text(m->total, need), plm_bytes_text((int64_t)total, have), plm_bytes_text(m->parameters, part[0]),
-          plm_bytes_text(m->gradients, part[1]), plm_bytes_text(m->optimizer, part[2]),
-          (long long)plan->micro_batch_tokens, plm_bytes_text(m->activations + m->workspace, part[3])),
-      "take a smaller model, or lower --micro-batch-tokens and --max-length, or use a machine with more memory");
+          "this run needs %s of memory and the machine has %s%s (parameters %s, gradients %s, optimizer %s, activations of %lld tokens and workspace %s)",
+          plm_bytes_text(m->total, need), plm_bytes_text((int64_t)total, have), shared,
+          plm_bytes_text(m->parameters, part[0]), plm_bytes_text(m->gradients, part[1]),
+          plm_bytes_text(m->optimizer, part[2]), (long long)plan->micro_batch_tokens,
+          plm_bytes_text(m->activations + m->workspace, part[3])),
+      "take a smaller model, or lower --micro-batch-tokens and --max-length, or use a machine with more memory%s",
+      sharing > 1 ? ", or fewer ranks on each" : "");
 }
 
-plm_status plm_run_plan_memory(plm_train_settings *settings, const plm_arithmetic *saved, plm_exec *exec,
-                               plm_run_plan *plan) {
-  const int64_t longest = settings->o->max_length, kept = saved != NULL ? saved->micro_batch_tokens : 0;
-  const bool fixed = plm_train_explicit(settings, "micro-batch-tokens");
-  size_t total, available;
-  PLM_TRY(exec->device->memory_info(exec->device, &total, &available));
-  int64_t tokens = fixed ? settings->o->micro_batch_tokens : kept > 0 ? kept : automatic_limit(settings, exec);
+/* Where a run's micro-batch comes from. */
+typedef struct memory_choice {
+  int64_t kept;   /* of the run that goes on; 0: none */
+  bool fixed;     /* --micro-batch-tokens */
+  int64_t tokens; /* what it comes to */
+  size_t total;   /* bytes that this rank may plan for */
+  int sharing;    /* ranks with which it shares the machine's */
+} memory_choice;
+
+static plm_status choose_tokens(const plm_train_settings *settings, plm_exec *exec, plm_run_plan *plan,
+                                memory_choice *choice) {
+  const int64_t longest = settings->o->max_length;
+  int64_t tokens = choice->fixed      ? settings->o->micro_batch_tokens
+                   : choice->kept > 0 ? choice->kept
+                                      : automatic_limit(settings, exec);
+  size_t available;
+  PLM_TRY(exec->device->memory_info(exec->device, &choice->total, &available));
+  if (exec->device->is_host) choice->total /= (size_t)choice->sharing;
   PLM_TRY(plan_micro_batch(settings, exec, tokens, plan));
-  while (!fixed && kept <= 0 && (double)plan->memory.total > exec->plan_share * (double)total && tokens > longest) {
+  while (!choice->fixed && choice->kept <= 0 && (double)plan->memory.total > exec->plan_share * (double)choice->total &&
+         tokens > longest) {
     tokens = tokens / 2 > longest ? tokens / 2 : longest;
     PLM_TRY(plan_micro_batch(settings, exec, tokens, plan));
   }
-  if (plan->memory.total > (int64_t)total) return refuse_memory(plan, total);
-  if (kept > 0 && tokens != kept)
+  choice->tokens = tokens;
+  return PLM_OK;
+}
+
+/* The smallest of all ranks': they divide each batch alike. */
+static plm_status take_smallest(const plm_train_settings *settings, plm_exec *exec, plm_comm *comm, plm_run_plan *plan,
+                                memory_choice *choice) {
+  int64_t *all, smallest = choice->tokens;
+  PLM_TRY(PLM_NEW(&all, comm->size));
+  plm_status status = comm->exchange(comm, "plan", &choice->tokens, sizeof choice->tokens, all);
+  for (int rank = 0; rank < comm->size && status == PLM_OK; rank++)
+    if (all[rank] < smallest) smallest = all[rank];
+  plm_free(all);
+  if (status == PLM_OK && smallest != choice->tokens) status = plan_micro_batch(settings, exec, smallest, plan);
+  choice->tokens = smallest;
+  return status;
+}
+
+plm_status plm_run_plan_memory(plm_train_settings *settings, const plm_arithmetic *saved, plm_exec *exec,
+                               plm_comm *comm, plm_run_plan *plan) {
+  memory_choice choice = {
+      .kept = saved != NULL ? saved->micro_batch_tokens : 0,
+      .fixed = plm_train_explicit(settings, "micro-batch-tokens"),
+      .sharing = comm->local_size,
+  };
+  PLM_TRY(plm_agree(comm, "plan", choose_tokens(settings, exec, plan, &choice)));
+  plm_status status = take_smallest(settings, exec, comm, plan, &choice);
+  if (status == PLM_OK && plan->memory.total > (int64_t)choice.total)
+    status = refuse_memory(plan, choice.total, choice.sharing);
+  PLM_TRY(plm_agree(comm, "plan", status));
+  if (choice.kept > 0 && choice.tokens != choice.kept && comm->rank == 0)
     plm_warn("bits may differ from a run that was not interrupted: micro-batches of %lld tokens then, %lld now",
-             (long long)kept, (long long)tokens);
-  plm_train_resolve_micro_batch(settings, tokens);
+             (long long)choice.kept, (long long)choice.tokens);
+  plm_train_resolve_micro_batch(settings, choice.tokens);
   return PLM_OK;
 }
 
@@ -178,27 +276,25 @@ static void report_memory(const plm_run_plan *plan) {
 }
 
 /* "bf16 by avx512bf16, on 1 thread (OMP_NUM_THREADS=1; 64 usable: --threads 64)" */
-static const char *computing_words(const plm_train_settings *s, const plm_run_plan *plan, const plm_exec *exec,
-                                   char words[2 * PLM_THREAD_WORDS]) {
+enum { COMPUTING_WORDS = 2 * PLM_THREAD_WORDS + PLM_LEVEL_WORDS };
+static const char *computing_words(const plm_train_settings *s, const plm_run_plan *plan, char words[COMPUTING_WORDS]) {
   char threads[PLM_COUNTED_TEXT];
   const char *why = plan->threads.why;
-  snprintf(words, 2 * PLM_THREAD_WORDS, "%s by %s, on %s%s%s%s", s->o->dtype, exec->kernels,
+  snprintf(words, COMPUTING_WORDS, "%s by %s, on %s%s%s%s", s->o->dtype, plan->level_words,
            plm_counted(s->o->threads, "thread", "threads", threads), *why != '\0' ? " (" : "", why,
            *why != '\0' ? ")" : "");
   return words;
 }
 
-static void report_steps(const plm_run_plan *plan, const plm_train_settings *s, const plm_exec *exec,
-                         int64_t epoch_tokens) {
-  char computing[2 * PLM_THREAD_WORDS];
+static void report_steps(const plm_run_plan *plan, const plm_train_settings *s, int64_t epoch_tokens) {
+  char computing[COMPUTING_WORDS];
   char steps[PLM_NUMBER_TEXT], epoch[PLM_NUMBER_TEXT], batch[PLM_NUMBER_TEXT];
   const int64_t tokens = epoch_tokens / s->steps_per_epoch;
   plm_info("steps: %s, %s an epoch (%.2f epochs), of %s tokens on average", plm_count_text(s->max_steps, steps),
            plm_count_text(s->steps_per_epoch, epoch), (double)s->max_steps / (double)s->steps_per_epoch,
            plm_count_text(tokens, batch));
   plm_info("learning rate: %s to %.3g, %lld warm-up %s; %s", plm_schedule_name(&s->schedule), s->o->learning_rate,
-           (long long)s->schedule.W, plm_plural(s->schedule.W, "step", "steps"),
-           computing_words(s, plan, exec, computing));
+           (long long)s->schedule.W, plm_plural(s->schedule.W, "step", "steps"), computing_words(s, plan, computing));
   double highest = plm_schedule_highest(&s->schedule);
   if (s->o->demo_compat && highest < s->o->learning_rate)
     plm_warn(
@@ -223,9 +319,9 @@ static void report_disk(const plm_run_plan *plan, const plm_train_settings *s, c
     plm_warn("the disk may fill before the run ends: --save-total-limit N keeps only the newest N checkpoints");
 }
 
-void plm_run_report_plan(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
-                         int64_t epoch_tokens, const char *directory) {
+void plm_run_report_plan(const plm_run_plan *plan, const plm_train_settings *settings, int64_t epoch_tokens,
+                         const char *directory) {
   report_memory(plan);
-  report_steps(plan, settings, exec, epoch_tokens);
+  report_steps(plan, settings, epoch_tokens);
   if (directory != NULL) report_disk(plan, settings, directory);
 }

@@ -5,6 +5,7 @@
 #define PLM_TRAIN_MACHINE_H
 
 #include "base/thread_count.h"
+#include "dist/agree.h"
 #include "kernels/backend.h"
 #include "train/resolve.h"
 #include "train/state.h"
@@ -13,6 +14,7 @@ typedef struct plm_machine_options {
   const char *device; /* name of a backend; NULL: the best there is */
   int threads;
   const char *level; /* of the kernels, where the environment names none; NULL: the best there is */
+  const char *limit; /* no higher level than this, whatever the environment names; NULL: none */
 } plm_machine_options;
 
 typedef struct plm_machine {
@@ -23,24 +25,32 @@ PLM_CHECKED plm_status plm_machine_open(const plm_machine_options *options, plm_
 void plm_machine_close(plm_machine *machine); /* accepts one that was never opened */
 
 /* ---- a run's choices: made from options, model and total memory, or `saved` with its state (NULL: a new run) ---- */
+enum { PLM_LEVEL_WORDS = PLM_RANK_WORDS + 48 };
+
 typedef struct plm_run_plan {
   plm_thread_count threads;
+  char level_words[PLM_LEVEL_WORDS]; /* "avx2, as rank 1 (n2) has no better"; of one rank the level alone */
+  int ranks;
   plm_dtype dtype;
   int64_t micro_batch_tokens;
   plm_memory_plan memory;
 } plm_run_plan;
 
-/* Threads, kernels and number format. Says when bits may differ from those of a run that was not interrupted. */
+/* Threads, which are each rank's own; kernels, of the lowest level that a rank has; number format, also of gradients
+ * between ranks. Says when bits may differ from those of a run that was not interrupted. Collective: ends in an
+ * agreement. */
 PLM_CHECKED plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved,
-                                            const char *device, plm_machine *ret_machine, plm_run_plan *plan);
+                                            const char *device, plm_comm *comm, plm_machine *ret_machine,
+                                            plm_run_plan *plan);
 
-/* Micro-batch and memory; PLM_E_RESOURCE when it cannot fit. */
+/* Micro-batch, the smallest that a rank would take, and memory, of which the ranks of a node have equal shares;
+ * PLM_E_RESOURCE when it cannot fit. Collective: ends in an agreement. */
 PLM_CHECKED plm_status plm_run_plan_memory(plm_train_settings *settings, const plm_arithmetic *saved, plm_exec *exec,
-                                           plm_run_plan *plan);
+                                           plm_comm *comm, plm_run_plan *plan);
 
 /* Memory, steps and disk, for a person. epoch_tokens: of the loader; directory: may be NULL. */
-void plm_run_report_plan(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
-                         int64_t epoch_tokens, const char *directory);
+void plm_run_report_plan(const plm_run_plan *plan, const plm_train_settings *settings, int64_t epoch_tokens,
+                         const char *directory);
 
 /* As it is in this start. */
 void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,

@@ -115,8 +115,9 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(plm_train_resolve_model(settings, run->outputs.directory.checkpoint));
   plm_train_resolve_batches(settings, run->resumed ? run->state.global_batch_sequences : -1, run->context.comm->size);
   const plm_arithmetic *saved = run->resumed ? &run->state.arithmetic : NULL;
-  PLM_TRY(plm_run_open_machine(settings, saved, observer != NULL ? observer->device : NULL, &run->machine, &run->plan));
-  PLM_TRY(plm_run_plan_memory(settings, saved, run->machine.exec, &run->plan));
+  PLM_TRY(plm_run_open_machine(settings, saved, observer != NULL ? observer->device : NULL, run->context.comm,
+                               &run->machine, &run->plan));
+  PLM_TRY(plm_run_plan_memory(settings, saved, run->machine.exec, run->context.comm, &run->plan));
   PLM_TRY(plm_run_check_interrupted(&run->context));
   plm_status status = plm_stream_open(&run->stream, settings, &run->context);
   PLM_TRY(plm_run_check_interrupted(&run->context));
@@ -127,7 +128,7 @@ static plm_status prepare(plm_run *run, const plm_option_values *values, const p
   PLM_TRY(check_horizon(run));
   PLM_TRY(settle_state(run));
   PLM_TRY(plm_stream_report(&run->stream, settings, run->resumed));
-  plm_run_report_plan(&run->plan, settings, run->machine.exec, plm_loader_tokens_per_epoch(run->stream.loader),
+  plm_run_report_plan(&run->plan, settings, plm_loader_tokens_per_epoch(run->stream.loader),
                       run->outputs.directory.path);
   return PLM_OK;
 }

@@ -112,6 +112,13 @@ void plm_cpu_products_name(char ret_name[32]) {
 
 /* ---- execs ---- */
 
+static plm_status limit_level(const char *name, plm_cpu_level *level) {
+  plm_cpu_level limit;
+  PLM_TRY(plm_cpu_level_choose(name, &limit));
+  if (limit < *level) *level = limit;
+  return PLM_OK;
+}
+
 /* On a device of the caller's, the caller's mask goes before the environment's (backend_cpu.h). */
 static plm_status open_exec(const plm_exec_options *options, plm_exec *exec) {
   const char *environment = getenv("PROTLM_CPU");
@@ -123,12 +130,14 @@ static plm_status open_exec(const plm_exec_options *options, plm_exec *exec) {
     exec->owns_device = true;
   }
   PLM_TRY(plm_cpu_level_choose(masked ? NULL : options->level_mask, &level));
+  if (options->level_limit != NULL) PLM_TRY(limit_level(options->level_limit, &level));
   PLM_TRY(PLM_NEW(&context, 1));
   context->level = level;
   exec->context = context;
   exec->ops = plm_ops_cpu(level);
   snprintf(exec->kernels, sizeof exec->kernels, "%s", plm_cpu_level_name(level));
   plm_cpu_products_name(exec->products);
+  exec->level = (int)level;
   exec->computes_bf16 = level >= PLM_CPU_AVX512_BF16;
   exec->usual_micro_batch = 4096; /* keeps products efficient, and activations near the caches */
   exec->plan_share = 0.7;
