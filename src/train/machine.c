@@ -16,6 +16,7 @@
 #include "base/system.h"
 #include "base/text.h"
 #include "checkpoint/checkpoint.h"
+#include "dist/share.h"
 #include "protlm/log.h"
 
 /* ---- device and exec ---- */
@@ -116,12 +117,13 @@ static plm_status level_out(plm_comm *comm, const plm_machine_options *options, 
 }
 
 static plm_status open_own(plm_train_settings *settings, const plm_arithmetic *saved, const char *device,
-                           plm_machine_options *ret_options, plm_machine *ret_machine, plm_run_plan *plan) {
+                           plm_comm *comm, plm_machine_options *ret_options, plm_machine *ret_machine,
+                           plm_run_plan *plan) {
   const plm_thread_request request = {
       .asked = plm_train_explicit(settings, "threads") ? settings->o->threads : 0,
       .saved = saved != NULL ? saved->threads : 0,
   };
-  PLM_TRY(plm_thread_count_decide(&request, &plan->threads));
+  PLM_TRY(plm_rank_threads_decide(comm, request, &plan->threads));
   *ret_options = (plm_machine_options){
       .device = device,
       .threads = plan->threads.threads,
@@ -136,7 +138,7 @@ plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmet
   plm_machine_options options = {0};
   plm_arithmetic now;
   plan->ranks = comm->size;
-  PLM_TRY(plm_agree(comm, "machine", open_own(settings, saved, device, &options, ret_machine, plan)));
+  PLM_TRY(plm_agree(comm, "machine", open_own(settings, saved, device, comm, &options, ret_machine, plan)));
   PLM_TRY(plm_agree(comm, "machine", level_out(comm, &options, ret_machine, plan)));
   plan->dtype = choose_dtype(settings, saved, ret_machine->exec, speaks);
   comm->gradient_dtype = strcmp(settings->o->grad_reduce_dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
