@@ -1,8 +1,9 @@
 /* shard.c - dividing a global batch over ranks and micro-batches (packer.h).
  *
  * Longest first onto the least loaded (Graham 1969, LPT), twice: sequences onto ranks, then each rank's onto as few
- * micro-batches as hold them. Equal loads go to the lower number and equal lengths to the earlier sequence, so every
- * rank computes the same division.
+ * micro-batches as hold them. Between the two, ranks that stand out in cost or in tokens (equal costs can be few long
+ * sequences or many short ones) swap sequences with others. Equal loads go to the lower number and equal lengths to the
+ * earlier sequence, so every rank computes the same division.
  */
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,6 +26,10 @@ static int longest_first(const void *a, const void *b) {
   return (x->index > y->index) - (x->index < y->index);
 }
 
+static double cost_of(int64_t length, double quadratic_cost) {
+  return (double)length + quadratic_cost * (double)length * (double)length;
+}
+
 /* The least loaded bin with room for `length` more tokens, or -1. An empty one takes anything. */
 static int find_bin(const bin *bins, int count, int64_t length, int64_t limit) {
   int best = -1;
@@ -45,11 +50,132 @@ static bool fill(const item *items, int64_t count, const int32_t *rank, int32_t 
     int b = find_bin(bins, bin_count, length, limit);
     if (b < 0) return false;
     bins[b].tokens += length;
-    bins[b].cost += (double)length + quadratic_cost * (double)length * (double)length;
+    bins[b].cost += cost_of(length, quadratic_cost);
     assigned[index] = b;
   }
   return true;
 }
+
+/* ---- evening out ---- */
+
+/* What counts as even: within 0.3 % of the mean cost and 0.5 % of the mean tokens. */
+#define COST_GOAL 0.003
+#define TOKENS_GOAL 0.005
+
+typedef struct evening {
+  double quadratic_cost, mean_cost, mean_tokens;
+  int ranks;
+  bin *bins;     /* [ranks] */
+  int64_t *from; /* [ranks + 1] where each rank's part of `mine` begins */
+  item *mine;    /* [count] the sequences, by rank */
+  bool *stuck;   /* [ranks] no swap makes it better */
+} evening;
+
+/* How far a rank is from even; at most 1: even. */
+static double unevenness(const evening *e, const bin *b) {
+  const double cost = (b->cost / e->mean_cost - 1) / COST_GOAL;
+  const double tokens = ((double)b->tokens / e->mean_tokens - 1) / TOKENS_GOAL;
+  return cost * cost + tokens * tokens;
+}
+
+static int find_worst(const evening *e) {
+  int worst = -1;
+  double most = 1;
+  for (int r = 0; r < e->ranks; r++) {
+    const double is = unevenness(e, &e->bins[r]);
+    if (e->stuck[r] || is <= most) continue;
+    worst = r;
+    most = is;
+  }
+  return worst;
+}
+
+/* Two bins after the first gave a sequence for the other's. */
+static void exchange(const evening *e, int64_t gives, int64_t takes, bin pair[2]) {
+  const double cost = cost_of(takes, e->quadratic_cost) - cost_of(gives, e->quadratic_cost);
+  pair[0].cost += cost;
+  pair[1].cost -= cost;
+  pair[0].tokens += takes - gives;
+  pair[1].tokens -= takes - gives;
+}
+
+typedef struct swap {
+  int other;
+  int64_t give, take; /* in `mine` */
+  double gain;
+} swap;
+
+/* The best of all swaps between two ranks, if better than *best. */
+static void try_swaps(const evening *e, int rank, int other, swap *best) {
+  const double before = unevenness(e, &e->bins[rank]) + unevenness(e, &e->bins[other]);
+  for (int64_t i = e->from[rank]; i < e->from[rank + 1]; i++)
+    for (int64_t j = e->from[other]; j < e->from[other + 1]; j++) {
+      bin pair[2] = {e->bins[rank], e->bins[other]};
+      if (e->mine[i].length == e->mine[j].length) continue;
+      exchange(e, e->mine[i].length, e->mine[j].length, pair);
+      const double gain = before - unevenness(e, &pair[0]) - unevenness(e, &pair[1]);
+      if (gain > best->gain) *best = (swap){other, i, j, gain};
+    }
+}
+
+static void do_swap(const evening *e, int rank, const swap *s) {
+  const item given = e->mine[s->give];
+  bin pair[2] = {e->bins[rank], e->bins[s->other]};
+  exchange(e, given.length, e->mine[s->take].length, pair);
+  e->bins[rank] = pair[0];
+  e->bins[s->other] = pair[1];
+  e->mine[s->give] = e->mine[s->take];
+  e->mine[s->take] = given;
+  e->stuck[s->other] = false;
+}
+
+/* The rank that stands out most swaps, until none does or can. */
+static void swap_all(const evening *e) {
+  for (int tries = 0, rank; tries < 8 * e->ranks && (rank = find_worst(e)) >= 0; tries++) {
+    swap best = {.gain = 1e-9};
+    for (int other = 0; other < e->ranks; other++)
+      if (other != rank) try_swaps(e, rank, other, &best);
+    if (best.gain > 1e-9)
+      do_swap(e, rank, &best);
+    else
+      e->stuck[rank] = true;
+  }
+}
+
+/* Sequences by rank, and the means. */
+static void sort_by_rank(evening *e, const item *items, int64_t count, const int32_t *rank) {
+  for (int64_t i = 0; i < count; i++) e->from[rank[items[i].index] + 1]++;
+  for (int r = 0; r < e->ranks; r++) e->from[r + 1] += e->from[r];
+  for (int64_t i = count - 1; i >= 0; i--) e->mine[--e->from[rank[items[i].index] + 1]] = items[i];
+  for (int r = 0; r < e->ranks; r++) { /* each stands where its part begins, a place too far */
+    e->from[r] = e->from[r + 1];
+    e->mean_cost += e->bins[r].cost / e->ranks;
+    e->mean_tokens += (double)e->bins[r].tokens / e->ranks;
+  }
+  e->from[e->ranks] = count;
+}
+
+/* bins: what each rank has, as in rank[]; both are brought up to date. */
+static plm_status even_out(const item *items, int64_t count, int ranks, double quadratic_cost, bin *bins,
+                           int32_t *rank) {
+  evening e = {.quadratic_cost = quadratic_cost, .ranks = ranks, .bins = bins};
+  plm_status status = PLM_OK;
+  if (ranks == 1 || count <= ranks) return PLM_OK;
+  PLM_TRY_GOTO(PLM_NEW(&e.from, ranks + 1), done);
+  PLM_TRY_GOTO(PLM_NEW(&e.mine, count), done);
+  PLM_TRY_GOTO(PLM_NEW(&e.stuck, ranks), done);
+  sort_by_rank(&e, items, count, rank);
+  swap_all(&e);
+  for (int r = 0; r < ranks; r++)
+    for (int64_t i = e.from[r]; i < e.from[r + 1]; i++) rank[e.mine[i].index] = r;
+done:
+  plm_free(e.from);
+  plm_free(e.mine);
+  plm_free(e.stuck);
+  return status;
+}
+
+/* ---- micro-batches ---- */
 
 /* Micro-batches that this rank needs: from a number below which it is impossible, upwards until they fit. One for each
  * sequence is always enough. The steps grow with the number, so that many sequences of just over half the limit don't
@@ -89,6 +215,7 @@ plm_status plm_shard(const int64_t *lengths, int64_t count, int ranks, int64_t m
   for (int64_t i = 0; i < count; i++) items[i] = (item){.length = lengths[i], .index = i};
   qsort(items, (size_t)count, sizeof *items, longest_first);
   fill(items, count, rank, -1, quadratic_cost, INT64_MAX, bins, ranks, rank);
+  PLM_TRY_GOTO(even_out(items, count, ranks, quadratic_cost, bins, rank), done);
   for (int32_t r = 0; r < ranks; r++) {
     int64_t needed = 1;
     PLM_TRY_GOTO(divide_rank(items, count, rank, r, quadratic_cost, micro_batch_tokens, micro, &needed), done);
