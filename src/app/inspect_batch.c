@@ -231,7 +231,7 @@ plm_status plm_inspect_batch_run(const plm_option_values *values, const plm_outp
   if (options->output != NULL) PLM_TRY(plm_output_file_check(options->output, &inputs));
   PLM_TRY(as_train_values(values, &train));
   PLM_TRY_GOTO(plm_train_settings_create(train, &settings), done);
-  PLM_TRY_GOTO(plm_train_resolve_model(settings, NULL), done);
+  PLM_TRY_GOTO(plm_train_resolve_model(settings, NULL, NULL), done);
   plm_train_resolve_batches(settings, -1, 1);
   PLM_TRY_GOTO(plm_stream_open(&stream, settings, &context), done);
   PLM_TRY_GOTO(plm_stream_report(&stream, settings, true), done);

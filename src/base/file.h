@@ -105,6 +105,10 @@ void plm_writer_abandon(plm_writer *writer); /* close and remove the file; accep
  * Temporaries are named tmp-*, so that what a killed process left can be recognised. */
 PLM_CHECKED plm_status plm_file_replace(const char *path, const void *data, size_t bytes);
 
+/* The same for a thread that may neither ask for memory nor wait for a lock: the names are the caller's, and so is what
+ * to say when it is false. `temporary` is replaced if it is there. */
+bool plm_file_replace_plainly(const char *temporary, const char *path, const void *data, size_t bytes);
+
 /* A file that grows by whole lines (logs). Opened for append, made if absent; each append is one write call, and what
  * could not be written whole is taken back. Close syncs; it frees the appender and leaves *appender NULL in any case.
  */

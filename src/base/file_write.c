@@ -150,6 +150,15 @@ done:
   return status;
 }
 
+bool plm_file_replace_plainly(const char *temporary, const char *path, const void *data, size_t bytes) {
+  const plm_fs *fs = plm_fs_current();
+  const int fd = plm_fs_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  if (fd < 0) return false;
+  bool is_good = fs->write(fd, data, bytes) == (ssize_t)bytes && fs->fsync(fd) == 0;
+  is_good &= fs->close(fd) == 0;
+  return is_good && fs->rename(temporary, path) == 0;
+}
+
 /* ---- logs ---- */
 
 struct plm_appender {

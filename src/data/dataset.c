@@ -284,6 +284,17 @@ plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **re
   return status;
 }
 
+plm_status plm_dataset_open_packed(const plm_dataset_options *options, const char *path, plm_dataset **ret_dataset) {
+  const plm_sequence_paths *paths = &options->paths;
+  const plm_note_sources sources = {.names = paths->items, .count = paths->count};
+  const bool is_itself = paths->count == 1 && strcmp(paths->items[0], path) == 0;
+  char *words;
+  PLM_TRY(join_words(paths, &words));
+  plm_status status = plm_packed_file_open(path, words, is_itself ? NULL : &sources, ret_dataset);
+  plm_free(words);
+  return status;
+}
+
 /* ---- views ---- */
 
 void plm_view_all(const plm_dataset *dataset, plm_view *ret_view) {

@@ -69,6 +69,11 @@ typedef struct plm_dataset_options {
  * a "<mask>" that the policy keeps, is not cached. PLM_E_INPUT names file and
  * line, or says "no sequence" when nothing is left. */
 PLM_CHECKED plm_status plm_dataset_open(const plm_dataset_options *options, plm_dataset **ret_dataset);
+
+/* The same from the packed form at `path` (of plm_dataset_info), which another process of this machine has found good
+ * for the same options: the files themselves are not looked at. */
+PLM_CHECKED plm_status plm_dataset_open_packed(const plm_dataset_options *options, const char *path,
+                                               plm_dataset **ret_dataset);
 void plm_dataset_close(plm_dataset *dataset); /* accepts NULL */
 
 /* Read everything and compare its hash with the one taken when the file was made. PLM_E_INPUT. */

@@ -39,10 +39,21 @@ typedef struct plm_load_report {
  * PLM_E_INPUT by name. The caller then refreshes the model. */
 PLM_CHECKED plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_report *ret_report);
 
+/* Where a parameter's values go as they are read, in the order of the table, each once: for who has more to do with them
+ * than plm_model_set. */
+typedef struct plm_parameter_sink {
+  plm_status (*set)(void *user, int index, const float *values);
+  void *user;
+} plm_parameter_sink;
+PLM_CHECKED plm_status plm_model_dir_load_into(const char *directory, plm_model *model, const plm_parameter_sink *sink,
+                                               plm_load_report *ret_report);
+
 /* Fill a model from a directory that plm_model_dir_save wrote for one just like it: PLM_E_CHECKPOINT names the
  * size in which the saved one differs, PLM_E_INPUT the tensor that is lacking, or too many. The caller then
  * refreshes the model. */
 PLM_CHECKED plm_status plm_model_dir_load_own(const char *directory, plm_model *model);
+PLM_CHECKED plm_status plm_model_dir_load_own_into(const char *directory, plm_model *model,
+                                                   const plm_parameter_sink *sink);
 
 /* The parameters as tensors by name, in table order, inv_freq once for each layer: F32, or BF16 with `half`. To be
  * written; reading is plm_model_dir_load's. `model` must outlive the list. Free with plm_tensor_list_free. */

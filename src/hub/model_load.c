@@ -62,6 +62,7 @@ typedef struct loader {
   const plm_safetensors *file;
   plm_named_tensor *tensors;
   float *values; /* room for the largest parameter */
+  const plm_parameter_sink *sink;
   plm_load_report report;
 } loader;
 
@@ -188,7 +189,7 @@ static plm_status load_param(loader *l, int index) {
     for (size_t i = 0; i < count; i++) plm_file_let_go(found[i].info->data, (size_t)found[i].info->bytes);
     if (p->role == PLM_ROLE_INV_FREQ) snprintf(l->report.inv_freq_source, sizeof l->report.inv_freq_source, "file");
   }
-  return plm_model_set(l->model, index, l->values);
+  return l->sink->set(l->sink->user, index, l->values);
 }
 
 /* ---- the whole ---- */
@@ -222,11 +223,12 @@ static plm_status load_all(loader *l) {
   return PLM_OK;
 }
 
-plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_report *ret_report) {
+plm_status plm_model_dir_load_into(const char *directory, plm_model *model, const plm_parameter_sink *sink,
+                                   plm_load_report *ret_report) {
   plm_safetensors *file = NULL;
   plm_arena *memory = NULL;
   plm_status status;
-  loader l = {.directory = directory, .model = model};
+  loader l = {.directory = directory, .model = model, .sink = sink};
   const plm_family *family = plm_model_get_config(model)->family;
   PLM_TRY_GOTO(open_weights(directory, family, &file), out);
   PLM_TRY_GOTO(plm_arena_create(&memory), out);
@@ -240,6 +242,15 @@ out:
   plm_arena_destroy(memory);
   plm_safetensors_close(file);
   return status;
+}
+
+static plm_status set_parameter(void *user, int index, const float *values) {
+  return plm_model_set(user, index, values);
+}
+
+plm_status plm_model_dir_load(const char *directory, plm_model *model, plm_load_report *ret_report) {
+  const plm_parameter_sink sink = {.set = set_parameter, .user = model};
+  return plm_model_dir_load_into(directory, model, &sink, ret_report);
 }
 
 /* ---- a directory that we wrote ---- */
@@ -281,9 +292,14 @@ static plm_status check_names(const char *directory, const plm_model *model) {
   return status;
 }
 
-plm_status plm_model_dir_load_own(const char *directory, plm_model *model) {
+plm_status plm_model_dir_load_own_into(const char *directory, plm_model *model, const plm_parameter_sink *sink) {
   plm_load_report report;
   PLM_TRY(check_config(directory, plm_model_get_config(model)));
   PLM_TRY(check_names(directory, model));
-  return plm_model_dir_load(directory, model, &report);
+  return plm_model_dir_load_into(directory, model, sink, &report);
+}
+
+plm_status plm_model_dir_load_own(const char *directory, plm_model *model) {
+  const plm_parameter_sink sink = {.set = set_parameter, .user = model};
+  return plm_model_dir_load_own_into(directory, model, &sink);
 }

@@ -27,7 +27,8 @@ plm_status plm_data_open(const plm_data_options *options, const plm_string_list 
       .hdf5_ids = options->hdf5_ids,
       .hdf5_reader = reader->program,
   };
-  return plm_dataset_open(&data, ret_dataset);
+  return reader->packed != NULL ? plm_dataset_open_packed(&data, reader->packed, ret_dataset)
+                                : plm_dataset_open(&data, ret_dataset);
 }
 
 static void warn_of_nucleotides(const plm_dataset_info *info) {

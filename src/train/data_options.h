@@ -67,6 +67,7 @@ typedef struct plm_data_reader {
   int threads;
   bool (*interrupted)(void);
   const char *program;
+  const char *packed; /* plm_dataset_open_packed of this one; NULL: plm_dataset_open */
 } plm_data_reader;
 
 PLM_CHECKED plm_status plm_data_open(const plm_data_options *options, const plm_string_list *paths,

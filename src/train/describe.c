@@ -88,31 +88,80 @@ plm_status plm_outputs_describe(const plm_outputs *outputs) {
 
 /* ---- the batch of a step that was not finite ---- */
 
-static json_t *list_sequences(const plm_dataset *dataset, const plm_step_batch *batch) {
+static json_t *list_sequences(const plm_comm *comm, const plm_dataset *dataset, const plm_step_batch *batch) {
   json_t *list = json_array();
   for (int64_t i = 0; i < batch->micro_count; i++) {
     const plm_tokens *tokens = &batch->micro[i]->batch.encoder;
     for (int64_t s = 0; s < tokens->S; s++) {
       char name[256];
       plm_dataset_name(dataset, tokens->sequence_id[s], name, sizeof name);
-      list = append(list, json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
-                                    plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch",
-                                    (json_int_t)i));
+      json_t *one = json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
+                              plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch",
+                              (json_int_t)i);
+      if (one != NULL && comm->size > 1 && json_object_set_new(one, "rank", json_integer(comm->rank)) != 0) {
+        json_decref(one);
+        one = NULL;
+      }
+      list = append(list, one);
     }
   }
   return list;
 }
 
+/* What `root` has, behind what is in `list` already; on every rank, though only the first one writes it. */
+static plm_status take_list(plm_comm *comm, int root, const json_t *mine, json_t *list) {
+  char *text = NULL;
+  int64_t bytes = 0;
+  json_t *its = NULL;
+  plm_status status = comm->rank == root ? plm_json_dump(mine, &text) : PLM_OK;
+  if (status == PLM_OK && comm->rank == root) bytes = (int64_t)strlen(text);
+  PLM_TRY_GOTO(plm_agree(comm, "step", status), done);
+  PLM_TRY_GOTO(comm->broadcast(comm, "step", &bytes, sizeof bytes, root), done);
+  if (comm->rank != root) status = PLM_NEW(&text, bytes + 1);
+  PLM_TRY_GOTO(plm_agree(comm, "step", status), done);
+  PLM_TRY_GOTO(comm->broadcast(comm, "step", text, bytes, root), done);
+  if (comm->rank == 0) status = plm_json_parse(text, (size_t)bytes, 8, "sequences of a batch", &its);
+  if (status == PLM_OK && comm->rank == 0 && json_array_extend(list, its) != 0)
+    status = plm_fail(PLM_E_RESOURCE, "out of memory while listing the sequences of a batch");
+  status = plm_agree(comm, "step", status);
+done:
+  json_decref(its);
+  plm_free(text);
+  return status;
+}
+
+static plm_status gather_sequences(plm_comm *comm, const plm_dataset *dataset, const plm_step_batch *batch,
+                                   json_t **ret_list) {
+  json_t *mine = list_sequences(comm, dataset, batch), *all;
+  if (comm->size == 1) {
+    *ret_list = mine;
+    return PLM_OK;
+  }
+  all = json_array();
+  plm_status status = mine != NULL && all != NULL ? PLM_OK : plm_fail(PLM_E_RESOURCE, "out of memory");
+  status = plm_agree(comm, "step", status);
+  for (int root = 0; root < comm->size && status == PLM_OK; root++) status = take_list(comm, root, mine, all);
+  json_decref(mine);
+  if (status != PLM_OK) json_decref(all);
+  *ret_list = status == PLM_OK ? all : NULL;
+  return status;
+}
+
 plm_status plm_outputs_describe_batch(const plm_outputs *outputs, const plm_dataset *dataset,
                                       const plm_step_batch *batch, const plm_control *control, char **ret_path) {
+  plm_comm *comm = outputs->parts.context->comm;
+  json_t *sequences, *document = NULL;
   char *name;
-  PLM_TRY(plm_sprintf(&name, "nonfinite-%lld.json", (long long)batch->step + 1));
-  json_t *document = json_pack("{s:I, s:I, s:I, s:I, s:o}", "step", (json_int_t)batch->step + 1, "epoch",
-                               (json_int_t)batch->epoch, "rows", (json_int_t)control->objective[0].count, "nonfinite",
-                               (json_int_t)control->nonfinite, "sequences", list_sequences(dataset, batch));
-  plm_status status = replace_json(outputs, name, document);
-  if (status == PLM_OK) status = plm_path_join(outputs->directory.path, name, ret_path);
-  json_decref(document);
-  plm_free(name);
-  return status;
+  PLM_TRY(gather_sequences(comm, dataset, batch, &sequences));
+  plm_status status = plm_sprintf(&name, "nonfinite-%lld.json", (long long)batch->step + 1);
+  if (status == PLM_OK) {
+    document = json_pack("{s:I, s:I, s:I, s:I, s:o}", "step", (json_int_t)batch->step + 1, "epoch",
+                         (json_int_t)batch->epoch, "rows", (json_int_t)control->objective[0].count, "nonfinite",
+                         (json_int_t)control->nonfinite, "sequences", sequences);
+    if (comm->rank == 0) status = replace_json(outputs, name, document);
+    if (status == PLM_OK) status = plm_path_join(outputs->directory.path, name, ret_path);
+    json_decref(document);
+    plm_free(name);
+  }
+  return plm_agree(comm, "step", status);
 }

@@ -70,15 +70,30 @@ static plm_status is_logged(const plm_run *run, bool *ret_logged) {
   return PLM_OK;
 }
 
+/* By rank 0; all learn how it went. */
+static plm_status write_line(plm_run *run, const plm_record *line) {
+  plm_metrics *metrics = run->outputs.metrics;
+  return plm_agree(run->context.comm, "log", metrics != NULL ? plm_metrics_write(metrics, line) : PLM_OK);
+}
+
 static plm_status log_evaluation(plm_run *run, const plm_record *m) {
-  bool logged;
+  bool logged = false;
   plm_info("step %lld: evaluation loss %.4f, perplexity %.3f, on <mask> rows %.3f (residue frequencies alone: %.3f)",
            (long long)run->state.step, plm_record_number(m, PLM_MEASURE_EVAL_LOSS),
            plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY), plm_record_number(m, PLM_MEASURE_EVAL_PERPLEXITY_MASKED),
            plm_record_number(m, PLM_MEASURE_BASELINE_FREQUENCY_MASKED));
-  if (run->outputs.metrics == NULL) return PLM_OK;
-  PLM_TRY(is_logged(run, &logged));
-  return logged ? PLM_OK : plm_metrics_write(run->outputs.metrics, m);
+  PLM_TRY(plm_agree(run->context.comm, "log", run->outputs.metrics != NULL ? is_logged(run, &logged) : PLM_OK));
+  PLM_TRY(plm_agree_on_first(run->context.comm, "log", &logged, sizeof logged));
+  return logged ? PLM_OK : write_line(run, m);
+}
+
+/* Of a file that was changed meanwhile the results are worth nothing, whatever they are. */
+static plm_status what_went_wrong(plm_run *run, plm_status status) {
+  plm_error_record evaluated;
+  plm_dataset *dataset = run->stream.eval_data != NULL ? run->stream.eval_data : run->stream.train_data;
+  plm_error_take(status, &evaluated);
+  PLM_TRY(plm_dataset_check_unchanged(dataset));
+  return plm_error_give(&evaluated);
 }
 
 static plm_status evaluate(plm_run *run) {
@@ -91,12 +106,12 @@ static plm_status evaluate(plm_run *run) {
       .user = run,
   };
   double started = plm_clock_monotonic();
+  plm_run_begin_stage(&run->context, "evaluation", 0);
   plm_run_phase(&run->context, "evaluating");
   plm_stream_packer_options(run->settings, run->plan.micro_batch_tokens, &options.packer);
   options.packer.seed = (uint64_t)run->settings->o->eval_seed;
   plm_status status = plm_evaluate(&run->stream.eval, run->model, run->machine.exec, &options, NULL, NULL, &metrics);
-  PLM_TRY(plm_dataset_check_unchanged(run->stream.eval_data != NULL ? run->stream.eval_data : run->stream.train_data));
-  PLM_TRY(status);
+  PLM_TRY(plm_agree(run->context.comm, "evaluation", what_went_wrong(run, status)));
   plm_record_set_count(&metrics, PLM_MEASURE_STEP, run->state.step);
   plm_record_set(&metrics, PLM_MEASURE_EPOCH, (double)run->state.step / (double)run->settings->steps_per_epoch);
   plm_record_set(&metrics, PLM_MEASURE_EVAL_SECONDS, plm_clock_monotonic() - started);
@@ -122,6 +137,7 @@ static plm_status save(plm_run *run, bool evaluated) {
   if (evaluated && is_new_best(run))
     plm_train_state_set_best(s, s->step, plm_record_number(&s->last_eval, PLM_MEASURE_EVAL_LOSS));
   plm_run_clock_update(&run->clock, s);
+  plm_run_begin_stage(&run->context, "save", PLM_LONG_STAGE);
   plm_status status = plm_outputs_save(&run->outputs);
   if (status != PLM_OK) {
     plm_train_state_set_best(s, best_step, best_loss);
@@ -147,21 +163,22 @@ static plm_status count_step(plm_run *run, const plm_step_outcome *outcome, doub
   plm_train_state_count_step(s, outcome);
   plm_run_clock_count_step(&run->clock, &outcome->control, run->context.comm->size);
   plm_deadline_step(&run->context.deadline, step_seconds);
+  plm_stopped_count(&run->watch, s->step);
   plm_run_clock_update(&run->clock, s);
   const bool logged = s->step % run->settings->o->logging_steps == 0 || s->step >= run->settings->max_steps;
   if (logged) {
     plm_record line;
     plm_run_clock_close_interval(&run->clock, s, run->machine.exec->flops, run->context.comm->size, &line);
-    if (run->outputs.metrics != NULL) PLM_TRY(plm_metrics_write(run->outputs.metrics, &line));
+    PLM_TRY(write_line(run, &line));
   }
   plm_run_clock_report(&run->clock, &run->context, run->settings, s, outcome, logged);
   return PLM_OK;
 }
 
-/* It is not the model that failed: what was learnt since the last save is kept. */
+/* A file of the user's, not the model, and all ranks know: what was learnt since the last save is kept. */
 static plm_status save_and_fail(plm_run *run, plm_status failure) {
   plm_error_record first;
-  if (run->context.comm->size > 1 || run->state.step == 0) return failure;
+  if (run->state.step == 0) return failure;
   plm_error_take(failure, &first);
   if (save(run, false) != PLM_OK) plm_warn("%s", plm_error_message());
   return plm_error_give(&first);
@@ -171,9 +188,12 @@ static plm_status step_once(plm_run *run) {
   const plm_step_batch *batch;
   plm_step_outcome outcome;
   double waited, started = plm_clock_monotonic();
+  plm_run_begin_stage(&run->context, "data", 0);
   plm_status status = plm_stream_get(&run->stream, run->state.step, &batch, &waited);
-  if (status != PLM_OK) return save_and_fail(run, status);
-  PLM_TRY(plm_run_step(run, batch, waited, &outcome));
+  plm_run_begin_stage(&run->context, "step", 0);
+  status = status == PLM_OK ? plm_run_step(run, batch, waited, &outcome) : plm_run_step_without(run, status);
+  if (status == PLM_E_INPUT) return save_and_fail(run, status);
+  PLM_TRY(status);
   plm_run_set_stop(&run->context, outcome.control.stop_flags);
   /* Asked to stop before the first step was done: it does not count, is not logged, and leaves nothing. */
   if (run->state.step == 0 && (run->context.stop & PLM_STOP_EARLY) != 0 && !run->settings->save_at_start)
@@ -204,8 +224,7 @@ static plm_status after_step(plm_run *run) {
   if (s->evaluation_due) {
     plm_status status = evaluate(run);
     if (status == PLM_STOPPED) {
-      plm_run_set_stop(&run->context,
-                       run->context.stop | plm_stop_signals() | plm_deadline_flags(&run->context.deadline));
+      PLM_TRY(plm_run_add_requests(&run->context));
       return s->step == 0 ? plm_run_stop_here(&run->context) : save_and_stop(run);
     }
     PLM_TRY(status);

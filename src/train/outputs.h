@@ -27,8 +27,11 @@ typedef struct plm_outputs {
   bool overwrite; /* the state knows more than the checkpoint of its step: an evaluation that it owed has been done */
 } plm_outputs;
 
+/* All functions here that can fail, but plm_outputs_close, are collective: rank 0 alone looks, writes and removes, and
+ * all learn how it went. */
+
 /* The directory, and the checkpoint to go on from. `outputs` is all zero before; leave it whatever this returns. */
-PLM_CHECKED plm_status plm_outputs_enter(plm_outputs *outputs, const plm_train_settings *settings);
+PLM_CHECKED plm_status plm_outputs_enter(plm_outputs *outputs, const plm_train_settings *settings, plm_comm *comm);
 /* fruitless: stopped before the first step, so what this start wrote is removed. */
 void plm_outputs_leave(plm_outputs *outputs, bool fruitless);
 
@@ -39,11 +42,12 @@ PLM_CHECKED plm_status plm_outputs_close(plm_outputs *outputs); /* the logs; acc
 void plm_outputs_set_overwrite(plm_outputs *outputs, bool overwrite);
 PLM_CHECKED plm_status plm_outputs_save(plm_outputs *outputs);        /* checkpoint of this step, links, pruning */
 PLM_CHECKED plm_status plm_outputs_write_final(plm_outputs *outputs); /* final/, report.html */
-bool plm_outputs_has_final(const plm_outputs *outputs, int64_t step); /* whole, and of that step */
+/* *ret_has: whole, and of that step. */
+PLM_CHECKED plm_status plm_outputs_has_final(const plm_outputs *outputs, plm_comm *comm, int64_t step, bool *ret_has);
 
 /* ---- describe.c ---- */
 PLM_CHECKED plm_status plm_outputs_describe(const plm_outputs *outputs); /* config.yaml, env.json */
-/* The sequences of a batch that was not finite, in a file. *ret_path is allocated. */
+/* The sequences of all ranks' parts of a batch that was not finite, in a file. *ret_path is allocated. */
 PLM_CHECKED plm_status plm_outputs_describe_batch(const plm_outputs *outputs, const plm_dataset *dataset,
                                                   const plm_step_batch *batch, const plm_control *control,
                                                   char **ret_path);

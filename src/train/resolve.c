@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "hub/model_dir.h"
 #include "protlm/log.h"
+#include "train/shared_parts.h"
 
 /* Here alone they are written. */
 static plm_train_options *options_of(plm_train_settings *settings) { return settings->values->options; }
@@ -341,12 +342,18 @@ static plm_status configure_trained(plm_train_settings *s, const char *checkpoin
   return PLM_OK;
 }
 
-plm_status plm_train_resolve_model(plm_train_settings *s, const char *checkpoint) {
+static plm_status configure(plm_train_settings *s, const char *checkpoint) {
+  return s->from_scratch ? configure_preset(s) : configure_trained(s, checkpoint);
+}
+
+plm_status plm_train_resolve_model(plm_train_settings *s, const char *checkpoint, plm_comm *comm) {
   s->from_scratch = plm_model_is_preset(s->o->model);
-  if (s->from_scratch)
-    PLM_TRY(configure_preset(s));
-  else
-    PLM_TRY(configure_trained(s, checkpoint));
+  if (comm == NULL) {
+    PLM_TRY(configure(s, checkpoint));
+  } else {
+    PLM_TRY(plm_agree(comm, "model", comm->rank == 0 ? configure(s, checkpoint) : PLM_OK));
+    PLM_TRY(plm_shared_config(comm, &s->config));
+  }
   for (int i = 0; i < SIZES; i++) *requested(s, i) = *configured(s, i);
   if (!plm_option_given(s->values, "learning-rate")) options_of(s)->learning_rate = s->from_scratch ? 4e-4 : 5e-5;
   return PLM_OK;

@@ -10,6 +10,7 @@
 #define PLM_TRAIN_RESOLVE_H
 
 #include "data/packer.h"
+#include "dist/agree.h"
 #include "hub/model_dir.h"
 #include "model/model.h"
 #include "train/optimiser.h"
@@ -39,8 +40,8 @@ PLM_CHECKED plm_status plm_train_settings_create(const plm_option_values *given,
 void plm_train_settings_destroy(const plm_train_settings *settings); /* accepts NULL */
 
 /* Stage 2: the model's shape, learning rate and schedule name. `checkpoint` (a directory) has the shape when a run is
- * resumed. */
-PLM_CHECKED plm_status plm_train_resolve_model(plm_train_settings *settings, const char *checkpoint);
+ * resumed. Collective: rank 0 reads, and alone has model_directory and origin. comm: NULL = alone. */
+PLM_CHECKED plm_status plm_train_resolve_model(plm_train_settings *settings, const char *checkpoint, plm_comm *comm);
 
 /* Stage 3: sequences of a global batch, decided by the first start of a run and kept, whatever the world is later.
  * saved >= 0: those of the run resumed. */

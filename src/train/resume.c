@@ -1,16 +1,19 @@
-/* resume.c - entering a run directory. Contents: whose it is, lock, choice of the checkpoint. The comparison of
- * options: resume_diff.c. */
+/* resume.c - entering a run directory. Contents: whose it is, lock, choice of the checkpoint, entering, whether all ranks
+ * see it, leaving. The comparison of options: resume_diff.c. */
 #include "train/resume.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/system.h"
+#include "base/clock.h"
 #include "checkpoint/checkpoint.h"
 #include "protlm/log.h"
+#include "train/stopped.h"
 
 static const char lock_name[] = "run.lock";
 
@@ -186,19 +189,90 @@ static plm_status enter(const plm_train_settings *s, plm_run_directory *d) {
       d->created = true;
     }
     PLM_TRY(take_lock(d));
-    PLM_TRY(plm_checkpoint_reclaim(d->path));
   }
+  if (kind == DIRECTORY_RUN) PLM_TRY(plm_stopped_tell(d->path, !s->o->dry_run));
+  if (!s->o->dry_run) PLM_TRY(plm_checkpoint_reclaim(d->path));
   return choose_checkpoint(s->o->resume_from_checkpoint, d, kind == DIRECTORY_RUN);
 }
 
-plm_status plm_run_directory_open(const plm_train_settings *settings, plm_run_directory *ret_directory) {
+/* ---- among ranks ---- */
+
+static plm_status remove_named(const char *directory, const char *name) {
+  char *path;
+  PLM_TRY(plm_path_join(directory, name, &path));
+  plm_status status = plm_file_remove(path);
+  plm_free(path);
+  return status;
+}
+
+/* A failure to tidy up changes nothing for anyone, and takes no other's words. */
+static void remove_quietly(const char *directory, const char *name) {
+  plm_error_record first;
+  plm_error_take(PLM_OK, &first);
+  if (remove_named(directory, name) != PLM_OK) plm_debug("%s", plm_error_message());
+  plm_error_give(&first);
+}
+
+enum { SEEN_WITHIN = 6 /* seconds: network file systems tell others of a new file late */ };
+
+static bool is_seen(const char *directory, const char *name) {
+  char **names;
+  size_t count;
+  bool found = false;
+  if (plm_directory_list(directory, &names, &count) != PLM_OK) {
+    plm_error_clear();
+    return false;
+  }
+  for (size_t i = 0; i < count && !found; i++) found = strcmp(names[i], name) == 0;
+  plm_names_free(names, count);
+  return found;
+}
+
+static plm_status look_for(const plm_run_directory *d, const plm_comm *comm, const char *name) {
+  const double until = plm_clock_monotonic() + SEEN_WITHIN;
+  const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+  while (!is_seen(d->path, name)) {
+    if (plm_clock_monotonic() >= until)
+      return plm_hint(plm_fail(PLM_E_RESOURCE, "--output-dir %s is on %s only, e.g. a node-local /tmp or /dev/shm",
+                               d->path, comm->places[0].host),
+                      "use a directory that all nodes share");
+    nanosleep(&pause, NULL);
+  }
+  return PLM_OK;
+}
+
+/* Rank 0 makes a file, of a name that is reclaimed should it stay; the others look for it. */
+static plm_status check_seen(const plm_run_directory *d, plm_comm *comm) {
+  char *name = NULL;
+  plm_status status = PLM_OK;
+  if (comm->rank == 0)
+    status = plm_sprintf(&name, "tmp-seen-%lld-%ld", (long long)(plm_clock_wall() * 1e6), (long)getpid());
+  if (comm->rank == 0 && status == PLM_OK) status = plm_file_replace_text(d->path, name, "");
+  status = plm_agree(comm, "directory", status);
+  if (status == PLM_OK) status = plm_agree_on_text(comm, "directory", &name);
+  if (status == PLM_OK) status = plm_agree(comm, "directory", comm->rank == 0 ? PLM_OK : look_for(d, comm, name));
+  if (comm->rank == 0 && name != NULL && d->lock != NULL) remove_quietly(d->path, name);
+  plm_free(name);
+  return status;
+}
+
+static plm_status enter_together(const plm_train_settings *settings, plm_comm *comm, plm_run_directory *d) {
+  PLM_TRY(plm_agree(comm, "directory", comm->rank == 0 ? enter(settings, d) : PLM_OK));
+  if (comm->size == 1) return PLM_OK;
+  PLM_TRY(plm_agree_on_text(comm, "directory", &d->checkpoint));
+  PLM_TRY(plm_agree_on_first(comm, "directory", &d->step, sizeof d->step));
+  return settings->o->dry_run ? PLM_OK : check_seen(d, comm);
+}
+
+plm_status plm_run_directory_open(const plm_train_settings *settings, plm_comm *comm,
+                                  plm_run_directory *ret_directory) {
   plm_run_directory d = {.step = -1};
   if (settings->o->output_dir == NULL) {
     *ret_directory = d;
     return PLM_OK;
   }
-  PLM_TRY(plm_strdup(settings->o->output_dir, &d.path));
-  plm_status status = enter(settings, &d);
+  plm_status status = plm_agree(comm, "directory", plm_strdup(settings->o->output_dir, &d.path));
+  if (status == PLM_OK) status = enter_together(settings, comm, &d);
   if (status != PLM_OK) {
     plm_run_directory_close(&d, false);
     return status;
@@ -207,20 +281,14 @@ plm_status plm_run_directory_open(const plm_train_settings *settings, plm_run_di
   return PLM_OK;
 }
 
+/* ---- leaving ---- */
+
 /* What a start writes before its first step is done. */
 static bool is_early(const char *name) {
   static const char *const names[] = {"config.yaml", "env.json", "log.jsonl", "metrics.csv"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(name, names[i]) == 0) return true;
   return strncmp(name, "events.out.tfevents.", strlen("events.out.tfevents.")) == 0;
-}
-
-static plm_status remove_named(const char *directory, const char *name) {
-  char *path;
-  PLM_TRY(plm_path_join(directory, name, &path));
-  plm_status status = plm_file_remove(path);
-  plm_free(path);
-  return status;
 }
 
 /* What came of this start goes: files from which nothing followed, and the directory if it was made for nothing. */

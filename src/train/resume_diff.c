@@ -68,6 +68,7 @@ static void tell_learning_rate(const plm_train_settings *s, const plm_train_stat
 /* ---- differences ---- */
 
 typedef struct differences {
+  int ranks;
   plm_text refused; /* lines for a person */
   plm_text flags;   /* "learning-rate,max-steps" */
   bool never, schedule;
@@ -112,6 +113,36 @@ static bool is_other_count(const plm_train_settings *s, const char *name) {
          !plm_option_given(s->values, name);
 }
 
+/* ---- batches counted in sequences for each rank ---- */
+
+static bool is_batch_size(const char *name) {
+  return strcmp(name, "per-device-train-batch-size") == 0 || strcmp(name, "gradient-accumulation-steps") == 0;
+}
+
+/* Asked for now, of these ranks. */
+static int64_t global_batch(const differences *d, const plm_train_settings *s) {
+  return s->o->per_device_train_batch_size * s->o->gradient_accumulation_steps * d->ranks;
+}
+
+static void tell_kept_batch(const differences *d, const plm_train_settings *s, const plm_train_state *state) {
+  const long long kept = state->global_batch_sequences;
+  if (kept <= 0 || d->refused.length > 0 || global_batch(d, s) == kept) return;
+  plm_info("the global batch stays %lld sequences, as the run began with: %.4g for each of %d ranks, not "
+           "--per-device-train-batch-size %lld",
+           kept, (double)kept / (double)(d->ranks * s->o->gradient_accumulation_steps), d->ranks,
+           (long long)s->o->per_device_train_batch_size);
+}
+
+/* What would keep it, where something does. */
+static void note_batch_that_fits(differences *d, const plm_train_settings *s, const plm_train_state *state) {
+  const int64_t kept = state->global_batch_sequences, part = d->ranks * s->o->gradient_accumulation_steps;
+  if (kept <= 0 || s->o->per_device_train_batch_size == 0) return;
+  plm_text_printf(&d->refused, "\n  the run's global batch is %lld sequences, of %lld asked for now", (long long)kept,
+                  (long long)global_batch(d, s));
+  if (kept % part == 0)
+    plm_text_printf(&d->refused, ": --per-device-train-batch-size %lld keeps it", (long long)(kept / part));
+}
+
 /* What nobody gave changes with the schedule or its length, which needs no permission of its own. */
 static bool follows_schedule(const plm_train_settings *s, const plm_train_state *state, const char *name) {
   const char *was = json_string_value(json_object_get(state->options, "lr-scheduler-type"));
@@ -122,17 +153,24 @@ static bool follows_schedule(const plm_train_settings *s, const plm_train_state 
 
 static plm_status compare_options(differences *d, const plm_train_settings *s, const plm_train_state *state) {
   const plm_option_table *table = s->values->table;
+  bool has_other_batch = false;
   for (size_t i = 0; i < table->count; i++) {
     const plm_option *option = &table->options[i];
     const char *was = json_string_value(json_object_get(state->options, option->name));
     char *is = NULL;
     if (was == NULL || !is_compared(option) || follows_schedule(s, state, option->name) ||
-        is_other_count(s, option->name))
+        is_other_count(s, option->name) ||
+        (is_batch_size(option->name) && state->global_batch_sequences > 0 &&
+         global_batch(d, s) == state->global_batch_sequences))
       continue;
     PLM_TRY(plm_option_text(s->values, option, &is));
-    if (strcmp(was, is) != 0) note_difference(d, s, option, was, is);
+    const bool differs = strcmp(was, is) != 0;
+    if (differs) note_difference(d, s, option, was, is);
+    has_other_batch |= differs && is_batch_size(option->name);
     plm_free(is);
   }
+  if (has_other_batch) note_batch_that_fits(d, s, state);
+  tell_kept_batch(d, s, state);
   return PLM_OK;
 }
 
@@ -176,8 +214,8 @@ static plm_status refuse(differences *d) {
 }
 
 plm_status plm_resume_compare(const plm_train_settings *settings, const plm_train_state *state,
-                              const plm_data_identity *data) {
-  differences d = {0};
+                              const plm_data_identity *data, int ranks) {
+  differences d = {.ranks = ranks};
   plm_status status = compare_options(&d, settings, state);
   if (status == PLM_OK) {
     compare_data(&d, settings, "train", "training", &(data_side){state->train_hash, state->train_rules},

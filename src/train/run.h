@@ -11,6 +11,7 @@
 #include "train/evaluate.h"
 #include "train/machine.h"
 #include "train/outputs.h"
+#include "train/stopped.h"
 #include "train/stream.h"
 
 typedef struct plm_run {
@@ -24,6 +25,7 @@ typedef struct plm_run {
   plm_train_state state;
   plm_run_clock clock;
   plm_outputs outputs;
+  plm_stopped_watch watch;
   bool resumed;
 } plm_run;
 

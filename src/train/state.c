@@ -12,10 +12,12 @@
 
 enum { STATE_VERSION = 2 };
 
-/* FIELD_LATER_INT: a number that files of any version may lack, and then 0 */
+/* FIELD_LATER_INT: a number that files of any version may lack, and then 0; FIELD_RANKS: one that is not written, and
+ * not there, where it is 1 */
 typedef enum field_type {
   FIELD_INT,
   FIELD_LATER_INT,
+  FIELD_RANKS,
   FIELD_EXACT,
   FIELD_BOOL,
   FIELD_TEXT,
@@ -69,6 +71,7 @@ static const field fields[] = {
     FIELD(FIELD_TEXT, eval_hash),
     FIELD(FIELD_LATER_INT, train_rules),
     FIELD(FIELD_LATER_INT, eval_rules),
+    FIELD(FIELD_RANKS, arithmetic.ranks),
     FIELD(FIELD_INT, arithmetic.threads),
     FIELD(FIELD_INT, arithmetic.micro_batch_tokens),
     FIELD(FIELD_TEXT, arithmetic.level),
@@ -83,6 +86,7 @@ enum { FIELD_COUNT = sizeof fields / sizeof *fields };
 void plm_train_state_init(plm_train_state *state) {
   memset(state, 0, sizeof *state);
   state->best_step = -1;
+  state->arithmetic.ranks = 1;
   state->last_loss = state->window.grad_norm = state->window.learning_rate = NAN;
   state->first_eval_loss = state->best_eval_loss = state->plateau_loss = NAN;
 }
@@ -97,8 +101,13 @@ void plm_train_state_free(plm_train_state *state) {
 
 void plm_train_state_begin(plm_train_state *state) { plm_uuid(state->run_id); }
 
+plm_status plm_train_state_share_name(plm_train_state *state, plm_comm *comm) {
+  return plm_agree_on_first(comm, "state", state->run_id, sizeof state->run_id);
+}
+
 void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
-                            const plm_arithmetic *arithmetic, json_t *options, const plm_data_identity *data) {
+                            const plm_arithmetic *arithmetic, int ranks, json_t *options,
+                            const plm_data_identity *data) {
   json_decref(state->options);
   state->options = options;
   snprintf(state->train_hash, sizeof state->train_hash, "%s", data->train_hash);
@@ -109,6 +118,7 @@ void plm_train_state_settle(plm_train_state *state, const plm_train_settings *se
   state->global_batch_sequences = settings->batch_sequences;
   state->warmup = settings->schedule.W;
   state->arithmetic = *arithmetic;
+  state->arithmetic.ranks = ranks;
   plm_guard_configure(&state->guard, settings->o->max_nonfinite, settings->o->skip_spikes);
 }
 
@@ -227,6 +237,9 @@ static plm_status write_field(json_t *object, const field *f, const plm_train_st
   const void *at = (const char *)state + f->offset;
   int failed = 0;
   switch (f->type) {
+    case FIELD_RANKS:
+      if (*(const int64_t *)at <= 1) return PLM_OK; /* as files from before there were several */
+      /* fall through */
     case FIELD_INT:
     case FIELD_LATER_INT:
       failed = json_object_set_new(object, f->name, json_integer(*(const int64_t *)at));
@@ -255,6 +268,8 @@ static plm_status read_field(const json_t *object, const char *what, const field
       return plm_json_get_int(object, what, f->name, true, INT64_MIN, INT64_MAX, at);
     case FIELD_LATER_INT:
       return plm_json_get_int(object, what, f->name, false, INT64_MIN, INT64_MAX, at);
+    case FIELD_RANKS:
+      return plm_json_get_int(object, what, f->name, false, 1, INT32_MAX, at);
     case FIELD_BOOL:
       return plm_json_get_bool(object, what, f->name, true, at);
     case FIELD_EXACT:

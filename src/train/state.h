@@ -20,6 +20,7 @@
 /* What decides the order of sums, so the bits: choices, which a resumed run makes again, and what it finds, which it
  * compares. */
 typedef struct plm_arithmetic {
+  int64_t ranks; /* a file that does not say is of one */
   int64_t threads, micro_batch_tokens;
   char level[16]; /* of the CPU kernels */
   char dtype[8];
@@ -78,6 +79,8 @@ void plm_train_state_free(plm_train_state *state);
 
 /* ---- how it changes: by these functions alone, and the guard by plm_guard_judge ---- */
 void plm_train_state_begin(plm_train_state *state); /* a new run, by a name of its own */
+/* Rank 0's name, on all. Collective. */
+PLM_CHECKED plm_status plm_train_state_share_name(plm_train_state *state, plm_comm *comm);
 
 /* The data of a start: what identifies its content ("" = none), and by which rules it was read. */
 typedef struct plm_data_identity {
@@ -85,9 +88,10 @@ typedef struct plm_data_identity {
   int64_t train_rules, eval_rules;
 } plm_data_identity;
 
-/* What this start was asked and found. `options` (resolved, by name) is taken over. */
+/* What this start was asked and found, by how many ranks. `options` (resolved, by name) is taken over. */
 void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
-                            const plm_arithmetic *arithmetic, json_t *options, const plm_data_identity *data);
+                            const plm_arithmetic *arithmetic, int ranks, json_t *options,
+                            const plm_data_identity *data);
 
 void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *outcome);
 void plm_train_state_set_clocks(plm_train_state *state, double seconds, double window_seconds);

@@ -168,6 +168,10 @@ void plm_deadline_init(plm_deadline *deadline, double started, double time_limit
   deadline->longest_save = (double)checkpoint_bytes / assumed_bytes_per_second;
 }
 
+void plm_deadline_init_never(plm_deadline *deadline) {
+  *deadline = (plm_deadline){.limit_end = INFINITY, .job_end = INFINITY};
+}
+
 void plm_deadline_step(plm_deadline *deadline, double seconds) {
   deadline->steps[deadline->step_count++ % PLM_DEADLINE_STEPS] = seconds;
 }

@@ -57,6 +57,7 @@ typedef struct plm_deadline {
 /* `started` (monotonic) is when the process began to count. `time_limit` seconds, 0 = none. Reads
  * SLURM_JOB_END_TIME, and warns of one that is no time, or had passed by then: that is ignored. */
 void plm_deadline_init(plm_deadline *deadline, double started, double time_limit, int64_t checkpoint_bytes);
+void plm_deadline_init_never(plm_deadline *deadline); /* of a rank that another decides for */
 void plm_deadline_step(plm_deadline *deadline, double seconds);
 void plm_deadline_save(plm_deadline *deadline, double seconds);
 

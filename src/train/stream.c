@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "protlm/log.h"
 #include "train/evaluate.h"
+#include "train/shared_data.h"
 
 static plm_status open_dataset(const plm_train_settings *s, const plm_run_context *context,
                                const plm_string_list *paths, plm_dataset **ret_dataset) {
@@ -16,7 +17,7 @@ static plm_status open_dataset(const plm_train_settings *s, const plm_run_contex
       .program = context->observer != NULL ? context->observer->program : NULL,
   };
   plm_run_phase(context, "reading %s%s", paths->items[0], paths->count > 1 ? " and others" : "");
-  return plm_data_open(&s->o->read, paths, &reader, ret_dataset);
+  return plm_shared_data_open(context->comm, &s->o->read, paths, &reader, ret_dataset);
 }
 
 /* Without a residue to predict a run would go through all its steps and learn nothing. */
@@ -49,15 +50,21 @@ static plm_status count_residues(plm_stream *stream, const plm_train_settings *s
   return PLM_OK;
 }
 
-plm_status plm_stream_open(plm_stream *stream, const plm_train_settings *settings, const plm_run_context *context) {
-  const plm_train_options *o = settings->o;
-  PLM_TRY(open_dataset(settings, context, &o->train, &stream->train_data));
+static plm_status make_views(plm_stream *stream, const plm_train_options *o) {
   if (o->eval_fraction > 0) {
     PLM_TRY(plm_dataset_split(stream->train_data, o->eval_fraction, (uint64_t)o->seed, &stream->train, &stream->eval));
     stream->has_eval = true;
   } else {
     plm_view_all(stream->train_data, &stream->train);
   }
+  return PLM_OK;
+}
+
+plm_status plm_stream_open(plm_stream *stream, const plm_train_settings *settings, const plm_run_context *context) {
+  const plm_train_options *o = settings->o;
+  PLM_TRY(open_dataset(settings, context, &o->train, &stream->train_data));
+  const plm_status made = make_views(stream, o);
+  PLM_TRY(context->comm != NULL ? plm_agree(context->comm, "data", made) : made);
   if (o->eval.count > 0) {
     PLM_TRY(open_dataset(settings, context, &o->eval, &stream->eval_data));
     plm_view_all(stream->eval_data, &stream->eval);

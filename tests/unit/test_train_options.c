@@ -28,7 +28,7 @@ static plm_status resolve(const char *line, int64_t steps_per_epoch, plm_option_
   *ret_settings = NULL;
   PLM_TRY(plm_options_load(plm_train_option_table(), count, words, ret_values));
   PLM_TRY(plm_train_settings_create(*ret_values, ret_settings));
-  PLM_TRY(plm_train_resolve_model(*ret_settings, NULL));
+  PLM_TRY(plm_train_resolve_model(*ret_settings, NULL, NULL));
   return steps_per_epoch > 0 ? plm_train_resolve_horizon(*ret_settings, steps_per_epoch, -1) : PLM_OK;
 }
 

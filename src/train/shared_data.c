@@ -1,0 +1,125 @@
+/* shared_data.c - see shared_data.h. */
+#include "train/shared_data.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "protlm/log.h"
+
+enum { PATH = 4096, SEEN_WITHIN = 6 /* seconds: network file systems tell others of a new file late */ };
+
+typedef struct opening {
+  plm_comm *comm;
+  const plm_data_options *options;
+  const plm_string_list *paths;
+  const plm_data_reader *reader;
+  plm_dataset *dataset; /* this rank's, once it has one */
+} opening;
+
+static bool is_leader(const plm_comm *comm) { return comm->local_rank == 0 || comm->rank == 0; }
+
+static plm_status open_here(opening *o) { return plm_data_open(o->options, o->paths, o->reader, &o->dataset); }
+
+/* ---- rank 0 ---- */
+
+static plm_status refuse_stream(const opening *o) {
+  plm_fail(PLM_E_USAGE, "%s can be read only once, and there are %d ranks", o->paths->items[0], o->comm->size);
+  return plm_hint(PLM_E_USAGE, "write the sequences to a file that all nodes see, and give that");
+}
+
+static plm_status open_first(opening *o) {
+  PLM_TRY(open_here(o));
+  return plm_file_exists(plm_dataset_get_info(o->dataset)->path) ? PLM_OK : refuse_stream(o);
+}
+
+/* ---- the first rank of each other node ---- */
+
+/* A new file of a directory that is shared will be seen soon; of one that is not, it never will. */
+static void wait_for(const char *path) {
+  const double until = plm_clock_monotonic() + SEEN_WITHIN;
+  const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
+  char *parent = NULL;
+  if (plm_path_parent(path, &parent) == PLM_OK && plm_file_is_directory(parent))
+    while (!plm_directory_holds(parent, strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path) &&
+           plm_clock_monotonic() < until)
+      nanosleep(&pause, NULL);
+  plm_free(parent);
+  plm_error_clear();
+}
+
+static plm_status open_leaders(opening *o, const char *made, bool is_new) {
+  if (o->comm->rank == 0 || !is_leader(o->comm)) return PLM_OK;
+  if (is_new && o->comm->node != o->comm->places[0].node) wait_for(made);
+  return open_here(o);
+}
+
+/* ---- the rest ---- */
+
+static int leader_of(const plm_comm *comm) {
+  for (int rank = 0; rank < comm->size; rank++)
+    if (comm->places[rank].node == comm->node && comm->places[rank].local_rank == 0) return rank;
+  return 0;
+}
+
+static plm_status open_rest(opening *o, const char (*paths)[PATH]) {
+  if (o->dataset != NULL) return PLM_OK;
+  const plm_data_reader reader = {
+      .threads = o->reader->threads,
+      .interrupted = o->reader->interrupted,
+      .program = o->reader->program,
+      .packed = paths[leader_of(o->comm)],
+  };
+  if (plm_data_open(o->options, o->paths, &reader, &o->dataset) == PLM_OK) return PLM_OK;
+  plm_debug("%s: %s", reader.packed, plm_error_message()); /* in a container of its own, say */
+  plm_error_clear();
+  return open_here(o);
+}
+
+/* Each rank's packed form, "" where it has none yet. */
+static plm_status gather_paths(const opening *o, char (**ret_paths)[PATH]) {
+  char mine[PATH] = "";
+  if (o->dataset != NULL) snprintf(mine, sizeof mine, "%s", plm_dataset_get_info(o->dataset)->path);
+  PLM_TRY(plm_agree(o->comm, "data", PLM_NEW(ret_paths, o->comm->size)));
+  return o->comm->exchange(o->comm, "data", mine, sizeof mine, *ret_paths);
+}
+
+/* ---- the whole ---- */
+
+static plm_status open_together(opening *o) {
+  plm_comm *comm = o->comm;
+  char *made = NULL, (*paths)[PATH] = NULL;
+  bool is_new = false;
+  plm_status status = comm->rank == 0 ? open_first(o) : PLM_OK;
+  if (comm->rank == 0 && status == PLM_OK) {
+    is_new = !plm_dataset_get_info(o->dataset)->from_cache;
+    status = plm_strdup(plm_dataset_get_info(o->dataset)->path, &made);
+  }
+  PLM_TRY_GOTO(plm_agree(comm, "data", status), done);
+  PLM_TRY_GOTO(plm_agree_on_text(comm, "data", &made), done);
+  PLM_TRY_GOTO(plm_agree_on_first(comm, "data", &is_new, sizeof is_new), done);
+  PLM_TRY_GOTO(plm_agree(comm, "data", open_leaders(o, made, is_new)), done);
+  PLM_TRY_GOTO(gather_paths(o, &paths), done);
+  PLM_TRY_GOTO(plm_agree(comm, "data", open_rest(o, (const char (*)[PATH])paths)), done);
+done:
+  plm_free(paths);
+  plm_free(made);
+  return status;
+}
+
+plm_status plm_shared_data_open(plm_comm *comm, const plm_data_options *options, const plm_string_list *paths,
+                                const plm_data_reader *reader, plm_dataset **ret_dataset) {
+  opening o = {.comm = comm, .options = options, .paths = paths, .reader = reader};
+  if (comm == NULL || comm->size == 1) return plm_data_open(options, paths, reader, ret_dataset);
+  const plm_status status = open_together(&o);
+  if (status == PLM_OK)
+    *ret_dataset = o.dataset;
+  else
+    plm_dataset_close(o.dataset);
+  return status;
+}
