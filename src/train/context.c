@@ -6,12 +6,9 @@
 
 plm_status plm_run_context_open(plm_run_context *context, const plm_train_observer *observer) {
   context->observer = observer;
-  if (observer != NULL && observer->comm != NULL) {
-    context->comm = observer->comm;
-    return PLM_OK;
-  }
-  PLM_TRY(plm_comm_open(&context->own_comm));
-  context->comm = context->own_comm;
+  if (observer == NULL || observer->comm == NULL) PLM_TRY(plm_comm_open(&context->own_comm));
+  context->comm = context->own_comm != NULL ? context->own_comm : observer->comm;
+  if (context->comm->size > 1) plm_stop_expect_repeats();
   return PLM_OK;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include "base/clock.h"
 #include "dist/launch.h"
 #include "protlm/log.h"
+#include "train/squeue.h"
 
 /* ---- signals ---- */
 
@@ -31,7 +33,8 @@ enum { WATCHED = sizeof watched / sizeof *watched };
 static atomic_uint raised;
 static atomic_llong first_forceful_ms; /* 0 = none yet */
 static struct sigaction previous[WATCHED], previous_pipe;
-static bool installed;
+static int installed; /* how often */
+static pthread_mutex_t installing = PTHREAD_MUTEX_INITIALIZER;
 
 /* How long after the first a request counts as the second. Slurm sends SIGTERM two and three times over, and its own
  * SIGKILL ends a task that goes on for too long: in its steps nobody means to hurry us. */
@@ -83,8 +86,7 @@ static void hear_what_is_pending(void) {
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-plm_status plm_stop_install(void) {
-  PLM_ASSERT(!installed);
+static plm_status install(void) {
   atomic_store(&raised, 0);
   atomic_store(&first_forceful_ms, 0);
   plm_launch launch;
@@ -103,17 +105,30 @@ plm_status plm_stop_install(void) {
   action.sa_handler = SIG_IGN;
   if (sigaction(SIGPIPE, &action, &previous_pipe) != 0)
     return plm_fail(PLM_E_FAILURE, "cannot ignore SIGPIPE: %s", strerror(errno));
-  installed = true;
   hear_what_is_pending();
   return PLM_OK;
 }
 
-void plm_stop_restore(void) {
-  if (!installed) return;
+plm_status plm_stop_install(void) {
+  pthread_mutex_lock(&installing);
+  const plm_status status = installed == 0 ? install() : PLM_OK;
+  if (status == PLM_OK) installed++;
+  pthread_mutex_unlock(&installing);
+  return status;
+}
+
+static void restore(void) {
   for (int i = 0; i < WATCHED; i++) sigaction(watched[i].signal, &previous[i], NULL);
   sigaction(SIGPIPE, &previous_pipe, NULL);
-  installed = false;
 }
+
+void plm_stop_restore(void) {
+  pthread_mutex_lock(&installing);
+  if (installed > 0 && --installed == 0) restore();
+  pthread_mutex_unlock(&installing);
+}
+
+void plm_stop_expect_repeats(void) { atomic_store(&in_step, true); }
 
 uint32_t plm_stop_signals(void) { return atomic_load(&raised); }
 void plm_stop_clear(uint32_t flags) { atomic_fetch_and(&raised, ~flags); }
@@ -161,10 +176,21 @@ static double slurm_job_end(double began) {
   return INFINITY;
 }
 
+/* Wall clock; INFINITY where nobody knows. */
+static double end_by_squeue(void) {
+  const double patience = 5;
+  const char *job = getenv("SLURM_JOB_ID"), *said = getenv(job_end_variable);
+  double left;
+  if (job == NULL || *job == '\0' || (said != NULL && *said != '\0')) return INFINITY;
+  if (!plm_squeue_time_left(job, patience, &left)) return INFINITY;
+  return plm_clock_wall() + left;
+}
+
 void plm_deadline_init(plm_deadline *deadline, double started, double time_limit, int64_t checkpoint_bytes) {
   memset(deadline, 0, sizeof *deadline);
   deadline->limit_end = time_limit > 0 ? started + time_limit : INFINITY;
   deadline->job_end = slurm_job_end(plm_clock_wall() - (plm_clock_monotonic() - started));
+  if (time_limit <= 0 && isinf(deadline->job_end)) deadline->job_end = end_by_squeue();
   deadline->longest_save = (double)checkpoint_bytes / assumed_bytes_per_second;
 }
 

@@ -9,7 +9,8 @@
  *   SIGPIPE                    ignored
  *
  * "Again" means a quarter of a second later: `timeout`, for one, signals the process and then its group, which is one
- * request. In a step of Slurm's, which repeats SIGTERM by itself, it is half a minute for that signal.
+ * request. Under a launcher (several ranks, or a step of Slurm's, which repeats SIGTERM by itself) it is half a minute for
+ * that signal.
  */
 #ifndef PLM_TRAIN_STOP_H
 #define PLM_TRAIN_STOP_H
@@ -33,9 +34,11 @@ enum {
 #define PLM_STOP_EARLY \
   (PLM_STOP_TERM | PLM_STOP_INT | PLM_STOP_USR1 | PLM_STOP_TIME_LIMIT | PLM_STOP_JOB_END | PLM_STOP_HUP)
 
-/* Install the handlers, keeping the old ones; and put those back. One run at a time. */
+/* Install the handlers, keeping the old ones; and put those back, when as many have asked for it. One run at a time, or
+ * the ranks of one that are threads of this process: a signal is then all theirs. */
 PLM_CHECKED plm_status plm_stop_install(void);
 void plm_stop_restore(void);
+void plm_stop_expect_repeats(void); /* of SIGTERM: a launcher passes it on */
 
 uint32_t plm_stop_signals(void);             /* flags raised so far */
 void plm_stop_clear(uint32_t flags);         /* SIGUSR2 has been served */
@@ -48,14 +51,15 @@ enum { PLM_DEADLINE_STEPS = 64 };
 
 typedef struct plm_deadline {
   double limit_end;                 /* monotonic clock, --time-limit; INFINITY = none */
-  double job_end;                   /* wall clock, SLURM_JOB_END_TIME; INFINITY = none */
+  double job_end;                   /* wall clock, of Slurm's job; INFINITY = none */
   double steps[PLM_DEADLINE_STEPS]; /* seconds of the last ones, a ring */
   int64_t step_count;
   double longest_save;
 } plm_deadline;
 
 /* `started` (monotonic) is when the process began to count. `time_limit` seconds, 0 = none. Reads
- * SLURM_JOB_END_TIME, and warns of one that is no time, or had passed by then: that is ignored. */
+ * SLURM_JOB_END_TIME, and warns of one that is no time, or had passed by then: that is ignored. In a job of a Slurm that
+ * sets none, and without `time_limit`, squeue is asked. */
 void plm_deadline_init(plm_deadline *deadline, double started, double time_limit, int64_t checkpoint_bytes);
 void plm_deadline_init_never(plm_deadline *deadline); /* of a rank that another decides for */
 void plm_deadline_step(plm_deadline *deadline, double seconds);
