@@ -42,8 +42,11 @@ static int find_spokesman(const verdict *all, int size) {
 
 /* What all ranks have agreed on before says whose it is. */
 static bool names_a_rank(const char *message) {
-  int rank, end = 0;
-  return sscanf(message, "rank %d (%n", &rank, &end) == 1 && end > 0;
+  for (; (message = strstr(message, "rank ")) != NULL; message++) {
+    int rank, end = 0;
+    if (sscanf(message, "rank %d (%*[^)]): %n", &rank, &end) == 1 && end > 0) return true;
+  }
+  return false;
 }
 
 /* What `rank` has to say, everywhere. */
@@ -57,20 +60,19 @@ static plm_status hear(plm_comm *comm, const char *stage, int rank, plm_status c
              : plm_error_prefix(words->code, "%s: ", plm_rank_words(comm, rank, who));
 }
 
-/* For tests: PROTLM_TEST_FAIL=RANK:STAGE[:N] has this rank fail at its N-th (first) agreement of that stage. */
-static plm_status fail_for_test(const plm_comm *comm, const char *stage, plm_status mine) {
+plm_status plm_agree_fault(const plm_comm *comm, const char *stage, plm_status mine) {
   static _Thread_local int meetings;
   const char *text = getenv("PROTLM_TEST_FAIL");
   char wanted[64] = "";
   int rank = 0, which = 1;
-  if (text == NULL || mine != PLM_OK || sscanf(text, "%d:%63[^:]:%d", &rank, wanted, &which) < 2) return mine;
+  if (text == NULL || mine != PLM_OK || comm->size == 1 || sscanf(text, "%d:%63[^:]:%d", &rank, wanted, &which) < 2) return mine;
   if (rank != comm->rank || strcmp(wanted, stage) != 0 || ++meetings != which) return mine;
   return plm_fail(PLM_E_FAILURE, "a test has this rank fail in \"%s\"", stage);
 }
 
 plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine) {
   if (comm->size == 1) return mine;
-  mine = fail_for_test(comm, stage, mine);
+  mine = plm_agree_fault(comm, stage, mine);
   verdict *all = comm->scratch, own = {mine, mine != PLM_OK && comm->parted};
   plm_error_record words;
   plm_error_take(mine, &words);

@@ -190,6 +190,7 @@ static plm_status step_once(plm_run *run) {
   double waited, started = plm_clock_monotonic();
   plm_run_begin_stage(&run->context, "data", 0);
   plm_status status = plm_stream_get(&run->stream, run->state.step, &batch, &waited);
+  status = plm_agree_fault(run->context.comm, "batch", status);
   plm_run_begin_stage(&run->context, "step", 0);
   status = status == PLM_OK ? plm_run_step(run, batch, waited, &outcome) : plm_run_step_without(run, status);
   if (status == PLM_E_INPUT) return save_and_fail(run, status);

@@ -280,21 +280,13 @@ void plm_shared_lists_init(plm_shared_lists *lists, plm_comm *comm, const plm_te
   }
 }
 
-static int64_t largest_tensor(const plm_shared_lists *lists) {
-  int64_t largest = 0;
-  for (int i = 0; i < lists->count; i++)
-    for (size_t t = 0; t < lists->given[i]->count; t++)
-      if (lists->given[i]->items[t].bytes > largest) largest = lists->given[i]->items[t].bytes;
-  return largest;
-}
-
 /* A failure of a fill is rank 0's too, which then ends, or begins again. One of the transport comes back at once. */
-static plm_status serve(const plm_shared_lists *lists, void *buffer) {
+static plm_status serve(const plm_shared_lists *lists) {
   for (;;) {
     wanted next;
     PLM_TRY(plm_agree_on_first(lists->comm, "save", &next, sizeof next));
     if (next.list < 0) return PLM_OK;
-    if (fill_together(lists, &next, buffer) != PLM_OK) plm_error_clear();
+    if (fill_together(lists, &next, NULL) != PLM_OK) plm_error_clear();
   }
 }
 
@@ -307,14 +299,6 @@ static plm_status write_first(const plm_shared_lists *lists, plm_status (*write)
 
 plm_status plm_shared_write(plm_shared_lists *lists, const char *stage, plm_status (*write)(void *user), void *user) {
   plm_comm *comm = lists->comm;
-  void *buffer = NULL;
   if (comm->size == 1) return write(user);
-  plm_status status = comm->rank == 0 ? PLM_OK : plm_alloc_bytes(&buffer, (size_t)largest_tensor(lists), 1);
-  status = plm_agree(comm, stage, status);
-  if (status == PLM_OK) {
-    status = comm->rank == 0 ? write_first(lists, write, user) : serve(lists, buffer);
-    status = plm_agree(comm, stage, status);
-  }
-  plm_free(buffer);
-  return status;
+  return plm_agree(comm, stage, comm->rank == 0 ? write_first(lists, write, user) : serve(lists));
 }

@@ -3,7 +3,7 @@
  *
  * Reading: rank 0 reads; each tensor travels to all, and every rank's own `take` has it, so that a rank may keep a part.
  * Writing: rank 0 writes; before each tensor all learn which, and every rank's own `fill` is called with it, in the order
- * of the file, so that a `fill` may gather what the ranks have each a part of. Rank 0 may fail at any moment (a full
+ * of the file (without a buffer but on rank 0), so that a `fill` may gather what the ranks have each a part of. Rank 0 may fail at any moment (a full
  * disk) and the others are released.
  *
  * All functions are collective, and end in an agreement: all ranks succeed, or all fail alike.

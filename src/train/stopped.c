@@ -17,14 +17,17 @@ static const char file_name[] = "stopped";
 
 /* ---- the note ---- */
 
-/* Off the front of "rank 1 (n2): words". */
+/* Off the front of "rank 1 (n2): words"; or who is named further on, and then all of them: "no room: rank 1 (n2): words". */
 static const char *take_rank(const char *words, const plm_comm *comm, int *ret_rank) {
-  int rank = 0, end = 0;
+  const char *rest = words;
   *ret_rank = 0;
-  if (sscanf(words, "rank %d (%*[^)]): %n", &rank, &end) < 1 || end == 0 || rank < 0 || rank >= comm->size)
-    return words;
-  *ret_rank = rank;
-  return words + end;
+  for (const char *at = words; (at = strstr(at, "rank ")) != NULL; at++) {
+    int rank = 0, end = 0;
+    if (sscanf(at, "rank %d (%*[^)]): %n", &rank, &end) < 1 || end == 0 || rank < 0 || rank >= comm->size) continue;
+    *ret_rank = rank;
+    if (at == words) rest = words + end;
+  }
+  return rest;
 }
 
 void plm_stopped_fill(plm_stopped *note, const plm_comm *comm, plm_status status, const char *words,

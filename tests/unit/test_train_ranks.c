@@ -19,16 +19,29 @@ static const char *const tiny[] = {
     "512",          "--micro-batch-tokens",               "512", "--dtype",       "fp32", "--save-steps",
     "2",            "--logging-steps",                    "1",   "--max-steps",   "4",
 };
-enum { TINY = sizeof tiny / sizeof *tiny, MOST = TINY + 24, RANKS = 3 };
+enum { TINY = sizeof tiny / sizeof *tiny, MOST = TINY + 32, RANKS = 3 };
 
 #define PROTEINS PLM_SOURCE_DIR "/tests/integration/proteins.fasta"
 
 typedef struct start {
-  const char *more[16]; /* of every rank; NULL at the end */
+  const char *more[24]; /* of every rank; NULL at the end */
   const char *one[2];   /* of rank `odd`, in place of its own or as well; NULL: none */
   int odd;
   plm_train_result results[RANKS];
 } start;
+
+static bool is_among(const char *const *words, const char *word) {
+  for (; *words != NULL; words++)
+    if (strcmp(*words, word) == 0) return true;
+  return false;
+}
+
+/* One of the tiny run's, that nothing given takes the place of. */
+static bool is_wanted(const start *s, const char *name) {
+  if (strcmp(name, "--batch-tokens") == 0 && is_among(s->more, "--per-device-train-batch-size")) return false;
+  if (is_among(s->more, "--model") && (strstr(name, "-size") != NULL || strstr(name, "num-") != NULL)) return false;
+  return !is_among(s->more, name);
+}
 
 static plm_status train(plm_comm *comm, threads_world *world, void *context) {
   start *s = context;
@@ -37,7 +50,9 @@ static plm_status train(plm_comm *comm, threads_world *world, void *context) {
   int count = 0;
   plm_option_values *values;
   (void)world;
-  for (int i = 0; i < TINY; i++) words[count++] = (char *)(uintptr_t)tiny[i];
+  for (int i = 0; i < TINY; i += 2)
+    if (is_wanted(s, tiny[i]))
+      for (int j = i; j < i + 2; j++) words[count++] = (char *)(uintptr_t)tiny[j];
   const bool is_odd = comm->rank == s->odd && s->one[0] != NULL;
   for (int i = 0; s->more[i] != NULL; i++) {
     const bool is_replaced = is_odd && i > 0 && strcmp(s->more[i - 1], s->one[0]) == 0;
@@ -175,6 +190,164 @@ static void a_second_run_in_the_directory_is_refused_on_all(void **state) {
   expect_all(results, RANKS, PLM_E_USAGE, "is in use by another run");
 }
 
+/* ---- whole runs ---- */
+
+static const char *content(const char *run, const char *name) {
+  char path[256];
+  static char hashes[8][33];
+  static int used;
+  int64_t bytes;
+  snprintf(path, sizeof path, "%s/%s", run, name);
+  char *hash = hashes[used++ % 8];
+  assert_ok(plm_file_hash(scratch_path(path), hash, &bytes));
+  return hash;
+}
+
+static void expect_same(const char *one, const char *other, const char *checkpoint) {
+  static const char *const files[] = {"model.safetensors", "optimizer.safetensors"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char name[128];
+    snprintf(name, sizeof name, "%s/%s", checkpoint, files[i]);
+    assert_string_equal(content(one, name), content(other, name));
+  }
+}
+
+static void add(start *s, const char *name, const char *value) {
+  int i = 0;
+  while (s->more[i] != NULL) i++;
+  s->more[i] = name;
+  s->more[i + 1] = value;
+}
+
+static void a_run_is_repeatable_whole_or_in_pieces(void **state) {
+  (void)state;
+  plm_error_record results[RANKS];
+  start once = real("once"), again = real("again"), pieces = real("pieces");
+  add(&pieces, "--zero", "1");
+  run(&once, RANKS, results);
+  threads_expect_ok(results, RANKS);
+  run(&again, RANKS, results);
+  threads_expect_ok(results, RANKS);
+  run(&pieces, RANKS, results);
+  threads_expect_ok(results, RANKS);
+  expect_same("once", "again", "checkpoint-4");
+  expect_same("once", "pieces", "checkpoint-4");
+  assert_string_equal(content("once", "final/model.safetensors"), content("pieces", "final/model.safetensors"));
+  assert_false(plm_file_exists(scratch_path("once/stopped")));
+}
+
+static void a_run_goes_on_with_another_number_of_ranks(void **state) {
+  (void)state;
+  plm_error_record results[RANKS];
+  start first = real("elastic"), next = real("elastic");
+  add(&first, "--zero", "1");
+  run(&first, RANKS, results);
+  threads_expect_ok(results, RANKS);
+  add(&next, "--max-steps", "6");
+  add(&next, "--allow-change", "max-steps");
+  warnings_listen();
+  run(&next, 2, results);
+  warnings_stop();
+  threads_expect_ok(results, 2);
+  assert_int_equal(next.results[1].first_step, 4);
+  assert_int_equal(next.results[1].step, 6);
+  assert_non_null(strstr(warnings_text(), "bits may differ from a run that was not interrupted: 3 ranks then, 2 now"));
+}
+
+/* The same steps on one rank, up to rounding: the same file of a checkpoint is too much to ask, its loss is not. */
+static void losses_do_not_depend_on_the_number_of_ranks(void **state) {
+  (void)state;
+  plm_error_record results[RANKS];
+  start alone = real("alone"), together = real("together");
+  run(&alone, 1, results);
+  threads_expect_ok(results, 1);
+  run(&together, RANKS, results);
+  threads_expect_ok(results, RANKS);
+  const double a = alone.results[0].final_loss, b = together.results[2].final_loss;
+  assert_true(a > 0 && b > a * (1 - 1e-5) && b < a * (1 + 1e-5));
+}
+
+static void published_weights_come_from_rank_0(void **state) {
+  (void)state;
+  plm_error_record results[RANKS];
+  start first = real("published"), next = real("continued");
+  run(&first, 1, results);
+  threads_expect_ok(results, 1);
+  add(&next, "--model", scratch_path("published/final"));
+  next.odd = 2;
+  next.one[0] = "--cache-dir"; /* any */
+  next.one[1] = scratch_path("cache");
+  add(&next, "--save-at", "start");
+  run(&next, RANKS, results);
+  threads_expect_ok(results, RANKS);
+  assert_string_equal(content("published", "final/model.safetensors"),
+                      content("continued", "checkpoint-0/model.safetensors"));
+}
+
+static void what_runs_fails_on_all_ranks_too(void **state) {
+  static const char *const stages[] = {"load", "description", "preflight", "batch:2", "log", "evaluation", "save:5", "final"};
+  (void)state;
+  for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
+    for (int rank = 0; rank < RANKS; rank++) {
+      plm_error_record results[RANKS];
+      char words[96], who[32], directory[64];
+      snprintf(directory, sizeof directory, "running-%zu-%d", i, rank);
+      start s = real(directory);
+      add(&s, "--eval", PROTEINS);
+      snprintf(words, sizeof words, "%d:%s", rank, stages[i]);
+      snprintf(who, sizeof who, "\"rank\": %d,", rank);
+      setenv("PROTLM_TEST_FAIL", words, 1);
+      run(&s, RANKS, results);
+      unsetenv("PROTLM_TEST_FAIL");
+      if (results[0].code == PLM_OK) fprintf(stderr, "nothing failed at %s\n", words);
+      expect_all(results, RANKS, PLM_E_FAILURE, "a test has this rank fail");
+      snprintf(words, sizeof words, "%s/stopped", directory);
+      if (strstr(scratch_read(words), who) == NULL) fprintf(stderr, "%s: %s\n", who, scratch_read(words));
+      assert_non_null(strstr(scratch_read(words), who));
+      assert_non_null(strstr(scratch_read(words), "\"requeue\": true"));
+    }
+}
+
+static void why_the_last_start_stopped_is_said_once(void **state) {
+  (void)state;
+  plm_error_record results[RANKS];
+  start s = real("told");
+  setenv("PROTLM_TEST_FAIL", "1:log:3", 1);
+  run(&s, RANKS, results);
+  unsetenv("PROTLM_TEST_FAIL");
+  expect_all(results, RANKS, PLM_E_FAILURE, "rank 1 (");
+  const char *note = scratch_read("told/stopped");
+  assert_non_null(strstr(note, "\"rank\": 1,"));
+  assert_non_null(strstr(note, "\"stage\": \"step\""));
+  assert_non_null(strstr(note, "\"code\": 1,"));
+  assert_non_null(strstr(note, "\"words\": \"a test has this rank fail"));
+  assert_non_null(strstr(note, "\"steps_at_start\": 0,"));
+  assert_non_null(strstr(note, "\"steps_done\": 3,"));
+  warnings_listen();
+  run(&s, RANKS, results);
+  warnings_stop();
+  threads_expect_ok(results, RANKS);
+  assert_false(plm_file_exists(scratch_path("told/stopped")));
+}
+
+static void more_ranks_than_sequences_is_said_once(void **state) {
+  (void)state;
+  plm_error_record results[RANKS];
+  start s = real("idle");
+  add(&s, "--per-device-train-batch-size", "1");
+  run(&s, 1, results);
+  threads_expect_ok(results, 1);
+  add(&s, "--max-steps", "6");
+  add(&s, "--allow-change", "max-steps");
+  warnings_listen();
+  run(&s, RANKS, results);
+  warnings_stop();
+  threads_expect_ok(results, RANKS);
+  const char *said = strstr(warnings_text(), "a global batch holds 1 sequence, so of 3 ranks some have nothing to do");
+  assert_non_null(said);
+  assert_null(strstr(said + 1, "a global batch holds"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(another_option_on_one_rank_is_named),
@@ -184,6 +357,13 @@ int main(void) {
       cmocka_unit_test(a_directory_that_one_rank_does_not_see_is_named),
       cmocka_unit_test(a_stage_that_fails_on_one_rank_fails_on_all),
       cmocka_unit_test(a_second_run_in_the_directory_is_refused_on_all),
+      cmocka_unit_test(a_run_is_repeatable_whole_or_in_pieces),
+      cmocka_unit_test(a_run_goes_on_with_another_number_of_ranks),
+      cmocka_unit_test(losses_do_not_depend_on_the_number_of_ranks),
+      cmocka_unit_test(published_weights_come_from_rank_0),
+      cmocka_unit_test(what_runs_fails_on_all_ranks_too),
+      cmocka_unit_test(why_the_last_start_stopped_is_said_once),
+      cmocka_unit_test(more_ranks_than_sequences_is_said_once),
   };
   return cmocka_run_group_tests(tests, scratch_setup, scratch_teardown);
 }
