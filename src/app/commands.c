@@ -27,6 +27,7 @@ static const plm_command commands[] = {
     {"info", machine, plm_info_option_table, plm_info_run, PLM_RANKS_IF_FOUND},
     {"bench gemm", machine, plm_bench_gemm_option_table, plm_bench_gemm_run, PLM_RANKS_APART},
     {"bench step", machine, plm_bench_step_option_table, plm_bench_step_run, PLM_RANKS_APART},
+    {"bench scaling", machine, plm_bench_scaling_option_table, plm_bench_scaling_run, PLM_RANKS_TOGETHER},
 };
 
 const plm_command *plm_commands(int *ret_count) {

@@ -20,6 +20,7 @@ PLM_COMMAND(report)
 PLM_COMMAND(slurm)
 PLM_COMMAND(bench_gemm)
 PLM_COMMAND(bench_step)
+PLM_COMMAND(bench_scaling)
 #undef PLM_COMMAND
 
 /* Options that mean the same in every command that has them; `S` is the command's options struct. */
