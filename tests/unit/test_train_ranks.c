@@ -43,13 +43,12 @@ static bool is_wanted(const start *s, const char *name) {
   return !is_among(s->more, name);
 }
 
-static plm_status train(plm_comm *comm, threads_world *world, void *context) {
+static plm_status train(plm_comm *comm, void *context) {
   start *s = context;
   const plm_train_observer observer = {.comm = comm};
   char *words[MOST];
   int count = 0;
   plm_option_values *values;
-  (void)world;
   for (int i = 0; i < TINY; i += 2)
     if (is_wanted(s, tiny[i]))
       for (int j = i; j < i + 2; j++) words[count++] = (char *)(uintptr_t)tiny[j];
