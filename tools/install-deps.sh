@@ -1,6 +1,7 @@
 #!/bin/sh
 # Install what building, testing and the demo need. Debian and Ubuntu: by apt, with sudo when not root. Elsewhere: prints the list.
-# usage: tools/install-deps.sh [--long|--slurm]     --long: also what `make check-long` and `make pictures` need; --slurm: `make check-slurm`
+# usage: tools/install-deps.sh [--long|--slurm|--containers]     --long: also what `make check-long` and `make pictures` need;
+#   --slurm: `make check-slurm`; --containers: tools/build_image.sh and tests/containers
 # PROTLM_NO_INSTALL=1 skips it (offline machines, packages already there).
 set -eu
 
@@ -9,11 +10,13 @@ mpi="libopenmpi-dev openmpi-bin mpich libmpich-dev" # both, for the tests; the p
 test="libcmocka-dev tabix man-db groff-base shellcheck $mpi"
 long="gcc-11 gcc-12 clang clang-format lcov chromium zsh fish"
 slurm="slurm-wlm munge libpmix2 iproute2"
+containers="mmdebstrap buildah charliecloud"
 
 wanted="$base $test"
 case ${1:-} in
   --long) wanted="$wanted $long" ;;
   --slurm) wanted="$wanted $slurm" ;;
+  --containers) wanted="$wanted $slurm $containers" ;;
 esac
 
 [ -z "${PROTLM_NO_INSTALL:-}" ] || exit 0
