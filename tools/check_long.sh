@@ -1,6 +1,6 @@
 #!/bin/sh
 # `make check-long`: what `make check` leaves out because it takes long. The whole suite under asan+ubsan and under tsan, long kill loops,
-# other compilers, a build without optional libraries, layout, coverage. Ends with "N passed, N failed, N skipped".
+# other compilers, a build without optional libraries, layout, coverage, the container image. Ends with "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.."
 tools/install-deps.sh --long || exit 1
@@ -32,6 +32,10 @@ step coverage
 build coverage build-coverage
 tools/run_ctest.sh coverage build-coverage "$results"
 tools/coverage.sh build-coverage 85 || failed="$failed; coverage"
+
+step "container image: built, run by Charliecloud, alone and under Slurm"
+tools/install-deps.sh --containers || :
+tests/containers/image.sh || [ $? = 77 ] || failed="$failed; container image"
 
 tools/summarise_tests.sh "$results" tests/expected_skips || failed="$failed; tests"
 echo "took $(($(date +%s) - start)) s"
