@@ -46,7 +46,8 @@ launcher=(srun --kill-on-bad-exit=1 -N "$nodes" -n "$ranks" -c "$cpus_per_task" 
 image=images/protlm
 export USER="${USER:-$(id -un)}" # which ch-run wants
 export HF_HOME="${HF_HOME:-$HOME/.cache/huggingface}" # where the model was fetched to
-for directory in "$PWD" "$HF_HOME"; do # ch-run shows a directory where the image has one of that name
+directories=("$PWD" "$HF_HOME") # ch-run shows a directory where the image has one of that name
+for directory in "${directories[@]}"; do
   if [ -d "$image" ]; then mkdir -p "$image$directory"; fi
 done
 container=(ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind "$PWD:$PWD" --bind "$HF_HOME:$HF_HOME" --cd "$PWD" "$image" --)

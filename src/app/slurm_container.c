@@ -111,9 +111,9 @@ static void append_apptainer(const plm_slurm_plan *plan, const plm_text *directo
 
 /* ---- Charliecloud ---- */
 
-/* ch-run shows a directory only where the image has one of that name. */
+/* ch-run shows a directory only where the image has one of that name. A list, as shellcheck minds a loop over one word. */
 static void append_mount_points(const plm_text *directories, bool of_hub, plm_text *out) {
-  plm_text_append(out, "for directory in \"$PWD\"");
+  plm_text_append(out, "directories=(\"$PWD\"");
   if (of_hub) plm_text_append(out, " \"$HF_HOME\"");
   for (const char *rest = directories->data; rest != NULL && *rest != '\0'; rest += strcspn(rest, "\n") + 1) {
     char path[PLM_SLURM_PATH];
@@ -122,7 +122,8 @@ static void append_mount_points(const plm_text *directories, bool of_hub, plm_te
     plm_slurm_append_word(out, path, false);
   }
   plm_text_append(out,
-                  "; do # ch-run shows a directory where the image has one of that name\n"
+                  ") # ch-run shows a directory where the image has one of that name\n"
+                  "for directory in \"${directories[@]}\"; do\n"
                   "  if [ -d \"$image\" ]; then mkdir -p \"$image$directory\"; fi\n"
                   "done\n");
 }
