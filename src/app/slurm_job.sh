@@ -104,6 +104,18 @@ find_stopped() {
   done
 }
 
+# A launcher's 0 alone is no proof: srun gives it for a step that could not begin, as on a node that is back from a power cut and still has
+# the socket of the same step of this job (Slurm 22.05, pmix).
+is_done() {
+  local try
+  for try in 1 2 3; do
+    ls "$output_dir" >/dev/null 2>&1
+    if [ -e "$output_dir/final" ]; then return 0; fi
+    if [ "$try" != 3 ]; then sleep 1; fi
+  done
+  return 1
+}
+
 # The farthest step that an earlier start of this job had reached.
 farthest() {
   local step
@@ -148,12 +160,13 @@ decide_by_stopped() {
 
 decide_by_code() {
   local now
+  if [ "$code" = 0 ] && is_done; then why="the run is done"; return; fi
   now=$(newest_checkpoint)
   case $code in
-    0) why="the run is done" ;;
     2 | 3 | 4 | 5 | 6 | 70 | 126 | 127) why="exit code $code: a new start would end in the same way" ;;
     *)
       why="exit code $code and no word from the run itself (killed, or a node lost)"
+      if [ "$code" = 0 ]; then code=1 why="the launcher said 0, but there is no $output_dir/final: the run has not come to its end"; fi
       if [ "$now" -gt "$checkpoint_before" ]; then
         verdict=again why="$why; checkpoint-$now is new"
       else
@@ -195,6 +208,10 @@ if [ "$start" -gt "$max_restarts" ]; then # Slurm itself starts jobs again, afte
 fi
 if [ "$asked" = 0 ] && [ $killed = no ]; then
   run
+  if [ "$code" = 0 ] && [ "$asked" = 0 ] && [ $killed = no ] && ! find_stopped && ! is_done; then
+    note "the launcher said 0, but there is no $output_dir/final: launching once more"
+    run
+  fi
 else
   code=75
   note "a signal came before the launcher was started"

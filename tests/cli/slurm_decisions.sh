@@ -74,7 +74,7 @@ not_called() { ! grep -qF -- "$1" calls || problem "called: $1"; }
 
 case_done() {
   open_room ''
-  launcher <<<'exit 0'
+  launcher <<<'mkdir -p run/final; exit 0'
   submit
   expect_code 0 && expect_no_requeue
   says 'the run is done'
@@ -155,6 +155,22 @@ case_launcher_says_0_but_the_run_stopped() { # mpiexec.mpich after a signal
   submit
   expect_code 0 && expect_requeue 12
   called 'mpirun --bind-to none -np 2 protlm train'
+}
+case_launcher_says_0_but_nothing_ran() { # srun where the step could not begin
+  open_room ''
+  launcher <<<'exit 0'
+  submit
+  expect_code 1 && expect_no_requeue
+  says 'launching once more'
+  says 'the run has not come to its end'
+  [ "$(grep -c '^srun' calls)" = 2 ] || problem "not launched twice"
+}
+case_second_launch_runs() {
+  open_room ''
+  launcher <<<'if [ -e once ]; then mkdir -p run/final; fi; : >once; exit 0'
+  submit
+  expect_code 0 && expect_no_requeue
+  says 'the run is done'
 }
 case_killed_without_a_word_but_with_a_checkpoint() {
   open_room ''

@@ -9,10 +9,15 @@ problem() { echo "$1"; failed=1; }
 
 "$source/tools/generate_slurm.sh" --check "$protlm" "$source" || failed=1
 
-# ---- a Slurm that only writes down what it is asked ----
+# ---- a Slurm that only writes down what it is asked, and leaves final/ as a run that is done does ----
 mkdir "$here/bin" && cd "$here" || exit 1
 for name in srun mpirun apptainer ch-run scontrol; do
-  printf '#!/bin/sh\necho "%s $*" >>calls\n' "$name" >"bin/$name"
+  cat >"bin/$name" <<T
+#!/bin/sh
+echo "$name \$*" >>calls
+output=\$(echo "\$*" | sed -n 's/.*--output-dir \([^ ]*\).*/\1/p')
+[ -z "\$output" ] || mkdir -p "\$output/final"
+T
 done
 printf '#!/bin/sh\necho 30:00\n' >bin/squeue
 chmod +x bin/*
