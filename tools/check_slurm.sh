@@ -20,7 +20,7 @@ fi
 [ $status = 0 ] || exit 1
 
 # More at a time than there are cores: most of a situation is waiting for Slurm.
-JOBS=$(($(nproc 2>/dev/null || echo 2) + 2)) tools/run_ctest.sh slurm build "$results" -C slurm -L '^slurm$'
+JOBS=$(($(nproc 2>/dev/null || echo 2) + 4)) tools/run_ctest.sh slurm build "$results" -C slurm -L '^slurm$'
 tools/summarise_tests.sh "$results" tests/expected_skips
 status=$?
 echo "took $(($(date +%s) - start)) s"

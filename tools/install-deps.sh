@@ -9,8 +9,8 @@ base="gcc libc6-dev make cmake ninja-build pkg-config libhts-dev libjansson-dev 
 mpi="libopenmpi-dev openmpi-bin mpich libmpich-dev" # both, for the tests; the program is built without either
 test="libcmocka-dev tabix man-db groff-base shellcheck $mpi"
 long="gcc-11 gcc-12 clang clang-format lcov chromium zsh fish"
-slurm="slurm-wlm munge libpmix2 iproute2"
 containers="mmdebstrap buildah charliecloud"
+slurm="slurm-wlm munge libpmix2 iproute2 charliecloud-runtime uidmap"
 
 wanted="$base $test"
 case ${1:-} in

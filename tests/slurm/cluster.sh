@@ -9,7 +9,8 @@
 # Three hosts, each a network, a host name and a /dev/shm of its own: ctl (10.77.0.254: munged, slurmctld, the command), n1 and n2
 # (10.77.0.1 and .2: slurmd, by node.sh). They are inside namespaces that this command alone lives in, of processes, mounts and
 # networks: when it ends, by itself or by whatever signal, everything in them is gone, and nothing outside has been touched: no port,
-# no file in /etc, no process. So any number of clusters may run beside each other. Without root it asks for a user namespace.
+# no file in /etc, no process. So any number of clusters may run beside each other. Without root they are inside a user namespace too, for
+# which the user must have numbers of other users (lines in /etc/subuid and /etc/subgid, as adduser makes them): Slurm drops groups.
 # The command finds: SLURM_CONF, CLUSTER_STATE (a directory in memory: logs in log/), and node.sh beside this file.
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -22,13 +23,14 @@ cannot() { echo "skipped: $*" >&2; exit 77; }
 # ---- outside: ask for the namespaces ----
 
 namespaces=(--pid --fork --kill-child --mount-proc --mount --net --uts --ipc)
-[ "$(id -u)" = 0 ] || namespaces=(--user --map-root-user "${namespaces[@]}")
+[ "$(id -u)" = 0 ] || namespaces=(--user --map-root-user --map-auto "${namespaces[@]}")
 
 check_here() {
   local program
   for program in slurmctld slurmd sbatch munged ip tc unshare nsenter setpriv; do
     command -v "$program" >/dev/null || cannot "there is no $program here; \`tools/install-deps.sh --slurm\` installs it"
   done
+  [ "$(id -u)" = 0 ] || command -v newuidmap >/dev/null || cannot "without root there must be newuidmap here, of the package uidmap"
   local trial='mount -t tmpfs none /run && ip netns add a && ip link add v0 type veth peer name v1 netns a && hostname a'
   local said
   said=$(unshare "${namespaces[@]}" sh -c "$trial" 2>&1) || cannot "namespaces with a network of their own are not to be had here: $said"

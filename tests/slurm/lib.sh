@@ -108,7 +108,7 @@ write_proteins
 
 train_line=(train --model esm2_t6_8M --num-hidden-layers 2 --hidden-size 32 --num-attention-heads 4 --train proteins.fasta
   --max-length 256 --batch-tokens 4K --micro-batch-tokens 1K --learning-rate 2e-3 --threads 1 --dtype fp32
-  --logging-steps 1 --save-steps 20 --max-steps "$STEPS")
+  --logging-steps 1 --max-steps "$STEPS")
 
 kind=(--cpu) # what the job asks of its nodes
 
@@ -152,7 +152,8 @@ write_script() { # NAME [OPTIONS OF SLURM...] -- [MORE OF TRAIN...]
   shift
   "$PROTLM" slurm "${kind[@]}" --nodes "$nodes" --ranks-per-node "$ranks_per_node" --cpus-per-task 1 "${launcher[@]}" --time "${time_limit:-10m}" \
     --signal-ahead "${ahead:-60s}" \
-    --job-name "$name" "${options[@]}" -- "${train_line[@]}" "$@" >"$name.sbatch" || fail "protlm slurm does not write $name.sbatch"
+    --job-name "$name" "${options[@]}" -- "${train_line[@]}" --save-steps "${save_steps:-20}" "$@" >"$name.sbatch" ||
+    fail "protlm slurm does not write $name.sbatch"
   shellcheck "$name.sbatch" || fail "shellcheck finds fault with $name.sbatch"
 }
 
@@ -201,14 +202,22 @@ expect_progress() { # OUTPUT
 
 # ---- the ranks, wherever they run ----
 
-is_rank() { [ "$(readlink "/proc/$1/exe")" = "$(readlink -f "$PROTLM")" ]; }
 ranks_alive() { # [WORD of the command line]
   local pid
   for pid in $(pgrep -x protlm); do
-    if is_rank "$pid" && tr '\0' ' ' <"/proc/$pid/cmdline" | grep -qF -- "${1:-}"; then echo "$pid"; fi
+    if tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | grep -F -- ' train ' | grep -qF -- "${1:-}"; then echo "$pid"; fi
   done
 }
 no_ranks() { [ -z "$(ranks_alive)" ]; }
+
+# One rank dies, as of a fault of its own; the others must not wait for it.
+crash_rank() { # DIRECTORY of the run
+  local pid
+  pid=$(ranks_alive "$1" | tail -n 1)
+  [ -n "$pid" ] || fail "no rank is there to crash: the run ended before"
+  kill -s KILL "$pid"
+  note "KILL to a rank of $1, process $pid"
+}
 
 # To all of them, or to those whose command line has a word. STOP first, and the story decides when the run goes on: no race with a machine
 # that is fast or slow.

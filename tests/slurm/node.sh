@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Start a node of the two-node cluster (cluster.sh), or crash it. usage: tests/slurm/node.sh start|crash n1|n2
-# A crash is a power cut: slurmd, the batch script and every rank on that node are killed at once, and nobody is told. A node that starts
-# has nothing of its own on disk, as those that boot over a network: Slurm 22.05 would trip over what is left of the same step of the same
-# job (a directory in TmpFS, a socket in SlurmdSpoolDir).
+# Start a node of the two-node cluster (cluster.sh), or crash it. usage: tests/slurm/node.sh start|restart|crash n1|n2
+# A crash is a power cut: slurmd, the batch script and every rank on that node are killed at once, and nobody is told.
+#   start     a node that boots over a network: nothing of its own is on disk
+#   restart   a node with a disk: what its Slurm had there before the crash is still there
 set -eu
 node=$2
 case $1 in
-  start)
-    find "$CLUSTER_STATE/tmp.$node" "$CLUSTER_STATE/spool.$node" -mindepth 1 -delete
+  start | restart)
+    [ "$1" = restart ] || find "$CLUSTER_STATE/tmp.$node" "$CLUSTER_STATE/spool.$node" -mindepth 1 -delete
     # A network, a host name and a shared memory of its own: two ranks k of two nodes must not meet in one file. Not `ip netns exec`,
     # which hides /sys/fs/cgroup, without which slurmd does not start.
     nsenter --net="/run/netns/$node" unshare --uts --mount sh -eu -c "
@@ -21,5 +21,5 @@ case $1 in
       kill -KILL $(ip netns pids "$node") 2>/dev/null || :
     done
     ;;
-  *) echo "usage: node.sh start|crash n1|n2" >&2; exit 2 ;;
+  *) echo "usage: node.sh start|restart|crash n1|n2" >&2; exit 2 ;;
 esac

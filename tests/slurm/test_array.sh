@@ -9,7 +9,7 @@ for task in 0 1; do undisturbed quiet-$task --seed $task; done
 write_script array --array 0-1 -- --output-dir array-%a --seed %a
 submit array
 wait_for_checkpoint array-1 20
-signal_ranks KILL array-1
+crash_rank array-1
 for task in 0 1; do wait_for_end "${job}_$task" COMPLETED; done
 expect_starts "array-${job}_0.out" 1
 expect_starts "array-${job}_1.out" 2

@@ -26,7 +26,7 @@ note "image of $(du -sm "$image" | cut -f 1) MB"
 write_script contained --container "$image" -- --output-dir contained
 submit contained
 wait_for_checkpoint contained 20
-signal_ranks KILL
+crash_rank contained
 wait_for_end "$job" COMPLETED
 expect_exit "$job" 0:0
 expect_starts "$output" 2

@@ -22,7 +22,7 @@ wait_for_checkpoint gpus 20
 signal_ranks STOP
 expect_equal "GPUs of the job, a node" "$(job_field "$job" TresPerNode)" gres:gpu:2
 expect_gpus
-signal_ranks KILL
+crash_rank gpus
 wait_for_start "$output" 2
 wait_for_checkpoint gpus 40
 signal_ranks STOP

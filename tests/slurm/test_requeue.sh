@@ -12,7 +12,7 @@ wait_for_step requeued 5
 client scontrol requeue "$job" || fail "scontrol requeue"
 wait_for_start "$output" 2
 wait_for_checkpoint requeued 40
-signal_ranks KILL
+crash_rank requeued
 wait_for_words "$output" "starting again: "
 wait_for_end "$job" COMPLETED
 expect_starts "$output" 3
@@ -20,10 +20,11 @@ expect_progress "$output"
 expect_exit "$job" 0:0
 expect_same_run requeued quiet
 
-write_script crashing -- --output-dir crashing --save-steps 1000
+save_steps=1000
+write_script crashing -- --output-dir crashing
 submit crashing
 wait_for_step crashing 5
-signal_ranks KILL
+crash_rank crashing
 wait_for_end "$job" FAILED
 expect_starts "$output" 1
-expect_words "$output" "no progress and no new start"
+expect_words "$output" "no progress"
