@@ -65,7 +65,8 @@ plm_status plm_agree_fault(const plm_comm *comm, const char *stage, plm_status m
   const char *text = getenv("PROTLM_TEST_FAIL");
   char wanted[64] = "";
   int rank = 0, which = 1;
-  if (text == NULL || mine != PLM_OK || comm->size == 1 || sscanf(text, "%d:%63[^:]:%d", &rank, wanted, &which) < 2) return mine;
+  if (text == NULL || mine != PLM_OK || comm->size == 1 || sscanf(text, "%d:%63[^:]:%d", &rank, wanted, &which) < 2)
+    return mine;
   if (rank != comm->rank || strcmp(wanted, stage) != 0 || ++meetings != which) return mine;
   return plm_fail(PLM_E_FAILURE, "a test has this rank fail in \"%s\"", stage);
 }

@@ -173,8 +173,7 @@ static plm_status tell_slow(plm_comm *comm, double seconds) {
     for (int rank = 0; rank < comm->size; rank++)
       if (all[rank] > TIMES * middle && all[rank] > least)
         plm_warn("%s computed %s on what took others %s: is its host in use by others, or does it run hot?",
-                 plm_rank_words(comm, rank, who), plm_duration_text(all[rank], its),
-                 plm_duration_text(middle, usual));
+                 plm_rank_words(comm, rank, who), plm_duration_text(all[rank], its), plm_duration_text(middle, usual));
   }
   plm_free(sorted);
   return status;

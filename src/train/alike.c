@@ -17,7 +17,7 @@ typedef struct build_id {
   size_t count; /* 0: it has none */
 } build_id;
 
-static void take_note(const ElfW(Nhdr) *note, build_id *id) {
+static void take_note(const ElfW(Nhdr) * note, build_id *id) {
   const unsigned char *name = (const unsigned char *)(note + 1);
   if (note->n_type != NT_GNU_BUILD_ID || note->n_namesz != sizeof "GNU" || memcmp(name, "GNU", sizeof "GNU") != 0)
     return;

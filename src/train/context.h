@@ -13,8 +13,8 @@ typedef struct plm_run_context {
   plm_comm *own_comm;                 /* the same, where the observer brought none */
   const char *stage;                  /* what this rank is doing, for the others and for `stopped` */
   plm_deadline deadline;              /* rank 0's; the others have none */
-  uint32_t stop;    /* flags all ranks agreed on */
-  char reason[160]; /* why the run ended, or this start of it; "" before */
+  uint32_t stop;                      /* flags all ranks agreed on */
+  char reason[160];                   /* why the run ended, or this start of it; "" before */
 } plm_run_context;
 
 /* The communicator: the observer's, or that of a process alone. `context` is all zero before; close it whatever this returns. */

@@ -95,9 +95,9 @@ static json_t *list_sequences(const plm_comm *comm, const plm_dataset *dataset, 
     for (int64_t s = 0; s < tokens->S; s++) {
       char name[256];
       plm_dataset_name(dataset, tokens->sequence_id[s], name, sizeof name);
-      json_t *one = json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
-                              plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch",
-                              (json_int_t)i);
+      json_t *one =
+          json_pack("{s:I, s:o, s:i, s:I}", "sequence_id", (json_int_t)tokens->sequence_id[s], "name",
+                    plm_json_string(name), "crop_offset", (int)tokens->crop_offset[s], "micro_batch", (json_int_t)i);
       if (one != NULL && comm->size > 1 && json_object_set_new(one, "rank", json_integer(comm->rank)) != 0) {
         json_decref(one);
         one = NULL;

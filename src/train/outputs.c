@@ -275,9 +275,7 @@ typedef struct ending {
   plm_shared_lists lists; /* the weights */
 } ending;
 
-static bool is_half(const plm_outputs *outputs) {
-  return strcmp(outputs->parts.settings->o->save_dtype, "bf16") == 0;
-}
+static bool is_half(const plm_outputs *outputs) { return strcmp(outputs->parts.settings->o->save_dtype, "bf16") == 0; }
 
 static plm_status fill_directory(const ending *e, const char *directory) {
   const plm_output_parts *p = &e->outputs->parts;

@@ -127,10 +127,11 @@ static int64_t global_batch(const differences *d, const plm_train_settings *s) {
 static void tell_kept_batch(const differences *d, const plm_train_settings *s, const plm_train_state *state) {
   const long long kept = state->global_batch_sequences;
   if (kept <= 0 || d->refused.length > 0 || global_batch(d, s) == kept) return;
-  plm_info("the global batch stays %lld sequences, as the run began with: %.4g for each of %d ranks, not "
-           "--per-device-train-batch-size %lld",
-           kept, (double)kept / (double)(d->ranks * s->o->gradient_accumulation_steps), d->ranks,
-           (long long)s->o->per_device_train_batch_size);
+  plm_info(
+      "the global batch stays %lld sequences, as the run began with: %.4g for each of %d ranks, not "
+      "--per-device-train-batch-size %lld",
+      kept, (double)kept / (double)(d->ranks * s->o->gradient_accumulation_steps), d->ranks,
+      (long long)s->o->per_device_train_batch_size);
 }
 
 /* What would keep it, where something does. */

@@ -208,8 +208,8 @@ static void say_idle_ranks(const plm_run *run) {
   char sequences[PLM_COUNTED_TEXT];
   if (batch < ranks && run->context.comm->rank == 0)
     plm_warn("a global batch holds %s%s, so of %lld ranks some have nothing to do: fewer ranks, or a larger batch",
-             run->settings->batch_sequences > 0 ? "" : "about ",
-             plm_counted(batch, "sequence", "sequences", sequences), (long long)ranks);
+             run->settings->batch_sequences > 0 ? "" : "about ", plm_counted(batch, "sequence", "sequences", sequences),
+             (long long)ranks);
 }
 
 static plm_status resolve_steps(preparation *p) {
@@ -380,8 +380,8 @@ static void write_stopped(const plm_run *run, plm_status status, bool fruitless)
   plm_error_record first;
   if (status == PLM_OK || d->lock == NULL || (comm->size == 1 && leaves_nothing)) return;
   plm_error_take(status, &first);
-  plm_stopped_fill(&note, comm, status, status == PLM_STOPPED ? run->context.reason : first.message,
-                   run->context.stage, run->clock.first_step, run->state.step);
+  plm_stopped_fill(&note, comm, status, status == PLM_STOPPED ? run->context.reason : first.message, run->context.stage,
+                   run->clock.first_step, run->state.step);
   if (plm_stopped_write(d->path, &note) != PLM_OK) plm_warn("%s", plm_error_message());
   plm_error_give(&first);
 }

@@ -105,7 +105,7 @@ static plm_status open_together(opening *o) {
   PLM_TRY_GOTO(plm_agree_on_first(comm, "data", &is_new, sizeof is_new), done);
   PLM_TRY_GOTO(plm_agree(comm, "data", open_leaders(o, made, is_new)), done);
   PLM_TRY_GOTO(gather_paths(o, &paths), done);
-  PLM_TRY_GOTO(plm_agree(comm, "data", open_rest(o, (const char (*)[PATH])paths)), done);
+  PLM_TRY_GOTO(plm_agree(comm, "data", open_rest(o, (const char(*)[PATH])paths)), done);
 done:
   plm_free(paths);
   plm_free(made);

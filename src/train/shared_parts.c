@@ -31,8 +31,7 @@ static plm_status extend_alphabet(const plm_family *family, const char *words, i
   const char **tokens;
   PLM_TRY(PLM_NEW(&tokens, count + 1));
   for (int64_t i = 0; i < count; i++, words += strlen(words) + 1) tokens[i] = words;
-  plm_status status =
-      plm_alphabet_extend(plm_family_alphabet(family), tokens, (size_t)count, ret_alphabet, NULL);
+  plm_status status = plm_alphabet_extend(plm_family_alphabet(family), tokens, (size_t)count, ret_alphabet, NULL);
   plm_free(tokens);
   return status;
 }

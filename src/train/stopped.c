@@ -30,8 +30,8 @@ static const char *take_rank(const char *words, const plm_comm *comm, int *ret_r
   return rest;
 }
 
-void plm_stopped_fill(plm_stopped *note, const plm_comm *comm, plm_status status, const char *words,
-                      const char *stage, int64_t steps_at_start, int64_t steps_done) {
+void plm_stopped_fill(plm_stopped *note, const plm_comm *comm, plm_status status, const char *words, const char *stage,
+                      int64_t steps_at_start, int64_t steps_done) {
   *note = (plm_stopped){
       .time = plm_clock_wall(),
       .code = plm_status_exit_code(status),
@@ -72,13 +72,13 @@ static size_t compose(const plm_stopped *note, char text[TEXT]) {
   const time_t seconds = (time_t)note->time;
   struct tm utc;
   if (gmtime_r(&seconds, &utc) != NULL) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-  const int length = snprintf(
-      text, TEXT,
-      "{\n  \"time\": \"%s\",\n  \"rank\": %d,\n  \"host\": \"%s\",\n  \"stage\": \"%s\",\n  \"code\": %d,\n"
-      "  \"words\": \"%s\",\n  \"steps_at_start\": %lld,\n  \"steps_done\": %lld,\n  \"requeue\": %s\n}\n",
-      when, note->rank, escape(note->host, host, sizeof host), escape(note->stage, stage, sizeof stage), note->code,
-      escape(note->words, words, sizeof words), (long long)note->steps_at_start, (long long)note->steps_done,
-      note->requeue ? "true" : "false");
+  const int length =
+      snprintf(text, TEXT,
+               "{\n  \"time\": \"%s\",\n  \"rank\": %d,\n  \"host\": \"%s\",\n  \"stage\": \"%s\",\n  \"code\": %d,\n"
+               "  \"words\": \"%s\",\n  \"steps_at_start\": %lld,\n  \"steps_done\": %lld,\n  \"requeue\": %s\n}\n",
+               when, note->rank, escape(note->host, host, sizeof host), escape(note->stage, stage, sizeof stage),
+               note->code, escape(note->words, words, sizeof words), (long long)note->steps_at_start,
+               (long long)note->steps_done, note->requeue ? "true" : "false");
   return length > 0 && length < TEXT ? (size_t)length : 0;
 }
 

@@ -28,8 +28,8 @@ typedef struct plm_stopped {
 } plm_stopped;
 
 /* What this start came to. `words` may begin with the rank that failed, as plm_agree puts it. */
-void plm_stopped_fill(plm_stopped *note, const plm_comm *comm, plm_status status, const char *words,
-                      const char *stage, int64_t steps_at_start, int64_t steps_done);
+void plm_stopped_fill(plm_stopped *note, const plm_comm *comm, plm_status status, const char *words, const char *stage,
+                      int64_t steps_at_start, int64_t steps_done);
 
 PLM_CHECKED plm_status plm_stopped_write(const char *directory, const plm_stopped *note);
 

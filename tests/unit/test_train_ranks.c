@@ -14,10 +14,9 @@
 #include "support/transport_threads.h"
 
 static const char *const tiny[] = {
-    "--model",      "esm2_t6_8M", "--num-hidden-layers",  "1",   "--hidden-size", "16",   "--num-attention-heads",
-    "2",            "--threads",  "1",                    "--max-length",         "256",  "--batch-tokens",
-    "512",          "--micro-batch-tokens",               "512", "--dtype",       "fp32", "--save-steps",
-    "2",            "--logging-steps",                    "1",   "--max-steps",   "4",
+    "--model",   "esm2_t6_8M", "--num-hidden-layers", "1",   "--hidden-size",   "16",  "--num-attention-heads", "2",
+    "--threads", "1",          "--max-length",        "256", "--batch-tokens",  "512", "--micro-batch-tokens",  "512",
+    "--dtype",   "fp32",       "--save-steps",        "2",   "--logging-steps", "1",   "--max-steps",           "4",
 };
 enum { TINY = sizeof tiny / sizeof *tiny, MOST = TINY + 32, RANKS = 3 };
 
@@ -78,8 +77,8 @@ static start dry(const char *directory) {
 }
 
 static start real(const char *directory) {
-  return (start){.more = {"--train", PROTEINS, "--cache-dir", scratch_path("cache"), "--output-dir",
-                          scratch_path(directory)}};
+  return (start){
+      .more = {"--train", PROTEINS, "--cache-dir", scratch_path("cache"), "--output-dir", scratch_path(directory)}};
 }
 
 /* Every rank, with the same words. */
@@ -284,7 +283,8 @@ static void published_weights_come_from_rank_0(void **state) {
 }
 
 static void what_runs_fails_on_all_ranks_too(void **state) {
-  static const char *const stages[] = {"load", "description", "preflight", "batch:2", "log", "evaluation", "save:5", "final"};
+  static const char *const stages[] = {"load", "description", "preflight", "batch:2",
+                                       "log",  "evaluation",  "save:5",    "final"};
   (void)state;
   for (size_t i = 0; i < sizeof stages / sizeof *stages; i++)
     for (int rank = 0; rank < RANKS; rank++) {
