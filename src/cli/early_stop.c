@@ -5,14 +5,15 @@
  * start itself over (waiting.c); what comes meanwhile stays pending, blocked, and is heard by the first line of the new
  * one. For that reason these signals are unblocked here, also where whoever started us had blocked them.
  *
- * A rank that left the others like this would leave them waiting: from the opening of the communicator on the signals
- * stay pending until the run listens, which unblocks them.
+ * A rank that left the others like this would leave them waiting, in MPI's own start too: where a launcher started
+ * several, the signals stay pending until the run listens, which unblocks them.
  */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "dist/launch.h"
 
 static const struct {
   int number;
@@ -64,6 +65,12 @@ static bool is_left_ignored(int number) {
          action.sa_handler == SIG_IGN;
 }
 
+static bool is_launched_with_others(void) {
+  plm_launch launch;
+  plm_launch_detect(&launch);
+  return launch.size > 1;
+}
+
 void cli_hear_stop(int argc, char **argv) {
   struct sigaction action = {.sa_handler = on_request, .sa_flags = SA_RESTART};
   listens = is_training(argc, argv);
@@ -73,7 +80,7 @@ void cli_hear_stop(int argc, char **argv) {
   for (int i = 0; i < ASKING; i++) sigaddset(&action.sa_mask, asking[i].number);
   for (int i = 0; i < ASKING; i++)
     if (!is_left_ignored(asking[i].number)) sigaction(asking[i].number, &action, NULL);
-  change_mask(SIG_UNBLOCK);
+  change_mask(is_launched_with_others() ? SIG_BLOCK : SIG_UNBLOCK);
 }
 
 void cli_hold_stop(bool held) {

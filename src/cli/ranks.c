@@ -38,7 +38,7 @@ static plm_status open_comm(const plm_command *command) {
   plm_status status = plm_launch_expect_ranks();
   if (status != PLM_OK) return fail_to_open(status, true);
   tell_of_launch(command);
-  cli_hold_stop(true); /* a rank that left by itself would leave the others waiting: heard when plm_train listens */
+  cli_hold_stop(true); /* until plm_train listens, or this turns out to be alone */
   plm_comm *comm = NULL;
   status = plm_comm_open(&comm);
   if (status != PLM_OK || comm->size == 1) cli_hold_stop(false);

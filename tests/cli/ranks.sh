@@ -29,8 +29,16 @@ cat >rank <<'R'
 rank=${OMPI_COMM_WORLD_RANK:-$PMI_RANK}
 if [ "$rank" = 1 ] && [ -n "${other:-}" ]; then eval "set -- $other"; fi
 if [ "$rank" = 1 ] && [ -n "${setting:-}" ]; then export "${setting?}"; fi
-"$program" "$@"
-code=$?
+if [ -z "${term:-}" ] || [ "$rank" != 1 ]; then
+  "$program" "$@"
+  code=$?
+else # asked to stop as soon as it holds back such signals, or listens
+  "$program" "$@" & pid=$!
+  until grep -Eq '^Sig(Blk|Cgt):.*[4-7cdef]...$' /proc/$pid/status; do sleep 0.01; done
+  kill -TERM $pid
+  wait $pid
+  code=$?
+fi
 echo $code >"codes/$rank"
 exit $code
 R
@@ -124,6 +132,13 @@ times err "2 ranks on $(hostname) compute with $((2 * cpus)) threads on $cpus pr
 ranks 2 info --threads $((5 * cpus))
 all_end_with 2 2
 times err 'threads on each are the most' 1
+
+# ---- a signal to one rank before the run listens is heard when it does, and stops all ----
+printf '>%s\nMKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQ\n' a b c d e f g h >p.fasta
+term=1 ranks 3 train --model esm2_t6_8M --num-hidden-layers 1 --hidden-size 16 --num-attention-heads 2 --max-length 64 --batch-tokens 128 \
+  --train p.fasta --max-steps 1M --output-dir stopped
+all_end_with 75 3
+times out 'Stopped early, nothing lost: SIGTERM' 1
 
 # ---- mpirun binds one or two ranks to one core each ----
 if [ "$make" = openmpi ] && [ "$cpus" -ge 2 ]; then
