@@ -49,7 +49,8 @@ static plm_status add_single(json_t *section, const plm_launch *launch, plm_exec
   PLM_TRY(add(section, "size", json_integer(launch->size)));
   PLM_TRY(add(section, "local_rank", json_integer(launch->local_rank)));
   PLM_TRY(add_processors(section, &facts));
-  return add(section, "communicator", json_string("self: one process"));
+  const bool is_lost = launch->size > 1 && !launch->is_leftover;
+  return add(section, "communicator", json_string(is_lost ? "self: the others are not found" : "self: one process"));
 }
 
 /* ---- several ---- */
