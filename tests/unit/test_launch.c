@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "dist/launch.h"
+#include "protlm/log.h"
 
 static const char *const known[] = {
     "OMPI_COMM_WORLD_SIZE",
@@ -16,6 +17,8 @@ static const char *const known[] = {
     "PMI_CONTROL_PORT",
     "PALS_RANKID",
     "PROTLM_MPI",
+    "SLURM_KILL_BAD_EXIT",
+    "MPICH_GPU_SUPPORT_ENABLED",
     "PMIX_RANK",
     "PMIX_NAMESPACE",
     "WORLD_SIZE",
@@ -215,6 +218,40 @@ static void a_library_of_another_make_is_noticed(void **state) {
   plm_error_clear();
 }
 
+static char told[1024];
+
+static void take_line(void *user, plm_log_level level, const char *line) {
+  (void)user;
+  (void)level;
+  snprintf(told + strlen(told), sizeof told - strlen(told), "%s\n", line);
+}
+
+static void settings_of_a_launcher_that_matter_are_told(void **state) {
+  static const struct {
+    const char *environment, *words; /* words: "" for nothing */
+  } cases[] = {
+      {"SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0 PMIX_NAMESPACE=a", "`export SLURM_KILL_BAD_EXIT=1`"},
+      {"SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0 PMIX_NAMESPACE=a SLURM_KILL_BAD_EXIT=0", "srun: unless"},
+      {"SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=2 SLURM_PROCID=0 PMIX_NAMESPACE=a SLURM_KILL_BAD_EXIT=1", ""},
+      {"SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0", ""},
+      {"PMI_FD=5 PMI_SIZE=2 PMI_RANK=0 MPICH_GPU_SUPPORT_ENABLED=1", "MPICH_GPU_SUPPORT_ENABLED=1 is set to 0"},
+      {"PMI_FD=5 PMI_SIZE=2 PMI_RANK=0 MPICH_GPU_SUPPORT_ENABLED=0", ""},
+      {"", ""},
+  };
+  (void)state;
+  plm_log_set_sink(take_line, NULL);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    set_environment(cases[i].environment);
+    told[0] = '\0';
+    plm_launch_tell();
+    if (cases[i].words[0] == '\0')
+      assert_string_equal(told, "");
+    else if (strstr(told, cases[i].words) == NULL)
+      fail_msg("'%s' is not told for %s: %s", cases[i].words, cases[i].environment, told);
+  }
+  plm_log_set_sink(NULL, NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_process_is_one_process),
@@ -222,6 +259,7 @@ int main(void) {
       cmocka_unit_test(what_a_launcher_left_behind_is_told_from_a_launcher),
       cmocka_unit_test(processes_that_cannot_find_each_other_are_told_how),
       cmocka_unit_test(the_make_of_mpi_is_the_launchers),
+      cmocka_unit_test(settings_of_a_launcher_that_matter_are_told),
       cmocka_unit_test(a_library_of_another_make_is_noticed),
   };
   return cmocka_run_group_tests_name("launch", tests, clear, clear);
