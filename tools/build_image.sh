@@ -40,6 +40,12 @@ images() { # buildah with a store of its own, so that nothing of another user's 
   case $verb in bud) set -- --isolation chroot --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "$@" ;; esac
   buildah --root "$cache/store" --runroot "$cache/run" --storage-driver "${PROTLM_STORAGE_DRIVER:-overlay}" "$verb" "$@"
 }
+leave() { # --layers leaves working containers behind, mounted
+  images rm --all >/dev/null 2>&1
+  umount "$cache/store/overlay" 2>/dev/null
+  rm -f "$log"
+}
+trap leave EXIT
 sources() { # this machine's own Debian 12 sources, one-line or deb822, and no others
   for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
     [ ! -f "$file" ] || grep -E '^deb .*debian.* bookworm[^ ]* .*main' "$file" || :
