@@ -54,7 +54,7 @@ static plm_status call(ranks *r, ranks_call_kind kind, const char *stage, const 
     r->is_called = true;
     begin_waiting(r, stage);
     pthread_cond_signal(&r->posted);
-    while (r->is_called && r->failure.code == PLM_OK) pthread_cond_wait(&r->finished, &r->lock);
+    while ((r->is_called || r->is_doomed) && r->failure.code == PLM_OK) pthread_cond_wait(&r->finished, &r->lock);
     end_waiting(r);
     status = check_alive(r);
   }
@@ -75,10 +75,11 @@ static plm_status ranks_broadcast(plm_comm *comm, const char *stage, void *data,
 
 /* ---- buckets ---- */
 
-static ranks_op *find_oldest(const ranks *r, int bucket, bool is_done) {
-  ranks_op *op = r->first;
-  while (op != NULL && ((bucket != PLM_EVERY_BUCKET && op->bucket != bucket) || op->is_done != is_done)) op = op->next;
-  return op;
+/* By something of this bucket that is under way. */
+static bool is_held_up(const ranks *r, int bucket) {
+  const ranks_op *op = r->first;
+  while (op != NULL && ((bucket != PLM_EVERY_BUCKET && op->bucket != bucket) || op->is_done)) op = op->next;
+  return op != NULL || r->is_doomed;
 }
 
 /* With the lock held: what is done makes room. */
@@ -100,11 +101,10 @@ static void put_away(ranks *r, int bucket) {
 
 /* With the lock held: until nothing of this bucket is under way. */
 static void wait_for(ranks *r, int bucket, const char *stage) {
-  if (find_oldest(r, bucket, false) != NULL) {
+  if (is_held_up(r, bucket)) {
     const double began = plm_clock_monotonic();
     begin_waiting(r, stage);
-    while (find_oldest(r, bucket, false) != NULL && r->failure.code == PLM_OK)
-      pthread_cond_wait(&r->finished, &r->lock);
+    while (is_held_up(r, bucket) && r->failure.code == PLM_OK) pthread_cond_wait(&r->finished, &r->lock);
     end_waiting(r);
     r->comm.traffic.exposed += plm_clock_monotonic() - began;
   }

@@ -89,10 +89,10 @@ struct ranks {
   pthread_mutex_t lock;
   pthread_cond_t posted, finished;
   ranks_op ops[RANKS_OPS], *spare;
-  ranks_op *first, **end;                                    /* posted and not yet waited for */
-  int under_way;                                             /* of them, not done */
-  double busy_from;                                          /* since when there have been such */
-  bool has_opened, is_ready, is_called, is_leaving, is_over; /* in the order of a life */
+  ranks_op *first, **end; /* posted and not yet waited for */
+  int under_way;          /* of them, not done */
+  double busy_from;       /* since when there have been such */
+  bool has_opened, is_ready, is_called, is_leaving, is_doomed, is_over;
   ranks_where where;
   plm_error_record failure;      /* code PLM_OK: none */
   plm_error_record *abort_words; /* the run asks to end all */

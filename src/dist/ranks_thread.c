@@ -83,8 +83,9 @@ typedef struct errand {
 static errand next_errand(ranks *r, bool is_watching) {
   pthread_mutex_lock(&r->lock);
   if (!is_watching) sleep_idle(r);
-  const errand next = {
-      .is_leaving = r->is_leaving, .is_idle = !r->is_called && r->under_way == 0, .abort_words = r->abort_words};
+  const errand next = {.is_leaving = r->is_leaving && !r->is_doomed,
+                       .is_idle = !r->is_called && r->under_way == 0,
+                       .abort_words = r->abort_words};
   pthread_mutex_unlock(&r->lock);
   return next;
 }

@@ -249,6 +249,13 @@ static void compose_why(ranks *r, int culprit, plm_error_record *ret_why) {
 
 /* ---- the end ---- */
 
+/* From here on no call of the run returns: what it would do next with memory that is under way, or say, is of no use. */
+static void hold_all_calls(ranks *r) {
+  pthread_mutex_lock(&r->lock);
+  r->is_doomed = true;
+  pthread_mutex_unlock(&r->lock);
+}
+
 /* Ranks that answer hear of it; a moment later all are gone. */
 static void lead(ranks *r, double now) {
   ranks_watch *w = r->watch;
@@ -263,6 +270,7 @@ static void lead(ranks *r, double now) {
   log_lines(w->why.message);
   log_lines(w->why.hint);
   if (r->comm.before_abort != NULL) r->comm.before_abort(r->comm.user, &w->why, w->culprit, w->stage, true);
+  hold_all_calls(r);
   to_all_that_answer(r, DOOM, false);
   w->doomed = now + doom_seconds;
   w->is_leading = true;
@@ -274,6 +282,7 @@ static void be_doomed(ranks *r, const watch_message *m, double now) {
   plm_fail(PLM_E_FAILURE, "%s", m->words);
   plm_error_take(PLM_E_FAILURE, &w->why);
   if (r->comm.before_abort != NULL) r->comm.before_abort(r->comm.user, &w->why, m->culprit, m->section, false);
+  hold_all_calls(r);
   w->doomed = now + doom_seconds;
 }
 
