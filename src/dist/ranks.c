@@ -82,40 +82,57 @@ static bool is_held_up(const ranks *r, int bucket) {
   return op != NULL || r->is_doomed;
 }
 
-/* With the lock held: what is done makes room. */
-static void put_away(ranks *r, int bucket) {
-  ranks_op **link = &r->first;
+/* With the lock held: until nothing of this bucket is under way. */
+static void wait_for(ranks *r, int bucket, const char *stage) {
+  if (!is_held_up(r, bucket)) return;
+  const double began = plm_clock_monotonic();
+  begin_waiting(r, stage);
+  while (is_held_up(r, bucket) && r->failure.code == PLM_OK) pthread_cond_wait(&r->finished, &r->lock);
+  end_waiting(r);
+  r->comm.traffic.exposed += plm_clock_monotonic() - began;
+}
+
+/* With the lock held: the oldest of this bucket that is done, or NULL. */
+static ranks_op *take_done(ranks *r, int bucket) {
+  ranks_op *found = NULL, **link = &r->first;
   while (*link != NULL) {
     ranks_op *op = *link;
-    if (!op->is_done || (bucket != PLM_EVERY_BUCKET && op->bucket != bucket)) {
+    const bool is_it = found == NULL && op->is_done && (bucket == PLM_EVERY_BUCKET || op->bucket == bucket);
+    if (is_it) {
+      found = op;
+      *link = op->next;
+    } else {
       link = &op->next;
-      continue;
     }
-    *link = op->next;
-    plm_free(op->spans);
+  }
+  r->end = link;
+  return found;
+}
+
+/* With the lock held, but while the device is at work. */
+static plm_status put_away_done(ranks *r, int bucket) {
+  plm_status status = PLM_OK;
+  for (ranks_op *op; (op = take_done(r, bucket)) != NULL;) {
+    pthread_mutex_unlock(&r->lock);
+    if (status == PLM_OK) status = plm_ranks_store(r, op);
+    plm_ranks_release_host(op);
+    pthread_mutex_lock(&r->lock);
     op->next = r->spare;
     r->spare = op;
   }
-  r->end = link;
+  return status;
 }
 
-/* With the lock held: until nothing of this bucket is under way. */
-static void wait_for(ranks *r, int bucket, const char *stage) {
-  if (is_held_up(r, bucket)) {
-    const double began = plm_clock_monotonic();
-    begin_waiting(r, stage);
-    while (is_held_up(r, bucket) && r->failure.code == PLM_OK) pthread_cond_wait(&r->finished, &r->lock);
-    end_waiting(r);
-    r->comm.traffic.exposed += plm_clock_monotonic() - began;
-  }
-  put_away(r, bucket);
+static plm_status wait_and_put_away(ranks *r, int bucket, const char *stage) {
+  wait_for(r, bucket, stage);
+  const plm_status status = put_away_done(r, bucket);
+  return r->failure.code != PLM_OK ? check_alive(r) : status;
 }
 
-/* The op is copied; its spans become the communicator's. */
-static plm_status post(ranks *r, const ranks_op *op, const char *stage) {
+/* The op is copied; its host memory becomes the communicator's. */
+static plm_status post(ranks *r, ranks_op *op, const char *stage) {
   pthread_mutex_lock(&r->lock);
-  if (r->spare == NULL) wait_for(r, PLM_EVERY_BUCKET, stage);
-  plm_status status = check_alive(r);
+  plm_status status = r->spare == NULL ? wait_and_put_away(r, PLM_EVERY_BUCKET, stage) : check_alive(r);
   if (status == PLM_OK) {
     notice_fault(r, stage);
     ranks_op *own = r->spare;
@@ -127,45 +144,49 @@ static plm_status post(ranks *r, const ranks_op *op, const char *stage) {
     pthread_cond_signal(&r->posted);
   }
   pthread_mutex_unlock(&r->lock);
-  if (status != PLM_OK) plm_free(op->spans);
+  if (status != PLM_OK) plm_ranks_release_host(op);
   return status;
 }
 
-static plm_status post_reduction(ranks *r, int bucket, float *gradient, int64_t n, bool keep_shard) {
+static plm_status fetch_and_post(ranks *r, plm_exec *x, ranks_op *op, const char *stage) {
+  const plm_status status = plm_ranks_fetch(r, x, op);
+  if (status == PLM_OK) return post(r, op, stage);
+  plm_ranks_release_host(op);
+  return status;
+}
+
+static plm_status post_reduction(ranks *r, plm_exec *x, int bucket, float *gradient, int64_t n, bool keep_shard) {
+  ranks_op op = {.kind = RANKS_REDUCE,
+                 .bucket = bucket,
+                 .data = gradient,
+                 .n = n,
+                 .keep_shard = keep_shard,
+                 .is_bf16 = r->comm.gradient_dtype == PLM_BF16};
   PLM_ASSERT(bucket >= 0 && bucket < RANKS_BUCKETS && n % ((int64_t)PLM_PIECE_ALIGN * r->comm.size) == 0);
-  r->was_started[bucket] = true;
   if (r->comm.size == 1 || n == 0) return PLM_OK;
-  return post(r,
-              &(ranks_op){.kind = RANKS_REDUCE,
-                          .bucket = bucket,
-                          .data = gradient,
-                          .n = n,
-                          .keep_shard = keep_shard,
-                          .is_bf16 = r->comm.gradient_dtype == PLM_BF16},
-              "reduce");
+  PLM_TRY(fetch_and_post(r, x, &op, "reduce"));
+  r->was_started[bucket] = true;
+  return PLM_OK;
 }
 
 static plm_status ranks_reduce(plm_comm *comm, plm_exec *x, int bucket, float *gradient, int64_t n, bool keep_shard) {
-  (void)x;
-  return post_reduction(ranks_of(comm), bucket, gradient, n, keep_shard);
+  return post_reduction(ranks_of(comm), x, bucket, gradient, n, keep_shard);
 }
 
 static plm_status ranks_gather(plm_comm *comm, plm_exec *x, int bucket, const plm_span *spans, int count, int root) {
   ranks_op op = {.kind = RANKS_GATHER, .bucket = bucket, .span_count = count, .root = root};
   PLM_ASSERT(bucket >= 0 && bucket < RANKS_BUCKETS && root >= PLM_EVERY_RANK && root < comm->size);
-  (void)x;
   if (comm->size == 1 || count == 0) return PLM_OK;
   PLM_TRY(PLM_NEW(&op.spans, count));
   memcpy(op.spans, spans, (size_t)count * sizeof *spans);
-  return post(ranks_of(comm), &op, "gather");
+  return fetch_and_post(ranks_of(comm), x, &op, "gather");
 }
 
 static plm_status ranks_wait(plm_comm *comm, plm_exec *x, int bucket) {
   ranks *r = ranks_of(comm);
   (void)x;
   pthread_mutex_lock(&r->lock);
-  wait_for(r, bucket, "buckets");
-  const plm_status status = check_alive(r);
+  const plm_status status = wait_and_put_away(r, bucket, "buckets");
   pthread_mutex_unlock(&r->lock);
   return status;
 }
@@ -174,7 +195,7 @@ static plm_status ranks_wait(plm_comm *comm, plm_exec *x, int bucket) {
 static plm_status ranks_drain(plm_comm *comm, const int64_t *sizes, int count, bool keep_shard) {
   ranks *r = ranks_of(comm);
   for (int bucket = count - 1; bucket >= 0; bucket--)
-    if (!r->was_started[bucket]) PLM_TRY(post_reduction(r, bucket, NULL, sizes[bucket], keep_shard));
+    if (!r->was_started[bucket]) PLM_TRY(post_reduction(r, NULL, bucket, NULL, sizes[bucket], keep_shard));
   return ranks_wait(comm, NULL, PLM_EVERY_BUCKET);
 }
 
@@ -221,7 +242,7 @@ static void stop_thread(ranks *r) {
 
 static void release(ranks *r) {
   pthread_mutex_lock(&r->lock);
-  for (ranks_op *op = r->first; op != NULL; op = op->next) plm_free(op->spans);
+  for (ranks_op *op = r->first; op != NULL; op = op->next) plm_ranks_release_host(op);
   pthread_mutex_unlock(&r->lock);
   plm_ranks_caller_destroy(r);
   plm_ranks_reducer_destroy(r);

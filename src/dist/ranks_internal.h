@@ -6,6 +6,7 @@
  *   ranks_exchange.c  exchange and broadcast
  *   ranks_reduce.c    the sum rule
  *   ranks_gather.c    spans from their owners
+ *   ranks_device.c    memory that is not the host's
  *   ranks_watch.c     who is where, and the end of all; ranks_stack.c: the stack of a thread that hangs
  */
 #ifndef PLM_DIST_RANKS_INTERNAL_H
@@ -60,6 +61,11 @@ typedef struct ranks_op {
   /* gather */
   plm_span *spans;
   int span_count, root;
+  /* of a device whose memory is not the host's: where it came from; `data` and `spans` are in `host` then */
+  plm_device *device;
+  void *host;
+  float *device_data;
+  plm_span *device_spans;
 } ranks_op;
 
 typedef struct ranks_reducer ranks_reducer; /* ranks_reduce.c */
@@ -152,6 +158,13 @@ PLM_CHECKED plm_status plm_ranks_gatherer_create(ranks *r);
 void plm_ranks_gatherer_destroy(ranks *r);
 bool plm_ranks_gather_begin(ranks *r, ranks_op *op);
 void plm_ranks_gather_advance(ranks *r);
+
+/* ---- ranks_device.c ---- */
+
+/* On the thread of the run. x may be NULL: the host. */
+PLM_CHECKED plm_status plm_ranks_fetch(const ranks *r, plm_exec *x, ranks_op *op);
+PLM_CHECKED plm_status plm_ranks_store(const ranks *r, const ranks_op *op);
+void plm_ranks_release_host(ranks_op *op);
 
 /* ---- ranks_watch.c ---- */
 

@@ -16,7 +16,7 @@
 enum {
   AHEAD = 4,               /* cells and slots: chunks under way on each way */
   MOST_STAGING = 64 << 20, /* bytes, all chunks of both lanes */
-  MOST_CHUNK = 64 * 1024,  /* elements */
+  MOST_CHUNK = 128 * 1024, /* elements */
   LEAST_CHUNK = 4096,
   BLOCK = 2048, /* elements that are added up in cache */
 };

@@ -97,7 +97,7 @@ export PROTLM_MPI
 launch well 10 2
 unset PROTLM_MPI
 if ! grep -q "cannot be opened\|cannot use" "$out/said"; then
-  expect "wrong make" "each is alone in its MPI" "unset PROTLM_MPI"
+  expect "wrong make" "takes each for the only one" "PROTLM_MPI"
   expect_code "wrong make" 2
 fi
 
@@ -105,5 +105,5 @@ fi
 SLURM_STEP_NUM_TASKS=2 SLURM_NTASKS=2 SLURM_PROCID=1 SLURM_STEP_ID=0 "$program" well 10 >"$out/said" 2>&1
 code=$?
 expect_code "without MPI" 2
-expect "without MPI" "srun started 2 processes without telling MPI" '`srun --mpi=pmix --ntasks=2 ' "srun --mpi=list"
+expect "without MPI" "that cannot find each other" '`srun --mpi=pmix --ntasks=2 ' "srun --mpi=list"
 exit $bad

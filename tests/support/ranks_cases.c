@@ -8,6 +8,7 @@
 #include "dist/agree.h"
 #include "dist/pieces.h"
 #include "kernels/bf16.h"
+#include "support/late.h"
 
 enum { MOST = CASES_MOST_RANKS };
 
@@ -210,6 +211,39 @@ plm_status cases_gather_spans(plm_comm *comm, void *context) {
     plm_free(spans[i].data);
   }
   return PLM_OK;
+}
+
+/* ---- a device ---- */
+
+/* Sums, and then owners' pieces, in memory that only a device may touch, and that does as late as it may. */
+plm_status cases_late_device(plm_comm *comm, void *context) {
+  enum { MOST_LENGTH = 64 * MOST * 20 };
+  const int64_t length = (int64_t)PLM_PIECE_ALIGN * comm->size * 20, piece = length / comm->size;
+  const size_t bytes = (size_t)length * sizeof(float);
+  const bool keep_shard = *(const bool *)context;
+  float host[MOST_LENGTH];
+  plm_span spans[MOST];
+  plm_exec x = {0};
+  void *data;
+  PLM_TRY(plm_device_late_create(&x.device));
+  PLM_TRY(x.device->alloc(x.device, bytes, &data));
+  for (int64_t i = 0; i < length; i++) host[i] = made_up(comm->rank, i);
+  PLM_TRY(x.device->copy(x.device, data, host, bytes, PLM_COPY_TO_DEVICE));
+  PLM_TRY(comm->reduce(comm, &x, 0, data, length, keep_shard));
+  PLM_TRY(comm->wait(comm, &x, 0));
+  for (int rank = 0; rank < comm->size; rank++)
+    spans[rank] = (plm_span){(float *)data + rank * piece, piece * (int64_t)sizeof *host, rank};
+  if (keep_shard) PLM_TRY(comm->gather(comm, &x, 0, spans, comm->size, PLM_EVERY_RANK));
+  PLM_TRY(comm->wait(comm, &x, PLM_EVERY_BUCKET));
+  PLM_TRY(x.device->copy(x.device, host, data, bytes, PLM_COPY_TO_HOST));
+  for (int64_t i = 0; i < length; i++) {
+    const float sum = sum_of(comm->size, i, false);
+    cases_check(memcmp(&host[i], &sum, sizeof sum) == 0);
+  }
+  cases_check(comm->size == 1 || x.device->host_bytes_in_use == 0);
+  x.device->free(x.device, data);
+  plm_device_destroy(x.device);
+  return plm_agree(comm, "step", PLM_OK);
 }
 
 /* ---- stages ---- */

@@ -29,6 +29,7 @@ plm_status cases_broadcast_sizes(plm_comm *comm, void *context);
 plm_status cases_add_buckets(plm_comm *comm, void *context); /* context: a cases_sums */
 plm_status cases_take_steps(plm_comm *comm, void *context);
 plm_status cases_count_traffic(plm_comm *comm, void *context);
+plm_status cases_late_device(plm_comm *comm, void *context);
 plm_status cases_gather_spans(plm_comm *comm, void *context); /* context: an int: the root */
 plm_status cases_fail_in_turn(plm_comm *comm, void *context);
 

@@ -78,6 +78,16 @@ static void traffic_is_counted(void **state) {
   threads_expect_ok(results, 2);
 }
 
+static void memory_of_a_device_is_never_touched(void **state) {
+  plm_error_record results[MOST];
+  (void)state;
+  for (int size = 1; size <= 3; size++) {
+    bool keep_shard = size % 2 == 1;
+    threads_run(&(threads_options){.size = size}, cases_late_device, &keep_shard, results);
+    threads_expect_ok(results, size);
+  }
+}
+
 static void spans_come_from_their_owners(void **state) {
   plm_error_record results[MOST];
   (void)state;
@@ -109,6 +119,7 @@ int main(void) {
       cmocka_unit_test(a_rank_that_failed_leaves_nobody_waiting),
       cmocka_unit_test(steps_follow_each_other),
       cmocka_unit_test(traffic_is_counted),
+      cmocka_unit_test(memory_of_a_device_is_never_touched),
       cmocka_unit_test(spans_come_from_their_owners),
       cmocka_unit_test(one_failure_is_everyones),
   };
