@@ -23,9 +23,8 @@ typedef struct rank_run {
   plm_device *device;
 } rank_run;
 
-static const plm_model_config *config(void) {
-  static plm_model_config made;
-  made = (plm_model_config){
+static plm_model_config make_config(void) {
+  return (plm_model_config){
       .family = &plm_family_esm2,
       .alphabet = plm_alphabet_esm2(),
       .vocab_size = 33,
@@ -41,7 +40,6 @@ static const plm_model_config *config(void) {
       .pad_token_id = 1,
       .max_position_embeddings = 1026,
   };
-  return &made;
 }
 
 static plm_status open_loader(const rank_runs *runs, const plm_comm *comm, plm_loader **ret_loader) {
@@ -103,12 +101,13 @@ static plm_status open_model(rank_run *r, const rank_runs *runs, plm_comm *comm)
       .ranks = comm->size,
       .sharded = runs->sharded,
   };
+  const plm_model_config config = make_config();
   plm_optimiser_options optimiser = r->settings.optimiser;
   const int threads = runs->threads[comm->rank] > 0 ? runs->threads[comm->rank] : 1;
   const char *level = runs->levels[comm->rank] != NULL ? runs->levels[comm->rank] : "avx2";
   PLM_TRY(plm_device_cpu_create(&r->device));
   PLM_TRY(plm_exec_create_cpu(r->device, threads, level, &run->machine.exec));
-  PLM_TRY(plm_model_create(config(), &options, run->machine.exec, &run->model));
+  PLM_TRY(plm_model_create(&config, &options, run->machine.exec, &run->model));
   const size_t before = r->device->bytes_in_use;
   optimiser.comm = comm;
   PLM_TRY(plm_optimiser_create(run->model, run->machine.exec, &optimiser, &run->optimiser));
