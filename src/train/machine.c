@@ -87,7 +87,7 @@ typedef struct rank_level {
 static plm_status find_lowest(plm_comm *comm, const plm_exec *exec, rank_level *ret_lowest, int *ret_rank) {
   rank_level mine = {.level = exec->level, .computes_bf16 = exec->computes_bf16}, *all;
   memcpy(mine.kernels, exec->kernels, sizeof mine.kernels);
-  PLM_TRY(plm_agree_same(comm, "a kind of device", exec->backend->name, strlen(exec->backend->name)));
+  PLM_TRY(plm_agree_same(comm, "devices", exec->backend->name, strlen(exec->backend->name)));
   PLM_TRY(PLM_NEW(&all, comm->size));
   plm_status status = comm->exchange(comm, "machine", &mine, sizeof mine, all);
   *ret_rank = 0;

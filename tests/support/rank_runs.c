@@ -89,6 +89,26 @@ static void settle(rank_run *r, const rank_runs *runs) {
   plm_deadline_init(&r->run.context.deadline, 0, 0, 0);
 }
 
+/* Every rank takes the whole of each tensor, as from a checkpoint. */
+static plm_status load(const rank_runs *from, plm_run *run) {
+  plm_training_parts parts;
+  const float *values = from->weights;
+  plm_status status = PLM_OK;
+  PLM_TRY(plm_training_parts_create(run->model, run->optimiser, NULL, &parts));
+  const plm_tensor_list *weights = &parts.weights, *states = &parts.states;
+  for (size_t i = 0; i < weights->count && status == PLM_OK; i++) {
+    status = plm_model_set(run->model, weights->items[i].key, values);
+    values += weights->items[i].bytes / (int64_t)sizeof *values;
+  }
+  values = from->states;
+  for (size_t i = 0; i < states->count && status == PLM_OK; i++) {
+    status = states->take(states->user, &states->items[i], values);
+    values += states->items[i].bytes / (int64_t)sizeof *values;
+  }
+  plm_training_parts_free(&parts);
+  return status;
+}
+
 static plm_status open_model(rank_run *r, const rank_runs *runs, plm_comm *comm) {
   plm_run *run = &r->run;
   const plm_model_options options = {
@@ -112,7 +132,7 @@ static plm_status open_model(rank_run *r, const rank_runs *runs, plm_comm *comm)
   optimiser.comm = comm;
   PLM_TRY(plm_optimiser_create(run->model, run->machine.exec, &optimiser, &run->optimiser));
   if (comm->rank == 0) ((rank_runs *)(uintptr_t)runs)->optimiser_bytes = (int64_t)(r->device->bytes_in_use - before);
-  PLM_TRY(plm_model_initialise(run->model, 5));
+  PLM_TRY(runs->from != NULL ? load(runs->from, run) : plm_model_initialise(run->model, 5));
   return plm_model_refresh(run->model, run->machine.exec, PLM_REFRESH_ALL);
 }
 

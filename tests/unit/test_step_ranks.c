@@ -99,6 +99,26 @@ static void what_is_frozen_stays_so_in_shards(void **state) {
   }
 }
 
+/* What a checkpoint keeps of pieces is whole, and any number of ranks cuts it into its own. */
+static void what_is_kept_fits_any_number_of_ranks(void **state) {
+  (void)state;
+  for (int form = 0; form < 2; form++) {
+    rank_runs first = runs_of(3, form == 1 ? PLM_BF16 : PLM_F32, true);
+    rank_runs_go(&first);
+    for (int ranks = 1; ranks <= 4; ranks++) {
+      rank_runs next = runs_of(ranks, first.dtype, ranks % 2 == 0);
+      next.steps = 0;
+      next.from = &first;
+      rank_runs_go(&next);
+      assert_int_equal(next.weight_count, first.weight_count);
+      assert_memory_equal(next.weights, first.weights, (size_t)first.weight_count * sizeof(float));
+      assert_memory_equal(next.states, first.states, (size_t)first.state_count * sizeof(float));
+      rank_runs_free(&next);
+    }
+    rank_runs_free(&first);
+  }
+}
+
 static void shards_take_their_share_of_memory(void **state) {
   rank_runs plain = runs_of(4, PLM_F32, false), shards = runs_of(4, PLM_F32, true);
   const int64_t stage = PLM_SHARDS_STAGE * (int64_t)sizeof(float); /* rank 0's, whatever the model */
@@ -262,6 +282,7 @@ int main(void) {
       cmocka_unit_test(losses_do_not_depend_on_the_number_of_ranks),
       cmocka_unit_test(sharded_states_change_no_bit),
       cmocka_unit_test(what_is_frozen_stays_so_in_shards),
+      cmocka_unit_test(what_is_kept_fits_any_number_of_ranks),
       cmocka_unit_test(shards_take_their_share_of_memory),
       cmocka_unit_test(ranks_without_a_sequence_take_part),
       cmocka_unit_test(unlike_ranks_keep_equal_parameters),
