@@ -44,6 +44,10 @@ void plm_run_clock_update(plm_run_clock *clock, plm_train_state *state) {
 
 /* ---- several ranks ---- */
 
+void plm_run_clock_begin_traffic(plm_run_clock *clock, const plm_comm *comm) {
+  if (clock->all.steps == 0) clock->traffic = comm->traffic;
+}
+
 void plm_run_clock_take_traffic(plm_run_clock *clock, const plm_comm *comm, plm_control *control) {
   const plm_comm_traffic now = comm->traffic, then = clock->traffic;
   control->sent = now.sent - then.sent;

@@ -41,6 +41,8 @@ void plm_run_clock_begin(plm_run_clock *clock, const plm_train_state *state, dou
 
 /* Bring the state's clocks up to date. */
 void plm_run_clock_update(plm_run_clock *clock, plm_train_state *state);
+/* A step begins: what travelled before the first of this start (a preflight, a checkpoint that was read) is not its. */
+void plm_run_clock_begin_traffic(plm_run_clock *clock, const plm_comm *comm);
 /* What has travelled since the last call, into this rank's control. */
 void plm_run_clock_take_traffic(plm_run_clock *clock, const plm_comm *comm, plm_control *control);
 void plm_run_clock_count_step(plm_run_clock *clock, const plm_control *control, int ranks);

@@ -192,6 +192,7 @@ plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited
   plm_control control;
   double z;
   run->context.comm->section(run->context.comm, "step", 0);
+  plm_run_clock_begin_traffic(&run->clock, run->context.comm);
   PLM_TRY(agree(run, batch, waited, &control));
   const int64_t M =
       count_rows(&control); /* one objective: the denominator of its plain sums, divided by in the update */

@@ -75,6 +75,26 @@ static void one_rank_says_nothing_of_others(void **state_) {
   plm_train_state_free(&state);
 }
 
+/* What a preflight sent, and an evaluation between two steps. */
+static void what_came_before_the_first_step_is_not_counted(void **state) {
+  plm_comm comm = {.size = RANKS, .traffic = {.sent = 1000, .busy = 9, .exposed = 8}};
+  plm_run_clock clock;
+  plm_control control = {0};
+  (void)state;
+  plm_run_clock_init(&clock);
+  plm_run_clock_begin_traffic(&clock, &comm);
+  comm.traffic = (plm_comm_traffic){.sent = 1100, .busy = 11, .exposed = 8.5};
+  plm_run_clock_take_traffic(&clock, &comm, &control);
+  assert_int_equal(control.sent, 100);
+  assert_true(control.busy == 2 && control.exposed == 0.5);
+  plm_run_clock_count_step(&clock, &control, RANKS);
+  comm.traffic.sent = 1150;
+  plm_run_clock_begin_traffic(&clock, &comm);
+  comm.traffic.sent = 1200;
+  plm_run_clock_take_traffic(&clock, &comm, &control);
+  assert_int_equal(control.sent, 100);
+}
+
 /* ---- the line at the end ---- */
 
 static char said[1024];
@@ -114,6 +134,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_interval_says_how_ranks_shared_it),
       cmocka_unit_test(one_rank_says_nothing_of_others),
+      cmocka_unit_test(what_came_before_the_first_step_is_not_counted),
       cmocka_unit_test(the_end_names_the_slowest_host),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
