@@ -217,21 +217,6 @@ static const stated *find_stated(const char *name) {
 
 /* ---- the job ---- */
 
-plm_status plm_scaling_job_of(const plm_scaling_options *options, const plm_model_config *config,
-                              plm_scaling_job *ret_job) {
-  plm_params *params;
-  PLM_TRY(plm_params_create(config, &(plm_params_options){.dtype = PLM_F32, .training = true}, &params));
-  PLM_ASSERT(params->bucket_count <= PLM_SCALING_BUCKETS);
-  *ret_job = (plm_scaling_job){
-      .buckets = params->bucket_count,
-      .wire_bytes = strcmp(options->gradient_dtype, "bf16") == 0 ? 2 : 4,
-      .is_sharded = options->zero > 0,
-  };
-  for (int b = 0; b < params->bucket_count; b++) ret_job->elements[b] = params->buckets[b].count;
-  plm_params_destroy(params);
-  return PLM_OK;
-}
-
 static double count_parameters(const plm_scaling_job *job) {
   double sum = 0;
   for (int b = 0; b < job->buckets; b++) sum += (double)job->elements[b];
@@ -344,7 +329,9 @@ static plm_status print_stated(const plm_scaling_options *options, const plm_out
   plm_scaling_job job;
   PLM_ASSERT(s != NULL);
   PLM_TRY(plm_model_config_preset(options->model, &config));
-  PLM_TRY(plm_scaling_job_of(options, &config, &job));
+  PLM_TRY(plm_scaling_job_of(&config, &job));
+  job.wire_bytes = strcmp(options->gradient_dtype, "bf16") == 0 ? 2 : 4;
+  job.is_sharded = options->zero > 0;
   PLM_TRY(look_at_lengths(options, &config, output, &imbalance, &attended));
   print_table(s, options, &config, imbalance, attended, &job, output);
   return PLM_OK;

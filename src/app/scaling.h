@@ -14,10 +14,6 @@ typedef struct plm_scaling_options {
   double timeout;
 } plm_scaling_options;
 
-/* Buckets of a preset, and the type on the wire. */
-PLM_CHECKED plm_status plm_scaling_job_of(const plm_scaling_options *options, const plm_model_config *config,
-                                          plm_scaling_job *ret_job);
-
 /* cost of a sequence of n tokens = n + q n^2: 12 L C n of attention beside 72 L C^2 of products */
 static inline double plm_scaling_quadratic_cost(const plm_model_config *config) {
   return 1 / (6.0 * (double)config->hidden_size);

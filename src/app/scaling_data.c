@@ -1,4 +1,4 @@
-/* scaling_data.c - see scaling_data.h */
+/* scaling_data.c - see scaling_data.h. Contents: buckets, lengths. */
 #include "app/scaling_data.h"
 
 #include <math.h>
@@ -6,6 +6,20 @@
 
 #include "base/alloc.h"
 #include "data/sampler.h"
+
+/* ---- buckets ---- */
+
+plm_status plm_scaling_job_of(const plm_model_config *config, plm_scaling_job *ret_job) {
+  plm_params *params;
+  PLM_TRY(plm_params_create(config, &(plm_params_options){.dtype = PLM_F32, .training = true}, &params));
+  PLM_ASSERT(params->bucket_count <= PLM_SCALING_BUCKETS);
+  *ret_job = (plm_scaling_job){.buckets = params->bucket_count, .wire_bytes = 4, .micro_batches = 1};
+  for (int b = 0; b < params->bucket_count; b++) ret_job->elements[b] = params->buckets[b].count;
+  plm_params_destroy(params);
+  return PLM_OK;
+}
+
+/* ---- lengths ---- */
 
 typedef struct division {
   int64_t *lengths;

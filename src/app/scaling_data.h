@@ -1,8 +1,14 @@
-/* scaling_data.h - how evenly real lengths divide: what `data/shard.c` makes of the batches of a file. */
+/* scaling_data.h - what the model of scaling is given: the buckets of a model, and how evenly real lengths divide, by
+ * what `data/shard.c` makes of the batches of a file. */
 #ifndef PLM_APP_SCALING_DATA_H
 #define PLM_APP_SCALING_DATA_H
 
+#include "app/scaling_model.h"
 #include "data/packer.h"
+#include "model/params.h"
+
+/* A job with the buckets of a model of this shape; compute and update are the caller's. */
+PLM_CHECKED plm_status plm_scaling_job_of(const plm_model_config *config, plm_scaling_job *ret_job);
 
 typedef struct plm_scaling_lengths {
   int64_t max_length;

@@ -206,7 +206,6 @@ static void print_prediction(const here *h, plm_scaling_job *job) {
   job->compute = h->compute;
   job->update = h->update;
   job->micro_batches = h->micro_batches > 0 ? h->micro_batches : 1;
-  job->is_sharded = false; /* as measured: all of it */
   plm_scaling_predict(&h->machine, job, ranks, &step);
   step.agreement = h->agreement;
   step.total = step.compute + step.exposed + step.agreement + step.update;
@@ -226,7 +225,8 @@ static void print_prediction(const here *h, plm_scaling_job *job) {
 
 static plm_status measure(here *h, const plm_model_config *config) {
   plm_scaling_job job;
-  PLM_TRY(plm_agree(h->comm, "model", plm_scaling_job_of(h->options, config, &job)));
+  PLM_TRY(plm_agree(h->comm, "model", plm_scaling_job_of(config, &job)));
+  job.wire_bytes = strcmp(h->options->gradient_dtype, "bf16") == 0 ? 2 : 4;
   PLM_TRY(open_all(h, config));
   plm_cpu_limits limits;
   plm_cpu_limits_read(&limits);

@@ -48,7 +48,7 @@ done
 mv run kept
 PROTLM_STEPS=2 run_all "protlm train --help" < <(commands_of_help train)
 rm -rf run && mv kept run
-for command in eval "inspect tokens" "inspect batch" "inspect forward" "inspect params" "ckpt ls" "ckpt verify" report slurm info "bench gemm" "bench step"; do
+for command in eval "inspect tokens" "inspect batch" "inspect forward" "inspect params" "ckpt ls" "ckpt verify" report slurm info "bench gemm" "bench step" "bench scaling"; do
   PROTLM_STEPS=2 run_all "protlm $command --help" < <(commands_of_help "$command")
 done
 echo "$ran commands ran"
