@@ -13,6 +13,7 @@
 #include "dist/comm.h"
 #include "protlm/log.h"
 #include "train/evaluate.h"
+#include "train/shared_data.h"
 
 typedef struct eval_options {
   plm_session_options session;
@@ -212,7 +213,7 @@ static plm_status count_frequencies(evaluation *e) {
   plm_dataset *dataset;
   plm_view view;
   if (options->train.count == 0) return PLM_OK;
-  PLM_TRY(plm_session_open_data(e->output->comm, &options->session.read, &options->train, &reader, &dataset));
+  PLM_TRY(plm_shared_data_open(e->output->comm, &options->session.read, &options->train, &reader, &dataset));
   plm_data_log(&options->session.read, dataset, e->packer.alphabet);
   plm_view_all(dataset, &view);
   plm_view_histogram(&view, histogram);
@@ -232,11 +233,10 @@ static plm_status check_alike(const evaluation *e) {
   const size_t frequencies = e->frequency != NULL ? (size_t)e->packer.alphabet->size * sizeof *e->frequency : 0;
   char options[512];
   if (comm == NULL || comm->size == 1) return PLM_OK;
-  snprintf(options, sizeof options, "%s %d %lld %.17g %d %d %lld %llu %lld %lld %d %d", e->options->session.dtype,
-           e->options->session.random_weights, (long long)e->options->session.seed, mask->probability,
-           (int)mask->random, mask->nonstandard, (long long)e->options->draws, (unsigned long long)e->packer.seed,
-           (long long)e->packer.max_length, (long long)e->packer.micro_batch_tokens, e->options->per_sequence,
-           e->options->output != NULL);
+  snprintf(options, sizeof options, "%s %lld %.17g %d %d %lld %llu %lld %lld %d %d", e->options->session.dtype,
+           (long long)e->options->session.seed, mask->probability, (int)mask->random, mask->nonstandard,
+           (long long)e->options->draws, (unsigned long long)e->packer.seed, (long long)e->packer.max_length,
+           (long long)e->packer.micro_batch_tokens, e->options->per_sequence, e->options->output != NULL);
   PLM_TRY(plm_agree_same(comm, "sequences (--data)", hash, strlen(hash)));
   PLM_TRY(plm_agree_same(comm, "residue frequencies (--train)", e->frequency, frequencies));
   return plm_agree_same(comm, "options", options, strlen(options));

@@ -15,6 +15,7 @@
 #include "data/loader.h"
 #include "dist/pieces.h"
 #include "train/optimiser.h"
+#include "train/shared_data.h"
 
 typedef struct here {
   const plm_scaling_options *options;
@@ -41,6 +42,7 @@ static plm_status open_model(here *h, const plm_model_config *config) {
       .training = true,
       .max_tokens = o->micro_batch_tokens > o->max_length ? o->micro_batch_tokens : o->max_length,
       .max_length = o->max_length,
+      .ranks = h->comm->size,
       .optimiser = plm_optimiser_planned(NULL),
   };
   const plm_optimiser_options adamw = {.beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01};
@@ -79,10 +81,9 @@ static plm_status open_loader(here *h, const plm_model_config *config) {
 
 static plm_status open_all(here *h, const plm_model_config *config) {
   const plm_data_reader reader = {.threads = 1, .program = h->output->program};
-  plm_status status = plm_session_open_machine(h->options->threads, h->comm, &h->session);
-  PLM_TRY(plm_agree(h->comm, "machine", status));
-  PLM_TRY(plm_session_open_data(h->comm, &h->options->read, &h->options->data, &reader, &h->session.dataset));
-  status = open_model(h, config);
+  PLM_TRY(plm_session_open_like_machine(h->options->threads, h->comm, &h->session));
+  PLM_TRY(plm_shared_data_open(h->comm, &h->options->read, &h->options->data, &reader, &h->session.dataset));
+  plm_status status = open_model(h, config);
   if (status == PLM_OK) status = open_loader(h, config);
   return plm_agree(h->comm, "model", status);
 }

@@ -39,12 +39,10 @@ PLM_CHECKED plm_status plm_session_open(const plm_session_options *options, cons
                                         plm_session *ret_session);
 void plm_session_close(plm_session *session);
 
-/* plm_data_open on every rank, collectively: rank 0 first, so that the others find the packed form that it has made. */
-PLM_CHECKED plm_status plm_session_open_data(plm_comm *comm, const plm_data_options *options,
-                                             const plm_string_list *paths, const plm_data_reader *reader,
-                                             plm_dataset **ret_dataset);
-
 /* The machine alone, for commands without a model. comm: the other ranks, for which this is collective; NULL: alone. */
 PLM_CHECKED plm_status plm_session_open_machine(int64_t threads, plm_comm *comm, plm_session *ret_session);
+
+/* The same, with the kernels that all ranks have. */
+PLM_CHECKED plm_status plm_session_open_like_machine(int64_t threads, plm_comm *comm, plm_session *ret_session);
 
 #endif

@@ -98,22 +98,25 @@ static plm_status find_lowest(plm_comm *comm, const plm_exec *exec, rank_level *
   return status;
 }
 
-/* All ranks compute with the lowest level found on any, so that what one has does not decide on the bits of a run. */
 static plm_status level_out(plm_comm *comm, const plm_machine_options *options, plm_machine *machine,
-                            plm_run_plan *plan) {
+                            char words[PLM_LEVEL_WORDS]) {
   char who[PLM_RANK_WORDS];
   rank_level lowest;
   int rank;
-  snprintf(plan->level_words, sizeof plan->level_words, "%s", machine->exec->kernels);
+  snprintf(words, PLM_LEVEL_WORDS, "%s", machine->exec->kernels);
   if (comm->size == 1) return PLM_OK;
   PLM_TRY(find_lowest(comm, machine->exec, &lowest, &rank));
   if (lowest.level == machine->exec->level) return PLM_OK;
-  snprintf(plan->level_words, sizeof plan->level_words, "%s, as %s has no better", lowest.kernels,
-           plm_rank_words(comm, rank, who));
+  snprintf(words, PLM_LEVEL_WORDS, "%s, as %s has no better", lowest.kernels, plm_rank_words(comm, rank, who));
   plm_machine_options lower = *options;
   lower.limit = lowest.kernels;
   plm_machine_close(machine);
   return plm_machine_open(&lower, machine);
+}
+
+plm_status plm_machine_level_out(plm_comm *comm, const plm_machine_options *options, plm_machine *machine,
+                                 char words[PLM_LEVEL_WORDS]) {
+  return plm_agree(comm, "machine", level_out(comm, options, machine, words));
 }
 
 static plm_status open_own(plm_train_settings *settings, const plm_arithmetic *saved, const char *device,
@@ -139,7 +142,7 @@ plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmet
   plm_arithmetic now;
   plan->ranks = comm->size;
   PLM_TRY(plm_agree(comm, "machine", open_own(settings, saved, device, comm, &options, ret_machine, plan)));
-  PLM_TRY(plm_agree(comm, "machine", level_out(comm, &options, ret_machine, plan)));
+  PLM_TRY(plm_machine_level_out(comm, &options, ret_machine, plan->level_words));
   plan->dtype = choose_dtype(settings, saved, ret_machine->exec, speaks);
   comm->gradient_dtype = strcmp(settings->o->grad_reduce_dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
   plm_train_resolve_machine(settings, options.threads, plan->dtype);

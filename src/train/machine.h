@@ -24,12 +24,17 @@ typedef struct plm_machine {
 PLM_CHECKED plm_status plm_machine_open(const plm_machine_options *options, plm_machine *ret_machine);
 void plm_machine_close(plm_machine *machine); /* accepts one that was never opened */
 
-/* ---- a run's choices: made from options, model and total memory, or `saved` with its state (NULL: a new run) ---- */
+/* All ranks compute with the lowest level found on any, so that what one has does not decide on the bits: a machine
+ * above it is opened again. options: of its opening. words: "avx2, as rank 1 (n2) has no better"; of one rank the level
+ * alone. Collective: ends in an agreement. */
 enum { PLM_LEVEL_WORDS = PLM_RANK_WORDS + 48 };
+PLM_CHECKED plm_status plm_machine_level_out(plm_comm *comm, const plm_machine_options *options, plm_machine *machine,
+                                             char words[PLM_LEVEL_WORDS]);
 
+/* ---- a run's choices: made from options, model and total memory, or `saved` with its state (NULL: a new run) ---- */
 typedef struct plm_run_plan {
   plm_thread_count threads;
-  char level_words[PLM_LEVEL_WORDS]; /* "avx2, as rank 1 (n2) has no better"; of one rank the level alone */
+  char level_words[PLM_LEVEL_WORDS]; /* of plm_machine_level_out */
   int ranks;
   plm_dtype dtype;
   int64_t micro_batch_tokens;

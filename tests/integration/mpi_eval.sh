@@ -41,4 +41,14 @@ code=0
 grep -q 'rank 2 (.*) has other options than rank 0' "$scratch/words" || { cat "$scratch/words"; echo "rank 2 is not named"; exit 1; }
 [ $code = 2 ] || { echo "exit code $code, not 2"; exit 1; }
 [ "$(grep -c 'has other options' "$scratch/words")" = 1 ] || { cat "$scratch/words"; echo "said more than once"; exit 1; }
+
+# Kernels of one rank's processor are everybody's.
+cat >"$scratch/otherwise" <<'END'
+#!/bin/sh
+[ "${OMPI_COMM_WORLD_RANK:-$PMI_RANK}" != 1 ] || export PROTLM_CPU=ref
+exec "$@"
+END
+PROTLM_CPU=ref run 1 --per-sequence >"$scratch/alone"
+run 1 --per-sequence "$here/mpi_ranks.sh" "$make" 2 "$scratch/otherwise" >"$scratch/shared" || { cat "$scratch/words"; exit 1; }
+cmp "$scratch/alone" "$scratch/shared" || { echo "a rank's lower kernels were not taken by all"; exit 1; }
 echo "the same bytes by 1, 2, 3 and 5 ranks"

@@ -131,10 +131,26 @@ static job *with(job *j, int rank, const char *more) {
 
 static void ranks_that_were_started_otherwise_are_named(void **state) {
   (void)state;
-  expect_failure(with(new_job(""), 1, " --data " TWENTY), PLM_E_USAGE, "rank 1 (");
-  expect_failure(with(new_job(""), 1, " --data " TWENTY), PLM_E_USAGE, "other sequences");
+  /* the first of its node: the others have the packed form that it has */
+  expect_failure(with(new_job(""), 2, " --data " TWENTY), PLM_E_USAGE, "rank 2 (");
+  expect_failure(with(new_job(""), 2, " --data " TWENTY), PLM_E_USAGE, "other sequences");
   expect_failure(with(new_job(""), 2, " --eval-seed 5"), PLM_E_USAGE, "has other options");
   expect_failure(with(new_job(""), 2, " --eval-draws 2"), PLM_E_USAGE, "rank 2 (");
+}
+
+/* Only rank 0 looks at the model's directory: the others have the weights from it. */
+static void the_model_is_rank_0s(void **state) {
+  static char alone[MOST_TEXT];
+  (void)state;
+  job *j = new_job("--json");
+  assert_ok(eval(NULL, j->line[0], alone));
+  for (int rank = 1; rank < 3; rank++)
+    snprintf(j->line[rank], sizeof j->line[rank], "--model /nowhere --data " PROTEINS " --cache-dir %s --json",
+             scratch_path("cache"));
+  run_job(j, 3);
+  threads_expect_ok(j->results, 3);
+  assert_string_equal(j->text[0], alone);
+  plm_free(j);
 }
 
 static void a_failure_of_one_rank_is_everyones(void **state) {
@@ -142,8 +158,8 @@ static void a_failure_of_one_rank_is_everyones(void **state) {
   expect_failure(with(new_job(""), 0, " --data /nowhere.fasta"), PLM_E_INPUT, "rank 0 (");
   expect_failure(with(new_job(""), 2, " --data /nowhere.fasta"), PLM_E_INPUT, "rank 2 (");
   job *j = new_job("");
-  snprintf(j->line[1], sizeof j->line[1], "--model /nowhere --data " PROTEINS);
-  expect_failure(j, PLM_E_INPUT, "rank 1 (");
+  snprintf(j->line[0], sizeof j->line[0], "--model /nowhere --data " PROTEINS);
+  expect_failure(j, PLM_E_INPUT, "rank 0 (");
   expect_failure(new_job("--output /nowhere/scores.tsv"), PLM_E_RESOURCE, "rank 0 (");
 }
 
@@ -153,6 +169,7 @@ int main(void) {
       cmocka_unit_test(the_json_is_that_of_one),
       cmocka_unit_test(the_lines_are_those_of_one),
       cmocka_unit_test(the_file_is_that_of_one),
+      cmocka_unit_test(the_model_is_rank_0s),
       cmocka_unit_test(ranks_that_were_started_otherwise_are_named),
       cmocka_unit_test(a_failure_of_one_rank_is_everyones),
   };
