@@ -45,7 +45,8 @@ static plm_status open_model(here *h, const plm_model_config *config) {
       .ranks = h->comm->size,
       .optimiser = plm_optimiser_planned(NULL),
   };
-  const plm_optimiser_options adamw = {.beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01};
+  const plm_optimiser_options adamw = {
+      .beta1 = 0.9, .beta2 = 0.98, .epsilon = 1e-8, .weight_decay = 0.01, .comm = h->comm};
   plm_exec *x = h->session.machine.exec;
   PLM_TRY(plm_model_create(config, &model, x, &h->session.model));
   PLM_TRY(plm_model_initialise(h->session.model, 42));
