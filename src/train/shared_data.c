@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/text.h"
 #include "protlm/log.h"
 
@@ -61,39 +62,64 @@ static plm_status open_leaders(opening *o, const char *made, bool is_new) {
 
 /* ---- the rest ---- */
 
+/* What a rank has to tell of its files. */
+typedef struct finding {
+  char packed[PATH]; /* "" where it has none yet */
+  uint64_t files;    /* names and sizes: another rank of the node may have been given others */
+} finding;
+
+static plm_status look(const opening *o, finding *ret_finding) {
+  plm_text facts = {0};
+  for (size_t i = 0; i < o->paths->count; i++) {
+    int64_t bytes = -1;
+    if (plm_file_size(o->paths->items[i], &bytes) != PLM_OK) plm_error_clear(); /* whoever opens it says so */
+    plm_text_printf(&facts, "%s %lld\n", o->paths->items[i], (long long)bytes);
+  }
+  *ret_finding = (finding){.files = plm_hash64(facts.data, facts.length)};
+  if (o->dataset != NULL)
+    snprintf(ret_finding->packed, sizeof ret_finding->packed, "%s", plm_dataset_get_info(o->dataset)->path);
+  const plm_status status = facts.status;
+  plm_text_free(&facts);
+  return status;
+}
+
 static int leader_of(const plm_comm *comm) {
   for (int rank = 0; rank < comm->size; rank++)
     if (comm->places[rank].node == comm->node && comm->places[rank].local_rank == 0) return rank;
   return 0;
 }
 
-static plm_status open_rest(opening *o, const char (*paths)[PATH]) {
-  if (o->dataset != NULL) return PLM_OK;
+static plm_status open_rest(opening *o, const finding *all) {
+  const finding *leader = &all[leader_of(o->comm)];
   const plm_data_reader reader = {
       .threads = o->reader->threads,
       .interrupted = o->reader->interrupted,
       .program = o->reader->program,
-      .packed = paths[leader_of(o->comm)],
+      .packed = leader->packed,
   };
-  if (plm_data_open(o->options, o->paths, &reader, &o->dataset) == PLM_OK) return PLM_OK;
-  plm_debug("%s: %s", reader.packed, plm_error_message()); /* in a container of its own, say */
-  plm_error_clear();
+  if (o->dataset != NULL) return PLM_OK;
+  if (leader->files == all[o->comm->rank].files) {
+    if (plm_data_open(o->options, o->paths, &reader, &o->dataset) == PLM_OK) return PLM_OK;
+    plm_debug("%s: %s", reader.packed, plm_error_message()); /* in a container of its own, say */
+    plm_error_clear();
+  }
   return open_here(o);
 }
 
-/* Each rank's packed form, "" where it has none yet. */
-static plm_status gather_paths(const opening *o, char (**ret_paths)[PATH]) {
-  char mine[PATH] = "";
-  if (o->dataset != NULL) snprintf(mine, sizeof mine, "%s", plm_dataset_get_info(o->dataset)->path);
-  PLM_TRY(plm_agree(o->comm, "data", PLM_NEW(ret_paths, o->comm->size)));
-  return o->comm->exchange(o->comm, "data", mine, sizeof mine, *ret_paths);
+static plm_status gather_findings(const opening *o, finding **ret_all) {
+  finding mine;
+  plm_status status = look(o, &mine);
+  if (status == PLM_OK) status = PLM_NEW(ret_all, o->comm->size);
+  PLM_TRY(plm_agree(o->comm, "data", status));
+  return o->comm->exchange(o->comm, "data", &mine, sizeof mine, *ret_all);
 }
 
 /* ---- the whole ---- */
 
 static plm_status open_together(opening *o) {
   plm_comm *comm = o->comm;
-  char *made = NULL, (*paths)[PATH] = NULL;
+  char *made = NULL;
+  finding *all = NULL;
   bool is_new = false;
   plm_status status = comm->rank == 0 ? open_first(o) : PLM_OK;
   if (comm->rank == 0 && status == PLM_OK) {
@@ -104,10 +130,10 @@ static plm_status open_together(opening *o) {
   PLM_TRY_GOTO(plm_agree_on_text(comm, "data", &made), done);
   PLM_TRY_GOTO(plm_agree_on_first(comm, "data", &is_new, sizeof is_new), done);
   PLM_TRY_GOTO(plm_agree(comm, "data", open_leaders(o, made, is_new)), done);
-  PLM_TRY_GOTO(gather_paths(o, &paths), done);
-  PLM_TRY_GOTO(plm_agree(comm, "data", open_rest(o, (const char(*)[PATH])paths)), done);
+  PLM_TRY_GOTO(gather_findings(o, &all), done);
+  PLM_TRY_GOTO(plm_agree(comm, "data", open_rest(o, all)), done);
 done:
-  plm_free(paths);
+  plm_free(all);
   plm_free(made);
   return status;
 }
