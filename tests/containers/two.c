@@ -4,8 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
   static float mine[1 << 20], sum[1 << 20];
   char make[MPI_MAX_LIBRARY_VERSION_STRING];
   int rank, size, length, right = 1, all = 0;
