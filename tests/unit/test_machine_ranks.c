@@ -36,7 +36,7 @@ static plm_status plan(plm_comm *comm, machines *m, plm_train_settings *settings
   plm_arithmetic saved = {.threads = 1};
   if (m->levels[rank] != NULL) snprintf(saved.level, sizeof saved.level, "%s", m->levels[rank]);
   snprintf(saved.dtype, sizeof saved.dtype, "fp32");
-  PLM_TRY(plm_train_resolve_model(settings, NULL));
+  PLM_TRY(plm_train_resolve_model(settings, NULL, comm));
   PLM_TRY(plm_run_open_machine(settings, m->levels[rank] != NULL ? &saved : NULL, NULL, comm, machine, &made));
   snprintf(m->kernels[rank], sizeof m->kernels[rank], "%s", machine->exec->kernels);
   snprintf(m->words[rank], sizeof m->words[rank], "%s", made.level_words);
