@@ -67,7 +67,8 @@ plm_status plm_agree_fault(const plm_comm *comm, const char *stage, plm_status m
   int rank = 0, which = 1;
   if (text == NULL || mine != PLM_OK || comm->size == 1 || sscanf(text, "%d:%63[^:]:%d", &rank, wanted, &which) < 2)
     return mine;
-  if (rank != comm->rank || strcmp(wanted, stage) != 0 || ++meetings != which) return mine;
+  if (rank != comm->rank || (strcmp(wanted, "*") != 0 && strcmp(wanted, stage) != 0) || ++meetings != which)
+    return mine;
   return plm_fail(PLM_E_FAILURE, "a test has this rank fail in \"%s\"", stage);
 }
 

@@ -14,7 +14,7 @@
 PLM_CHECKED plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine);
 
 /* `mine`, or what a test has this rank fail with: PROTLM_TEST_FAIL=RANK:STAGE[:N], at the N-th (first) agreement of that
- * stage. plm_agree asks; who agrees otherwise may. Nothing with one rank. */
+ * stage; of any, where STAGE is *. plm_agree asks; who agrees otherwise may. Nothing with one rank. */
 plm_status plm_agree_fault(const plm_comm *comm, const char *stage, plm_status mine);
 
 /* How all ranks end: agrees until every rank has come here, wherever the others were (they fail, and come too). The

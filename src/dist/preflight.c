@@ -1,6 +1,7 @@
 /* preflight.c - see preflight.h. Contents: computing, exchanging, adding up, who is slow. */
 #include "dist/preflight.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,18 +82,24 @@ done:
 
 /* ---- adding up: two ranks contribute to each element; all sums are exact in bf16 too ---- */
 
-static float contribution(const plm_comm *comm, int64_t i) {
-  return (float)(comm->rank == i % comm->size ? i % 101 : 0) + (float)(comm->rank == i / 7 % comm->size ? i % 53 : 0);
+enum { RUN = 128 /* elements in a row of the same two ranks */ };
+
+static void contribute(const plm_comm *comm, float *values, int64_t n) {
+  for (int64_t i = 0; i < n; i += RUN) {
+    const bool one = comm->rank == i / RUN % comm->size, other = comm->rank == i / RUN / 7 % comm->size;
+    for (int j = 0; j < RUN && i + j < n; j++) values[i + j] = (float)((one ? j : 0) + (other ? j % 64 : 0));
+  }
 }
+
+static int sum_at(int64_t i) { return (int)(i % RUN) + (int)(i % 64); }
 
 static plm_status look_at_sums(const plm_comm *comm, const float *sums, int64_t n) {
   char who[PLM_RANK_WORDS];
   for (int64_t i = 0; i < n; i++)
-    if (sums[i] != (float)(i % 101 + i % 53))
+    if (sums[i] != (float)sum_at(i))
       return plm_hint(
-          plm_fail(PLM_E_FAILURE, "preflight: a sum of small numbers that %s made came here as %g instead of %lld",
-                   plm_rank_words(comm, (int)(i / (n / comm->size)), who), (double)sums[i],
-                   (long long)(i % 101 + i % 53)),
+          plm_fail(PLM_E_FAILURE, "preflight: a sum of small numbers that %s made came here as %g instead of %d",
+                   plm_rank_words(comm, (int)(i / (n / comm->size)), who), (double)sums[i], sum_at(i)),
           "leave one of the two hosts out (`--exclude` of sbatch), and have memory and network looked at");
   return PLM_OK;
 }
@@ -108,7 +115,7 @@ typedef struct block {
 static plm_status make_block(block *b, plm_comm *comm) {
   plm_device *device = b->x->device;
   PLM_TRY(PLM_NEW(&b->host, b->n));
-  for (int64_t i = 0; i < b->n; i++) b->host[i] = contribution(comm, i);
+  contribute(comm, b->host, b->n);
   PLM_TRY(device->alloc(device, (size_t)b->n * sizeof *b->host, &b->device));
   return device->copy(device, b->device, b->host, (size_t)b->n * sizeof *b->host, PLM_COPY_TO_DEVICE);
 }

@@ -102,7 +102,7 @@ static plm_status evaluate(plm_run *run) {
       .draws = run->settings->o->eval_draws,
       .frequency = run->stream.frequency,
       .comm = run->context.comm,
-      .cancelled = run->context.comm->size == 1 ? cancelled : NULL,
+      .cancelled = cancelled,
       .user = run,
   };
   double started = plm_clock_monotonic();

@@ -3,6 +3,7 @@
 #include "support/unit.h"
 #include "support/warnings.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ typedef struct start {
   const char *more[24]; /* of every rank; NULL at the end */
   const char *one[2];   /* of rank `odd`, in place of its own or as well; NULL: none */
   int odd;
+  bool stops; /* rank 1 is asked to stop when it evaluates */
   plm_train_result results[RANKS];
 } start;
 
@@ -42,9 +44,14 @@ static bool is_wanted(const start *s, const char *name) {
   return !is_among(s->more, name);
 }
 
+static void on_phase(void *user, const char *what) {
+  (void)user;
+  if (strcmp(what, "evaluating") == 0) raise(SIGTERM);
+}
+
 static plm_status train(plm_comm *comm, void *context) {
   start *s = context;
-  const plm_train_observer observer = {.comm = comm};
+  const plm_train_observer observer = {.comm = comm, .phase = s->stops && comm->rank == 1 ? on_phase : NULL};
   char *words[MOST];
   int count = 0;
   plm_option_values *values;
@@ -89,6 +96,13 @@ static void expect_all(const plm_error_record *results, int ranks, plm_status st
     assert_int_equal(results[rank].code, status);
     assert_non_null(strstr(results[rank].message, words));
   }
+}
+
+static void add(start *s, const char *name, const char *value) {
+  int i = 0;
+  while (s->more[i] != NULL) i++;
+  s->more[i] = name;
+  s->more[i + 1] = value;
 }
 
 /* ---- what differs is named before the first step ---- */
@@ -188,6 +202,45 @@ static void a_second_run_in_the_directory_is_refused_on_all(void **state) {
   expect_all(results, RANKS, PLM_E_USAGE, "is in use by another run");
 }
 
+/* The n-th agreement fails, for all n, on one rank after the other, until there are no more in a run: none is left in
+ * which others would wait for the one that failed. */
+static void every_agreement_may_fail(void **state) {
+  int n = 0;
+  (void)state;
+  for (;;) {
+    plm_error_record results[RANKS];
+    char words[64], directory[64];
+    snprintf(directory, sizeof directory, "every-%d", n);
+    start s = real(directory);
+    s.more[6] = "--max-steps";
+    s.more[7] = "1";
+    snprintf(words, sizeof words, "%d:*:%d", n % RANKS, n + 1);
+    setenv("PROTLM_TEST_FAIL", words, 1);
+    run(&s, RANKS, results);
+    unsetenv("PROTLM_TEST_FAIL");
+    assert_ok(plm_tree_remove(scratch_path(directory)));
+    if (results[0].code == PLM_OK) break;
+    expect_all(results, RANKS, PLM_E_FAILURE, "a test has this rank fail");
+    n++;
+  }
+  fprintf(stderr, "agreements of a run: %d\n", n);
+  assert_true(n > 50);
+}
+
+static void an_evaluation_stops_on_all_ranks(void **state) {
+  (void)state;
+  plm_error_record results[RANKS];
+  start s = real("stopping");
+  add(&s, "--eval", PROTEINS);
+  s.stops = true;
+  run(&s, RANKS, results);
+  for (int rank = 0; rank < RANKS; rank++) {
+    assert_int_equal(results[rank].code, PLM_STOPPED);
+    assert_string_equal(s.results[rank].reason, "SIGTERM");
+  }
+  assert_non_null(strstr(scratch_read("stopping/stopped"), "\"code\": 75,"));
+}
+
 /* ---- whole runs ---- */
 
 static const char *content(const char *run, const char *name) {
@@ -208,13 +261,6 @@ static void expect_same(const char *one, const char *other, const char *checkpoi
     snprintf(name, sizeof name, "%s/%s", checkpoint, files[i]);
     assert_string_equal(content(one, name), content(other, name));
   }
-}
-
-static void add(start *s, const char *name, const char *value) {
-  int i = 0;
-  while (s->more[i] != NULL) i++;
-  s->more[i] = name;
-  s->more[i + 1] = value;
 }
 
 static void a_run_is_repeatable_whole_or_in_pieces(void **state) {
@@ -356,6 +402,8 @@ int main(void) {
       cmocka_unit_test(a_directory_that_one_rank_does_not_see_is_named),
       cmocka_unit_test(a_stage_that_fails_on_one_rank_fails_on_all),
       cmocka_unit_test(a_second_run_in_the_directory_is_refused_on_all),
+      cmocka_unit_test(every_agreement_may_fail),
+      cmocka_unit_test(an_evaluation_stops_on_all_ranks),
       cmocka_unit_test(a_run_is_repeatable_whole_or_in_pieces),
       cmocka_unit_test(a_run_goes_on_with_another_number_of_ranks),
       cmocka_unit_test(losses_do_not_depend_on_the_number_of_ranks),
