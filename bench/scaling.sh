@@ -30,9 +30,9 @@ by() {
   if [ "$ranks" = 1 ]; then "$@"; else timeout -k 3 3600 "${launcher[@]}" "$ranks" "$@"; fi
 }
 
-predict() { # ranks: the last column of the table, ms
+predict() { # ranks: the column "step ms"
   by "$1" "$protlm" bench scaling "${shared[@]}" --data "$data" --steps "$steps" 2>"$work/words" >"$work/table" || { cat "$work/words" >&2; exit 1; }
-  tr -d '\r' <"$work/table" | tail -n 1 | tee -a "$work/rows-$1" | awk -F '|' '{ print $(NF - 1) + 0 }'
+  tr -d '\r' <"$work/table" | tail -n 1 | tee -a "$work/rows-$1" | awk -F '|' '{ print $11 + 0 }'
 }
 
 measure() { # ranks: the mean step in ms, the first left out, as the prediction has it

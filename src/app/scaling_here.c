@@ -1,10 +1,11 @@
-/* scaling_here.c - `bench scaling` on the machine that it runs on. Contents: the stream, compute, links, words.
+/* scaling_here.c - `bench scaling` on the machine that it runs on. Contents: the stream, steps, links, words.
  *
  * All ranks measure at the same time, so that what they take from each other (memory, a processor that two share) is in
- * the figures. Steps are those that train would take first, and each waits for the others before it begins.
+ * the figures. Steps are those that train would take first, and each waits for the others before it begins. Each is
+ * taken twice: in parts, which the reckoning is made of, and whole, as train takes it.
  */
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/print.h"
@@ -17,6 +18,9 @@
 #include "train/optimiser.h"
 #include "train/shared_data.h"
 
+/* Of a step: alone, and as train does it, buckets reduced beside the backward pass. */
+enum { COMPUTE, UPDATE, WHOLE, RATIO, PARTS };
+
 typedef struct here {
   const plm_scaling_options *options;
   const plm_output *output;
@@ -24,8 +28,8 @@ typedef struct here {
   plm_session session;
   plm_loader *loader;
   plm_optimiser *optimiser;
-  double compute, update;      /* of the slowest rank, and of this one: means over steps */
-  double imbalance;            /* measured: the slowest rank's compute above the mean */
+  double *seconds[PARTS];      /* [steps] of each part, of the slowest rank */
+  double imbalance;            /* measured: the slowest rank's compute above the mean, mean over steps */
   double agreement;            /* one exchange */
   int64_t micro_batches;       /* of the last step */
   double residues;             /* a step */
@@ -89,16 +93,18 @@ static plm_status open_all(here *h, const plm_model_config *config) {
   return plm_agree(h->comm, "model", status);
 }
 
-/* ---- compute ---- */
+/* ---- steps ---- */
 
 static plm_status meet(here *h) { return plm_agree(h->comm, "bench", PLM_OK); }
 
-static plm_status compute(here *h, const plm_step_batch *batch) {
+static plm_status compute(here *h, const plm_step_batch *batch, const plm_bucket_hooks *hooks) {
   plm_exec *x = h->session.machine.exec;
   PLM_TRY(plm_model_zero_gradient(h->session.model, x));
   PLM_TRY(plm_model_reset_sums(h->session.model, x));
   for (int64_t i = 0; i < batch->micro_count; i++)
-    PLM_TRY(plm_model_forward_backward(h->session.model, x, &batch->micro[i]->batch, NULL));
+    PLM_TRY(plm_model_forward_backward(h->session.model, x, &batch->micro[i]->batch,
+                                       i == batch->micro_count - 1 ? hooks : NULL));
+  if (hooks != NULL) PLM_TRY(h->comm->wait(h->comm, x, PLM_EVERY_BUCKET));
   PLM_TRY(plm_optimiser_norm(h->optimiser, x));
   return x->device->synchronize(x->device);
 }
@@ -110,45 +116,79 @@ static plm_status update(here *h, int64_t step) {
   return x->device->synchronize(x->device);
 }
 
-static plm_status time_step(here *h, int64_t step, double ret_seconds[2]) {
-  const plm_step_batch *batch;
-  PLM_TRY(plm_loader_get(h->loader, step, &batch, NULL));
-  h->micro_batches = batch->micro_count;
+static plm_status reduce_bucket(void *user, int bucket) {
+  here *h = user;
+  const plm_bucket *range = &plm_model_get_params(h->session.model)->buckets[bucket];
+  if (range->count == 0) return PLM_OK;
+  return h->comm->reduce(h->comm, h->session.machine.exec, bucket, plm_model_gradient(h->session.model) + range->first,
+                         range->count, false);
+}
+
+static plm_status time_alone(here *h, const plm_step_batch *batch, int64_t step, double seconds[PARTS]) {
   PLM_TRY(meet(h));
   const double started = plm_clock_monotonic();
-  PLM_TRY(compute(h, batch));
+  PLM_TRY(compute(h, batch, NULL));
   const double computed = plm_clock_monotonic();
   PLM_TRY(update(h, step));
-  ret_seconds[0] = computed - started;
-  ret_seconds[1] = plm_clock_monotonic() - computed;
+  seconds[COMPUTE] = computed - started;
+  seconds[UPDATE] = plm_clock_monotonic() - computed;
+  return PLM_OK;
+}
+
+static plm_status time_whole(here *h, const plm_step_batch *batch, int64_t step, double seconds[PARTS]) {
+  const plm_bucket_hooks hooks = {.user = h, .ready = reduce_bucket};
+  PLM_TRY(meet(h));
+  const double started = plm_clock_monotonic();
+  PLM_TRY(compute(h, batch, &hooks));
+  PLM_TRY(meet(h));
+  PLM_TRY(update(h, step));
+  seconds[WHOLE] = plm_clock_monotonic() - started;
   return PLM_OK;
 }
 
 /* Everybody's seconds of this step: the slowest counts. */
-static plm_status share_step(here *h, const double mine[2]) {
-  double *all, most = 0, sum = 0, updates = 0;
-  PLM_TRY(PLM_NEW(&all, 2 * h->comm->size));
-  plm_status status = h->comm->exchange(h->comm, "bench", mine, 2 * sizeof *mine, all);
+static plm_status share_step(here *h, int64_t step, const double mine[PARTS]) {
+  double(*all)[PARTS], sum = 0;
+  PLM_TRY(plm_agree(h->comm, "bench", PLM_NEW(&all, h->comm->size)));
+  plm_status status = h->comm->exchange(h->comm, "bench", mine, sizeof *all, all);
   for (int rank = 0; rank < h->comm->size && status == PLM_OK; rank++) {
-    most = fmax(most, all[2 * rank]);
-    sum += all[2 * rank];
-    updates = fmax(updates, all[2 * rank + 1]);
+    for (int part = 0; part < RATIO; part++) h->seconds[part][step] = fmax(h->seconds[part][step], all[rank][part]);
+    sum += all[rank][COMPUTE];
   }
   plm_free(all);
-  const double steps = (double)h->options->steps;
-  h->compute += most / steps;
-  h->update += updates / steps;
-  h->imbalance += (most * h->comm->size / sum - 1) / steps;
+  h->imbalance += (h->seconds[COMPUTE][step] * h->comm->size / sum - 1) / (double)h->options->steps;
   return status;
 }
 
-static plm_status measure_compute(here *h) {
+/* Both in turn, on the same batch, so that a machine that is busy with other things slows both. */
+static plm_status measure_steps(here *h) {
   for (int64_t step = 0; step <= h->options->steps; step++) {
-    double mine[2];
-    PLM_TRY(time_step(h, step, mine));
-    if (step > 0) PLM_TRY(share_step(h, mine));
+    const plm_step_batch *batch;
+    double mine[PARTS] = {0};
+    PLM_TRY(plm_agree(h->comm, "data", plm_loader_get(h->loader, step, &batch, NULL)));
+    h->micro_batches = batch->micro_count;
+    PLM_TRY(time_alone(h, batch, 2 * step, mine));
+    PLM_TRY(time_whole(h, batch, 2 * step + 1, mine));
+    if (step > 0) PLM_TRY(share_step(h, step - 1, mine));
   }
   return PLM_OK;
+}
+
+static plm_status prepare_steps(here *h) {
+  plm_status status = PLM_OK;
+  for (int part = 0; part < PARTS && status == PLM_OK; part++) status = PLM_NEW(&h->seconds[part], h->options->steps);
+  return plm_agree(h->comm, "bench", status);
+}
+
+static int ascending(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Sorts them. */
+static double median(double *values, int64_t count) {
+  qsort(values, (size_t)count, sizeof *values, ascending);
+  return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
 /* ---- links ---- */
@@ -163,12 +203,9 @@ static plm_status time_reduce(here *h, int64_t n, double *ret_seconds) {
     const double started = plm_clock_monotonic();
     PLM_TRY(h->comm->reduce(h->comm, x, 0, h->gradient, n, false));
     PLM_TRY(h->comm->wait(h->comm, x, 0));
-    const double seconds = plm_clock_monotonic() - started;
-    int at = i;
-    for (; at > 0 && times[at - 1] > seconds; at--) times[at] = times[at - 1];
-    times[at] = seconds;
+    times[i] = plm_clock_monotonic() - started;
   }
-  *ret_seconds = times[TIMES / 2];
+  *ret_seconds = median(times, TIMES);
   return PLM_OK;
 }
 
@@ -202,27 +239,43 @@ static plm_status measure_links(here *h, const plm_scaling_job *job) {
 
 /* ---- words ---- */
 
-static void print_prediction(const here *h, plm_scaling_job *job) {
+static void reckon(const here *h, plm_scaling_job *job, double computed, double updated, plm_scaling_step *ret_step) {
+  job->compute = computed;
+  job->update = updated;
+  job->micro_batches = h->micro_batches > 0 ? h->micro_batches : 1;
+  plm_scaling_predict(&h->machine, job, h->comm->size, ret_step);
+  ret_step->agreement = h->agreement; /* measured too */
+  ret_step->total = ret_step->compute + ret_step->exposed + ret_step->agreement + ret_step->update;
+}
+
+/* Of pairs, as what slows the machine for a while slows both of a pair. */
+static void fill_ratios(here *h, plm_scaling_job *job) {
+  for (int64_t i = 0; i < h->options->steps; i++) {
+    plm_scaling_step step;
+    reckon(h, job, h->seconds[COMPUTE][i], h->seconds[UPDATE][i], &step);
+    h->seconds[RATIO][i] = h->seconds[WHOLE][i] / step.total;
+  }
+}
+
+static void print_prediction(here *h, plm_scaling_job *job) {
   plm_scaling_step step;
   const int ranks = h->comm->size;
-  job->compute = h->compute;
-  job->update = h->update;
-  job->micro_batches = h->micro_batches > 0 ? h->micro_batches : 1;
-  plm_scaling_predict(&h->machine, job, ranks, &step);
-  step.agreement = h->agreement;
-  step.total = step.compute + step.exposed + step.agreement + step.update;
+  const int64_t steps = h->options->steps;
+  fill_ratios(h, job);
+  reckon(h, job, median(h->seconds[COMPUTE], steps), median(h->seconds[UPDATE], steps), &step);
   plm_print(
       h->output,
-      "%d %s of %d threads, %s, %s: measured over %lld steps of %lld tokens. Communication %s.\n\n"
-      "| ranks | compute ms | imbalance | latency us | GB/s | reduce ms | waited ms | agreement ms | update ms | step ms |\n"
-      "|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+      "%d %s of %d threads, %s, %s: medians of %lld steps of %lld tokens. Communication %s.\n\n"
+      "| ranks | compute ms | imbalance | latency us | GB/s | reduce ms | waited ms | agreement ms | update ms | step ms | done ms "
+      "| done / reckoned |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
       ranks, ranks == 1 ? "rank" : "ranks", h->session.threads.threads, h->options->model,
-      h->session.machine.exec->kernels, (long long)h->options->steps, (long long)h->options->batch_tokens,
+      h->session.machine.exec->kernels, (long long)steps, (long long)h->options->batch_tokens,
       h->machine.is_beside ? "has processors of its own" : "takes the processors of compute");
-  plm_print(h->output, "| %d | %.1f | %.2f %% | %.1f | %.2f | %.1f | %.1f | %.3f | %.1f | %.1f |\n", ranks,
-            1e3 * step.compute, 100 * h->imbalance, 1e6 * h->machine.inside.latency,
+  plm_print(h->output, "| %d | %.1f | %.2f %% | %.1f | %.2f | %.1f | %.1f | %.3f | %.1f | %.1f | %.1f | %.3f |\n",
+            ranks, 1e3 * step.compute, 100 * h->imbalance, 1e6 * h->machine.inside.latency,
             ranks > 1 ? h->machine.inside.rate / 1e9 : 0, 1e3 * step.communication, 1e3 * step.exposed,
-            1e3 * step.agreement, 1e3 * step.update, 1e3 * step.total);
+            1e3 * step.agreement, 1e3 * step.update, 1e3 * step.total, 1e3 * median(h->seconds[WHOLE], steps),
+            median(h->seconds[RATIO], steps));
 }
 
 static plm_status measure(here *h, const plm_model_config *config) {
@@ -239,7 +292,8 @@ static plm_status measure(here *h, const plm_model_config *config) {
       .between = {0, 1},
       .is_beside = limits.online > h->comm->local_size * h->session.threads.threads,
   };
-  PLM_TRY(measure_compute(h));
+  PLM_TRY(prepare_steps(h));
+  PLM_TRY(measure_steps(h));
   PLM_TRY(measure_links(h, &job));
   if (h->comm->rank == 0) print_prediction(h, &job);
   return PLM_OK;
@@ -263,6 +317,7 @@ plm_status plm_scaling_here(const plm_scaling_options *options, const plm_output
   plm_status status = plm_agree(h.comm, "options", check(options, &config));
   if (status == PLM_OK) status = measure(&h, &config);
   plm_free(h.gradient);
+  for (int part = 0; part < PARTS; part++) plm_free(h.seconds[part]);
   plm_loader_destroy(h.loader);
   plm_optimiser_destroy(h.optimiser);
   plm_session_close(&h.session);
