@@ -149,7 +149,7 @@ static const plm_option option_list[] = {
 const plm_option_table *plm_bench_scaling_option_table(void) {
   static const plm_option_table table = {
       .command = "bench scaling",
-      .summary = "reckon how far a model scales over ranks, and where it ends",
+      .summary = "reckon how far a model scales over ranks",
       .usage = "protlm bench scaling [--machine NAME] [--model PRESET] [--data FILE]",
       .description =
           "Time of a step from compute, links, buckets reduced beside the backward pass, imbalance on real lengths, saves and failures; efficiency "
