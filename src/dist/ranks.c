@@ -19,11 +19,12 @@ static ranks *ranks_of(plm_comm *comm) { return (ranks *)(void *)comm; }
 
 /* ---- waiting ---- */
 
-/* Both with the lock held. From here on the watchdog counts. */
+/* Both with the lock held. From here on the watchdog counts, and the communication thread makes haste. */
 static void begin_waiting(ranks *r, const char *stage) {
   r->where.is_waiting = true;
   r->where.waiting_since = plm_clock_monotonic();
   snprintf(r->where.stage, sizeof r->where.stage, "%s", stage);
+  pthread_cond_signal(&r->posted);
 }
 
 static void end_waiting(ranks *r) {
@@ -53,7 +54,6 @@ static plm_status call(ranks *r, ranks_call_kind kind, const char *stage, const 
     plm_ranks_call_prepare(r, kind, stage, mine, all, bytes, root);
     r->is_called = true;
     begin_waiting(r, stage);
-    pthread_cond_signal(&r->posted);
     while ((r->is_called || r->is_doomed) && r->failure.code == PLM_OK) pthread_cond_wait(&r->finished, &r->lock);
     end_waiting(r);
     status = check_alive(r);

@@ -1,6 +1,7 @@
 /* ranks_thread.c - the communication thread: see ranks.h. Contents: what is under way, waiting, the
  * loop. */
 #include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,10 +11,12 @@
 #include "dist/ranks_internal.h"
 #include "protlm/log.h"
 
-/* How long it looks again at once after something moved, and for how long it then sleeps between looks (two ranks took 37
- * ms for 100 MB with naps of 50 us, 66 with 500). With nothing under way it only answers who asks where it is. */
+/* While the thread of the run waits, how long this one looks again at once after something moved, and for how long it
+ * then sleeps between looks (two ranks took 37 ms for 100 MB with naps of 50 us, 66 with 500). While that one computes, it
+ * often does so on the same processor: then this one does not look again at once, and sleeps the longer the longer
+ * nothing has moved: for a 16th of that time. With nothing under way it only answers who asks where it is. */
 static const double eager_seconds = 1e-3;
-static const long nap_ns = 50 * 1000, idle_nap_ns = 100 * 1000 * 1000;
+static const double shortest_nap = 50e-6, longest_nap = 1e-3, idle_nap = 0.1; /* seconds */
 /* A loop that did not come by for so long was not running: the process was stopped, or its machine was. */
 static const double standstill_seconds = 2;
 
@@ -45,18 +48,32 @@ static void begin_buckets(ranks *r) {
 
 /* ---- waiting ---- */
 
-static void nap(long ns) {
-  const struct timespec time = {.tv_nsec = ns};
-  nanosleep(&time, NULL);
+static struct timespec after(double seconds) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  time.tv_nsec += (long)(seconds * 1e9);
+  time.tv_sec += time.tv_nsec / 1000000000;
+  time.tv_nsec %= 1000000000;
+  return time;
+}
+
+/* Something is under way, and nothing has moved for `quiet` seconds. What the thread of the run does ends the nap. */
+static void rest(ranks *r, double quiet) {
+  pthread_mutex_lock(&r->lock);
+  const bool is_waiting = r->where.is_waiting;
+  const bool is_eager = is_waiting && quiet < eager_seconds;
+  if (!is_eager) {
+    const double seconds = is_waiting ? shortest_nap : fmin(fmax(quiet / 16, shortest_nap), longest_nap);
+    const struct timespec until = after(seconds);
+    pthread_cond_timedwait(&r->posted, &r->lock, &until);
+  }
+  pthread_mutex_unlock(&r->lock);
+  if (is_eager) sched_yield();
 }
 
 /* Until there is something to do, or it is time to see whether somebody asks. */
 static void sleep_idle(ranks *r) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += idle_nap_ns;
-  until.tv_sec += until.tv_nsec / 1000000000;
-  until.tv_nsec %= 1000000000;
+  const struct timespec until = after(idle_nap);
   while (!r->is_called && r->under_way == 0 && !r->is_leaving && r->abort_words == NULL)
     if (pthread_cond_timedwait(&r->posted, &r->lock, &until) == ETIMEDOUT) break;
 }
@@ -128,10 +145,7 @@ static void serve(ranks *r) {
     if (r->has_moved) {
       moved = r->seen;
     } else if (!next.is_idle || is_watching) {
-      if (r->seen - moved < eager_seconds)
-        sched_yield();
-      else
-        nap(nap_ns);
+      rest(r, r->seen - moved);
     }
   }
 }
