@@ -68,7 +68,8 @@ void log_expect_each_step_once(const char *run, int64_t first, int64_t last) {
 /* ---- comparing ---- */
 
 static bool is_time(const char *name, size_t length) {
-  static const char *const names[] = {"seconds", "residues_per_s", "data_wait", "eval_seconds"};
+  static const char *const names[] = {"seconds",      "residues_per_s", "data_wait",   "eval_seconds",
+                                      "comm_exposed", "imbalance",      "slowest_rank"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strlen(names[i]) == length && strncmp(names[i], name, length) == 0) return true;
   return false;

@@ -6,7 +6,7 @@ make=$1 ranks=$2
 shift 2
 module=$(dirname "$1")/protlm_mpi_$make.so
 [ -f "$module" ] || { echo "skipped: this build has no module for $make"; exit 77; }
-export OMP_NUM_THREADS=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 case $make in
   openmpi)
     launcher=$(command -v mpirun.openmpi || command -v mpirun) || launcher=

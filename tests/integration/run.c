@@ -20,7 +20,7 @@
 #include "support/scratch.h"
 #include "support/unit.h"
 
-enum { MOST_WORDS = 128 };
+enum { MOST_WORDS = 128, LAUNCHER_WORDS = 8 };
 static const double patience = 300; /* seconds; sanitizers and busy machines are slow */
 
 double run_clock(void) {
@@ -75,14 +75,14 @@ static void become_program(const run_options *options, const run_process *proces
   set_signals(options);
   /* a test that fails leaves no run behind that goes on for ever */
   child_must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "prctl");
-  execv(PROTLM, argv);
-  child_must(false, PROTLM);
+  execv(options->launcher != NULL ? argv[0] : PROTLM, argv);
+  child_must(false, "starting the program or its launcher");
 }
 
 /* ---- the parent ---- */
 
 /* Put the words of `line` into `words` as a list that ends with NULL, "{}" replaced; returns the list's length. */
-static int split_words(const char *line, char *words, size_t bytes, char *argv[MOST_WORDS + 2]) {
+static int split_words(const char *line, char *words, size_t bytes, char **argv) {
   int n = 0;
   char *at = words, *end = words + bytes;
   argv[n++] = (char *)(uintptr_t) "protlm";
@@ -106,12 +106,26 @@ static int split_words(const char *line, char *words, size_t bytes, char *argv[M
   return n;
 }
 
+/* The launcher's words in front of the program's, which is then called by its path. */
+static int put_launcher(const char *const *launcher, char **argv) {
+  int n = 0;
+  while (launcher != NULL && launcher[n] != NULL) {
+    assert_true(n < LAUNCHER_WORDS);
+    argv[n] = (char *)(uintptr_t)launcher[n];
+    n++;
+  }
+  return n;
+}
+
 static void start(const run_options *options, run_process *process, const char *line) {
   static const run_options plain;
   static int number;
-  char words[8192], *argv[MOST_WORDS + 2];
+  char words[8192], *argv[LAUNCHER_WORDS + MOST_WORDS + 2];
   size_t used = 0;
-  int n = split_words(line, words, sizeof words, argv);
+  if (options == NULL) options = &plain;
+  const int launcher = put_launcher(options->launcher, argv);
+  int n = launcher + split_words(line, words, sizeof words, argv + launcher);
+  if (launcher > 0) argv[launcher] = (char *)(uintptr_t)PROTLM;
   process->command[0] = '\0';
   for (int i = 0; i < n && used + 1 < sizeof process->command; i++)
     used +=
@@ -120,7 +134,6 @@ static void start(const run_options *options, run_process *process, const char *
   snprintf(process->err, sizeof process->err, "%s.%d", scratch_path("err"), number++);
   process->started = run_clock();
   fflush(NULL);
-  if (options == NULL) options = &plain;
   sigset_t held, before; /* from before the child's first moment on */
   signals_held(options, &held);
   sigprocmask(SIG_BLOCK, &held, &before);

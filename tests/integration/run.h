@@ -18,6 +18,7 @@ typedef struct run_options {
   int64_t file_bytes;             /* no file may grow beyond this (RLIMIT_FSIZE); 0 = no limit */
   bool nohup;                     /* SIGHUP is ignored, as nohup leaves it */
   bool holds_signals;             /* those that ask to stop are blocked until the program unblocks them */
+  const char *const *launcher;    /* words in front of the program's path, the first a path too; ends with NULL */
 } run_options;
 
 typedef struct run_process {

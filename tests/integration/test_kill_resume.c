@@ -1,16 +1,15 @@
 /* Killed at any moment and run again, a run ends with the same bytes as one that nothing disturbed.
  *
  * PROTLM_KILLS kills (default 20) for each of fp32 and bf16, one and two threads, by SIGKILL or SIGTERM, drawn so that
- * they fall into start-up, steps, evaluations and saves. PROTLM_SEED repeats a sequence of draws (not of moments: those
- * are the machine's). A run that ends before all kills are spent is compared, and another begun.
+ * they fall into start-up, steps, evaluations and saves. A run that ends before all kills are spent is compared, and
+ * another begun.
  */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "integration/files.h"
+#include "integration/kills.h"
 #include "integration/logs.h"
 #include "integration/run.h"
 #include "integration/tiny.h"
@@ -32,29 +31,14 @@ static setting settings[] = {{"fp32_one_thread", "fp32", 1},
                              {"bf16_one_thread", "bf16", 1},
                              {"bf16_two_threads", "bf16", 2}};
 
-static uint64_t seed, draws;
-
-/* SplitMix64 */
-static double draw(void) {
-  uint64_t z = seed + 0x9e3779b97f4a7c15u * ++draws;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-  return (double)((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
-static int wanted_kills(void) {
-  const char *text = getenv("PROTLM_KILLS");
-  return text != NULL ? atoi(text) : 20;
-}
-
 /* ---- the moment ---- */
 
 static double startup_seconds, step_seconds;
 
 /* False when the process ended of itself before. */
 static bool wait_for_a_moment(const run_process *process) {
-  double kind = draw(), u = draw();
-  int n = 1 + (int)(draw() * 6);
+  double kind = kills_draw(), u = kills_draw();
+  int n = 1 + (int)(kills_draw() * 6);
   bool alive = true;
   if (kind < 0.2) {
     run_sleep(u * startup_seconds);
@@ -90,13 +74,6 @@ static int place_of(const char *err) {
   return run_steps_of(err).count == 0 ? IN_STARTUP : IN_STEPS;
 }
 
-static void expect_good_checkpoints(const char *run) {
-  if (file_count_checkpoints(run) == 0) return;
-  run_result ls = run_protlm(NULL, "ckpt ls --deep {}/%s", run);
-  run_expect(&ls, 0);
-  if (strstr(ls.out, "good") == NULL) fail_msg("%s: a checkpoint isn't listed as good:\n%s", run, ls.out);
-}
-
 /* SIGTERM: before the first step nothing is kept; after it the step just finished is; past the last one the run ends by
  * itself. */
 static void expect_graceful(const run_result *r, const run_steps *steps, int64_t newest_before, int64_t newest) {
@@ -109,18 +86,12 @@ static void expect_graceful(const run_result *r, const run_steps *steps, int64_t
              r->err);
 }
 
-static void expect_continues(const run_result *r, const run_steps *steps, int64_t newest_before) {
-  if (steps->count == 0 || steps->first == newest_before + 1) return;
-  fail_msg("the first step after checkpoint-%lld was step %lld\n%s\n%s", (long long)newest_before,
-           (long long)steps->first, r->command, r->err);
-}
-
 /* Start once, disturb it if `disturb`; true when the run is over. */
 static bool start_once(const setting *s, const char *run, bool disturb, tally *t) {
   run_process process;
   int64_t before = file_newest_checkpoint(file_path("%s", run));
   run_start(NULL, &process, COMMAND, s->dtype, s->threads, run);
-  const int number = draw() < 0.5 ? SIGKILL : SIGTERM;
+  const int number = kills_draw() < 0.5 ? SIGKILL : SIGTERM;
   const bool killed = disturb && wait_for_a_moment(&process);
   if (killed) {
     t->places[place_of(file_read(process.err))]++;
@@ -132,13 +103,13 @@ static bool start_once(const setting *s, const char *run, bool disturb, tally *t
   t->executed += steps.count;
   t->kills += killed;
   t->sigterms += killed && number == SIGTERM;
-  expect_continues(&r, &steps, before);
+  kills_expect_continues(&r, &steps, before);
   if (!killed) run_expect(&r, 0);
   if (killed && number == SIGKILL && r.code > 0) run_expect(&r, 0);
   if (killed && number == SIGTERM) expect_graceful(&r, &steps, before, newest);
   if (newest < before)
     fail_msg("checkpoint-%lld is gone, the newest is %lld\n%s", (long long)before, (long long)newest, r.err);
-  expect_good_checkpoints(run);
+  kills_expect_good_checkpoints(run);
   return r.code == 0;
 }
 
@@ -146,11 +117,8 @@ static void expect_undisturbed(const char *run, const char *undisturbed, const t
   file_expect_same_tensors(file_path("%s/checkpoint-%d", run, STEPS),
                            file_path("%s/checkpoint-%d", undisturbed, STEPS));
   file_expect_same(file_path("%s/final/model.safetensors", run), file_path("%s/final/model.safetensors", undisturbed));
-  log_expect_each_step_once(run, 1, STEPS);
+  kills_expect_whole_logs(run, STEPS);
   log_expect_same(run, undisturbed);
-  log_expect_csv_matches(run);
-  if (strstr(file_list(run, NULL), "tmp-") != NULL || strstr(file_list(run, NULL), ".trash-") != NULL)
-    fail_msg("%s holds leftovers: %s", run, file_list(run, NULL));
   if (t->executed > STEPS + (int64_t)t->kills * SAVE_STEPS)
     fail_msg("%lld steps for a run of %d that was killed %d times and saves every %d", (long long)t->executed, STEPS,
              t->kills, SAVE_STEPS);
@@ -172,7 +140,7 @@ static void run_undisturbed(const setting *s, const char *run) {
 static void killed_and_resumed_equals_undisturbed(void **state) {
   const setting *s = *state;
   char undisturbed[64], run[64];
-  const int wanted = wanted_kills();
+  const int wanted = kills_wanted();
   tally sum = {0};
   snprintf(undisturbed, sizeof undisturbed, "%s", s->name);
   run_undisturbed(s, undisturbed);
@@ -190,9 +158,7 @@ static void killed_and_resumed_equals_undisturbed(void **state) {
 }
 
 int main(void) {
-  const char *given = getenv("PROTLM_SEED");
-  seed = given != NULL ? strtoull(given, NULL, 10) : (uint64_t)time(NULL);
-  printf("to draw the same again: PROTLM_SEED=%llu PROTLM_KILLS=%d\n", (unsigned long long)seed, wanted_kills());
+  kills_begin();
   struct CMUnitTest tests[4];
   for (int i = 0; i < 4; i++)
     tests[i] = (struct CMUnitTest){
