@@ -1,9 +1,12 @@
 /* ranks.c - the table of several ranks, as the thread of the run sees it: see ranks.h. Contents: waiting, what all do at
  * the same time, buckets, sections and ends, opening. */
+#define _DEFAULT_SOURCE /* on_exit */
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,8 +15,9 @@
 #include "base/system.h"
 #include "dist/pieces.h"
 #include "dist/ranks_internal.h"
+#include "protlm/log.h"
 
-static const double usual_timeout = 600; /* seconds */
+static const double usual_timeout = 600, most_seconds_to_end = 30; /* seconds */
 
 static ranks *ranks_of(plm_comm *comm) { return (ranks *)(void *)comm; }
 
@@ -231,16 +235,44 @@ static void meet_for_the_last_time(plm_comm *comm) {
   } while (comm->parted);
 }
 
-static void stop_thread(ranks *r) {
-  if (!r->is_thread_running) return;
+/* MPI must not hold up a process that has done all it had to: registered by whoever leaves it behind, and so called
+ * before what MPI's own libraries have registered. */
+static void leave_at_once(int code, void *unused) {
+  (void)unused;
+  fflush(NULL);
+  _exit(code);
+}
+
+/* With the lock held. False: it has not ended by itself in time. */
+static bool wait_until_over(ranks *r, double seconds) {
+  const double until = plm_clock_monotonic() + seconds;
+  const struct timespec time = {.tv_sec = (time_t)until, .tv_nsec = (long)((until - floor(until)) * 1e9)};
+  while (!r->is_over)
+    if (pthread_cond_timedwait(&r->finished, &r->lock, &time) == ETIMEDOUT) return r->is_over;
+  return true;
+}
+
+/* False: MPI does not come back from its end, where nothing is left to be done (MPICH 4.0.2 over UCX does so now and
+ * then). The thread then stays behind, and what it uses is its own. Rank 0, which still may have something to say,
+ * leaves first: there are launchers that end the others then. */
+static bool stop_thread(ranks *r) {
+  if (!r->is_thread_running) return true;
+  const double patience = fmin(r->comm.timeout, most_seconds_to_end) + (r->comm.rank > 0 ? 1 : 0);
   pthread_mutex_lock(&r->lock);
   r->is_ready = r->is_leaving = true;
   pthread_cond_signal(&r->posted);
+  const pthread_t thread = r->thread; /* it may release r as soon as the lock is free */
+  const bool is_over = wait_until_over(r, patience);
+  r->is_left_behind = !is_over;
   pthread_mutex_unlock(&r->lock);
-  pthread_join(r->thread, NULL);
+  if (is_over)
+    pthread_join(thread, NULL);
+  else
+    pthread_detach(thread);
+  return is_over;
 }
 
-static void release(ranks *r) {
+void plm_ranks_release(ranks *r) {
   pthread_mutex_lock(&r->lock);
   for (ranks_op *op = r->first; op != NULL; op = op->next) plm_ranks_release_host(op);
   pthread_mutex_unlock(&r->lock);
@@ -260,8 +292,15 @@ static void ranks_destroy(plm_comm *comm) {
   ranks *r = ranks_of(comm);
   if (ranks_wait(comm, NULL, PLM_EVERY_BUCKET) != PLM_OK) plm_error_clear();
   meet_for_the_last_time(comm);
-  stop_thread(r);
-  release(r);
+  const int rank = comm->rank;
+  char name[sizeof r->transport->name];
+  snprintf(name, sizeof name, "%s", r->transport->name);
+  if (stop_thread(r)) {
+    plm_ranks_release(r);
+    return;
+  }
+  on_exit(leave_at_once, NULL);
+  if (rank == 0) plm_warn("%s does not come to its end: left without it; everything has been done and written", name);
 }
 
 /* ---- opening ---- */
@@ -285,7 +324,7 @@ static void prepare_lock(ranks *r) {
   pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
   pthread_mutex_init(&r->lock, NULL);
   pthread_cond_init(&r->posted, &attributes);
-  pthread_cond_init(&r->finished, NULL);
+  pthread_cond_init(&r->finished, &attributes);
   pthread_condattr_destroy(&attributes);
 }
 
@@ -364,7 +403,6 @@ plm_status plm_comm_ranks_create(plm_transport_opener *open, void *context, plm_
   *ret_comm = &r->comm;
   return PLM_OK;
 fail:
-  stop_thread(r);
-  release(r);
+  if (stop_thread(r)) plm_ranks_release(r);
   return status;
 }

@@ -99,6 +99,7 @@ struct ranks {
   int under_way;          /* of them, not done */
   double busy_from;       /* since when there have been such */
   bool has_opened, is_ready, is_called, is_leaving, is_doomed, is_over;
+  bool is_left_behind; /* the communication thread, by the thread of the run: it releases all this */
   ranks_where where;
   plm_error_record failure;      /* code PLM_OK: none */
   plm_error_record *abort_words; /* the run asks to end all */
@@ -120,6 +121,10 @@ struct ranks {
   char fault[RANKS_STAGE]; /* a stage at which tests make a send fail */
   bool is_fault_due;
 };
+
+/* ---- ranks.c ---- */
+
+void plm_ranks_release(ranks *r);
 
 /* ---- ranks_thread.c ---- */
 

@@ -157,13 +157,16 @@ static void wait_until_ready(ranks *r) {
   pthread_mutex_unlock(&r->lock);
 }
 
-static void report(ranks *r, plm_status status, bool is_over) {
+/* True: nobody waits for this thread any more. */
+static bool report(ranks *r, plm_status status, bool is_over) {
   pthread_mutex_lock(&r->lock);
   if (status != PLM_OK) plm_error_take(status, &r->failure);
   r->has_opened = true;
   r->is_over = is_over;
+  const bool is_left_behind = r->is_left_behind;
   pthread_cond_broadcast(&r->finished);
   pthread_mutex_unlock(&r->lock);
+  return is_left_behind;
 }
 
 void *plm_ranks_thread(void *context) {
@@ -174,6 +177,6 @@ void *plm_ranks_thread(void *context) {
   wait_until_ready(r);
   serve(r);
   if (r->failure.code == PLM_OK) r->transport->close(r->transport);
-  report(r, PLM_OK, true);
+  if (report(r, PLM_OK, true)) plm_ranks_release(r);
   return NULL;
 }

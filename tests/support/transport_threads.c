@@ -37,7 +37,8 @@ struct threads_world {
   pthread_cond_t closed;
   message *waiting, **last; /* without their counterpart, in order */
   end ends[MOST_RANKS];
-  int closed_count, abort_code;
+  int closed_count, closing_count, abort_code;
+  bool is_over;
   uint64_t random;
 };
 
@@ -184,8 +185,11 @@ static void threads_close(plm_transport *t) {
   threads_world *w = e->world;
   pthread_mutex_lock(&w->lock);
   w->closed_count++;
+  w->closing_count++;
   pthread_cond_broadcast(&w->closed);
   while (w->closed_count < w->options.size && w->abort_code < 0) pthread_cond_wait(&w->closed, &w->lock);
+  while (w->options.never_closes && !w->is_over) pthread_cond_wait(&w->closed, &w->lock);
+  if (--w->closing_count == 0) pthread_cond_broadcast(&w->closed);
   pthread_mutex_unlock(&w->lock);
 }
 
@@ -231,6 +235,15 @@ static void *play(void *argument) {
   return NULL;
 }
 
+/* Those that are still in there, and their threads, which nobody joins. */
+static void let_close(threads_world *w) {
+  pthread_mutex_lock(&w->lock);
+  w->is_over = true;
+  pthread_cond_broadcast(&w->closed);
+  while (w->closing_count > 0) pthread_cond_wait(&w->closed, &w->lock);
+  pthread_mutex_unlock(&w->lock);
+}
+
 int threads_run(const threads_options *options, threads_rank *rank, void *context, plm_error_record *results) {
   threads_world *w = calloc(1, sizeof *w);
   pthread_t threads[MOST_RANKS];
@@ -247,6 +260,7 @@ int threads_run(const threads_options *options, threads_rank *rank, void *contex
     if (pthread_create(&threads[i], NULL, play, &roles[i]) != 0) fail_msg("a thread could not be started");
   }
   for (int i = 0; i < options->size; i++) pthread_join(threads[i], NULL);
+  let_close(w);
   free_messages(w->waiting);
   for (int i = 0; i < options->size; i++) free_messages(w->ends[i].done);
   pthread_cond_destroy(&w->closed);

@@ -23,6 +23,7 @@ typedef struct threads_options {
   /* From its send or receive of this number on nothing is heard of this rank, though it does not know; 0: none. */
   int dead_rank;
   int64_t dead_at;
+  bool never_closes; /* closing comes back only when all ranks have ended */
 } threads_options;
 
 /* What a rank does; the status is its result. */

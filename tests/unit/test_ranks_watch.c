@@ -3,7 +3,10 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "protlm/log.h"
@@ -191,6 +194,25 @@ static void a_rank_may_end_all(void **state) {
   assert_int_equal(results[2].code, PLM_E_RESOURCE);
 }
 
+/* In a process of its own, which afterwards ends without the exit handlers of others. */
+static void a_transport_that_never_closes_is_left_behind(void **state) {
+  plan p = {A_PLAN, .late_rank = -1};
+  plm_error_record results[RANKS];
+  int how = -1;
+  (void)state;
+  fflush(NULL);
+  const pid_t child = fork();
+  if (child == 0) {
+    threads_run(&(threads_options){.size = RANKS, .never_closes = true}, take_turns, &p, results);
+    bool is_well = strstr(said, "threads does not come to its end") != NULL;
+    for (int rank = 0; rank < RANKS; rank++) is_well = is_well && results[rank].code == PLM_OK;
+    exit(is_well ? 42 : 1);
+  }
+  assert_true(child > 0 && waitpid(child, &how, 0) == child);
+  assert_true(WIFEXITED(how));
+  assert_int_equal(WEXITSTATUS(how), 42);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_rank_that_hangs_is_named_with_its_stack, listen, be_deaf),
@@ -199,6 +221,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_rank_that_is_gone_ends_the_others, listen, be_deaf),
       cmocka_unit_test_setup_teardown(a_transport_that_fails_ends_all, listen, be_deaf),
       cmocka_unit_test_setup_teardown(a_rank_may_end_all, listen, be_deaf),
+      cmocka_unit_test_setup_teardown(a_transport_that_never_closes_is_left_behind, listen, be_deaf),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
