@@ -272,22 +272,6 @@ static bool stop_thread(ranks *r) {
   return is_over;
 }
 
-void plm_ranks_release(ranks *r) {
-  pthread_mutex_lock(&r->lock);
-  for (ranks_op *op = r->first; op != NULL; op = op->next) plm_ranks_release_host(op);
-  pthread_mutex_unlock(&r->lock);
-  plm_ranks_caller_destroy(r);
-  plm_ranks_reducer_destroy(r);
-  plm_ranks_gatherer_destroy(r);
-  plm_ranks_watch_destroy(r);
-  pthread_cond_destroy(&r->posted);
-  pthread_cond_destroy(&r->finished);
-  pthread_mutex_destroy(&r->lock);
-  plm_free(r->places);
-  plm_free(r->comm.scratch);
-  plm_free(r);
-}
-
 static void ranks_destroy(plm_comm *comm) {
   ranks *r = ranks_of(comm);
   if (ranks_wait(comm, NULL, PLM_EVERY_BUCKET) != PLM_OK) plm_error_clear();
@@ -317,16 +301,6 @@ static const plm_comm table = {
     .abort = ranks_abort,
     .destroy = ranks_destroy,
 };
-
-static void prepare_lock(ranks *r) {
-  pthread_condattr_t attributes;
-  pthread_condattr_init(&attributes);
-  pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-  pthread_mutex_init(&r->lock, NULL);
-  pthread_cond_init(&r->posted, &attributes);
-  pthread_cond_init(&r->finished, &attributes);
-  pthread_condattr_destroy(&attributes);
-}
 
 /* Signals come to the threads that expect them, not to this one. */
 static plm_status start_thread(ranks *r) {
@@ -396,7 +370,7 @@ plm_status plm_comm_ranks_create(plm_transport_opener *open, void *context, plm_
   r->open = open;
   r->open_context = context;
   r->run_thread = pthread_self();
-  prepare_lock(r);
+  plm_ranks_prepare_lock(r);
   PLM_TRY_GOTO(start_thread(r), fail);
   PLM_TRY_GOTO(fill_in(r), fail);
   PLM_TRY_GOTO(learn_places(r), fail);

@@ -1,6 +1,7 @@
 /* ranks_internal.h - what the files of the communicator of several ranks share.
  *
  *   ranks.c           the table: what the thread of the run calls
+ *   ranks_memory.c    what both threads share, and its end
  *   ranks_thread.c    the communication thread: its loop and its end
  *   ranks_messages.c  sends and receives
  *   ranks_exchange.c  exchange and broadcast
@@ -122,8 +123,9 @@ struct ranks {
   bool is_fault_due;
 };
 
-/* ---- ranks.c ---- */
+/* ---- ranks_memory.c ---- */
 
+void plm_ranks_prepare_lock(ranks *r);
 void plm_ranks_release(ranks *r);
 
 /* ---- ranks_thread.c ---- */
