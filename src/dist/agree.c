@@ -72,9 +72,8 @@ plm_status plm_agree_fault(const plm_comm *comm, const char *stage, plm_status m
   return plm_fail(PLM_E_FAILURE, "a test has this rank fail in \"%s\"", stage);
 }
 
-plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine) {
-  if (comm->size == 1) return mine;
-  mine = plm_agree_fault(comm, stage, mine);
+/* `comm->parted` afterwards: the others were elsewhere. */
+static plm_status meet(plm_comm *comm, const char *stage, plm_status mine) {
   verdict *all = comm->scratch, own = {mine, mine != PLM_OK && comm->parted};
   plm_error_record words;
   plm_error_take(mine, &words);
@@ -90,6 +89,19 @@ plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine) {
   return hear(comm, stage, rank, code, &words);
 }
 
+/* A rank that left the others alone for a reason of its own keeps that: they ask for it when all end. */
+plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine) {
+  plm_error_record own;
+  if (comm->size == 1) return mine;
+  mine = plm_agree_fault(comm, stage, mine);
+  const bool is_cause = mine != PLM_OK && mine != PLM_STOPPED && !comm->parted;
+  plm_error_take(mine, &own);
+  const plm_status status = meet(comm, stage, plm_error_give(&own));
+  if (!is_cause || !comm->parted) return status;
+  comm->parted = false;
+  return plm_error_give(&own);
+}
+
 /* A rank that left the others alone finds them at some other stage, once for each that they still try; each such
  * meeting fails on both sides, and in the end all are here. */
 plm_status plm_comm_end(plm_comm *comm, plm_status mine) {
@@ -99,7 +111,7 @@ plm_status plm_comm_end(plm_comm *comm, plm_status mine) {
   bool is_consequence = comm->parted;
   for (;;) {
     comm->parted = is_consequence;
-    const plm_status status = plm_agree(comm, "end", plm_error_give(&first));
+    const plm_status status = meet(comm, "end", plm_error_give(&first));
     if (!comm->parted) return status;
     if (first.code != PLM_OK && !is_consequence) continue;
     plm_error_take(status, &first);

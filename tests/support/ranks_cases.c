@@ -257,3 +257,13 @@ plm_status cases_fail_in_turn(plm_comm *comm, void *context) {
   }
   return plm_comm_end(comm, comm->rank == 1 ? plm_fail(PLM_E_NUMERIC, "not finite") : PLM_OK);
 }
+
+/* Rank 1 fails where the others do not meet it. */
+plm_status cases_fail_elsewhere(plm_comm *comm, void *context) {
+  char all[MOST], mine = 1;
+  (void)context;
+  if (comm->rank != 1) return plm_comm_end(comm, comm->exchange(comm, "facts", &mine, 1, all));
+  const plm_status status = plm_agree(comm, "machine", plm_fail(PLM_E_RESOURCE, "out of memory"));
+  cases_check(status == PLM_E_RESOURCE && strcmp(plm_error_message(), "out of memory") == 0);
+  return plm_comm_end(comm, status);
+}

@@ -32,5 +32,6 @@ plm_status cases_count_traffic(plm_comm *comm, void *context);
 plm_status cases_late_device(plm_comm *comm, void *context);
 plm_status cases_gather_spans(plm_comm *comm, void *context); /* context: an int: the root */
 plm_status cases_fail_in_turn(plm_comm *comm, void *context);
+plm_status cases_fail_elsewhere(plm_comm *comm, void *context); /* ends with rank 1's words on all */
 
 #endif

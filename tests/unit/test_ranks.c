@@ -109,6 +109,17 @@ static void one_failure_is_everyones(void **state) {
   }
 }
 
+static void who_failed_alone_is_heard_in_the_end(void **state) {
+  plm_error_record results[MOST];
+  (void)state;
+  threads_run(&(threads_options){.size = 3}, cases_fail_elsewhere, NULL, results);
+  for (int rank = 0; rank < 3; rank++) {
+    assert_int_equal(results[rank].code, PLM_E_RESOURCE);
+    assert_non_null(strstr(results[rank].message, "rank 1 ("));
+    assert_non_null(strstr(results[rank].message, "out of memory"));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(everyone_has_what_everyone_brought),
@@ -122,6 +133,7 @@ int main(void) {
       cmocka_unit_test(memory_of_a_device_is_never_touched),
       cmocka_unit_test(spans_come_from_their_owners),
       cmocka_unit_test(one_failure_is_everyones),
+      cmocka_unit_test(who_failed_alone_is_heard_in_the_end),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
