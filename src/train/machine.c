@@ -85,17 +85,16 @@ typedef struct rank_level {
 
 /* The first rank with the lowest level. Devices of other kinds have other kernels, which nobody can compare. */
 static plm_status find_lowest(plm_comm *comm, const plm_exec *exec, rank_level *ret_lowest, int *ret_rank) {
-  rank_level mine = {.level = exec->level, .computes_bf16 = exec->computes_bf16}, *all;
+  rank_level mine = {.level = exec->level, .computes_bf16 = exec->computes_bf16}, *all = comm->scratch;
+  _Static_assert(sizeof mine <= PLM_AGREE_BYTES, "the scratch memory of a communicator holds one for each rank");
   memcpy(mine.kernels, exec->kernels, sizeof mine.kernels);
   PLM_TRY(plm_agree_same(comm, "devices", exec->backend->name, strlen(exec->backend->name)));
-  PLM_TRY(PLM_NEW(&all, comm->size));
-  plm_status status = comm->exchange(comm, "machine", &mine, sizeof mine, all);
+  PLM_TRY(comm->exchange(comm, "machine", &mine, sizeof mine, all));
   *ret_rank = 0;
-  for (int rank = 1; rank < comm->size && status == PLM_OK; rank++)
+  for (int rank = 1; rank < comm->size; rank++)
     if (all[rank].level < all[*ret_rank].level) *ret_rank = rank;
   *ret_lowest = all[*ret_rank];
-  plm_free(all);
-  return status;
+  return PLM_OK;
 }
 
 static plm_status level_out(plm_comm *comm, const plm_machine_options *options, plm_machine *machine,
@@ -238,15 +237,12 @@ static plm_status choose_tokens(const plm_train_settings *settings, plm_exec *ex
 /* The smallest of all ranks': they divide each batch alike. */
 static plm_status take_smallest(const plm_train_settings *settings, plm_exec *exec, plm_comm *comm, plm_run_plan *plan,
                                 memory_choice *choice) {
-  int64_t *all, smallest = choice->tokens;
-  PLM_TRY(PLM_NEW(&all, comm->size));
-  plm_status status = comm->exchange(comm, "plan", &choice->tokens, sizeof choice->tokens, all);
-  for (int rank = 0; rank < comm->size && status == PLM_OK; rank++)
-    if (all[rank] < smallest) smallest = all[rank];
-  plm_free(all);
-  if (status == PLM_OK && smallest != choice->tokens) status = plan_micro_batch(settings, exec, smallest, plan);
-  choice->tokens = smallest;
-  return status;
+  const int64_t *all = comm->scratch, own = choice->tokens;
+  if (comm->size == 1) return PLM_OK;
+  PLM_TRY(comm->exchange(comm, "plan", &own, sizeof own, comm->scratch));
+  for (int rank = 0; rank < comm->size; rank++)
+    if (all[rank] < choice->tokens) choice->tokens = all[rank];
+  return choice->tokens != own ? plan_micro_batch(settings, exec, choice->tokens, plan) : PLM_OK;
 }
 
 plm_status plm_run_plan_memory(plm_train_settings *settings, const plm_arithmetic *saved, plm_exec *exec,
