@@ -72,6 +72,15 @@ plm_status plm_agree_fault(const plm_comm *comm, const char *stage, plm_status m
   return plm_fail(PLM_E_FAILURE, "a test has this rank fail in \"%s\"", stage);
 }
 
+void plm_agree_later(plm_comm *comm, plm_status mine) { plm_error_take(mine, &comm->owed); }
+
+plm_status plm_agree_owed(plm_comm *comm, plm_status mine) {
+  if (comm->owed.code == PLM_OK || (mine != PLM_OK && mine != PLM_STOPPED)) return mine;
+  const plm_status owed = plm_error_give(&comm->owed);
+  comm->owed.code = PLM_OK;
+  return owed;
+}
+
 /* `comm->parted` afterwards: the others were elsewhere. */
 static plm_status meet(plm_comm *comm, const char *stage, plm_status mine) {
   verdict *all = comm->scratch, own = {mine, mine != PLM_OK && comm->parted};
@@ -93,7 +102,7 @@ static plm_status meet(plm_comm *comm, const char *stage, plm_status mine) {
 plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine) {
   plm_error_record own;
   if (comm->size == 1) return mine;
-  mine = plm_agree_fault(comm, stage, mine);
+  mine = plm_agree_fault(comm, stage, plm_agree_owed(comm, mine));
   const bool is_cause = mine != PLM_OK && mine != PLM_STOPPED && !comm->parted;
   plm_error_take(mine, &own);
   const plm_status status = meet(comm, stage, plm_error_give(&own));
@@ -107,7 +116,7 @@ plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine) {
 plm_status plm_comm_end(plm_comm *comm, plm_status mine) {
   plm_error_record first;
   if (comm->size == 1) return mine;
-  plm_error_take(mine, &first);
+  plm_error_take(plm_agree_owed(comm, mine), &first);
   bool is_consequence = comm->parted;
   for (;;) {
     comm->parted = is_consequence;

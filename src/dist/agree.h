@@ -13,6 +13,12 @@
  * that did. PLM_STOPPED on some and PLM_OK on others is PLM_STOPPED on all. */
 PLM_CHECKED plm_status plm_agree(plm_comm *comm, const char *stage, plm_status mine);
 
+/* This rank failed where the others do not meet it: it goes on as they do, and the next agreement, plm_agree or who asks
+ * for what is owed, takes the failure for its own. */
+void plm_agree_later(plm_comm *comm, plm_status mine);
+/* `mine`, or where that is no failure, what this rank owes; it then owes nothing. */
+plm_status plm_agree_owed(plm_comm *comm, plm_status mine);
+
 /* `mine`, or what a test has this rank fail with: PROTLM_TEST_FAIL=RANK:STAGE[:N], at the N-th (first) agreement of that
  * stage; of any, where STAGE is *. plm_agree asks; who agrees otherwise may. Nothing with one rank. */
 plm_status plm_agree_fault(const plm_comm *comm, const char *stage, plm_status mine);

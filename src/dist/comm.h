@@ -67,10 +67,11 @@ struct plm_comm {
   void (*before_abort)(void *user, const plm_error_record *why, int rank, const char *stage, bool is_writer);
   void *user;
 
-  /* agree.c's: [size * PLM_AGREE_BYTES]; and that the last failure of an exchange was that others had come elsewhere,
-   * so that this rank's own failure, if it has one, is a consequence. Set by exchange, taken back by plm_agree. */
+  /* agree.c's: [size * PLM_AGREE_BYTES]; that the last failure of an exchange was that others had come elsewhere,
+   * so that this rank's own failure, if it has one, is a consequence (set by exchange, taken back by plm_agree). */
   void *scratch;
   bool parted;
+  plm_error_record owed; /* plm_agree_later's; code PLM_OK: nothing */
 
   /* All-gather of at most PLM_EXCHANGE_MAX bytes a rank, host memory: ret_all [size * bytes], in rank order. `stage`
    * says what for; ranks that come with another stage or length learn of it and fail, each naming the other. */

@@ -32,7 +32,7 @@ typedef struct plm_run {
 /* ---- step.c ---- */
 PLM_CHECKED plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited,
                                     plm_step_outcome *ret_outcome);
-/* This rank has no batch for the step, or cannot do it, for the reason that `mine` and its message give: it takes part
+/* This rank has no batch for the step, for the reason that `mine` and its message give: it takes part
  * so far that the others learn of it. Returns what all ranks do. */
 PLM_CHECKED plm_status plm_run_step_without(plm_run *run, plm_status mine);
 /* Collective, at the end: do all ranks still read the same parameters? PLM_E_BUG on all where not. */

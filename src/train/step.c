@@ -103,6 +103,7 @@ static void fill_sums(const plm_step_sums *sums, plm_control *control) {
 /* Every rank has the same numbers after it, or every rank fails, in the words of one that failed by itself. */
 static plm_status agree_on(plm_comm *comm, plm_control *control, plm_status mine) {
   plm_error_record own;
+  mine = plm_agree_owed(comm, mine);
   plm_error_take(mine, &own);
   control->error_flag = mine != PLM_OK;
   plm_status status = plm_control_agree(comm, control);
@@ -210,7 +211,10 @@ plm_status plm_run_step(plm_run *run, const plm_step_batch *batch, double waited
   };
   tell_verdict(run, &outcome);
   plm_status status = verdict == PLM_GUARD_APPLY && M > 0 ? update(run, sum_norm, M, learning_rate) : PLM_OK;
-  if (status != PLM_OK) return plm_run_step_without(run, status); /* the others begin the next one */
+  if (run->context.comm->size > 1) { /* the others may log, evaluate or save next, or begin the next one */
+    plm_agree_later(run->context.comm, status);
+    status = PLM_OK;
+  }
   *ret_outcome = outcome;
-  return PLM_OK;
+  return status;
 }

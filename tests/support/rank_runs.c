@@ -148,7 +148,7 @@ static plm_status step_once(rank_runs *runs, plm_run *run, plm_loader *loader, i
   if (run->context.comm->rank == 0) runs->losses[step] = outcome.loss;
   plm_train_state_count_step(&run->state, &outcome);
   plm_run_clock_count_step(&run->clock, &outcome.control, run->context.comm->size);
-  return PLM_OK;
+  return runs->logs ? plm_agree(run->context.comm, "log", PLM_OK) : PLM_OK;
 }
 
 static plm_status take_steps(rank_runs *runs, plm_run *run) {

@@ -215,6 +215,38 @@ static void a_rank_that_fails_in_backward_ends_all(void **state) {
   }
 }
 
+static plm_status fail_update(plm_exec *x, const plm_adamw_args *args) {
+  (void)x;
+  (void)args;
+  return plm_fail(PLM_E_RESOURCE, "no room in the update");
+}
+
+static plm_status break_update(plm_run *run, int step) {
+  if (step != 2 || run->context.comm->rank != 1) return PLM_OK;
+  bad_ops = *run->machine.exec->ops;
+  bad_ops.adamw = fail_update;
+  run->machine.exec->ops = &bad_ops;
+  return PLM_OK;
+}
+
+/* All have agreed on the step by then: whatever the others come to next is where they learn of it. */
+static void a_rank_that_fails_in_its_update_ends_all(void **state) {
+  (void)state;
+  for (int form = 0; form < 4; form++) {
+    rank_runs runs = runs_of(3, PLM_F32, form % 2 == 1);
+    runs.before = break_update;
+    runs.logs = form / 2 == 1;
+    rank_runs_try(&runs);
+    for (int rank = 0; rank < 3; rank++) {
+      assert_int_equal(runs.results[rank].code, PLM_E_RESOURCE);
+      assert_non_null(strstr(runs.results[rank].message, "rank 1 ("));
+      assert_non_null(strstr(runs.results[rank].message, "no room in the update"));
+    }
+    assert_true(isfinite(runs.losses[2]) && isnan(runs.losses[3]));
+    rank_runs_free(&runs);
+  }
+}
+
 /* One bit of one weight, on one rank. */
 static plm_status flip_a_bit(plm_run *run, int step) {
   if (step != 3 || run->context.comm->rank != 2) return PLM_OK;
@@ -288,6 +320,7 @@ int main(void) {
       cmocka_unit_test(unlike_ranks_keep_equal_parameters),
       cmocka_unit_test(a_rank_without_its_batch_ends_all),
       cmocka_unit_test(a_rank_that_fails_in_backward_ends_all),
+      cmocka_unit_test(a_rank_that_fails_in_its_update_ends_all),
       cmocka_unit_test(a_flipped_bit_is_found_and_its_rank_named),
   };
   return cmocka_run_group_tests(tests, open_data, close_data);
