@@ -6,6 +6,7 @@
 #include <mpi.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "dist/transport.h"
 
@@ -163,8 +164,11 @@ static void name_library(plm_transport *t) {
     snprintf(t->name, sizeof t->name, "%.*s", (int)strcspn(version, "\n,"), version[0] != '\0' ? version : "MPI");
 }
 
+/* MPICH's mpiexec throws away what it has not read of a rank's words by then. */
 static void module_abort(plm_transport *t, int code) {
+  const struct timespec while_words_are_read = {.tv_nsec = 500 * 1000 * 1000};
   (void)t;
+  nanosleep(&while_words_are_read, NULL);
   MPI_Abort(MPI_COMM_WORLD, code);
 }
 
