@@ -172,8 +172,8 @@ static plm_status tell_slow(plm_comm *comm, double seconds) {
   const double least = 0.1;
   char who[PLM_RANK_WORDS], its[PLM_NUMBER_TEXT], usual[PLM_NUMBER_TEXT];
   double *all = comm->scratch, *sorted;
-  PLM_TRY(plm_agree(comm, stage, PLM_NEW(&sorted, comm->size)));
-  plm_status status = comm->exchange(comm, stage, &seconds, sizeof seconds, all);
+  plm_status status = plm_agree(comm, stage, PLM_NEW(&sorted, comm->size));
+  if (status == PLM_OK) status = comm->exchange(comm, stage, &seconds, sizeof seconds, all);
   if (status == PLM_OK && comm->rank == 0) {
     memcpy(sorted, all, (size_t)comm->size * sizeof *all);
     const double middle = median(sorted, comm->size);

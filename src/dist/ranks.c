@@ -214,12 +214,18 @@ static void ranks_section(plm_comm *comm, const char *name, double timeout_s) {
   pthread_mutex_unlock(&r->lock);
 }
 
-/* Returns in tests only, where a transport cannot end the process. */
+/* Returns in tests only, where a transport cannot end the process. The communication thread, which may have met a page
+ * of a file that is gone, does not wait for itself. */
 static void ranks_abort(plm_comm *comm, const plm_error_record *why) {
   ranks *r = ranks_of(comm);
   plm_error_record copy = *why;
+  if (pthread_equal(pthread_self(), r->thread)) {
+    plm_ranks_end_all(r, why, r->where.section);
+    return;
+  }
   pthread_mutex_lock(&r->lock);
   r->abort_words = &copy;
+  r->is_ready = true;
   pthread_cond_signal(&r->posted);
   while (!r->is_over) pthread_cond_wait(&r->finished, &r->lock);
   r->abort_words = NULL;
@@ -353,6 +359,14 @@ static plm_status fill_in(ranks *r) {
   return plm_ranks_watch_create(r);
 }
 
+/* The others wait for this rank, and it lacks the memory to tell them anything. */
+static plm_status end_unprepared(ranks *r, plm_status status) {
+  plm_error_record why;
+  plm_error_take(status, &why);
+  if (r->comm.size > 1) ranks_abort(&r->comm, &why);
+  return plm_error_give(&why);
+}
+
 static plm_status learn_places(ranks *r) {
   plm_rank_place own = {.node = r->comm.node, .local_rank = r->comm.local_rank, .process = getpid()};
   plm_host_name(own.host, sizeof own.host);
@@ -372,7 +386,9 @@ plm_status plm_comm_ranks_create(plm_transport_opener *open, void *context, plm_
   r->run_thread = pthread_self();
   plm_ranks_prepare_lock(r);
   PLM_TRY_GOTO(start_thread(r), fail);
-  PLM_TRY_GOTO(fill_in(r), fail);
+  status = fill_in(r);
+  if (status != PLM_OK) status = end_unprepared(r, status);
+  if (status != PLM_OK) goto fail;
   PLM_TRY_GOTO(learn_places(r), fail);
   *ret_comm = &r->comm;
   return PLM_OK;

@@ -48,8 +48,10 @@ plm_status plm_ranks_stack_install(void) {
   sigfillset(&action.sa_mask);
   backtrace(here, 2);
   pthread_mutex_lock(&users_lock);
-  if (users++ == 0 && sigaction(signal_number(), &action, &previous) != 0)
+  if (users == 0 && sigaction(signal_number(), &action, &previous) != 0)
     status = plm_fail(PLM_E_FAILURE, "cannot handle a real-time signal: %s", strerror(errno));
+  else
+    users++;
   pthread_mutex_unlock(&users_lock);
   return status;
 }

@@ -43,6 +43,7 @@ struct ranks_watch {
   watch_message in;
   ranks_note in_note;
   bool is_receiving;
+  bool prints_stacks; /* ranks_stack.c is installed */
   double next_look;
   double asked;      /* when the inquiry began; 0: there is none */
   bool is_ordered;   /* by a rank whose wait has expired: this one need not wait itself */
@@ -62,13 +63,14 @@ static const double answer_seconds = 5, doom_seconds = 5;
 
 plm_status plm_ranks_watch_create(ranks *r) {
   PLM_TRY(PLM_NEW(&r->watch, 1));
-  PLM_TRY(PLM_NEW(&r->watch->peers, r->comm.size));
-  return plm_ranks_stack_install();
+  PLM_TRY(plm_ranks_stack_install());
+  r->watch->prints_stacks = true;
+  return PLM_NEW(&r->watch->peers, r->comm.size);
 }
 
 void plm_ranks_watch_destroy(ranks *r) {
   if (r->watch == NULL) return;
-  plm_ranks_stack_remove();
+  if (r->watch->prints_stacks) plm_ranks_stack_remove();
   plm_free(r->watch->peers);
   plm_free(r->watch);
 }
