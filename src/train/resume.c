@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "checkpoint/checkpoint.h"
 #include "protlm/log.h"
+#include "train/seen.h"
 #include "train/stopped.h"
 
 static const char lock_name[] = "run.lock";
@@ -213,32 +213,11 @@ static void remove_quietly(const char *directory, const char *name) {
   plm_error_give(&first);
 }
 
-enum { SEEN_WITHIN = 6 /* seconds: network file systems tell others of a new file late */ };
-
-static bool is_seen(const char *directory, const char *name) {
-  char **names;
-  size_t count;
-  bool found = false;
-  if (plm_directory_list(directory, &names, &count) != PLM_OK) {
-    plm_error_clear();
-    return false;
-  }
-  for (size_t i = 0; i < count && !found; i++) found = strcmp(names[i], name) == 0;
-  plm_names_free(names, count);
-  return found;
-}
-
 static plm_status look_for(const plm_run_directory *d, const plm_comm *comm, const char *name) {
-  const double until = plm_clock_monotonic() + SEEN_WITHIN;
-  const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-  while (!is_seen(d->path, name)) {
-    if (plm_clock_monotonic() >= until)
-      return plm_hint(plm_fail(PLM_E_RESOURCE, "--output-dir %s is on %s only, e.g. a node-local /tmp or /dev/shm",
-                               d->path, comm->places[0].host),
-                      "use a directory that all nodes share");
-    nanosleep(&pause, NULL);
-  }
-  return PLM_OK;
+  if (plm_file_is_seen(d->path, name)) return PLM_OK;
+  return plm_hint(plm_fail(PLM_E_RESOURCE, "--output-dir %s is on %s only, e.g. a node-local /tmp or /dev/shm", d->path,
+                           comm->places[0].host),
+                  "use a directory that all nodes share");
 }
 
 /* Rank 0 makes a file, of a name that is reclaimed should it stay; the others look for it. */

@@ -4,16 +4,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/text.h"
 #include "protlm/log.h"
+#include "train/seen.h"
 
-enum { PATH = 4096, SEEN_WITHIN = 6 /* seconds: network file systems tell others of a new file late */ };
+enum { PATH = 4096 };
 
 typedef struct opening {
   plm_comm *comm;
@@ -43,13 +42,9 @@ static plm_status open_first(opening *o) {
 
 /* A new file of a directory that is shared will be seen soon; of one that is not, it never will. */
 static void wait_for(const char *path) {
-  const double until = plm_clock_monotonic() + SEEN_WITHIN;
-  const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
   char *parent = NULL;
   if (plm_path_parent(path, &parent) == PLM_OK && plm_file_is_directory(parent))
-    while (!plm_directory_holds(parent, strrchr(path, '/') != NULL ? strrchr(path, '/') + 1 : path) &&
-           plm_clock_monotonic() < until)
-      nanosleep(&pause, NULL);
+    (void)plm_file_is_seen(parent, plm_path_name(path));
   plm_free(parent);
   plm_error_clear();
 }
