@@ -20,7 +20,7 @@ typedef struct rank_runs {
   int threads[RANK_RUNS_MOST];        /* 0: 1 */
   const char *levels[RANK_RUNS_MOST]; /* of the kernels; NULL: avx2 */
   const struct rank_runs *from;       /* begin with its weights and states; NULL: random ones, zero */
-  bool logs;                         /* an agreement follows each step */
+  bool logs;                          /* an agreement follows each step */
   const plm_view *view;               /* what is trained on */
   /* Before step `step` of a rank; what it returns is how that rank gets no batch. NULL: nothing. */
   plm_status (*before)(plm_run *run, int step);
