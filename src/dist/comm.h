@@ -32,7 +32,8 @@ enum {
 typedef struct plm_rank_place {
   char host[PLM_HOST_NAME];
   int node, local_rank;
-  int64_t process; /* its id */
+  int64_t process;            /* its id, */
+  uint64_t process_namespace; /* which counts among these; 0: not known */
 } plm_rank_place;
 
 /* Bytes of one owner, which the others are to have in the same place. */

@@ -1,8 +1,5 @@
 /* ranks.c - the table of several ranks, as the thread of the run sees it: see ranks.h. Contents: waiting, what all do at
  * the same time, buckets, sections and ends, opening. */
-#define _DEFAULT_SOURCE /* on_exit */
-#include <errno.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +14,7 @@
 #include "dist/ranks_internal.h"
 #include "protlm/log.h"
 
-static const double usual_timeout = 600, most_seconds_to_end = 30; /* seconds */
+static const double usual_timeout = 600; /* seconds */
 
 static ranks *ranks_of(plm_comm *comm) { return (ranks *)(void *)comm; }
 
@@ -211,6 +208,7 @@ static void ranks_section(plm_comm *comm, const char *name, double timeout_s) {
   snprintf(r->where.section, sizeof r->where.section, "%s", name);
   r->where.since = plm_clock_monotonic();
   r->where.limit = timeout_s > 0 ? timeout_s : comm->timeout;
+  r->where.doubt = comm->timeout;
   pthread_mutex_unlock(&r->lock);
 }
 
@@ -237,45 +235,8 @@ static void meet_for_the_last_time(plm_comm *comm) {
   char none = 0;
   do {
     comm->parted = false;
-    if (comm->exchange(comm, "leave", &none, 0, &none) != PLM_OK) plm_error_clear();
+    if (comm->exchange(comm, RANKS_LEAVING, &none, 0, &none) != PLM_OK) plm_error_clear();
   } while (comm->parted);
-}
-
-/* MPI must not hold up a process that has done all it had to: registered by whoever leaves it behind, and so called
- * before what MPI's own libraries have registered. */
-static void leave_at_once(int code, void *unused) {
-  (void)unused;
-  fflush(NULL);
-  _exit(code);
-}
-
-/* With the lock held. False: it has not ended by itself in time. */
-static bool wait_until_over(ranks *r, double seconds) {
-  const double until = plm_clock_monotonic() + seconds;
-  const struct timespec time = {.tv_sec = (time_t)until, .tv_nsec = (long)((until - floor(until)) * 1e9)};
-  while (!r->is_over)
-    if (pthread_cond_timedwait(&r->finished, &r->lock, &time) == ETIMEDOUT) return r->is_over;
-  return true;
-}
-
-/* False: MPI does not come back from its end, where nothing is left to be done (MPICH 4.0.2 over UCX does so now and
- * then). The thread then stays behind, and what it uses is its own. Rank 0, which still may have something to say,
- * leaves first: there are launchers that end the others then. */
-static bool stop_thread(ranks *r) {
-  if (!r->is_thread_running) return true;
-  const double patience = fmin(r->comm.timeout, most_seconds_to_end) + (r->comm.rank > 0 ? 1 : 0);
-  pthread_mutex_lock(&r->lock);
-  r->is_ready = r->is_leaving = true;
-  pthread_cond_signal(&r->posted);
-  const pthread_t thread = r->thread; /* it may release r as soon as the lock is free */
-  const bool is_over = wait_until_over(r, patience);
-  r->is_left_behind = !is_over;
-  pthread_mutex_unlock(&r->lock);
-  if (is_over)
-    pthread_join(thread, NULL);
-  else
-    pthread_detach(thread);
-  return is_over;
 }
 
 static void ranks_destroy(plm_comm *comm) {
@@ -285,11 +246,10 @@ static void ranks_destroy(plm_comm *comm) {
   const int rank = comm->rank;
   char name[sizeof r->transport->name];
   snprintf(name, sizeof name, "%s", r->transport->name);
-  if (stop_thread(r)) {
+  if (plm_ranks_thread_stop(r)) {
     plm_ranks_release(r);
     return;
   }
-  on_exit(leave_at_once, NULL);
   if (rank == 0) plm_warn("%s does not come to its end: left without it; everything has been done and written", name);
 }
 
@@ -368,13 +328,17 @@ static plm_status end_unprepared(ranks *r, plm_status status) {
 }
 
 static plm_status learn_places(ranks *r) {
-  plm_rank_place own = {.node = r->comm.node, .local_rank = r->comm.local_rank, .process = getpid()};
+  plm_rank_place own = {.node = r->comm.node,
+                        .local_rank = r->comm.local_rank,
+                        .process = getpid(),
+                        .process_namespace = plm_ranks_dead_namespace()};
   plm_host_name(own.host, sizeof own.host);
   pthread_mutex_lock(&r->lock);
   r->is_ready = true;
   pthread_cond_signal(&r->posted);
   pthread_mutex_unlock(&r->lock);
-  return r->comm.exchange(&r->comm, "start", &own, sizeof own, r->places);
+  PLM_TRY(r->comm.exchange(&r->comm, "start", &own, sizeof own, r->places));
+  return plm_ranks_dead_create(r);
 }
 
 plm_status plm_comm_ranks_create(plm_transport_opener *open, void *context, plm_comm **ret_comm) {
@@ -393,6 +357,6 @@ plm_status plm_comm_ranks_create(plm_transport_opener *open, void *context, plm_
   *ret_comm = &r->comm;
   return PLM_OK;
 fail:
-  if (stop_thread(r)) plm_ranks_release(r);
+  if (plm_ranks_thread_stop(r)) plm_ranks_release(r);
   return status;
 }

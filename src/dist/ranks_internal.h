@@ -69,16 +69,20 @@ typedef struct ranks_op {
   plm_span *device_spans;
 } ranks_op;
 
+#define RANKS_LEAVING "leave" /* the last stage: who has passed it may be gone */
+
 typedef struct ranks_reducer ranks_reducer; /* ranks_reduce.c */
 typedef struct ranks_gatherer ranks_gatherer;
 typedef struct ranks_caller ranks_caller; /* ranks_exchange.c */
 typedef struct ranks_watch ranks_watch;
+typedef struct ranks_dead ranks_dead;
 
 /* ---- where a rank is ---- */
 
 typedef struct ranks_where {
   char section[RANKS_STAGE];
   double since, limit; /* when it began, monotonic; how long it may last */
+  double doubt;        /* after waiting for so long a rank asks whether the others are there */
   bool is_waiting;     /* in the communicator, for others */
   char stage[RANKS_STAGE];
   double waiting_since;
@@ -115,6 +119,7 @@ struct ranks {
   ranks_reducer *reducer;
   ranks_gatherer *gatherer;
   ranks_watch *watch;
+  ranks_dead *dead;        /* NULL: not yet */
   bool has_moved;          /* since it was last looked at */
   bool is_broken;          /* the transport failed: transport->words */
   int64_t sent;            /* bytes */
@@ -131,6 +136,8 @@ void plm_ranks_release(ranks *r);
 /* ---- ranks_thread.c ---- */
 
 void *plm_ranks_thread(void *r);
+/* Once nothing is under way. False: it stays behind, and releases r. */
+bool plm_ranks_thread_stop(ranks *r);
 
 /* ---- ranks_messages.c ---- */
 
@@ -172,6 +179,16 @@ void plm_ranks_gather_advance(ranks *r);
 PLM_CHECKED plm_status plm_ranks_fetch(const ranks *r, plm_exec *x, ranks_op *op);
 PLM_CHECKED plm_status plm_ranks_store(const ranks *r, const ranks_op *op);
 void plm_ranks_release_host(ranks_op *op);
+
+/* ---- ranks_dead.c ---- */
+
+uint64_t plm_ranks_dead_namespace(void); /* 0: not known */
+/* Once the places are known. */
+PLM_CHECKED plm_status plm_ranks_dead_create(ranks *r);
+void plm_ranks_dead_destroy(ranks *r);
+/* On the communication thread: a rank of this machine whose process has ended; -1: none. */
+int plm_ranks_dead_find(ranks *r);
+bool plm_ranks_dead_is_lowest_left(const ranks *r); /* by what was found last: this rank, of those that are left */
 
 /* ---- ranks_watch.c ---- */
 

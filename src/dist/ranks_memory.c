@@ -22,6 +22,7 @@ void plm_ranks_release(ranks *r) {
   plm_ranks_reducer_destroy(r);
   plm_ranks_gatherer_destroy(r);
   plm_ranks_watch_destroy(r);
+  plm_ranks_dead_destroy(r);
   pthread_cond_destroy(&r->posted);
   pthread_cond_destroy(&r->finished);
   pthread_mutex_destroy(&r->lock);

@@ -1,11 +1,14 @@
 /* ranks_thread.c - the communication thread: see ranks.h. Contents: what is under way, waiting, the
- * loop. */
+ * loop, the end. */
+#define _DEFAULT_SOURCE /* on_exit */
 #include <errno.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "dist/ranks_internal.h"
@@ -19,6 +22,8 @@ static const double eager_seconds = 1e-3;
 static const double shortest_nap = 50e-6, longest_nap = 1e-3, idle_nap = 0.1; /* seconds */
 /* A loop that did not come by for so long was not running: the process was stopped, or its machine was. */
 static const double standstill_seconds = 2;
+/* How long MPI may take to end, at most; less where --timeout is less. */
+static const double most_seconds_to_end = 30;
 
 /* ---- what is under way ---- */
 
@@ -179,4 +184,43 @@ void *plm_ranks_thread(void *context) {
   if (r->failure.code == PLM_OK) r->transport->close(r->transport);
   if (report(r, PLM_OK, true)) plm_ranks_release(r);
   return NULL;
+}
+
+/* ---- the end, on the thread of the run ---- */
+
+/* MPI must not hold up a process that has done all it had to: registered by whoever leaves it behind, and so called
+ * before what MPI's own libraries have registered. */
+static void leave_at_once(int code, void *unused) {
+  (void)unused;
+  fflush(NULL);
+  _exit(code);
+}
+
+/* With the lock held. False: it has not ended by itself in time. */
+static bool wait_until_over(ranks *r, double seconds) {
+  const double until = plm_clock_monotonic() + seconds;
+  const struct timespec time = {.tv_sec = (time_t)until, .tv_nsec = (long)((until - floor(until)) * 1e9)};
+  while (!r->is_over)
+    if (pthread_cond_timedwait(&r->finished, &r->lock, &time) == ETIMEDOUT) return r->is_over;
+  return true;
+}
+
+/* False: MPI does not come back from its end, where nothing is left to be done (MPICH 4.0.2 over UCX does so now and
+ * then). The thread then stays behind, and what it uses is its own. Rank 0, which still may have something to say,
+ * leaves first: there are launchers that end the others then. */
+bool plm_ranks_thread_stop(ranks *r) {
+  if (!r->is_thread_running) return true;
+  const double patience = fmin(r->comm.timeout, most_seconds_to_end) + (r->comm.rank > 0 ? 1 : 0);
+  pthread_mutex_lock(&r->lock);
+  r->is_ready = r->is_leaving = true;
+  pthread_cond_signal(&r->posted);
+  const pthread_t thread = r->thread; /* it may release r as soon as the lock is free */
+  const bool is_over = wait_until_over(r, patience);
+  r->is_left_behind = !is_over;
+  pthread_mutex_unlock(&r->lock);
+  if (is_over)
+    pthread_join(thread, NULL);
+  else if (pthread_detach(thread) == 0)
+    on_exit(leave_at_once, NULL);
+  return is_over;
 }

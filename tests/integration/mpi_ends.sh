@@ -61,6 +61,8 @@ expect stop "does not answer: stopped or dead" "stopped: rank 1"
 launch die 60 3
 expect_gone die
 [ $code -ne 0 ] || { echo "die: exit code 0"; bad=1; }
+# mpiexec ends the others at once; mpirun leaves them a second
+[ "$make" = mpich ] || expect die "rank 1 (" "has died: its process is gone" "stopped: rank 1, stage step"
 
 launch abort 60 3
 expect_gone abort

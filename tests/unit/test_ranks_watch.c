@@ -57,6 +57,7 @@ static void expect_said(const char *words) {
 typedef struct plan {
   int late_rank;        /* which is at work, not waiting for others, */
   double section_limit; /* in a section that may last this long; 0: not at all */
+  double others_limit;  /* of the section of all ranks; 0: the usual */
   double seconds;       /* for so long; 0: until it is found out */
   int aborting_rank;    /* ends all itself; 0: none */
   pthread_mutex_t lock;
@@ -97,7 +98,7 @@ static plm_status take_turns(plm_comm *comm, void *context) {
   comm->user = p;
   comm->before_abort = count_told;
   comm->timeout = limit;
-  comm->section(comm, "step", 0);
+  comm->section(comm, "step", p->others_limit);
   PLM_TRY(comm->exchange(comm, "first", &mine, 1, all));
   if (comm->rank == p->late_rank && p->section_limit > 0) {
     comm->section(comm, "save", p->section_limit);
@@ -168,6 +169,26 @@ static void a_rank_that_is_gone_ends_the_others(void **state) {
   }
 }
 
+static void a_rank_that_is_gone_is_not_waited_for_in_a_long_section(void **state) {
+  plan p = {A_PLAN, .late_rank = -1, .others_limit = 1000};
+  plm_error_record results[RANKS];
+  (void)state;
+  assert_int_equal(
+      threads_run(&(threads_options){.size = RANKS, .dead_rank = 1, .dead_at = 20}, take_turns, &p, results), 1);
+  expect_said("rank 1 (");
+  assert_non_null(strstr(results[0].message, "does not answer: it is stopped or dead"));
+  assert_non_null(strstr(results[0].message, "in section \"step\""));
+}
+
+static void a_rank_that_is_busy_in_a_long_section_is_asked_and_waited_for(void **state) {
+  plan p = {A_PLAN, .late_rank = 2, .seconds = 4 * limit, .section_limit = 1000, .others_limit = 1000};
+  plm_error_record results[RANKS];
+  (void)state;
+  assert_int_equal(threads_run(&(threads_options){.size = RANKS}, take_turns, &p, results), -1);
+  threads_expect_ok(results, RANKS);
+  assert_string_equal(said, "");
+}
+
 static void a_transport_that_fails_ends_all(void **state) {
   (void)state;
   for (int64_t at = 5; at < 60; at += 18) {
@@ -219,6 +240,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(the_first_rank_is_named_too, listen, be_deaf),
       cmocka_unit_test_setup_teardown(a_rank_that_takes_no_longer_than_it_may_is_waited_for, listen, be_deaf),
       cmocka_unit_test_setup_teardown(a_rank_that_is_gone_ends_the_others, listen, be_deaf),
+      cmocka_unit_test_setup_teardown(a_rank_that_is_gone_is_not_waited_for_in_a_long_section, listen, be_deaf),
+      cmocka_unit_test_setup_teardown(a_rank_that_is_busy_in_a_long_section_is_asked_and_waited_for, listen, be_deaf),
       cmocka_unit_test_setup_teardown(a_transport_that_fails_ends_all, listen, be_deaf),
       cmocka_unit_test_setup_teardown(a_rank_may_end_all, listen, be_deaf),
       cmocka_unit_test_setup_teardown(a_transport_that_never_closes_is_left_behind, listen, be_deaf),
