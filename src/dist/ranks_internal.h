@@ -123,6 +123,7 @@ struct ranks {
   bool has_moved;          /* since it was last looked at */
   bool is_broken;          /* the transport failed: transport->words */
   int64_t sent;            /* bytes */
+  double woken;            /* when it last stood still: what has ended meanwhile may have been told of by others */
   double seen, lost;       /* when the loop last came by; seconds in which the process stood still */
   char fault[RANKS_STAGE]; /* a stage at which tests make a send fail */
   bool is_fault_due;

@@ -89,6 +89,7 @@ static void notice_standstill(ranks *r) {
   const double gap = now - r->seen;
   r->seen = now;
   if (gap < standstill_seconds) return;
+  r->woken = now;
   pthread_mutex_lock(&r->lock);
   r->where.since += gap;
   r->where.waiting_since += gap;

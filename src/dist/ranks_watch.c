@@ -205,7 +205,8 @@ static void lead(ranks *r, double now) {
 /* The lowest of the ranks beside it that still are there finds the others of its machine waiting, as itself. */
 static void notice_death(ranks *r, const ranks_where *where, double now) {
   ranks_watch *w = r->watch;
-  const int dead = where->is_waiting ? plm_ranks_dead_find(r) : -1;
+  const bool knows = where->is_waiting && (r->woken <= 0 || now > r->woken + answer_seconds);
+  const int dead = knows ? plm_ranks_dead_find(r) : -1;
   if (dead < 0 || strcmp(where->stage, RANKS_LEAVING) == 0 || !plm_ranks_dead_is_lowest_left(r)) return;
   for (int rank = 0; rank < r->comm.size; rank++) w->peers[rank].has_answered = rank != dead;
   w->culprit = dead;

@@ -140,11 +140,12 @@ plm_status plm_stopped_tell(const char *directory, bool removes) {
 
 /* ---- for the watchdog ---- */
 
-/* Only plain system calls and this thread's own memory. */
+/* Only plain system calls and this thread's own memory. The first cause stands: the file of an earlier start is gone, and
+ * a rank that ended all is soon seen to have died. */
 static void before_abort(void *user, const plm_error_record *why, int rank, const char *stage, bool is_writer) {
   plm_stopped_watch *watch = user;
   char text[TEXT];
-  if (!is_writer) return;
+  if (!is_writer || access(watch->path, F_OK) == 0) return;
   plm_stopped note = {
       .time = plm_clock_wall(),
       .rank = rank,
