@@ -14,12 +14,12 @@
 #include "dist/ranks_internal.h"
 #include "protlm/log.h"
 
-/* While the thread of the run waits, how long this one looks again at once after something moved, and for how long it
- * then sleeps between looks (two ranks took 37 ms for 100 MB with naps of 50 us, 66 with 500). While that one computes, it
- * often does so on the same processor: then this one does not look again at once, and sleeps the longer the longer
- * nothing has moved: for a 16th of that time. With nothing under way it only answers who asks where it is. */
-static const double eager_seconds = 1e-3;
-static const double shortest_nap = 50e-6, longest_nap = 1e-3, idle_nap = 0.1; /* seconds */
+/* While something is under way it sleeps between looks for a 16th of the time since something moved, but from the
+ * shortest to the longest nap (two ranks took 37 ms for 100 MB with naps of 50 us, 66 with 500). While the thread of the
+ * run waits, it first looks again at once; while that one computes, which may need the same processor, it makes no
+ * haste. With nothing under way it only answers who asks where it is. Seconds. */
+static const double eager = 1e-3, shortest_nap = 50e-6, longest_nap = 1e-3, longest_nap_waiting = 200e-6,
+                    idle_nap = 0.1;
 /* A loop that did not come by for so long was not running: the process was stopped, or its machine was. */
 static const double standstill_seconds = 2;
 /* How long MPI may take to end, at most; less where --timeout is less. */
@@ -66,10 +66,10 @@ static struct timespec after(double seconds) {
 static void rest(ranks *r, double quiet) {
   pthread_mutex_lock(&r->lock);
   const bool is_waiting = r->where.is_waiting;
-  const bool is_eager = is_waiting && quiet < eager_seconds;
+  const bool is_eager = is_waiting && quiet < eager;
   if (!is_eager) {
-    const double seconds = is_waiting ? shortest_nap : fmin(fmax(quiet / 16, shortest_nap), longest_nap);
-    const struct timespec until = after(seconds);
+    const double longest = is_waiting ? longest_nap_waiting : longest_nap;
+    const struct timespec until = after(fmin(fmax(quiet / 16, shortest_nap), longest));
     pthread_cond_timedwait(&r->posted, &r->lock, &until);
   }
   pthread_mutex_unlock(&r->lock);
