@@ -6,7 +6,7 @@
 # Beside them two processes that know nothing of each other, of 1 thread, on half the batch each: what two cores reach that never wait for
 # each other. All are open at the same time and take turns, a step each (bench/steps.c). Medians over ROUNDS turns after one that doesn't
 # count; the ratio is the median of each round's own. Wanted: 0.97. Appends to bench/results/ranks-<date>.md. Run it on an idle machine: it
-# takes about 10 minutes, and 16 GB of memory.
+# takes about 8 minutes, and 17 GB of memory.
 #
 # MODELS     presets, random weights     "esm2_t6_8M esm2_t30_150M"
 # TOKENS     of the global batch         8192
@@ -14,6 +14,7 @@
 # ROUNDS                                 5
 # BUILD      with bench_steps            build
 # LAUNCHER   starts 2 ranks              mpirun.openmpi --bind-to none -n 2
+# RANKS_OPTIONS  of train, for the ranks alone: --zero 1
 # RESULTS    file                        bench/results/ranks-<date>.md
 set -euo pipefail
 
@@ -22,6 +23,7 @@ here="$(cd "$(dirname "$0")" && pwd)"
 . "$here/proteins.sh"
 build="$(cd "${BUILD:-$here/../build}" && pwd)" rounds="${ROUNDS:-5}" tokens="${TOKENS:-8192}" dtype="${DTYPE:-bf16}"
 read -r -a launcher <<<"${LAUNCHER:-mpirun.openmpi --bind-to none -n 2}"
+read -r -a ranks_options <<<"${RANKS_OPTIONS:-}"
 results="${RESULTS:-$here/results/ranks-$(date -u +%Y-%m-%d).md}"
 work="$(mktemp -d)"
 pids=()
@@ -35,13 +37,14 @@ data="$(proteins "${1:-}" "$work")"
 export OMP_WAIT_POLICY=passive NO_COLOR=1 OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 
 begin() { # name, threads, tokens, seed, launcher...: opens a program that waits for its turns
-  local name=$1 threads=$2 tokens=$3 seed=$4
+  local name=$1 threads=$2 tokens=$3 seed=$4 further=()
   shift 4
+  [ "$name" != ranks ] || further=("${ranks_options[@]}")
   echo 0 >"$work/turns-$name"
   : >"$work/times-$name"
   timeout -k 3 3600 "$@" "$build/bench_steps" "$work/times-$name" "$work/turns-$name" on --model "$model" --train "$data" --dtype "$dtype" \
     --threads "$threads" --batch-tokens "$tokens" --max-length 512 --seed "$seed" --max-steps $((rounds + 1)) --logging-steps 1 --save-steps 1M \
-    --cache-dir "$work/cache-$name" --output-dir "$work/run-$name" >"$work/words-$name" 2>&1 &
+    --cache-dir "$work/cache-$name" --output-dir "$work/run-$name" "${further[@]}" >"$work/words-$name" 2>&1 &
   pids+=($!)
 }
 
@@ -106,7 +109,7 @@ done
   [ -s "$results" ] || printf '# 2 ranks of 1 thread against 1 rank of 2 threads (bench/ranks.sh)\n\nSeconds a step, medians of steps taken in turn. Processor: user + system seconds a step, of all ranks; "beside": of what is not the thread\nthat trains (the communication thread, and the one that prepares batches).\n'
   printf '\n## %s, %s, %s cores, load %s\n\n' "$(date -u '+%Y-%m-%d %H:%M UTC')" "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "$(nproc)" \
     "$(cut -d ' ' -f 1 /proc/loadavg)"
-  printf 'Commit %s. %s, %s tokens a batch, %s rounds, %s.\n\n' "$(git -C "$here" rev-parse --short HEAD)" "$dtype" "$tokens" "$rounds" "${launcher[*]}"
+  printf 'Commit %s. %s, %s tokens a batch, %s rounds, %s.\n\n' "$(git -C "$here" rev-parse --short HEAD)" "$dtype" "$tokens" "$rounds" "${launcher[*]}${RANKS_OPTIONS:+, $RANKS_OPTIONS}"
   printf '| model | 1 rank × 2 threads | 2 ranks × 1 thread | 2 processes, unconnected | 1 rank / 2 ranks | unconnected / 2 ranks | imbalance of each step | processor: 1 rank / 2 ranks | of it beside |\n'
   printf '|---|---:|---:|---:|---:|---:|---|---:|---:|\n'
   cat "$work/table"
