@@ -29,8 +29,10 @@ ranks=$((nodes * ranks_per_node))
 cpus_per_task=$((${SLURM_CPUS_ON_NODE:-1} / ranks_per_node)) # the whole node, shared out
 [ "$cpus_per_task" -gt 0 ] || cpus_per_task=1
 
-# srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all.
-launcher=(srun --kill-on-bad-exit=1 -N "$nodes" -n "$ranks" -c "$cpus_per_task" --mpi=pmix)
+# srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all; the
+# variable says the same where you take the option out, and to the ranks, which cannot see the option.
+export SLURM_KILL_BAD_EXIT=1
+launcher=(srun --kill-on-bad-exit=1 -N "$nodes" -n "$ranks" --ntasks-per-node="$ranks_per_node" -c "$cpus_per_task" --mpi=pmix)
 
 command=(protlm eval
   --model runs/cpu/final

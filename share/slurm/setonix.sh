@@ -55,8 +55,10 @@ nodes=${SLURM_JOB_NUM_NODES:-4}
 ranks=$((nodes * ranks_per_node))
 cpus_per_task=8
 
-# srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all.
-launcher=(srun --kill-on-bad-exit=1 -N "$nodes" -n "$ranks" -c "$cpus_per_task" --gres=gpu:8
+# srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all; the
+# variable says the same where you take the option out, and to the ranks, which cannot see the option.
+export SLURM_KILL_BAD_EXIT=1
+launcher=(srun --kill-on-bad-exit=1 -N "$nodes" -n "$ranks" --ntasks-per-node="$ranks_per_node" -c "$cpus_per_task" --gres=gpu:8
   "--cpu-bind=mask_cpu:ff000000000000,ff00000000000000,ff0000,ff000000,ff,ff00,ff00000000,ff0000000000")
 
 command=(protlm train
@@ -73,6 +75,7 @@ id=$SLURM_JOB_ID
 start=${SLURM_RESTART_COUNT:-0} # how often Slurm has started this job again
 stopped=$output_dir/stopped     # where a run that ended early says why
 journal=$output_dir/slurm.journal
+launched=$output_dir/.launched-$id # when
 export SLURM_EXPORT_ENV=ALL     # what is exported above reaches the ranks, also where jobs are submitted with --export=NONE
 
 # The highest step that has a checkpoint; -1: none has.
@@ -145,6 +148,7 @@ trap on_term TERM
 run() {
   local again
   launched_at=$SECONDS
+  (: >"$launched") 2>/dev/null || : # in a directory that the run has not made yet there is no need of it
   "${launcher[@]}" "${command[@]}" &
   pid=$!
   if [ "$asked" -gt 0 ]; then on_usr1; fi # it came between the last two lines
@@ -157,21 +161,23 @@ run() {
   done
 }
 
-# Did this start write `stopped`? Through a shared file system it may be seen late; but KILL does not wait.
+# Did this start write `stopped`? Through a shared file system it may be seen late; but KILL does not wait. A file made in the directory
+# has an NFS client look at it anew.
 find_stopped() {
-  local try=0
+  local try=0 tries=10 look=$output_dir/.look-$id
+  case $code in 2 | 3 | 4 | 5 | 6 | 70 | 126 | 127) tries=3 ;; esac # known by the code alone
   while :; do
+    if (: >"$look") 2>/dev/null; then rm -f "$look"; fi
     ls "$output_dir" >/dev/null 2>&1
     if [ -s "$stopped" ] && [ "$(cat "$stopped")" != "$stopped_before" ]; then return 0; fi
     if [ "$code" = 0 ]; then return 1; fi
     try=$((try + 1))
-    if [ $try -ge 30 ] || { [ $killed = yes ] && [ $try -ge 2 ]; }; then return 1; fi
+    if [ $try -ge $tries ] || { [ $killed = yes ] && [ $try -ge 2 ]; }; then return 1; fi
     sleep 2
   done
 }
 
-# A launcher's 0 alone is no proof: srun gives it for a step that could not begin, as on a node that is back from a power cut and still has
-# the socket of the same step of this job (Slurm 22.05, pmix).
+# A launcher's 0 alone is no proof: see is_to_launch_once_more.
 is_done() {
   local try
   for try in 1 2 3; do
@@ -180,6 +186,24 @@ is_done() {
     if [ "$try" != 3 ]; then sleep 1; fi
   done
   return 1
+}
+
+# Nothing in the directory is newer than the launch: no rank has come so far as to look at it.
+has_begun() {
+  [ -d "$output_dir" ] || return 1
+  [ -e "$launched" ] || return 0
+  [ -n "$(find "$output_dir" -mindepth 1 -maxdepth 1 -newer "$launched" 2>/dev/null | head -n 1)" ]
+}
+
+# A step that could not begin, as on a node that is back from a power cut and still has the socket of the same step of this job (Slurm 22.05,
+# pmix), ends with 0, or with 137 where another node had begun.
+is_to_launch_once_more() {
+  if [ "$asked" != 0 ] || [ $killed = yes ]; then return 1; fi
+  case $code in
+    0) ! find_stopped && ! is_done ;;
+    1 | 1[2-9][0-9]) [ "$code" != 126 ] && [ "$code" != 127 ] && ! has_begun ;;
+    *) return 1 ;;
+  esac
 }
 
 # The farthest step that an earlier start of this job had reached.
@@ -274,12 +298,13 @@ if [ "$start" -gt "$max_restarts" ]; then # Slurm itself starts jobs again, afte
 fi
 if [ "$asked" = 0 ] && [ $killed = no ]; then
   run
-  if [ "$code" = 0 ] && [ "$asked" = 0 ] && [ $killed = no ] && ! find_stopped && ! is_done; then
-    note "the launcher said 0, but there is no $output_dir/final: launching once more"
+  if is_to_launch_once_more; then
+    note "the launcher said $code, but no rank has begun or come to an end: launching once more"
     run
   fi
 else
   code=75
   note "a signal came before the launcher was started"
 fi
+rm -f "$launched"
 finish

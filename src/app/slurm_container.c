@@ -83,6 +83,23 @@ static void append_binds(const plm_text *list, bool twice, plm_text *out) {
   }
 }
 
+/* Ranks that srun starts by PMIx meet in files there; %n stands for the node, so the directory above it is shown. */
+static void append_spool(plm_text *out) {
+  plm_text_append(
+      out,
+      "spool=$(scontrol show config 2>/dev/null | sed -n 's/^SlurmdSpoolDir *= *//p') # where srun's ranks find each other\n"
+      "case $spool in *%*) spool=${spool%%\\%*} spool=${spool%/*} ;; esac\n"
+      "[ -d \"$spool\" ] || spool=$PWD\n");
+}
+
+/* UCX takes ranks for neighbours whose memory it then cannot reach, also where those of a node are joined. */
+static void append_mpich(const plm_slurm_plan *plan, plm_text *out) {
+  if (plan->mpi == NULL || strcmp(plan->mpi, "pmi2") != 0) return;
+  plm_text_append(out,
+                  "# MPICH's shared memory does not reach through containers; every network does.\n"
+                  "export UCX_TLS=\"${UCX_TLS-^shm}\"\n");
+}
+
 /* ---- Apptainer ---- */
 
 static void append_gpu_flag(const plm_slurm_plan *plan, plm_text *out) {
@@ -100,20 +117,26 @@ static void append_apptainer(const plm_slurm_plan *plan, const plm_text *directo
       "  exit 1\n}\n");
   if (plan->gpus_per_node > 0 && (plan->preset == NULL || plan->preset->container_flag == NULL))
     plm_text_append(out, "gpu=--nv\nif [ -e /dev/kfd ]; then gpu=--rocm; fi\n");
+  append_spool(out);
   plm_text_append(out, "container=(\"$apptainer\" exec");
   append_gpu_flag(plan, out);
-  plm_text_append(out, " --bind \"$PWD\"");
+  plm_text_append(out, " --bind \"$PWD\" --bind \"$spool\"");
   append_binds(directories, false, out);
   plm_text_append(out, " ");
   plm_slurm_append_word(out, plan->options->container, false);
-  plm_text_append(out, ")\n");
+  plm_text_append(
+      out,
+      ")\n# Ranks of one node, in a container each, cannot read each other's memory as Open MPI would like to.\n"
+      "export OMPI_MCA_btl_vader_single_copy_mechanism=\"${OMPI_MCA_btl_vader_single_copy_mechanism-none}\"\n");
+  append_mpich(plan, out);
+  plm_text_append(out, "\n");
 }
 
 /* ---- Charliecloud ---- */
 
 /* ch-run shows a directory only where the image has one of that name. A list, as shellcheck minds a loop over one word. */
 static void append_mount_points(const plm_text *directories, bool of_hub, plm_text *out) {
-  plm_text_append(out, "directories=(\"$PWD\"");
+  plm_text_append(out, "directories=(\"$PWD\" \"$spool\"");
   if (of_hub) plm_text_append(out, " \"$HF_HOME\"");
   for (const char *rest = directories->data; rest != NULL && *rest != '\0'; rest += strcspn(rest, "\n") + 1) {
     char path[PLM_SLURM_PATH];
@@ -132,18 +155,24 @@ static void append_charliecloud(const plm_slurm_plan *plan, const plm_text *dire
   const bool of_hub = is_of_hub(plan);
   plm_text_append(
       out,
-      "# The container; Slurm's own programs stay outside of it. Where the MPI in it is MPICH: export UCX_TLS=tcp,self,\n"
-      "# as its shared memory does not reach from one rank's container into the next.\n"
+      "# The container; Slurm's own programs stay outside of it. The ranks of a node share one (--join), so that they can\n"
+      "# read each other's memory.\n"
       "image=");
   plm_slurm_append_word(out, plan->options->container, false);
   plm_text_append(out, "\nexport USER=\"${USER:-$(id -un)}\" # which ch-run wants\n");
   if (of_hub)
     plm_text_append(out, "export HF_HOME=\"${HF_HOME:-$HOME/.cache/huggingface}\" # where the model was fetched to\n");
+  append_spool(out);
   append_mount_points(directories, of_hub, out);
-  plm_text_append(out, "container=(ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind \"$PWD:$PWD\"");
+  plm_text_append(
+      out,
+      "container=(ch-run --join --join-ct=\"$ranks_per_node\" --join-tag=\"$SLURM_JOB_ID.${SLURM_RESTART_COUNT:-0}\"\n"
+      "  --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind \"$spool:$spool\" --bind \"$PWD:$PWD\"");
   if (of_hub) plm_text_append(out, " --bind \"$HF_HOME:$HF_HOME\"");
   append_binds(directories, true, out);
   plm_text_append(out, " --cd \"$PWD\" \"$image\" --)\n");
+  append_mpich(plan, out);
+  plm_text_append(out, "\n");
 }
 
 void plm_slurm_append_container(const plm_slurm_plan *plan, plm_text *out) {
@@ -154,10 +183,6 @@ void plm_slurm_append_container(const plm_slurm_plan *plan, plm_text *out) {
     append_apptainer(plan, &directories, out);
   else
     append_charliecloud(plan, &directories, out);
-  plm_text_append(
-      out,
-      "# Ranks of one node, in a container each, cannot read each other's memory as Open MPI would like to.\n"
-      "export OMPI_MCA_btl_vader_single_copy_mechanism=\"${OMPI_MCA_btl_vader_single_copy_mechanism-none}\"\n\n");
   if (directories.status != PLM_OK) out->status = directories.status;
   plm_text_free(&directories);
 }

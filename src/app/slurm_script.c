@@ -217,8 +217,10 @@ static void append_launcher(const plm_slurm_plan *plan, plm_text *out) {
   } else {
     plm_text_append(
         out,
-        "# srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all.\n"
-        "launcher=(srun --kill-on-bad-exit=1 -N \"$nodes\" -n \"$ranks\" -c \"$cpus_per_task\"");
+        "# srun passes neither -c nor anything else on by itself, so all of it stands here. One rank that dies ends all; the\n"
+        "# variable says the same where you take the option out, and to the ranks, which cannot see the option.\n"
+        "export SLURM_KILL_BAD_EXIT=1\n"
+        "launcher=(srun --kill-on-bad-exit=1 -N \"$nodes\" -n \"$ranks\" --ntasks-per-node=\"$ranks_per_node\" -c \"$cpus_per_task\"");
     if (plan->gpus_per_node > 0)
       plm_text_printf(out, " %s%d",
                       plan->preset != NULL ? plan->preset->gpu_option : "--gpus-per-node=", plan->gpus_per_node);

@@ -78,7 +78,7 @@ case_done() {
   submit
   expect_code 0 && expect_no_requeue
   says 'the run is done'
-  called 'srun --kill-on-bad-exit=1 -N 2 -n 2 -c 4 --mpi=pmix protlm train --model esm2_t6_8M --train my.fasta --output-dir run --time-limit 3600s'
+  called 'srun --kill-on-bad-exit=1 -N 2 -n 2 --ntasks-per-node=1 -c 4 --mpi=pmix protlm train --model esm2_t6_8M --train my.fasta --output-dir run --time-limit 3600s'
 }
 case_stopped_with_progress() {
   open_room ''
@@ -172,6 +172,15 @@ case_second_launch_runs() {
   expect_code 0 && expect_no_requeue
   says 'the run is done'
 }
+case_killed_before_any_rank_began() {
+  open_room ''
+  checkpoint 100
+  launcher <<<'if [ -e once ]; then mkdir -p run/final; exit 0; fi; : >once; kill -9 $$'
+  submit
+  expect_code 0 && expect_no_requeue
+  says 'launching once more'
+  [ "$(grep -c '^srun' calls)" = 2 ] || problem "not launched twice"
+}
 case_killed_without_a_word_but_with_a_checkpoint() {
   open_room ''
   checkpoint 100
@@ -183,10 +192,11 @@ case_killed_without_a_word_but_with_a_checkpoint() {
 case_killed_without_a_word_or_a_checkpoint() {
   open_room ''
   checkpoint 100
-  launcher <<<'kill -9 $$'
+  launcher <<<'sleep 0.05; : >run/log.jsonl; kill -9 $$'
   submit
   expect_code 137 && expect_no_requeue
   says 'no new checkpoint since this start'
+  [ "$(grep -c '^srun' calls)" = 1 ] || problem "launched twice"
 }
 case_usage_error_without_a_word() {
   open_room ''

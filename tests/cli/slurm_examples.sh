@@ -20,6 +20,7 @@ output=\$(echo "\$*" | sed -n 's/.*--output-dir \([^ ]*\).*/\1/p')
 T
 done
 printf '#!/bin/sh\necho 30:00\n' >bin/squeue
+mkdir -p spool/n1 && printf '#!/bin/sh\necho "SlurmdSpoolDir          = spool/%%%%n"\n' | sed "s,spool/,$here/spool/," >bin/scontrol
 chmod +x bin/*
 module() { echo "module $*" >>calls; }
 export -f module
@@ -53,25 +54,25 @@ fi
 data='protlm train --model facebook/esm2_t33_650M_UR50D --train proteins.fasta --eval-fraction 0.01'
 mask=ff000000000000,ff00000000000000,ff0000,ff000000,ff,ff00,ff00000000,ff0000000000
 example=cpu && run_example cpu 2
-calls "srun --kill-on-bad-exit=1 -N 2 -n 4 -c 64 --mpi=pmix $data --output-dir runs/cpu --time-limit 1800s"
+calls "srun --kill-on-bad-exit=1 -N 2 -n 4 --ntasks-per-node=2 -c 64 --mpi=pmix $data --output-dir runs/cpu --time-limit 1800s"
 example=mpirun && run_example mpirun 2
 calls "module load openmpi"
 calls "mpirun --bind-to none -np 4 $data --output-dir runs/mpirun --time-limit 1800s"
 example=nvidia && run_example nvidia 2
-calls "srun --kill-on-bad-exit=1 -N 2 -n 8 -c 16 --gpus-per-node=4 --mpi=pmix $data"
+calls "srun --kill-on-bad-exit=1 -N 2 -n 8 --ntasks-per-node=4 -c 16 --gpus-per-node=4 --mpi=pmix $data"
 example=setonix && run_example setonix 4
 calls "module load rocm"
-calls "srun --kill-on-bad-exit=1 -N 4 -n 32 -c 8 --gres=gpu:8 --cpu-bind=mask_cpu:$mask $data"
+calls "srun --kill-on-bad-exit=1 -N 4 -n 32 --ntasks-per-node=8 -c 8 --gres=gpu:8 --cpu-bind=mask_cpu:$mask $data"
 example=lumi && run_example lumi 4
-calls "srun --kill-on-bad-exit=1 -N 4 -n 32 -c 7 --gpus-per-node=8 --cpu-bind=mask_cpu:${mask//ff/fe} $data"
+calls "srun --kill-on-bad-exit=1 -N 4 -n 32 --ntasks-per-node=8 -c 7 --gpus-per-node=8 --cpu-bind=mask_cpu:${mask//ff/fe} $data"
 example=array && run_example array 1
-calls "-n 2 -c 64 --mpi=pmix $data --seed 3 --output-dir runs/seed-3"
+calls "-n 2 --ntasks-per-node=2 -c 64 --mpi=pmix $data --seed 3 --output-dir runs/seed-3"
 example=apptainer && run_example apptainer 2
-calls "--mpi=pmix $here/bin/apptainer exec --nv --bind $here --bind /data/models protlm.sif $data"
+calls "--mpi=pmix $here/bin/apptainer exec --nv --bind $here --bind $here/spool --bind /data/models protlm.sif $data"
 example=charliecloud && run_example charliecloud 2
-calls "--mpi=pmix ch-run --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind $here:$here --bind $here/hub:$here/hub --cd $here images/protlm -- $data"
+calls "--mpi=pmix ch-run --join --join-ct=2 --join-tag=7.0 --bind /dev/shm:/dev/shm --bind /tmp:/tmp --bind $here/spool:$here/spool --bind $here:$here --bind $here/hub:$here/hub --cd $here images/protlm -- $data"
 example=eval && run_example eval 1
-calls "srun --kill-on-bad-exit=1 -N 1 -n 2 -c 64 --mpi=pmix protlm eval --model runs/cpu/final --data proteins.fasta"
+calls "srun --kill-on-bad-exit=1 -N 1 -n 2 --ntasks-per-node=2 -c 64 --mpi=pmix protlm eval --model runs/cpu/final --data proteins.fasta"
 
 # What a site forbids beside its packs of cores and GPUs.
 if grep -E '^#SBATCH --(mem|cpus-per-task|ntasks)' "$source/share/slurm/setonix.sh"; then problem "setonix.sh asks for what Setonix refuses"; fi

@@ -77,8 +77,9 @@ static void a_script_holds_what_was_told(void **state) {
                                       "#SBATCH --cpus-per-task=4\n",
                                       "max_restarts=7 ",
                                       "--mpi=pmi2",
+                                      "export SLURM_KILL_BAD_EXIT=1\n",
                                       "output_dir=run\n",
-                                      "--kill-on-bad-exit=1 -N \"$nodes\" -n \"$ranks\" -c \"$cpus_per_task\""};
+                                      "--kill-on-bad-exit=1 -N \"$nodes\" -n \"$ranks\" --ntasks-per-node=\"$ranks_per_node\" -c \"$cpus_per_task\""};
   (void)state;
   program_result r =
       run(HERE
