@@ -112,21 +112,27 @@ train_line=(train --model esm2_t6_8M --num-hidden-layers 2 --hidden-size 32 --nu
 
 kind=(--cpu) # what the job asks of its nodes
 
-# Ranks and what starts them: SLURM_TEST_NODES nodes of SLURM_TEST_RANKS ranks each; SLURM_TEST_LAUNCHER: pmix, pmi2 or mpirun.
-nodes=${SLURM_TEST_NODES:-1}
-ranks_per_node=${SLURM_TEST_RANKS:-1}
-case ${SLURM_TEST_LAUNCHER:-pmix} in
-  pmix) launcher=(--launcher srun --mpi pmix) ;;
-  pmi2) launcher=(--launcher srun --mpi pmi2) ;;
-  mpirun) launcher=(--launcher mpirun) ;;
-  *) fail "SLURM_TEST_LAUNCHER is pmix, pmi2 or mpirun" ;;
-esac
+# Two nodes of one rank each, by srun and Open MPI, unless the story says otherwise; SLURM_TEST_LAUNCHER, SLURM_TEST_NODES and
+# SLURM_TEST_RANKS (of a node) say it for all stories.
+nodes=${SLURM_TEST_NODES:-2}
+run_by() { # pmix|pmi2|mpirun [RANKS a node]
+  ranks_per_node=${SLURM_TEST_RANKS:-${2:-1}}
+  case ${SLURM_TEST_LAUNCHER:-$1} in
+    pmix) launcher=(--launcher srun --mpi pmix) ;;
+    pmi2) launcher=(--launcher srun --mpi pmi2) ;;
+    mpirun) launcher=(--launcher mpirun) ;;
+    *) fail "SLURM_TEST_LAUNCHER is pmix, pmi2 or mpirun" ;;
+  esac
+}
+run_by pmix
 
 # The same run as nothing disturbs it: what all others must end as.
 undisturbed() { # DIRECTORY [MORE OF TRAIN...]
   write_script "$1" --max-restarts 0 -- --output-dir "$@"
   submit "$1"
   wait_for_end "$job" COMPLETED
+  expect_exit "$job" 0:0
+  expect_starts "$output" 1
 }
 
 expect_same_run() { # DIRECTORY OTHER

@@ -3,6 +3,7 @@
 # task's number is the array's, by which all would be.
 # shellcheck source=tests/slurm/lib.sh disable=SC2154
 . "$(dirname "$0")/lib.sh"
+run_by mpirun
 
 for task in 0 1; do undisturbed quiet-$task --seed $task; done
 

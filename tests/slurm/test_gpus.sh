@@ -3,6 +3,7 @@
 # the run computes on CPUs: what a crash and a new start do to the job's GPUs is looked at, not what is computed on them.
 # shellcheck source=tests/slurm/lib.sh disable=SC2154
 . "$(dirname "$0")/lib.sh" --gpus 2
+run_by pmi2 2
 
 undisturbed quiet
 

@@ -3,6 +3,7 @@
 # having come farther is never started again.
 # shellcheck source=tests/slurm/lib.sh disable=SC2154
 . "$(dirname "$0")/lib.sh"
+run_by pmix 2
 
 undisturbed quiet
 

@@ -3,6 +3,7 @@
 # The same script submitted again goes on.
 # shellcheck source=tests/slurm/lib.sh disable=SC2154
 . "$(dirname "$0")/lib.sh"
+run_by pmi2
 
 undisturbed quiet
 

@@ -3,6 +3,7 @@
 # shortest, and the signal comes 15 to 30 s after the start; until it does the ranks are held, so that no machine is too fast for it.
 # shellcheck source=tests/slurm/lib.sh disable=SC2154
 . "$(dirname "$0")/lib.sh"
+run_by mpirun
 
 undisturbed quiet
 
