@@ -1,5 +1,5 @@
 /* launch.c - who started us, read from the environment (platform_facts: under mpirun inside Slurm the SLURM_ task
- * variables are those of the daemon, so MPI's come first). Contents: detection, lines to type, refusal of several, refusal
+ * variables are those of the daemon, so MPI's come first). Contents: detection, lines to type, what is told, refusal of several, refusal
  * of ranks that do not find each other. */
 #include "dist/launch.h"
 
@@ -115,18 +115,6 @@ bool plm_launch_is_first(void) {
   return launch.is_leftover || launch.rank == 0;
 }
 
-/* Whether srun was given --kill-on-bad-exit its tasks cannot see; the variable that means the same they can. */
-void plm_launch_tell(void) {
-  plm_launch launch;
-  plm_launch_detect(&launch);
-  if (launch.size > 1 && strcmp(launch.by, "srun") == 0 && read_int("SLURM_KILL_BAD_EXIT") != 1)
-    plm_info(
-        "srun: unless it was given --kill-on-bad-exit=1, the ranks beside one that is killed go on waiting for it until "
-        "--timeout; `export SLURM_KILL_BAD_EXIT=1` in front of srun does the same, and this line is left out");
-  if (launch.mpi == PLM_MPI_MPICH && read_int("MPICH_GPU_SUPPORT_ENABLED") == 1)
-    plm_info("MPICH_GPU_SUPPORT_ENABLED=1 is set to 0 for this run: MPI passes host memory only");
-}
-
 /* ---- lines to type ---- */
 
 /* " -u NAME" for each variable that says there are several; a variable that lies behind another would be the next to be
@@ -174,6 +162,33 @@ static plm_status compose_together(const plm_launch *launch, char **ret_line) {
     plm_text_printf(&line, "mpirun -n %d", launch->size);
   }
   return finish_line(&line, ret_line);
+}
+
+/* ---- what is told ---- */
+
+/* A job of several tasks of which this is not one: in its batch script, where srun was forgotten. */
+static plm_status tell_of_a_job_left_alone(void) {
+  const plm_launch launch = {.size = read_int("SLURM_NTASKS"), .by = "srun"};
+  char *line;
+  if (launch.size <= 1 || (is_set("SLURM_STEP_ID") && !is_step_of_one())) return PLM_OK;
+  PLM_TRY(compose_together(&launch, &line));
+  plm_info("this job of Slurm's has %d tasks, and this is one process of one rank; for all of them: `%s`", launch.size,
+           line);
+  plm_free(line);
+  return PLM_OK;
+}
+
+/* Whether srun was given --kill-on-bad-exit its tasks cannot see; the variable that means the same they can. */
+void plm_launch_tell(void) {
+  plm_launch launch;
+  plm_launch_detect(&launch);
+  if (launch.size > 1 && strcmp(launch.by, "srun") == 0 && read_int("SLURM_KILL_BAD_EXIT") != 1)
+    plm_info(
+        "srun: unless it was given --kill-on-bad-exit=1, the ranks beside one that is killed go on waiting for it until "
+        "--timeout; `export SLURM_KILL_BAD_EXIT=1` in front of srun does the same, and this line is left out");
+  if (launch.mpi == PLM_MPI_MPICH && read_int("MPICH_GPU_SUPPORT_ENABLED") == 1)
+    plm_info("MPICH_GPU_SUPPORT_ENABLED=1 is set to 0 for this run: MPI passes host memory only");
+  if (strcmp(launch.by, "nothing") == 0 && tell_of_a_job_left_alone() != PLM_OK) plm_error_clear();
 }
 
 /* ---- refusal of several ---- */

@@ -92,12 +92,22 @@ static plm_status open_named(const char *path, const make **ret_make) {
   return PLM_OK;
 }
 
+/* Of Charliecloud, Apptainer, Singularity, Docker, Podman. */
+static bool is_in_container(void) {
+  static const char *const variables[] = {"CH_RUNNING", "APPTAINER_NAME", "SINGULARITY_NAME"};
+  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+    if (getenv(variables[i]) != NULL) return true;
+  return access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0;
+}
+
 static plm_status fail_no_library(const plm_launch *launch, const make *m) {
   const make *other = m == &mpich ? &open_mpi : &mpich;
   plm_status status =
       plm_fail(PLM_E_FAILURE, "%s started %d processes for %s, but its library %s is not found%s%s", launch->by,
                launch->size, m->name, m->libraries[0], m == &mpich ? ", nor " : "", m == &mpich ? m->libraries[1] : "");
-  if (is_by_srun(launch))
+  if (is_in_container())
+    plm_hint(status, "bind the host's MPI (docs/CONTAINERS.md), or use an image with one");
+  else if (is_by_srun(launch))
     hint_srun(status, launch, other->srun,
               "load the site's module for it, or PROTLM_MPI=/path/to/the/library; with the other make: ");
   else

@@ -236,6 +236,10 @@ static void settings_of_a_launcher_that_matter_are_told(void **state) {
       {"SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0", ""},
       {"PMI_FD=5 PMI_SIZE=2 PMI_RANK=0 MPICH_GPU_SUPPORT_ENABLED=1", "MPICH_GPU_SUPPORT_ENABLED=1 is set to 0"},
       {"PMI_FD=5 PMI_SIZE=2 PMI_RANK=0 MPICH_GPU_SUPPORT_ENABLED=0", ""},
+      {"SLURM_JOB_ID=7 SLURM_NTASKS=4", "has 4 tasks, and this is one process of one rank; for all of them: `srun --mpi=pmix"},
+      {"SLURM_JOB_ID=7 SLURM_NTASKS=1", ""},
+      {"SLURM_JOB_ID=7 SLURM_NTASKS=4 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=1 SLURM_PROCID=0", ""},
+      {"SLURM_JOB_ID=7 SLURM_NTASKS=4 OMPI_COMM_WORLD_SIZE=1 OMPI_COMM_WORLD_RANK=0 PMIX_NAMESPACE=a", ""},
       {"", ""},
   };
   (void)state;
