@@ -85,7 +85,8 @@ says() { grep -qsF -- "$2" "$1"; }
 wait_for_words() { wait_for "'$2' in $(basename "$1")" says "$1" "$2"; }
 
 count() { if [ -f "$1" ]; then grep -c -- "$2" "$1"; else echo 0; fi; } # FILE PATTERN: lines
-has_step() { [ "$(count "$1/log.jsonl" '"loss"')" -ge "$2" ]; }
+steps_logged() { count "$1/log.jsonl" '"loss"'; }
+has_step() { [ "$(steps_logged "$1")" -ge "$2" ]; }
 wait_for_step() { wait_for "step $2 of $1" has_step "$1" "$2"; }
 
 has_checkpoint() { [ -f "$1/checkpoint-$2/MANIFEST.json" ]; }
@@ -93,7 +94,7 @@ wait_for_checkpoint() { wait_for "checkpoint-$2 of $1" has_checkpoint "$1" "$2";
 
 # ---- the run: small, of a few seconds, with a checkpoint every 20 steps ----
 
-STEPS=100
+STEPS=${STEPS:-100} # a story that disturbs its run often says more, before it reads this file
 write_proteins() {
   awk 'BEGIN {
     srand(11)

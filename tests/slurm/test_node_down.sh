@@ -2,6 +2,7 @@
 # Nodes lose power in the middle of a step, one after the other: one that ran ranks, and the one that ran the batch script; this one once
 # more, and it comes back with what Slurm had on its disk, over which the first launch then trips. Slurm starts the job again when they are
 # back, and the run ends as if nothing had happened.
+STEPS=300
 # shellcheck source=tests/slurm/lib.sh disable=SC2154
 . "$(dirname "$0")/lib.sh"
 
@@ -26,6 +27,7 @@ batch_node=$(job_field "$job" BatchHost)
 begun=1
 lose_and_restore() { # NODE start|restart
   signal_ranks STOP
+  logged=$(steps_logged lost)
   lose_node "$1"
   wait_for "job $job is not running" is_not_running
   restore_node "$@"
@@ -36,7 +38,7 @@ lose_and_restore() { # NODE start|restart
 others=$(client scontrol show hostnames "$(job_field "$job" NodeList)" | grep -vxF "$batch_node")
 for node in $others $batch_node; do
   lose_and_restore "$node" start
-  wait_for_step lost $((20 * begun))
+  wait_for_step lost $((logged + 5)) # of the new start: the old one had fewer
 done
 lose_and_restore "$batch_node" restart
 wait_for_words "$output" "launching once more"
