@@ -84,7 +84,7 @@ const plm_option_table *plm_slurm_option_table(void) {
   static const plm_option_table table = {
       .command = "slurm",
       .summary = "a batch script for many nodes: printed, or submitted",
-      .usage = "protlm slurm [options] -- train|eval OPTIONS",
+      .usage = "protlm slurm [options] -- train|eval OPTIONS | drill",
       .description =
           "Prints a script for sbatch that runs protlm train (or eval) on as many ranks as are asked for, and looks after "
           "it: ahead of the time limit the run saves and stops, and the job starts itself again; so it does after a lost "
@@ -98,7 +98,9 @@ const plm_option_table *plm_slurm_option_table(void) {
           "    --train my.fasta --eval-fraction 0.05 --output-dir run\n"
           "# kept in a file, looked at, submitted\n"
           "protlm slurm --preset setonix --account myproject --nodes 4 -- train \\\n"
-          "    --model esm2_t6_8M --train my.fasta --output-dir run >run.job\n",
+          "    --model esm2_t6_8M --train my.fasta --output-dir run >run.job\n"
+          "# does this cluster survive what clusters do? Seven short jobs, and a verdict\n"
+          "protlm slurm --cpu --nodes 2 --time 30m -- drill >drill.sh && bash drill.sh\n",
       .options = option_list,
       .count = sizeof option_list / sizeof *option_list,
       .positional = "-- train|eval ...",
@@ -125,6 +127,16 @@ static plm_status submit(const char *script, const plm_output *output) {
                   "the same line without --submit shows what it was given");
 }
 
+static plm_status run_drill(const plm_output *output) {
+  plm_text text = {0};
+  char *script;
+  PLM_TRY(plm_slurm_drill_write(output->program, &text));
+  PLM_TRY(plm_text_take(&text, &script));
+  output->write(output->user, script);
+  plm_free(script);
+  return PLM_OK;
+}
+
 plm_status plm_slurm_run(const plm_option_values *values, const plm_output *output) {
   const plm_slurm_options *options = values->options;
   plm_slurm_cluster cluster = {0};
@@ -133,6 +145,7 @@ plm_status plm_slurm_run(const plm_option_values *values, const plm_output *outp
   plm_text text = {0};
   char *script = NULL;
   plm_status status;
+  if (plm_slurm_is_drill(options)) return run_drill(output);
   plan = (plm_slurm_plan){0};
   PLM_TRY_GOTO(plm_slurm_line_read(options, &line), done);
   const plm_slurm_preset *preset = plm_slurm_preset_find(options->preset);

@@ -6,6 +6,7 @@
  *   slurm_preset.c   sites whose published documentation says what a job must look like
  *   slurm_plan.c     options, preset and cluster become one plan
  *   slurm_container.c  the lines that put each rank into a container
+ *   slurm_drill.c    `-- drill`: a script that tries all this out on the cluster
  *   slurm_script.c   the plan as a script; its lower half is slurm_job.sh as it stands
  */
 #ifndef PLM_APP_SLURM_H
@@ -131,5 +132,9 @@ void plm_slurm_append_container(const plm_slurm_plan *plan, plm_text *out);
 
 /* ---- slurm_script.c ---- */
 void plm_slurm_script_write(const plm_slurm_plan *plan, plm_text *out);
+
+/* ---- slurm_drill.c ---- */
+bool plm_slurm_is_drill(const plm_slurm_options *options);
+PLM_CHECKED plm_status plm_slurm_drill_write(const char *program, plm_text *out);
 
 #endif

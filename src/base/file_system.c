@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +15,20 @@
 
 enum { LARGEST_WRITE = 1 << 30 }; /* Linux moves at most 2 GiB - 4 KiB a call */
 
-static int real_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+/* `protlm slurm` has a drill in which a disk is full where it cannot be filled: no new file whose path holds the text. */
+static bool is_full_in_drill(const char *path, int flags) {
+  const char *text = getenv("PROTLM_DRILL_FULL_DISK");
+  return text != NULL && *text != '\0' && (flags & O_CREAT) != 0 && strstr(path, text) != NULL;
+}
+
+static int real_open(const char *path, int flags, mode_t mode) {
+  if (is_full_in_drill(path, flags)) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return open(path, flags, mode);
+}
+
 static int real_stat(const char *path, struct stat *ret_stat) { return stat(path, ret_stat); }
 
 static const plm_fs real_table = {
