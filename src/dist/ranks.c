@@ -10,6 +10,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/system.h"
+#include "dist/agree.h"
 #include "dist/pieces.h"
 #include "dist/ranks_internal.h"
 #include "protlm/log.h"
@@ -230,13 +231,14 @@ static void ranks_abort(plm_comm *comm, const plm_error_record *why) {
   pthread_mutex_unlock(&r->lock);
 }
 
-/* All ranks come here, from wherever they were: those that others meet elsewhere fail there, and come too. */
+/* All ranks come here. Where others are still elsewhere, this one left before its end: it comes to theirs, as failed. */
 static void meet_for_the_last_time(plm_comm *comm) {
   char none = 0;
-  do {
+  while (comm->exchange(comm, RANKS_LEAVING, &none, 0, &none) != PLM_OK && comm->parted) {
     comm->parted = false;
-    if (comm->exchange(comm, RANKS_LEAVING, &none, 0, &none) != PLM_OK) plm_error_clear();
-  } while (comm->parted);
+    if (plm_comm_end(comm, plm_fail(PLM_E_FAILURE, "it left while others went on")) != PLM_OK) continue;
+  }
+  plm_error_clear();
 }
 
 static void ranks_destroy(plm_comm *comm) {
@@ -319,14 +321,6 @@ static plm_status fill_in(ranks *r) {
   return plm_ranks_watch_create(r);
 }
 
-/* The others wait for this rank, and it lacks the memory to tell them anything. */
-static plm_status end_unprepared(ranks *r, plm_status status) {
-  plm_error_record why;
-  plm_error_take(status, &why);
-  if (r->comm.size > 1) ranks_abort(&r->comm, &why);
-  return plm_error_give(&why);
-}
-
 static plm_status learn_places(ranks *r) {
   plm_rank_place own = {.node = r->comm.node,
                         .local_rank = r->comm.local_rank,
@@ -341,6 +335,20 @@ static plm_status learn_places(ranks *r) {
   return plm_ranks_dead_create(r);
 }
 
+/* The others are in MPI, or on their way to it, and wait for this rank: a finalize here would wait for them. */
+static void end_before_the_start(ranks *r, plm_status status) {
+  plm_error_record why;
+  char host[PLM_HOST_NAME];
+  plm_host_name(host, sizeof host);
+  plm_error_take(status, &why);
+  plm_log(PLM_LOG_ERROR, "rank %d (%s): %s", r->transport->rank, host, why.message);
+  r->transport->abort(r->transport, plm_status_exit_code(status));
+  pthread_mutex_lock(&r->lock);
+  r->failure = why; /* in tests, where this goes on: nothing is left to be closed */
+  pthread_mutex_unlock(&r->lock);
+  plm_error_give(&why);
+}
+
 plm_status plm_comm_ranks_create(plm_transport_opener *open, void *context, plm_comm **ret_comm) {
   ranks *r;
   plm_status status;
@@ -350,13 +358,12 @@ plm_status plm_comm_ranks_create(plm_transport_opener *open, void *context, plm_
   r->run_thread = pthread_self();
   plm_ranks_prepare_lock(r);
   PLM_TRY_GOTO(start_thread(r), fail);
-  status = fill_in(r);
-  if (status != PLM_OK) status = end_unprepared(r, status);
-  if (status != PLM_OK) goto fail;
+  PLM_TRY_GOTO(fill_in(r), fail);
   PLM_TRY_GOTO(learn_places(r), fail);
   *ret_comm = &r->comm;
   return PLM_OK;
 fail:
+  if (r->transport != NULL && r->transport->size > 1 && r->failure.code == PLM_OK) end_before_the_start(r, status);
   if (plm_ranks_thread_stop(r)) plm_ranks_release(r);
   return status;
 }

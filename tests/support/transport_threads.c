@@ -229,7 +229,10 @@ static void *play(void *argument) {
   const role *p = argument;
   plm_comm *comm = NULL;
   plm_status status = plm_comm_ranks_create(open_end, &p->world->ends[p->rank], &comm);
-  if (status == PLM_OK) status = p->body(comm, p->context);
+  if (status == PLM_OK)
+    status = p->body(comm, p->context);
+  else /* as a launcher does when a process ends with a failure */
+    threads_abort(&p->world->ends[p->rank].transport, plm_status_exit_code(status));
   plm_error_take(status, p->result);
   plm_comm_destroy(comm);
   return NULL;

@@ -1,6 +1,9 @@
 /* The communicator of several ranks, as threads of this process: exchange, broadcast, the sum rule, gathers, drains. */
 #include "support/unit.h"
 
+#include "base/alloc.h"
+#include "dist/agree.h"
+#include "protlm/log.h"
 #include "support/ranks_cases.h"
 #include "support/transport_threads.h"
 
@@ -120,6 +123,64 @@ static void who_failed_alone_is_heard_in_the_end(void **state) {
   }
 }
 
+static plm_status leave_early(plm_comm *comm, void *context) {
+  const bool is_late = *(const bool *)context; /* when all have come to an end already */
+  if (is_late) PLM_TRY(plm_comm_end(comm, PLM_OK));
+  if (comm->rank == 1) return PLM_OK; /* to its destruction */
+  return plm_comm_end(comm, plm_agree(comm, "data", PLM_OK));
+}
+
+static void a_rank_that_leaves_before_the_end_fails_the_others(void **state) {
+  plm_error_record results[MOST];
+  (void)state;
+  for (int late = 0; late < 2; late++) {
+    bool is_late = late == 1;
+    threads_run(&(threads_options){.size = 3}, leave_early, &is_late, results);
+    assert_int_equal(results[1].code, PLM_OK);
+    for (int rank = 0; rank < 3; rank += 2) {
+      assert_int_equal(results[rank].code, PLM_E_FAILURE);
+      assert_non_null(strstr(results[rank].message, "rank 1 ("));
+      assert_non_null(strstr(results[rank].message, "it left while others went on"));
+    }
+  }
+}
+
+static void be_silent(void *user, plm_log_level level, const char *line) {
+  (void)user;
+  (void)level;
+  (void)line;
+}
+
+static plm_status only_end(plm_comm *comm, void *context) {
+  (void)context;
+  return plm_comm_end(comm, PLM_OK);
+}
+
+/* Allocations of the opening fail, on whichever rank it is. */
+static void a_rank_without_memory_for_its_opening_ends_all(void **state) {
+  enum { SIZE = 3 };
+  plm_error_record results[SIZE];
+  int failures = 0;
+  (void)state;
+  plm_log_set_sink(be_silent, NULL);
+  const int64_t before = plm_alloc_count();
+  threads_run(&(threads_options){.size = SIZE}, only_end, NULL, results);
+  const int64_t count = plm_alloc_count() - before;
+  threads_expect_ok(results, SIZE);
+  for (int64_t n = 1; n < count * 9 / 10; n += 1 + count / 20, failures++) {
+    bool has_said = false;
+    plm_alloc_fail_at(n);
+    threads_run(&(threads_options){.size = SIZE}, only_end, NULL, results);
+    plm_alloc_fail_at(0);
+    for (int rank = 0; rank < SIZE; rank++)
+      has_said |= results[rank].code == PLM_E_RESOURCE && strstr(results[rank].message, "out of memory") != NULL;
+    assert_true(has_said);
+  }
+  plm_log_set_sink(NULL, NULL);
+  assert_true(failures > 10);
+  assert_int_equal(plm_alloc_live(), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(everyone_has_what_everyone_brought),
@@ -134,6 +195,8 @@ int main(void) {
       cmocka_unit_test(spans_come_from_their_owners),
       cmocka_unit_test(one_failure_is_everyones),
       cmocka_unit_test(who_failed_alone_is_heard_in_the_end),
+      cmocka_unit_test(a_rank_that_leaves_before_the_end_fails_the_others),
+      cmocka_unit_test(a_rank_without_memory_for_its_opening_ends_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
