@@ -291,6 +291,14 @@ static plm_status fill_directory(const ending *e, const char *directory) {
   return write_final_state(e->outputs, directory);
 }
 
+/* Half a directory takes room that a full disk lacks; what is left is reclaimed at the next start. */
+static plm_status remove_half(const char *directory, plm_status cause) {
+  plm_error_record record;
+  plm_error_take(cause, &record);
+  if (plm_tree_remove(directory) != PLM_OK) plm_error_clear();
+  return plm_error_give(&record);
+}
+
 /* On rank 0; the others give their part of the weights. */
 static plm_status write_final(void *user) {
   const ending *e = user;
@@ -304,6 +312,7 @@ static plm_status write_final(void *user) {
   PLM_TRY_GOTO(fill_directory(e, paths[1]), done);
   PLM_TRY_GOTO(replace_directory(outputs->directory.path, paths[1], paths[0], paths[2]), done);
 done:
+  if (status != PLM_OK && paths[1] != NULL) status = remove_half(paths[1], status);
   for (int i = 0; i < 3; i++) plm_free(paths[i]);
   return status;
 }

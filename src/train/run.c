@@ -161,16 +161,20 @@ static plm_status compare_ranks(preparation *p) {
   return plm_alike_options(p->run->context.comm, p->settings);
 }
 
+/* From here on there is a place for the note of why a run stopped. */
 static plm_status enter_directory(preparation *p) {
-  return plm_outputs_enter(&p->run->outputs, p->settings, p->run->context.comm);
+  plm_run *run = p->run;
+  PLM_TRY(plm_outputs_enter(&run->outputs, p->settings, run->context.comm));
+  const plm_run_directory *d = &run->outputs.directory;
+  if (!p->settings->o->dry_run)
+    plm_stopped_arm(&run->watch, run->context.comm, d->path, d->checkpoint != NULL ? d->step : 0);
+  return PLM_OK;
 }
 
 static plm_status find_state(preparation *p) {
   plm_run *run = p->run;
   PLM_TRY(read_state(run));
   if (run->resumed) p->saved = &run->state.arithmetic;
-  if (!p->settings->o->dry_run)
-    plm_stopped_arm(&run->watch, run->context.comm, run->outputs.directory.path, run->state.step);
   return PLM_OK;
 }
 

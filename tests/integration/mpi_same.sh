@@ -29,7 +29,7 @@ fail() { echo "FAILED: $1"; tail -n 20 "$out/$name.err"; exit 1; }
 run() { # NAME MAKE RANKS arguments...: into the directory run, which then becomes NAME, as it is named in what is written
   name=$1 make=$2 ranks=$3
   shift 3
-  rm -rf "$out/$name" "$out/run"
+  rm -rf "${out:?}/$name" "${out:?}/run"
   code=0
   (cd "$out" && MPI_TEST_SECONDS=200 "$here/mpi_ranks.sh" "$make" "$ranks" "$out/rank" --model esm2_t6_8M --num-hidden-layers 2 \
     --hidden-size 32 --num-attention-heads 4 --train "$here/proteins.fasta" --max-length 256 --batch-tokens 512 --micro-batch-tokens 300 \
