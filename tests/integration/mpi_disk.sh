@@ -1,5 +1,6 @@
 #!/bin/sh
-# The disk of rank 0 fills up, in a save, in the log, in what is written at the end: all ranks end with 6, nothing half-written is left, and with room again the run goes on to the bytes of one that was never disturbed.
+# The disk of rank 0 fills up, in a save, in the log, in what is written at the end: all ranks end with 6, nothing half-written is
+# left, and with room again the run goes on to the bytes of one that was never disturbed.
 # On a small file system that only these processes see, which takes root: skips (77) without it, or where the make is not here.
 # usage: mpi_disk.sh openmpi|mpich PROTLM
 # shellcheck disable=SC2086
