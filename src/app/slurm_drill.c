@@ -21,9 +21,8 @@ plm_status plm_slurm_drill_write(const char *program, plm_text *out) {
   const char *path = program != NULL ? realpath(program, whole) : NULL;
   PLM_TRY(plm_own_command(&line));
   const char *words = strstr(line, " slurm "), *end = words != NULL ? strstr(words, " -- drill") : NULL;
-  plm_text_append(out,
-                  "#!/bin/bash\n# A drill of this cluster, made by protlm " PLM_VERSION
-                  "; run it where sbatch is: bash FILE\nset -u\nslurm=(");
+  plm_text_append(out, "#!/bin/bash\n# A drill of this cluster, made by protlm " PLM_VERSION
+                       "; run it where sbatch is: bash FILE\nset -u\nslurm=(");
   plm_slurm_append_word(out, path != NULL ? path : "protlm", false);
   if (end != NULL) plm_text_append_bytes(out, words, (size_t)(end - words));
   plm_text_append(out, ")\n\n");

@@ -63,23 +63,24 @@ static void mistakes_are_told_before_the_queue(void **state) {
 }
 
 static void a_script_holds_what_was_told(void **state) {
-  static const char *const lines[] = {"#SBATCH --job-name=run\n",
-                                      "#SBATCH --account=me\n",
-                                      "#SBATCH --partition=work\n",
-                                      "#SBATCH --nodes=3\n",
-                                      "#SBATCH --requeue\n",
-                                      "#SBATCH --time=0-01:30:00\n",
-                                      "#SBATCH --open-mode=append\n",
-                                      "#SBATCH --qos=high\n",
-                                      "#SBATCH --signal=B:USR1@120\n",
-                                      "#SBATCH --ntasks-per-node=2\n",
-                                      "module load b || exit 1",
-                                      "#SBATCH --cpus-per-task=4\n",
-                                      "max_restarts=7 ",
-                                      "--mpi=pmi2",
-                                      "export SLURM_KILL_BAD_EXIT=1\n",
-                                      "output_dir=run\n",
-                                      "--kill-on-bad-exit=1 -N \"$nodes\" -n \"$ranks\" --ntasks-per-node=\"$ranks_per_node\" -c \"$cpus_per_task\""};
+  static const char *const lines[] = {
+      "#SBATCH --job-name=run\n",
+      "#SBATCH --account=me\n",
+      "#SBATCH --partition=work\n",
+      "#SBATCH --nodes=3\n",
+      "#SBATCH --requeue\n",
+      "#SBATCH --time=0-01:30:00\n",
+      "#SBATCH --open-mode=append\n",
+      "#SBATCH --qos=high\n",
+      "#SBATCH --signal=B:USR1@120\n",
+      "#SBATCH --ntasks-per-node=2\n",
+      "module load b || exit 1",
+      "#SBATCH --cpus-per-task=4\n",
+      "max_restarts=7 ",
+      "--mpi=pmi2",
+      "export SLURM_KILL_BAD_EXIT=1\n",
+      "output_dir=run\n",
+      "--kill-on-bad-exit=1 -N \"$nodes\" -n \"$ranks\" --ntasks-per-node=\"$ranks_per_node\" -c \"$cpus_per_task\""};
   (void)state;
   program_result r =
       run(HERE
