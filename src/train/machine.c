@@ -40,7 +40,8 @@ void plm_machine_close(plm_machine *machine) {
 
 void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
                         plm_arithmetic *ret_arithmetic) {
-  plm_arithmetic a = {.threads = settings->o->threads, .micro_batch_tokens = plan->micro_batch_tokens};
+  plm_arithmetic a = {
+      .ranks = plan->ranks, .threads = settings->o->threads, .micro_batch_tokens = plan->micro_batch_tokens};
   plm_system system;
   plm_system_read(&system);
   snprintf(a.products, sizeof a.products, "%s", exec->products);
@@ -52,19 +53,40 @@ void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *sett
   *ret_arithmetic = a;
 }
 
-static void put_arithmetic(const plm_arithmetic *a, char words[320]) {
-  char threads[PLM_COUNTED_TEXT];
-  snprintf(words, 320, "%s of %s, kernels %s, products by %s, protlm %s on %s",
-           plm_counted(a->threads, "thread", "threads", threads), a->threading, a->level, a->products, a->program,
-           a->cpu);
+/* ---- what changes the bits ---- */
+
+/* The part of a comparison that is about one thing, on both sides, where it differs. */
+static void differ(plm_text *was, plm_text *is, const char *then, const char *now) {
+  if (strcmp(then, now) == 0) return;
+  plm_text_printf(was, "%s%s", was->length > 0 ? ", " : "", then);
+  plm_text_printf(is, "%s%s", is->length > 0 ? ", " : "", now);
 }
 
-static void say_when_bits_may_differ(const plm_arithmetic *saved, const plm_arithmetic *now) {
-  char was[320], is[320];
-  put_arithmetic(saved, was);
-  put_arithmetic(now, is);
-  if (strcmp(was, is) != 0) plm_warn("bits may differ from a run that was not interrupted: %s then; %s now", was, is);
+enum { ARITHMETIC_PARTS = 6, ARITHMETIC_WORDS = 192 };
+
+static void put_arithmetic(const plm_arithmetic *a, char parts[ARITHMETIC_PARTS][ARITHMETIC_WORDS]) {
+  char count[PLM_COUNTED_TEXT];
+  snprintf(parts[0], ARITHMETIC_WORDS, "%s", plm_counted(a->ranks, "rank", "ranks", count));
+  snprintf(parts[1], ARITHMETIC_WORDS, "%s of %s", plm_counted(a->threads, "thread", "threads", count), a->threading);
+  snprintf(parts[2], ARITHMETIC_WORDS, "micro-batches of %lld tokens", (long long)a->micro_batch_tokens);
+  snprintf(parts[3], ARITHMETIC_WORDS, "kernels %s", a->level);
+  snprintf(parts[4], ARITHMETIC_WORDS, "products by %s", a->products);
+  snprintf(parts[5], ARITHMETIC_WORDS, "protlm %s on %s", a->program, a->cpu);
 }
+
+void plm_arithmetic_say_changes(const plm_arithmetic *saved, const plm_arithmetic *now) {
+  char then_parts[ARITHMETIC_PARTS][ARITHMETIC_WORDS], now_parts[ARITHMETIC_PARTS][ARITHMETIC_WORDS];
+  plm_text was = {0}, is = {0};
+  put_arithmetic(saved, then_parts);
+  put_arithmetic(now, now_parts);
+  for (int i = 0; i < ARITHMETIC_PARTS; i++) differ(&was, &is, then_parts[i], now_parts[i]);
+  if (was.data != NULL && is.data != NULL)
+    plm_warn("bits may differ from a run that was not interrupted: %s then; %s now", was.data, is.data);
+  plm_text_free(&was);
+  plm_text_free(&is);
+}
+
+/* ---- level and number format ---- */
 
 static plm_dtype choose_dtype(const plm_train_settings *settings, const plm_arithmetic *saved, const plm_exec *exec,
                               bool speaks) {
@@ -138,15 +160,12 @@ plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmet
                                 plm_comm *comm, plm_machine *ret_machine, plm_run_plan *plan) {
   const bool speaks = comm->rank == 0;
   plm_machine_options options = {0};
-  plm_arithmetic now;
   plan->ranks = comm->size;
   PLM_TRY(plm_agree(comm, "machine", open_own(settings, saved, device, comm, &options, ret_machine, plan)));
   PLM_TRY(plm_machine_level_out(comm, &options, ret_machine, plan->level_words));
   plan->dtype = choose_dtype(settings, saved, ret_machine->exec, speaks);
   comm->gradient_dtype = strcmp(settings->o->grad_reduce_dtype, "bf16") == 0 ? PLM_BF16 : PLM_F32;
   plm_train_resolve_machine(settings, options.threads, plan->dtype);
-  plm_run_arithmetic(plan, settings, ret_machine->exec, &now);
-  if (saved != NULL && speaks) say_when_bits_may_differ(saved, &now);
   return PLM_OK;
 }
 
@@ -257,9 +276,6 @@ plm_status plm_run_plan_memory(plm_train_settings *settings, const plm_arithmeti
   if (status == PLM_OK && plan->memory.total > (int64_t)choice.total)
     status = refuse_memory(plan, choice.total, choice.sharing);
   PLM_TRY(plm_agree(comm, "plan", status));
-  if (choice.kept > 0 && choice.tokens != choice.kept && comm->rank == 0)
-    plm_warn("bits may differ from a run that was not interrupted: micro-batches of %lld tokens then, %lld now",
-             (long long)choice.kept, (long long)choice.tokens);
   plm_train_resolve_micro_batch(settings, choice.tokens);
   return PLM_OK;
 }

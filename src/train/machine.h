@@ -42,8 +42,7 @@ typedef struct plm_run_plan {
 } plm_run_plan;
 
 /* Threads, which are each rank's own; kernels, of the lowest level that a rank has; number format, also of gradients
- * between ranks. Says when bits may differ from those of a run that was not interrupted. Collective: ends in an
- * agreement. */
+ * between ranks. Collective: ends in an agreement. */
 PLM_CHECKED plm_status plm_run_open_machine(plm_train_settings *settings, const plm_arithmetic *saved,
                                             const char *device, plm_comm *comm, plm_machine *ret_machine,
                                             plm_run_plan *plan);
@@ -60,6 +59,9 @@ void plm_run_report_plan(const plm_run_plan *plan, const plm_train_settings *set
 /* As it is in this start. */
 void plm_run_arithmetic(const plm_run_plan *plan, const plm_train_settings *settings, const plm_exec *exec,
                         plm_arithmetic *ret_arithmetic);
+
+/* Warns, in one line, where the bits of a run that goes on may differ from those of one that was not interrupted. */
+void plm_arithmetic_say_changes(const plm_arithmetic *saved, const plm_arithmetic *now);
 
 /* For micro_batch_tokens: of the plan and of the model. */
 void plm_run_model_options(const plm_run_plan *plan, const plm_train_settings *settings,

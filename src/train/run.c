@@ -68,14 +68,6 @@ static plm_status read_state(plm_run *run) {
   return forget_absent_best(run);
 }
 
-/* Other numbers of ranks add up in another order. */
-static void say_ranks(const plm_run *run) {
-  const long long then = run->state.arithmetic.ranks, now = run->context.comm->size;
-  if (run->resumed && then != now)
-    plm_warn("bits may differ from a run that was not interrupted: %lld %s then, %lld now", then,
-             plm_plural(then, "rank", "ranks"), now);
-}
-
 /* Hold the options against those of the state, then put them, and what was resolved with them, in their place. */
 static plm_status settle_state(plm_run *run) {
   const plm_dataset_info *train = plm_dataset_get_info(run->stream.train_data);
@@ -91,8 +83,8 @@ static plm_status settle_state(plm_run *run) {
   if (run->resumed) PLM_TRY(plm_resume_compare(run->settings, &run->state, &data, run->context.comm->size));
   PLM_TRY(plm_resume_options(run->settings, &options));
   plm_run_arithmetic(&run->plan, run->settings, run->machine.exec, &arithmetic);
-  say_ranks(run);
-  plm_train_state_settle(&run->state, run->settings, &arithmetic, run->context.comm->size, options, &data);
+  if (run->resumed && run->context.comm->rank == 0) plm_arithmetic_say_changes(&run->state.arithmetic, &arithmetic);
+  plm_train_state_settle(&run->state, run->settings, &arithmetic, options, &data);
   return PLM_OK;
 }
 

@@ -106,8 +106,7 @@ plm_status plm_train_state_share_name(plm_train_state *state, plm_comm *comm) {
 }
 
 void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
-                            const plm_arithmetic *arithmetic, int ranks, json_t *options,
-                            const plm_data_identity *data) {
+                            const plm_arithmetic *arithmetic, json_t *options, const plm_data_identity *data) {
   json_decref(state->options);
   state->options = options;
   snprintf(state->train_hash, sizeof state->train_hash, "%s", data->train_hash);
@@ -118,7 +117,6 @@ void plm_train_state_settle(plm_train_state *state, const plm_train_settings *se
   state->global_batch_sequences = settings->batch_sequences;
   state->warmup = settings->schedule.W;
   state->arithmetic = *arithmetic;
-  state->arithmetic.ranks = ranks;
   plm_guard_configure(&state->guard, settings->o->max_nonfinite, settings->o->skip_spikes);
 }
 

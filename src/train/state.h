@@ -88,10 +88,9 @@ typedef struct plm_data_identity {
   int64_t train_rules, eval_rules;
 } plm_data_identity;
 
-/* What this start was asked and found, by how many ranks. `options` (resolved, by name) is taken over. */
+/* What this start was asked and found. `options` (resolved, by name) is taken over. */
 void plm_train_state_settle(plm_train_state *state, const plm_train_settings *settings,
-                            const plm_arithmetic *arithmetic, int ranks, json_t *options,
-                            const plm_data_identity *data);
+                            const plm_arithmetic *arithmetic, json_t *options, const plm_data_identity *data);
 
 void plm_train_state_count_step(plm_train_state *state, const plm_step_outcome *outcome);
 void plm_train_state_set_clocks(plm_train_state *state, double seconds, double window_seconds);

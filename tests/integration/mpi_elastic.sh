@@ -20,7 +20,9 @@ run() { # NAME RANKS DIRECTORY arguments...
   [ $code -eq 0 ] || fail "ended with $code"
 }
 fail() { echo "FAILED: $name: $1"; tail -n 20 "$out/$name.err"; exit 1; }
-says_once() { [ "$(grep -c "bits may differ.*: $1" "$out/$name.err")" = 1 ] || fail "not said once: $1"; }
+says_once() { # THEN NOW: what changes the bits, in one line
+  [ "$(grep -c 'bits may differ' "$out/$name.err")" = 1 ] && grep -q "bits may differ.*: $1 then; $2 now" "$out/$name.err" || fail "not said once: $1 then; $2 now"
+}
 # step, tokens, residues; and, apart, the losses
 batches() { sed -n 's/.*"step":\([0-9]*\),.*"loss":.*"tokens":\([0-9]*\),"residues":\([0-9]*\),.*/\1 \2 \3/p' "$out/$1/log.jsonl"; }
 losses() { sed -n 's/.*"step":[0-9]*,.*"loss":\([^,]*\),"grad_norm".*/\1/p' "$out/$1/log.jsonl"; }
@@ -37,11 +39,11 @@ tokens='--batch-tokens 800'
   run whole 1 whole $tokens --micro-batch-tokens 800 --threads 1 --zero 0 --max-steps 20
   run four 4 parts $tokens --micro-batch-tokens 300 --threads 1 --zero 1 --max-steps 5
   run two 2 parts $tokens --micro-batch-tokens 400 --threads 2 --zero 0 --max-steps 10
-  says_once '4 ranks then, 2 now'; says_once '1 thread .*; 2 threads'; says_once 'micro-batches of 300 tokens then, 400 now'
+  says_once '4 ranks, 1 thread of [A-Za-z]*, micro-batches of 300 tokens' '2 ranks, 2 threads of [A-Za-z]*, micro-batches of 400 tokens'
   run one 1 parts $tokens --micro-batch-tokens 800 --threads 2 --zero 0 --max-steps 15
-  says_once '2 ranks then, 1 now'
+  says_once '2 ranks, micro-batches of 400 tokens' '1 rank, micro-batches of 800 tokens'
   run three 3 parts $tokens --micro-batch-tokens 200 --threads 1 --zero 1 --max-steps 20
-  says_once '1 rank then, 3 now'
+  says_once '1 rank, 2 threads of [A-Za-z]*, micro-batches of 800 tokens' '3 ranks, 1 thread of [A-Za-z]*, micro-batches of 200 tokens'
 }
 same_batches whole parts 20
 losses whole >"$out/one"
