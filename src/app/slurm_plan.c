@@ -144,7 +144,7 @@ static void choose_job_name(plm_slurm_plan *plan) {
     end = strrchr(path, '/');
     const char *last = end != NULL ? end + 1 : path;
     if (*last != '\0' && strstr(last, "%a") == NULL && strcmp(last, ".") != 0 && strcmp(last, "..") != 0) {
-      snprintf(name, PLM_SLURM_NAME, "%s", last);
+      snprintf(name, PLM_SLURM_NAME, "%.*s", PLM_SLURM_NAME - 1, last);
       return;
     }
     if (end == NULL) return;
