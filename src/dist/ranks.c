@@ -243,8 +243,11 @@ static void meet_for_the_last_time(plm_comm *comm) {
 
 static void ranks_destroy(plm_comm *comm) {
   ranks *r = ranks_of(comm);
+  plm_error_record of_caller; /* who may be about to tell why it leaves */
+  plm_error_take(PLM_OK, &of_caller);
   if (ranks_wait(comm, NULL, PLM_EVERY_BUCKET) != PLM_OK) plm_error_clear();
   meet_for_the_last_time(comm);
+  plm_error_give(&of_caller);
   const int rank = comm->rank;
   char name[sizeof r->transport->name];
   snprintf(name, sizeof name, "%s", r->transport->name);

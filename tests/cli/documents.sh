@@ -21,7 +21,7 @@ join_lines() { sed -e ':more' -e '/\\$/{' -e N -e 's/\\\n *//' -e 'b more' -e '}
 commands_of_document() { sed -n '/^```sh/,/^```/p' "$1" | sed '/^```/d' | join_lines; }
 commands_of_help() { "$protlm" help $1 | sed -n '/^Examples:/,/^$/p' | sed '1d; /^ *#/d; s/^ *//' | join_lines; }
 
-failed=0 ran=0
+failed=0 ran=0 cluster=$(timeout 5 sinfo -h 2>/dev/null)
 run_all() { # a title; commands on standard input, which may go on after a backslash
   local title=$1 command code
   while read -r command; do
@@ -31,6 +31,7 @@ run_all() { # a title; commands on standard input, which may go on after a backs
       *) continue ;;
     esac
     ran=$((ran + 1))
+    [ -n "$cluster" ] || command=${command% && bash drill.sh} # which is for a cluster
     command=${command/--max-steps 600/--max-steps $most} command=${command//checkpoint-500/checkpoint-$steps}
     bash -c "$command" >out 2>err </dev/null && continue
     code=$?
