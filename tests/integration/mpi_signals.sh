@@ -150,20 +150,31 @@ case $(member words) in '"rank '[0-2]*'does not answer: it is stopped or dead; t
 report "$(member words)"
 goes_on 'rank [0-2] (.*) does not answer'
 
-# ---- a rank that hangs: its main thread never comes back from asking for the time ----
+# ---- a rank that hangs: its main thread never comes back from asking for the time, where it holds no lock ----
 
 what="a rank that hangs"
 cat >"$out/hang.c" <<'C'
 #define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+static __thread int held;
+int pthread_mutex_lock(pthread_mutex_t *m) {
+  held++;
+  return ((int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, "pthread_mutex_lock"))(m);
+}
+int pthread_mutex_unlock(pthread_mutex_t *m) {
+  held--;
+  return ((int (*)(pthread_mutex_t *))dlsym(RTLD_NEXT, "pthread_mutex_unlock"))(m);
+}
 int clock_gettime(clockid_t id, struct timespec *time) {
   static int calls;
   const char *rank = getenv("OMPI_COMM_WORLD_RANK") ? getenv("OMPI_COMM_WORLD_RANK") : getenv("PMI_RANK");
-  if (rank && !strcmp(rank, "1") && syscall(SYS_gettid) == getpid() && access(getenv("HANG_FILE"), F_OK) == 0 && ++calls > 20)
+  if (rank && !strcmp(rank, "1") && syscall(SYS_gettid) == getpid() && held == 0 && access(getenv("HANG_FILE"), F_OK) == 0 && ++calls > 20)
     for (;;) pause();
   return (int)syscall(SYS_clock_gettime, id, time);
 }
