@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
+#include "dist/launch.h"
 #include "protlm/log.h"
 
 /* The terminal as the log sink sees it: the sink gets no other context. `shown` is the progress line now on screen. */
@@ -24,16 +25,24 @@ static int terminal_width(int fd) {
   return width >= 20 ? width : 80;
 }
 
+/* What several processes of one launcher write it reads, through a terminal of its own in Open MPI's case; where that
+ * goes nobody knows. */
+static bool is_terminal(int fd) {
+  plm_launch launch;
+  plm_launch_detect(&launch);
+  return launch.size == 1 && isatty(fd);
+}
+
 void cli_terminal_open(const cli_common *common, cli_terminal *ret_terminal) {
   const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
   bool plain =
       common->no_color || (no_color != NULL && *no_color != '\0') || (term != NULL && strcmp(term, "dumb") == 0);
-  bool live = isatty(STDERR_FILENO) && !(term != NULL && strcmp(term, "dumb") == 0);
+  bool live = is_terminal(STDERR_FILENO) && !(term != NULL && strcmp(term, "dumb") == 0);
   *ret_terminal = (cli_terminal){
       .live = live && !common->quiet && cli_speaks(),
-      .colour = isatty(STDERR_FILENO) && !plain,
-      .stdout_colour = isatty(STDOUT_FILENO) && !plain,
-      .width = terminal_width(isatty(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO),
+      .colour = is_terminal(STDERR_FILENO) && !plain,
+      .stdout_colour = is_terminal(STDOUT_FILENO) && !plain,
+      .width = terminal_width(is_terminal(STDOUT_FILENO) ? STDOUT_FILENO : STDERR_FILENO),
   };
   screen.terminal = *ret_terminal;
 }
