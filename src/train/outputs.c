@@ -360,10 +360,10 @@ plm_status plm_outputs_write_final(plm_outputs *outputs) {
   ending e = {.outputs = outputs};
   plm_run_phase(outputs->parts.context, "writing final/");
   PLM_TRY(load_best(outputs, comm));
-  PLM_TRY(plm_agree(comm, "final", plm_model_tensors(outputs->parts.model, is_half(outputs), &e.weights)));
+  plm_status status = plm_agree(comm, "final", plm_model_tensors(outputs->parts.model, is_half(outputs), &e.weights));
   const plm_tensor_list *const lists[] = {&e.weights};
   plm_shared_lists_init(&e.lists, comm, lists, 1);
-  plm_status status = plm_shared_write(&e.lists, "final", write_final, &e);
+  if (status == PLM_OK) status = plm_shared_write(&e.lists, "final", write_final, &e);
   plm_tensor_list_free(&e.weights);
   if (status == PLM_OK && comm->rank == 0) write_report(outputs);
   return status;
