@@ -17,8 +17,8 @@ enum { LARGEST_WRITE = 1 << 30 }; /* Linux moves at most 2 GiB - 4 KiB a call */
 
 /* `protlm slurm` has a drill in which a disk is full where it cannot be filled: no new file whose path holds the text. */
 static bool is_full_in_drill(const char *path, int flags) {
-  const char *text = getenv("PROTLM_DRILL_FULL_DISK");
-  return text != NULL && *text != '\0' && (flags & O_CREAT) != 0 && strstr(path, text) != NULL;
+  const char *text = (flags & O_CREAT) != 0 ? getenv("PROTLM_DRILL_FULL_DISK") : NULL;
+  return text != NULL && *text != '\0' && strstr(path, text) != NULL;
 }
 
 static int real_open(const char *path, int flags, mode_t mode) {
