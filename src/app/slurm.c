@@ -6,8 +6,8 @@
 
 #include "app/commands.h"
 #include "app/print.h"
-#include "app/run_program.h"
 #include "base/alloc.h"
+#include "base/program.h"
 
 #define OPTION(option_name, option_type, field, heading)                                                              \
   .name = option_name, .type = PLM_OPT_##option_type, .offset = offsetof(plm_slurm_options, field), .group = heading, \

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/run_program.h"
 #include "app/slurm.h"
 #include "base/alloc.h"
+#include "base/program.h"
 
 #define SECONDS_TO_ANSWER 5
 

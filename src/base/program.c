@@ -1,6 +1,6 @@
-/* run_program.c */
+/* program.c - see program.h. */
 #define _GNU_SOURCE
-#include "app/run_program.h"
+#include "base/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,6 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-
-extern char **environ;
 
 /* A file without a name that holds `text`: the program reads it when it likes, and nobody waits for anybody. */
 static int open_text(const char *text) {
@@ -34,25 +32,28 @@ static int open_text(const char *text) {
   return fd;
 }
 
-/* An errno. */
+/* With nothing of ours but what it reads and writes, and with signals as a program expects them. An errno. */
 static int spawn(const plm_program_call *call, int input, int output, pid_t *ret_pid) {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attributes;
-  sigset_t defaults;
+  sigset_t defaults, none;
   int failure = posix_spawn_file_actions_init(&files);
   if (failure != 0) return failure;
   failure = posix_spawnattr_init(&attributes);
   if (failure == 0) {
+    sigemptyset(&none);
     sigemptyset(&defaults);
     sigaddset(&defaults, SIGPIPE);
     sigaddset(&defaults, SIGUSR2);
     posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     if (input >= 0) failure = posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
     if (input < 0) failure = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (failure == 0) failure = posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
     if (failure == 0 && call->quiet)
       failure = posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    if (failure == 0) failure = posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
     if (failure == 0)
       failure =
           posix_spawnp(ret_pid, call->argv[0], &files, &attributes, (char *const *)(uintptr_t)call->argv, environ);

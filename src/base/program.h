@@ -1,6 +1,7 @@
-/* run_program.h - another program of this machine, asked for what it prints. */
-#ifndef PLM_APP_RUN_PROGRAM_H
-#define PLM_APP_RUN_PROGRAM_H
+/* program.h - another program of this machine, asked for what it prints. No fork: safe in a process that MPI runs in.
+ */
+#ifndef PLM_BASE_PROGRAM_H
+#define PLM_BASE_PROGRAM_H
 
 #include <stdbool.h>
 
