@@ -150,12 +150,11 @@ static plm_status compose_single(const plm_launch *launch, char **ret_line) {
   return finish_line(&line, ret_line);
 }
 
-/* The same for as many ranks as were started, by a launcher that has them find each other. */
-static plm_status compose_together(const plm_launch *launch, char **ret_line) {
+plm_status plm_launch_line(const plm_launch *launch, const char *mpi, char **ret_line) {
   const int nodes = read_int("SLURM_STEP_NUM_NODES");
   plm_text line = {0};
   if (strcmp(launch->by, "srun") == 0) {
-    plm_text_append(&line, "srun --mpi=pmix");
+    plm_text_printf(&line, "srun --mpi=%s", mpi);
     if (nodes > 0) plm_text_printf(&line, " --nodes=%d", nodes);
     plm_text_printf(&line, " --ntasks=%d", launch->size);
   } else {
@@ -171,7 +170,7 @@ static plm_status tell_of_a_job_left_alone(void) {
   const plm_launch launch = {.size = read_int("SLURM_NTASKS"), .by = "srun"};
   char *line;
   if (launch.size <= 1 || (is_set("SLURM_STEP_ID") && !is_step_of_one())) return PLM_OK;
-  PLM_TRY(compose_together(&launch, &line));
+  PLM_TRY(plm_launch_line(&launch, "pmix", &line));
   plm_info("this job of Slurm's has %d tasks, and this is one process of one rank; for all of them: `%s`", launch.size,
            line);
   plm_free(line);
@@ -238,7 +237,7 @@ plm_status plm_launch_expect_one(const char *command) {
 static plm_status fail_unconnected(const plm_launch *launch) {
   const bool by_srun = strcmp(launch->by, "srun") == 0;
   char *line;
-  PLM_TRY(compose_together(launch, &line));
+  PLM_TRY(plm_launch_line(launch, "pmix", &line));
   plm_status status =
       plm_fail(PLM_E_USAGE, "%s started %d processes (%s=%d, this is rank %d) that cannot find each other: %s",
                launch->by, launch->size, launch->variable, read_int(launch->variable), launch->rank,

@@ -28,6 +28,10 @@ void plm_launch_detect(plm_launch *ret_launch);
  * is said once, then: by the first. */
 bool plm_launch_is_first(void);
 
+/* What to type for as many ranks of this command as were started, by a launcher that has them find each other. mpi:
+ * srun's word for the make, "pmix" or "pmi2". To be freed with plm_free. */
+PLM_CHECKED plm_status plm_launch_line(const plm_launch *launch, const char *mpi, char **ret_line);
+
 /* At the start of what ranks do together, by the first: logs what the launcher's settings mean for it, a line each. */
 void plm_launch_tell(void);
 

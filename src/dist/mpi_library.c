@@ -1,4 +1,4 @@
-/* mpi_library.c - see mpi_library.h. Contents: which make, lines that mend, the environment, the library, the module. */
+/* mpi_library.c - see mpi_library.h. Contents: which make, the environment, the library, the module. */
 #define _GNU_SOURCE
 #include "dist/mpi_library.h"
 
@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/system.h"
 #include "base/text.h"
 
 /* ---- which make ---- */
@@ -34,20 +33,6 @@ static const make mpich = {"MPICH",
 static const make *choose_make(const plm_launch *launch) {
   return launch->mpi == PLM_MPI_MPICH ? &mpich : launch->mpi == PLM_MPI_OPEN_MPI ? &open_mpi : NULL;
 }
-
-/* ---- lines that mend ---- */
-
-/* `srun --mpi=pmix --ntasks=4 protlm train ...`; a command too long to be shown whole is not shown in part. */
-static void hint_srun(plm_status code, const plm_launch *launch, const char *mpi, const char *before) {
-  enum { LONGEST = 1600 };
-  char *command;
-  if (plm_own_command(&command) != PLM_OK) return;
-  plm_hint(code, "%s`srun --mpi=%s --ntasks=%d %s`; `srun --mpi=list` shows what this Slurm has", before, mpi,
-           launch->size, *command != '\0' && strlen(command) < LONGEST ? command : "protlm ...");
-  plm_free(command);
-}
-
-static bool is_by_srun(const plm_launch *launch) { return strcmp(launch->by, "srun") == 0; }
 
 /* ---- the environment ---- */
 
@@ -100,6 +85,17 @@ static bool is_in_container(void) {
   return access("/.dockerenv", F_OK) == 0 || access("/run/.containerenv", F_OK) == 0;
 }
 
+/* srun starts the ranks of either make. */
+static void hint_other_make(plm_status code, const plm_launch *launch, const make *other) {
+  char *line;
+  if (plm_launch_line(launch, other->srun, &line) != PLM_OK) return;
+  plm_hint(code,
+           "load the site's module for it, or PROTLM_MPI=/path/to/the/library; with the other make: `%s`; "
+           "`srun --mpi=list` shows what this Slurm has",
+           line);
+  plm_free(line);
+}
+
 static plm_status fail_no_library(const plm_launch *launch, const make *m) {
   const make *other = m == &mpich ? &open_mpi : &mpich;
   plm_status status =
@@ -107,9 +103,8 @@ static plm_status fail_no_library(const plm_launch *launch, const make *m) {
                launch->size, m->name, m->libraries[0], m == &mpich ? ", nor " : "", m == &mpich ? m->libraries[1] : "");
   if (is_in_container())
     plm_hint(status, "bind the host's MPI (docs/CONTAINERS.md), or use an image with one");
-  else if (is_by_srun(launch))
-    hint_srun(status, launch, other->srun,
-              "load the site's module for it, or PROTLM_MPI=/path/to/the/library; with the other make: ");
+  else if (strcmp(launch->by, "srun") == 0)
+    hint_other_make(status, launch, other);
   else
     plm_hint(status, "load the site's module for it, or set PROTLM_MPI=/path/to/%s", m->libraries[0]);
   return status;
